@@ -1,0 +1,41 @@
+"""What a source hands over: a Catalog and everything that belongs to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pgcharter.catalog.model import Catalog, Cluster, Stats
+from pgcharter.findings import Finding, Gap, Place
+from pgcharter.names import ObjectId
+from pgcharter.sqltext import Statement
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The result of reading one target."""
+
+    target: str
+    """As the user named it, without secrets."""
+    source: str
+    """live, sql, markdown, models, alembic or snapshot."""
+    catalog: Catalog | None = None
+    """None when only text was read."""
+    cluster: Cluster | None = None
+    """Only for a live server: a scratch server's roles and settings say nothing about the user's."""
+    stats: Stats | None = None
+    statements: tuple[Statement, ...] = ()
+    """Statements of file-based sources in order."""
+    unbuilt: tuple[Statement, ...] = ()
+    """Those of them that never reached the catalog although one was built: refused, or of a kind that leaves no object."""
+    places: Mapping[ObjectId, Place] = field(default_factory=dict)
+    """Where each object of the catalog was made; parts too."""
+    stand_ins: frozenset[ObjectId] = frozenset()
+    """Objects invented so that the rest could be built (Markdown): nothing is said about them."""
+    alternatives: tuple[Reading, ...] = ()
+    """Markdown: earlier definitions of objects that a later block defines again, each state checked by itself."""
+    findings: tuple[Finding, ...] = ()
+    """What the source itself found: statements that PostgreSQL refused (code SRC01 and on)."""
+    gaps: tuple[Gap, ...] = ()
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """Full text by file name, for source excerpts."""

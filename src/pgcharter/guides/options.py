@@ -1,0 +1,66 @@
+"""House options: what teams rightly differ about. A rule never hard-codes one of these; `None` or empty means "the guide does not care"."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The house style of a guide, after a charter's overrides."""
+
+    identifier_case: Literal["snake_case"] | None = None
+    """How tables, columns and other objects are written."""
+    table_number: Literal["plural", "singular"] | None = None
+    """Grammatical number of table names."""
+    primary_key_name: str | None = None
+    """Name of a single-column surrogate key: `id`, or a template with `{table}` (as is) or `{singular}`: `{singular}_id`."""
+    primary_key_type: Literal["uuid", "bigint", "uuid or bigint"] | None = None
+    """Type of surrogate keys."""
+    text_type: Literal["text", "varchar"] | None = None
+    """text: no varchar(n). varchar: every string column has a length."""
+    fixed_values: Literal["enum", "check", "lookup"] | None = None
+    """How a column with a fixed set of values is built."""
+    index_name: str | None = None
+    """Template of plain index names: `idx_{table}_{columns}`; `{columns}` may be any description when `index_name_strict` is false."""
+    index_name_strict: bool = False
+    """True: the columns must be spelled out exactly; false: prefix and table suffice."""
+    unique_name: str | None = None
+    """Template of unique constraint and unique index names."""
+    foreign_key_name: str | None = None
+    """Template of foreign key names: `fk_{table}_{columns}`."""
+    check_name: str | None = None
+    """Template of check constraint names: `chk_{description}`."""
+    timestamp_suffix: str | None = None
+    """Suffix of timestamp columns: `_at`."""
+    date_suffix: str | None = None
+    """Suffix of date columns."""
+    boolean_prefixes: tuple[str, ...] = ()
+    """Allowed beginnings of boolean columns: is_, has_, can_. Empty: any."""
+    required_columns: tuple[str, ...] = ()
+    """Columns that every entity table must have: created_at, updated_at."""
+    comments: tuple[Literal["table", "column", "view", "function", "type"], ...] = ()
+    """Which kinds of object must have a comment."""
+    on_delete_required: bool = False
+    """Every foreign key states what happens on delete."""
+    tenant_column: str = "tenant_id"
+    """Column that marks a table as belonging to tenants."""
+    tenant_isolation: Literal["rows", "schemas", "databases"] | None = None
+    """How tenants are kept apart; `rows` demands row-level security on tables with the tenant column."""
+    soft_delete_column: str = "deleted_at"
+    """Column that marks a row as deleted."""
+    money_type: Literal["numeric", "integer"] | None = "numeric"
+    """Type of amounts of money. `integer` means minor units; both refuse floating point."""
+    numeric_precision_required: bool = False
+    """Every numeric column states precision and scale."""
+    allowed_extensions: tuple[str, ...] = ()
+    """Extensions that may be installed. Empty: any."""
+    max_indexes: int = 12
+    """More indexes than this on one table is a finding."""
+    max_index_columns: int = 5
+    """More key columns than this in one index is a finding."""
+    max_columns: int = 60
+    """More columns than this in one table is a finding."""
+    exposed_schemas: tuple[str, ...] = ("public",)
+    """Schemas whose objects roles other than the owner can reach."""

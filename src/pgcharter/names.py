@@ -1,0 +1,65 @@
+"""Identifiers: quoting, and the identity of an object inside a database."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+MAX_BYTES = 63
+"""Longest identifier PostgreSQL keeps, in bytes (NAMEDATALEN - 1); longer ones are cut silently."""
+
+_PLAIN = re.compile(r"[a-z_][a-z0-9_$]*\Z")
+
+
+def quote(name: str) -> str:
+    """Return `name` as it must be written in SQL: bare when that is safe, in double quotes otherwise.
+
+    The rule is PostgreSQL's own `quote_ident`: anything but lower-case letters, digits and underscores, and every keyword that is not
+    unreserved, is quoted.
+    """
+    from pgcharter.keywords import QUOTED_KEYWORDS
+
+    if _PLAIN.match(name) and "$" not in name and name not in QUOTED_KEYWORDS:
+        return name
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Return `text` as a SQL string literal that reads the same whatever `standard_conforming_strings` says."""
+    quoted = "'" + text.replace("'", "''") + "'"
+    return "E" + quoted.replace("\\", "\\\\") if "\\" in text else quoted
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ObjectId:
+    """What an object is and how it is addressed; hashable, sortable, the key of places, findings and waivers.
+
+    `kind` is PostgreSQL's own word in lower case: schema, table, view, materialized view, foreign table, sequence, index, column,
+    constraint, trigger, policy, rule, function, procedure, aggregate, type, domain, extension, role, publication, subscription, event
+    trigger, statistics, server, database, setting, ... `schema` is empty for objects outside schemas. `name` is the object's own name,
+    for functions with its argument types: `f(integer, text)`. `part` is the member for what lives inside a relation: kind `column`,
+    `constraint`, `trigger`, `policy` and `rule` have the relation in `name` and their own name in `part`.
+    """
+
+    kind: str
+    schema: str
+    name: str
+    part: str = ""
+
+    def sql(self) -> str:
+        """The address in SQL, quoted where needed: `app.users`, `app.users.email`, `app.f(integer)`."""
+        if self.kind in ("function", "procedure", "aggregate") and "(" in self.name:
+            head, _, arguments = self.name.partition("(")
+            last = f"{quote(head)}({arguments}"
+        else:
+            last = quote(self.name)
+        dotted = f"{quote(self.schema)}.{last}" if self.schema else last
+        return f"{dotted}.{quote(self.part)}" if self.part else dotted
+
+    @property
+    def owner(self) -> ObjectId:
+        """The relation a part lives in, as kind `table`; itself for everything else."""
+        return ObjectId("table", self.schema, self.name) if self.part else self
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.sql()}"

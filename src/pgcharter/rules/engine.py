@@ -1,0 +1,339 @@
+"""The rule engine: what a rule is, how it registers, and how rules are held against a Reading under a guide."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
+from typing import Any, Literal, Protocol
+
+from pgcharter.catalog.model import Catalog, Cluster, Stats, Table
+from pgcharter.catalog.reading import Reading
+from pgcharter.errors import UsageError
+from pgcharter.findings import Finding, Gap, Place, Severity
+from pgcharter.guides.options import Options
+from pgcharter.names import ObjectId
+from pgcharter.sqltext import Statement
+
+Needs = Literal["text", "catalog", "cluster", "stats"]
+"""The weakest evidence a rule can work with. A `text` rule sees statements, a `catalog` rule a Catalog, and so on."""
+
+
+class Identified(Protocol):
+    """Anything of the catalog that knows its address."""
+
+    @property
+    def id(self) -> ObjectId:
+        """Its address."""
+        ...
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a rule looks at. `catalog` is the empty Catalog for text rules of a text-only check."""
+
+    reading: Reading
+    options: Options
+    rule: Rule
+    statements: tuple[Statement, ...] = ()
+    """For a text rule: all statements. For a twin: those that never reached a catalog."""
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog, empty when there is none."""
+        return self.reading.catalog or _EMPTY
+
+    @property
+    def cluster(self) -> Cluster:
+        """The server's own facts; only rules with `needs="cluster"` may ask."""
+        assert self.reading.cluster is not None, "rule must declare needs='cluster'"  # noqa: S101
+        return self.reading.cluster
+
+    @property
+    def stats(self) -> Stats:
+        """Measured sizes and counters; only rules with `needs="stats"` may ask."""
+        assert self.reading.stats is not None, "rule must declare needs='stats'"  # noqa: S101
+        return self.reading.stats
+
+    def rows(self, table: Table) -> float | None:
+        """Estimated rows of `table` when statistics are at hand: lets a verdict sharpen without demanding them."""
+        known = self.reading.stats.relations.get(table.id) if self.reading.stats else None
+        return known.rows if known and known.rows >= 0 else None
+
+    def of_kind(self, *kinds: str) -> Iterator[Statement]:
+        """Statements of the given parser kinds."""
+        return (s for s in self.statements if s.kind in kinds)
+
+    def finding(
+        self,
+        subject: Identified | ObjectId | Statement | Place,
+        message: str,
+        *,
+        fix: str | Iterable[str] = (),
+        hint: str = "",
+        place: Place | None = None,
+        **facts: Any,
+    ) -> Finding:
+        """Build a finding of this rule about `subject`. Pass `detail=` in the facts when one object can have several."""
+        target: ObjectId | None = None
+        if isinstance(subject, ObjectId):
+            target = subject
+        elif isinstance(subject, Statement):
+            place = place or subject.place
+        elif isinstance(subject, Place):
+            place = subject
+        else:
+            target = subject.id
+        return Finding(
+            code=self.rule.code,
+            message=message,
+            object=target,
+            place=place,
+            severity=self.rule.severity,
+            hint=hint,
+            fix=(fix,) if isinstance(fix, str) else tuple(fix),
+            facts=facts,
+        )
+
+
+Check = Callable[[Context], Iterator[Finding]]
+_EMPTY = Catalog()
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A registered rule. Its documentation is its function's docstring: a title line, then `Why:`, `Instead:` and `Except:` parts."""
+
+    code: str
+    slug: str
+    severity: Severity
+    needs: Needs
+    check: Check = field(repr=False, compare=False)
+    family: str = ""
+    twin: Check | None = field(default=None, repr=False, compare=False)
+    """Text-level form for statements that never reach a catalog."""
+    options: tuple[str, ...] = ()
+    """Names of the house options it reads; without any of them set it should stay silent."""
+
+    @cached_property
+    def _parts(self) -> dict[str, str]:
+        import inspect
+
+        text = inspect.getdoc(self.check) or ""
+        pieces = re.split(r"^(Why|Instead|Except):[ \n]", text, flags=re.MULTILINE)
+        parts = {"title": pieces[0].strip()}
+        parts.update({k.lower(): inspect.cleandoc(v).strip() for k, v in zip(pieces[1::2], pieces[2::2], strict=True)})
+        return parts
+
+    @property
+    def title(self) -> str:
+        """What it flags, in one line."""
+        return self._parts["title"]
+
+    @property
+    def why(self) -> str:
+        """What goes wrong otherwise."""
+        return self._parts.get("why", "")
+
+    @property
+    def instead(self) -> str:
+        """The good form, with SQL."""
+        return self._parts.get("instead", "")
+
+    @property
+    def unless(self) -> str:
+        """When the pattern is right after all."""
+        return self._parts.get("except", "")
+
+
+_registry: dict[str, Rule] = {}
+
+
+class Registered:
+    """What a rule's name is bound to: offers `.text` to attach the text-level twin."""
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+
+    def text(self, check: Check) -> Check:
+        """Register `check` as the twin for statements that never reach a catalog."""
+        _registry[self.code] = replace(_registry[self.code], twin=check)
+        return check
+
+
+def rule(
+    code: str, slug: str, severity: Severity, *, needs: Needs = "catalog", options: tuple[str, ...] = ()
+) -> Callable[[Check], Registered]:
+    """Register the decorated function as a rule.
+
+    `code` is family letters and two digits (`KEY01`), `slug` the pattern it flags so that "allow <slug>" reads right.
+    """
+
+    def register(check: Check) -> Registered:
+        if code in _registry:
+            raise AssertionError(f"rule code {code} is used twice")
+        _registry[code] = Rule(
+            code=code, slug=slug, severity=severity, needs=needs, check=check, options=options,
+            family=check.__module__.rpartition(".")[2],
+        )  # fmt: skip
+        return Registered(code)
+
+    return register
+
+
+@cache
+def load() -> Mapping[str, Rule]:
+    """Import every rule family and return the rules by code, sorted."""
+    package = importlib.import_module("pgcharter.rules")
+    for module in pkgutil.iter_modules(package.__path__):
+        if module.name != "engine":
+            importlib.import_module(f"pgcharter.rules.{module.name}")
+    return dict(sorted(_registry.items()))
+
+
+def find(word: str) -> Rule:
+    """Return the rule with this code or slug, in any case.
+
+    Raises UsageError with the nearest name when there is none.
+    """
+    rules = load()
+    wanted = word.strip()
+    for known in rules.values():
+        if wanted.upper() == known.code or wanted.lower() == known.slug:
+            return known
+    import difflib
+
+    near = difflib.get_close_matches(wanted, [*rules, *(r.slug for r in rules.values())], n=1, cutoff=0.4)
+    near = near or difflib.get_close_matches(wanted.upper(), rules, n=1)
+    hint = f"did you mean {near[0]}? `pgcharter rules list` shows all" if near else "`pgcharter rules list` shows all"
+    raise UsageError(f"there is no rule {word!r}", hint=hint)
+
+
+class GuideLike(Protocol):
+    """What the engine asks of a guide (see `pgcharter.guides.model.Guide`)."""
+
+    @property
+    def options(self) -> Options:
+        """House style."""
+        ...
+
+    @property
+    def rules(self) -> Collection[str]:
+        """Codes of the rules its clauses use."""
+        ...
+
+    def severity(self, code: str, default: Severity) -> Severity:
+        """Severity of a rule under this guide."""
+        ...
+
+    def clauses_of(self, code: str) -> tuple[str, ...]:
+        """Ids of the clauses a rule proves."""
+        ...
+
+
+@dataclass(frozen=True)
+class Result:
+    """The outcome of holding a Reading against a guide."""
+
+    findings: tuple[Finding, ...]
+    ran: tuple[str, ...]
+    """Codes of the rules that could look."""
+    not_run: Mapping[str, str] = field(default_factory=dict)
+    """Code → why the rule could not look."""
+    suppressed: tuple[tuple[Finding, str], ...] = ()
+    """Findings allowed by a comment in the SQL, with the reason."""
+    gaps: tuple[Gap, ...] = ()
+
+
+def run(reading: Reading, guide: GuideLike, *, only: Collection[str] = (), skip: Collection[str] = ()) -> Result:
+    """Hold `reading` against every rule that `guide` uses (or those in `only`, which need not be in the guide)."""
+    chosen = [r for code, r in load().items() if (code in only if only else code in guide.rules) and code not in skip]
+    ran: list[str] = []
+    not_run: dict[str, str] = {}
+    found: list[Finding] = []
+    for item in chosen:
+        why = _cannot(item, reading)
+        if why:
+            not_run[item.code] = why
+        else:
+            ran.append(item.code)
+        for part in (reading, *reading.alternatives):
+            found += _look(item, part, guide.options, blind=bool(why))
+    extra = [f for part in (reading, *reading.alternatives) for f in part.findings if f.code not in skip]
+    dressed = [_dress(f, guide) for f in (*extra, *found)]
+    unique = list({(f.key, f.place if f.object is None else None): f for f in dressed}.values())
+    kept, suppressed = _suppress(unique, reading)
+    kept.sort(key=_order)
+    return Result(tuple(kept), tuple(ran), not_run, tuple(suppressed), _gaps(reading))
+
+
+def _gaps(reading: Reading) -> tuple[Gap, ...]:
+    parts = [reading.gaps, reading.catalog.gaps if reading.catalog else (), reading.cluster.gaps if reading.cluster else ()]
+    return tuple(dict.fromkeys(g for part in parts for g in part))
+
+
+def _cannot(item: Rule, reading: Reading) -> str:
+    """Why the rule itself (not its twin) cannot look at this reading; empty when it can."""
+    if item.needs == "text":
+        return "" if reading.statements or reading.source != "live" else "needs SQL text, and a live database has none"
+    if reading.catalog is None:
+        return "needs a catalog, and only text was read"
+    if item.needs == "cluster" and reading.cluster is None:
+        return "needs a live server: roles and settings are not in files"
+    if item.needs == "stats" and reading.stats is None:
+        return "needs a live server: sizes and counters are not in files"
+    return ""
+
+
+def _look(item: Rule, reading: Reading, options: Options, *, blind: bool) -> Iterator[Finding]:
+    if not blind and item.needs == "text":
+        yield from item.check(Context(reading, options, item, reading.statements))
+        return
+    if not blind:
+        for found in item.check(Context(reading, options, item)):
+            if found.object is None:
+                yield found
+            elif found.object not in reading.stand_ins and found.object.owner not in reading.stand_ins:
+                yield found if found.place else found.at(_place(found.object, reading))
+    if item.twin is not None and item.needs != "text":
+        unseen = reading.statements if reading.catalog is None else reading.unbuilt
+        if unseen:
+            yield from item.twin(Context(reading, options, item, unseen))
+
+
+def _place(target: ObjectId, reading: Reading) -> Place | None:
+    return reading.places.get(target) or reading.places.get(target.owner)
+
+
+def _dress(found: Finding, guide: GuideLike) -> Finding:
+    return replace(found, severity=guide.severity(found.code, found.severity), clauses=guide.clauses_of(found.code))
+
+
+def _suppress(found: Iterable[Finding], reading: Reading) -> tuple[list[Finding], list[tuple[Finding, str]]]:
+    rules = load()
+    allows: dict[tuple[str, int], list[tuple[set[str], str]]] = {}
+    for statement in reading.statements:
+        for allow in statement.allows:
+            words = {w.lower() for w in allow.codes}
+            last = statement.place.end_line or statement.place.line
+            for line in range(statement.place.line, last + 1):
+                allows.setdefault((statement.place.file, line), []).append((words, allow.reason))
+    kept: list[Finding] = []
+    suppressed: list[tuple[Finding, str]] = []
+    for item in found:
+        names = {item.code.lower(), rules[item.code].slug if item.code in rules else ""}
+        reasons = allows.get((item.place.file, item.place.line), ()) if item.place else ()
+        reason = next((why for words, why in reasons if words & names), None)
+        if reason is None:
+            kept.append(item)
+        else:
+            suppressed.append((item, reason))
+    return kept, suppressed
+
+
+def _order(f: Finding) -> tuple[Any, ...]:
+    where = (f.place.file, f.place.line, f.place.column) if f.place else ("", 0, 0)
+    return (-f.severity, f.object.schema if f.object else "", f.object.name if f.object else "", where, f.code, f.key)
