@@ -1,0 +1,200 @@
+"""Where statements begin and end in a text that may not be valid SQL, in psql's manner: quotes, comments, BEGIN ATOMIC, COPY data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+_NAME = r"[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_\x80-\U0010ffff]*"
+_SPACE = re.compile(r"(?:[ \t\n\r\f\v]++|--[^\n\r]*+)*+")
+# A whole statement without anything that needs thought: no backslash, no block comment.
+_PLAIN = re.compile(
+    rf"""(?:[^;'"$\\/-]++|'[^'\\]*+'|"[^"]*+"|--[^\n\r]*+|-(?!-)|/(?!\*)|\$(?=\d)|(?<![\w$])\$(?P<tag>{_NAME}|)\$(?s:.*?)\$(?P=tag)\$)*+;"""
+)
+_TOKEN = re.compile(
+    rf"""(?P<space>[ \t\n\r\f\v]+|--[^\n\r]*)
+    |(?P<block>/\*)
+    |(?P<text>[eE]'(?:[^'\\]|\\(?s:.)|'')*+(?:'|\Z)|'(?:[^']|'')*+(?:'|\Z)|"(?:[^"]|"")*+(?:"|\Z))
+    |(?P<dollar>\$(?:{_NAME})?\$)
+    |(?P<word>[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]*)
+    |(?P<back>\\)
+    |(?P<semicolon>;)
+    |(?P<open>[(])|(?P<close>[)])
+    |(?P<other>[0-9][0-9A-Za-z_.$]*|.)""",
+    re.VERBOSE | re.DOTALL,
+)
+_ATOMIC = re.compile(r"\bbegin\s+atomic\b", re.IGNORECASE)
+_ROUTINE = re.compile(r"create\s+(?:or\s+replace\s+)?(?:function|procedure)\b", re.IGNORECASE)
+_RULE = re.compile(r"create\s+(?:or\s+replace\s+)?rule\b", re.IGNORECASE)
+_COPY = re.compile(r"copy\b.*\bfrom\s+(?:stdin|pstdin)\b", re.IGNORECASE | re.DOTALL)
+_BLOCK_EDGE = re.compile(r"/\*|\*/")
+_DATA_END = re.compile(r"^\\\.[ \t]*\r?$", re.MULTILINE)
+_COMMAND = re.compile(r"\\(?P<command>[A-Za-z_!?.;]+[+]?|.)?(?P<argument>[^\n\r]*)")
+
+
+@dataclass(slots=True)
+class Piece:
+    """A stretch of text between semicolons, without what surrounds it: a statement, or what was meant as one."""
+
+    start: int
+    end: int
+    blanks: list[tuple[int, int]] = field(default_factory=list)
+    """Stretches inside it that are psql's, not PostgreSQL's."""
+
+    def text(self, whole: str) -> str:
+        """Its text, psql's parts blanked."""
+        body = whole[self.start : self.end]
+        for start, end in self.blanks:
+            body = body[: start - self.start] + " " * (end - start) + body[end - self.start :]
+        return body
+
+
+@dataclass(slots=True)
+class Command:
+    """A psql meta-command."""
+
+    start: int
+    name: str
+    argument: str
+
+
+def block_comment_end(text: str, start: int) -> int:
+    """Offset after the block comment that opens at `start`; comments nest. The end of the text when it is never closed."""
+    depth, at = 0, start
+    for edge in _BLOCK_EDGE.finditer(text, start):
+        depth += 1 if edge.group() == "/*" else -1
+        at = edge.end()
+        if depth == 0:
+            return at
+    return len(text)
+
+
+def skip_space(text: str, at: int) -> int:
+    """Offset of the first character at or after `at` that is neither white space nor comment."""
+    while True:
+        at = _SPACE.match(text, at).end()  # type: ignore[union-attr]
+        if not text.startswith("/*", at):
+            return at
+        at = block_comment_end(text, at)
+
+
+def pieces(text: str) -> Iterator[Piece | Command]:
+    """Cut `text` into pieces and psql commands, in order. Nothing but white space, comments, semicolons and COPY data is left out."""
+    at, size = 0, len(text)
+    no_commands: list[Command] = []
+    while True:
+        at = skip_space(text, at)
+        if at >= size:
+            return
+        if text[at] == ";":
+            at += 1
+        elif text[at] == "\\":
+            command, at = _command(text, at)
+            yield command
+        else:
+            found = _plain(text, at)
+            if found is None:
+                piece, at, commands = _careful(text, at)
+            else:
+                piece, at, commands = Piece(at, found - 1), found, no_commands
+            piece.end = trimmed(text, piece.start, piece.end)
+            yield piece
+            yield from commands
+            at = _after_data(text, piece, at)
+
+
+def _plain(text: str, at: int) -> int | None:
+    """End of the statement at `at` if nothing in it needs thought."""
+    match = _PLAIN.match(text, at)
+    if match is None:
+        return None
+    head = text[at : at + 40]
+    if (_ROUTINE.match(head) and _ATOMIC.search(text, at, match.end())) or _RULE.match(head):
+        return None
+    return match.end()
+
+
+def _careful(text: str, at: int) -> tuple[Piece, int, list[Command]]:
+    """The piece at `at` read token by token, the offset after it, and the psql commands inside it."""
+    piece, commands = Piece(at, at), []
+    routine, rule = bool(_ROUTINE.match(text, at)), bool(_RULE.match(text, at))
+    depth = parens = 0
+    before = ""
+    while at < len(text):
+        token = _TOKEN.match(text, at)
+        assert token is not None  # noqa: S101 - the last branch takes any character
+        kind, start, at = token.lastgroup, at, token.end()
+        if kind == "block":
+            at = block_comment_end(text, start)
+        elif kind == "dollar":
+            closing = text.find(token.group(), at)
+            at = len(text) if closing < 0 else closing + len(token.group())
+        elif kind == "back":
+            command, at = _command(text, start)
+            if command.name == ";" or command.name.startswith("g"):
+                piece.end = start
+                return piece, start + 2 if command.name == ";" else at, commands
+            commands.append(command)
+            piece.blanks.append((start, at))
+        elif kind == "semicolon":
+            if depth == 0 and parens == 0:
+                piece.end = start
+                return piece, at, commands
+        elif kind == "word" and routine:
+            depth, before = _deeper(depth, before, token.group().lower())
+        elif rule and kind in ("open", "close"):
+            parens = max(0, parens + (1 if kind == "open" else -1))
+    piece.end = len(text)
+    return piece, at, commands
+
+
+def _deeper(depth: int, before: str, word: str) -> tuple[int, str]:
+    if word == "atomic" and before == "begin":
+        return 1, word
+    if depth and word == "case":
+        return depth + 1, word
+    if depth and word == "end":
+        return depth - 1, word
+    return depth, word
+
+
+def _command(text: str, at: int) -> tuple[Command, int]:
+    match = _COMMAND.match(text, at)
+    assert match is not None  # noqa: S101 - it begins with the backslash that was seen
+    name = match.group("command") or ""
+    if name.startswith(";"):
+        return Command(at, ";", ""), at + 2
+    return Command(at, name, match.group("argument").strip()), match.end()
+
+
+def trimmed(text: str, start: int, end: int) -> int:
+    """`end` moved back over white space and trailing comments."""
+    body = text[start:end]
+    bare = body.rstrip()
+    if "--" not in bare.rpartition("\n")[2] and not bare.endswith("*/"):
+        return start + len(bare)
+    at = last = start
+    while at < end:
+        if text.startswith(("--", "/*"), at) or text[at].isspace():
+            at = skip_space(text, at)
+            continue
+        token = _TOKEN.match(text, at)
+        assert token is not None  # noqa: S101 - the last branch takes any character
+        at = token.end()
+        if token.lastgroup == "dollar":
+            closing = text.find(token.group(), at)
+            at = end if closing < 0 else closing + len(token.group())
+        last = min(at, end)
+    return last
+
+
+def _after_data(text: str, piece: Piece, at: int) -> int:
+    r"""Offset after the data of `COPY ... FROM stdin` (through its `\.` line); `at` for every other statement."""
+    if text[piece.start : piece.start + 4].lower() != "copy" or not _COPY.match(text, piece.start, piece.end):
+        return at
+    line = text.find("\n", at)
+    if line < 0:
+        return len(text)
+    end = _DATA_END.search(text, line)
+    return len(text) if end is None else end.end()
