@@ -1,0 +1,261 @@
+"""TOML files that know the line of each key, and typed values read from them with errors that help.
+
+The standard library's reader gives values without positions; `TomlFile.place` finds the line again, only when an error needs it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+import tomllib
+import types
+import typing
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, datetime
+from enum import IntEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pgcharter.errors import CharterError
+
+T = TypeVar("T")
+Key = str | int
+ANY = "any"
+"""Written in a file where a guide set something and the project does not care: the value becomes None."""
+
+_BARE = r"(?:[A-Za-z0-9_-]+|\"[^\"]*\"|'[^']*')"
+_DOTTED = rf"{_BARE}(?:\s*\.\s*{_BARE})*"
+_HEADER = re.compile(rf"\s*(\[\[?)\s*({_DOTTED})\s*\]\]?\s*(?:#.*)?$")
+_ASSIGNED = re.compile(rf"\s*({_DOTTED})\s*=")
+_POSITION = re.compile(r"\s*\(at line (\d+), column (\d+)\)$")
+
+
+@dataclasses.dataclass(frozen=True)
+class TomlFile:
+    """A parsed TOML file, with its text for finding lines."""
+
+    name: str
+    """As the user named it, for messages."""
+    text: str = dataclasses.field(repr=False)
+    data: Mapping[str, Any] = dataclasses.field(repr=False)
+
+    @classmethod
+    def read(cls, path: Path, name: str = "") -> TomlFile:
+        """Read and parse `path`.
+
+        Raises CharterError with file:line:column when there is no such file, it is not UTF-8 or not TOML.
+        """
+        name = name or str(path)
+        try:
+            raw = path.read_bytes()
+        except OSError as error:
+            raise CharterError(f"{name} cannot be read: {(error.strerror or 'unknown error').lower()}", place=name) from error
+        return cls.parse(raw, name)
+
+    @classmethod
+    def parse(cls, raw: bytes, name: str) -> TomlFile:
+        """Parse the bytes of a file called `name`; same errors as `read`."""
+        try:
+            text = raw.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = raw.count(b"\n", 0, error.start) + 1
+            raise CharterError("the file is not UTF-8 text, which TOML demands", place=f"{name}:{line}") from error
+        try:
+            return cls(name, text, tomllib.loads(text))
+        except tomllib.TOMLDecodeError as error:
+            raise _not_toml(str(error), name, text) from error
+
+    @cached_property
+    def _lines(self) -> Mapping[tuple[Key, ...], int]:
+        return dict(reversed(list(_positions(self.text))))
+
+    def line(self, *path: Key) -> int:
+        """Line of the key at `path` (names, and numbers from 0 for arrays of tables); the nearest thing around it when not found."""
+        for length in range(len(path), 0, -1):
+            if path[:length] in self._lines:
+                return self._lines[path[:length]]
+        return 1
+
+    def place(self, *path: Key) -> str:
+        """`file:line` of the key at `path`."""
+        return f"{self.name}:{self.line(*path)}"
+
+
+def _not_toml(reason: str, name: str, text: str) -> CharterError:
+    found = _POSITION.search(reason)
+    if found:
+        place = f"{name}:{found[1]}:{found[2]}"
+    else:
+        last = text.count("\n") + 1
+        place = f"{name}:{last}:{len(text) - text.rfind(chr(10))}"
+    reason = _POSITION.sub("", reason).removesuffix(" (at end of document)")
+    return CharterError(f"the file is not valid TOML: {reason[:1].lower()}{reason[1:]}", place=place)
+
+
+def _positions(text: str) -> Iterator[tuple[tuple[Key, ...], int]]:
+    """Every key and table header with its line, in order; the insides of multi-line strings are passed over."""
+    table: tuple[Key, ...] = ()
+    counts: dict[tuple[Key, ...], int] = {}
+    closing = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if closing:
+            closing = "" if closing in line else closing
+            continue
+        if header := _HEADER.match(line):
+            table = _resolve(_split(header[2]), counts)
+            if header[1] == "[[":
+                counts[table] = counts.get(table, -1) + 1
+                table = (*table, counts[table])
+            yield table, number
+        elif key := _ASSIGNED.match(line):
+            yield (*table, *_split(key[1])), number
+            closing = next((q for q in ('"""', "'''") if line.count(q) % 2), "")
+
+
+def _split(dotted: str) -> tuple[str, ...]:
+    return tuple(piece.strip("\"'") for piece in re.findall(_BARE, dotted))
+
+
+def _resolve(names: tuple[str, ...], counts: Mapping[tuple[Key, ...], int]) -> tuple[Key, ...]:
+    """The path a header means: under an array of tables it belongs to the last element so far."""
+    path: tuple[Key, ...] = ()
+    for index, name in enumerate(names):
+        path = (*path, name)
+        if index < len(names) - 1 and path in counts:
+            path = (*path, counts[path])
+    return path
+
+
+def nearest(word: str, known: Iterable[str], shown: str = '"{}"') -> str:
+    """`did you mean "x"?` for the known word nearest to `word`; empty when none is near."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"did you mean {shown.format(near[0])}?" if near else ""
+
+
+def listed(words: Iterable[str], last: str = "or") -> str:
+    """`a, b or c`."""
+    all_words = list(words)
+    return f" {last} ".join(filter(None, [", ".join(all_words[:-1]), *all_words[-1:]]))
+
+
+def reject_unknown(
+    file: TomlFile, data: Mapping[str, Any], known: Iterable[str], path: tuple[Key, ...], *, noun: str = "key", where: str = ""
+) -> None:
+    """Raise CharterError for the first key of `data` that is not `known`, suggesting the nearest one that is."""
+    names = list(known)
+    for key in data:
+        if key not in names:
+            hint = nearest(key, names) or f"known here: {', '.join(sorted(names))}"
+            raise CharterError(f'there is no {noun} "{key}"{f" in {where}" if where else ""}', hint=hint, place=file.place(*path, key))
+
+
+class _MismatchError(Exception):
+    """A value is not what the annotation wants; the text says what it wants."""
+
+
+def build(
+    file: TomlFile, data: object, model: type[T], path: tuple[Key, ...], *, noun: str = "key", where: str = "", base: T | None = None
+) -> T:
+    """Make a `model` (a dataclass) from the table `data` at `path`; keys left out come from `base` or the model's defaults.
+
+    Raises CharterError with file:line for an unknown key, a missing one, a value of the wrong type or outside the allowed words.
+    """
+    if not isinstance(data, Mapping):
+        raise CharterError(f"{where or path[-1]} must be a table, not {shown(data)}", place=file.place(*path))
+    values = typed(file, data, model, path, noun=noun, where=where)
+    if base is not None:
+        return dataclasses.replace(base, **values)  # type: ignore[type-var]
+    for item in dataclasses.fields(model):  # type: ignore[arg-type]
+        needed = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
+        if needed and item.init and item.name not in values:
+            raise CharterError(f'{where} has no "{item.name}", which it needs', place=file.place(*path))
+    return model(**values)
+
+
+def typed(
+    file: TomlFile, data: Mapping[str, Any], model: type, path: tuple[Key, ...], *, noun: str = "key", where: str = ""
+) -> dict[str, Any]:
+    """The values of `data` converted to the types that the fields of `model` want; same errors as `build`."""
+    hints = typing.get_type_hints(model)
+    fields = [f.name for f in dataclasses.fields(model) if f.metadata.get("in_file", True)]
+    reject_unknown(file, data, fields, path, noun=noun, where=where)
+    values = {}
+    for key, value in data.items():
+        try:
+            values[key] = _convert(value, hints[key])
+        except _MismatchError as wrong:
+            hint = nearest(value, _words(hints[key])) if isinstance(value, str) else ""
+            raise CharterError(f'{noun} "{key}" must be {wrong}, not {shown(value)}', hint=hint, place=file.place(*path, key)) from None
+    return values
+
+
+def shown(value: object) -> str:
+    """A value as one would write it in TOML, for messages."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, Mapping):
+        return "a table"
+    if isinstance(value, list):
+        return "a list"
+    return str(value)
+
+
+def _words(annotation: Any) -> tuple[str, ...]:
+    """The words an annotation allows, however deep they stand."""
+    if typing.get_origin(annotation) is Literal:
+        return tuple(str(a) for a in typing.get_args(annotation))
+    if isinstance(annotation, type) and issubclass(annotation, IntEnum):
+        return tuple(m.name.lower() for m in annotation)
+    return tuple(w for a in typing.get_args(annotation) for w in _words(a))
+
+
+def _convert(value: object, annotation: Any) -> Any:
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin in (typing.Union, types.UnionType):
+        return _convert_optional(value, next(a for a in arguments if a is not type(None)))
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise _MismatchError("a list")
+        return tuple(_convert(item, arguments[0]) for item in value)
+    if origin is Literal:
+        if value not in arguments:
+            raise _MismatchError(listed(f'"{a}"' for a in arguments))
+        return value
+    if isinstance(annotation, type) and issubclass(annotation, IntEnum):
+        if not isinstance(value, str) or value.upper() not in annotation.__members__:
+            raise _MismatchError(listed(f'"{w}"' for w in _words(annotation)))
+        return annotation[value.upper()]
+    return _convert_plain(value, annotation)
+
+
+def _convert_optional(value: object, annotation: Any) -> Any:
+    takes_words = annotation is str or typing.get_origin(annotation) is Literal
+    if takes_words and value == ANY:
+        return None
+    try:
+        return _convert(value, annotation)
+    except _MismatchError as wrong:
+        raise _MismatchError(f'{wrong} (or "{ANY}")' if takes_words else str(wrong)) from None
+
+
+_PLAIN: dict[type, str] = {
+    str: "text in quotes",
+    bool: "true or false",
+    int: "a whole number",
+    date: "a date without quotes such as 2027-03-31",
+}
+
+
+def _convert_plain(value: object, annotation: type) -> object:
+    right = isinstance(value, annotation)
+    if annotation is int and isinstance(value, bool):
+        right = False
+    if annotation is date and isinstance(value, datetime):
+        right = False
+    if not right:
+        raise _MismatchError(_PLAIN[annotation])
+    return value

@@ -1,0 +1,95 @@
+"""Waivers: accepted findings, and what becomes of findings under them. Pure; the day is handed in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from fnmatch import fnmatchcase
+from typing import Literal
+
+from pgcharter.findings import Finding
+
+
+@dataclass(frozen=True)
+class Waiver:
+    """An accepted finding: which, why, on whose word and until when."""
+
+    rule: str
+    """Code of the rule, `KEY01`."""
+    reason: str
+    object: str = ""
+    """Address of the object as SQL writes it, `app.users.email`; `*` and `?` match anything and any one character."""
+    key: str = ""
+    """Key of one finding exactly as JSON output shows it; instead of `object`."""
+    owner: str = ""
+    """Who answers for it."""
+    expires: date | None = None
+    """Last day it counts."""
+    place: str = field(default="", metadata={"in_file": False}, compare=False)
+    """`file:line` where it is written."""
+
+    def covers(self, found: Finding) -> bool:
+        """Whether `found` is what this waiver accepts."""
+        if found.code != self.rule:
+            return False
+        if self.key:
+            return found.key == self.key
+        return found.object is not None and fnmatchcase(found.object.sql(), self.object)
+
+    def expired(self, today: date) -> bool:
+        """Whether its last day has passed."""
+        return self.expires is not None and today > self.expires
+
+
+@dataclass(frozen=True, slots=True)
+class WaiverProblem:
+    """A waiver that does not do its work any more."""
+
+    kind: Literal["expired", "dangling"]
+    waiver: Waiver
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waived:
+    """What became of findings under waivers."""
+
+    kept: tuple[Finding, ...]
+    """Findings that count."""
+    waived: tuple[tuple[Finding, Waiver], ...]
+    """Findings that a waiver accepts, each with the first waiver that does."""
+    problems: tuple[WaiverProblem, ...]
+
+
+def waive(findings: Iterable[Finding], waivers: Sequence[Waiver], today: date) -> Waived:
+    """Split `findings` by `waivers` as they stand on `today`.
+
+    An expired waiver accepts nothing: its findings count again, and it is a problem itself. So is one that covers no finding.
+    """
+    found = tuple(findings)
+    living = [w for w in waivers if not w.expired(today)]
+    kept: list[Finding] = []
+    waived: list[tuple[Finding, Waiver]] = []
+    for item in found:
+        by = next((w for w in living if w.covers(item)), None)
+        if by is None:
+            kept.append(item)
+        else:
+            waived.append((item, by))
+    return Waived(tuple(kept), tuple(waived), tuple(p for w in waivers if (p := _problem(w, found, today))))
+
+
+def _problem(waiver: Waiver, found: Sequence[Finding], today: date) -> WaiverProblem | None:
+    target = waiver.object or waiver.key
+    covered = sum(waiver.covers(f) for f in found)
+    if not covered:
+        message = f"the waiver of {waiver.rule} for {target} covers no finding, so it only hides a future one"
+        return WaiverProblem("dangling", waiver, message, "take it out")
+    if waiver.expired(today):
+        counted = "its finding counts" if covered == 1 else f"its {covered} findings count"
+        owner = f" (owner: {waiver.owner})" if waiver.owner else ""
+        message = f"the waiver of {waiver.rule} for {target} expired on {waiver.expires}, so {counted} again{owner}"
+        return WaiverProblem("expired", waiver, message, "mend the finding, or agree on a new date in expires")
+    return None
