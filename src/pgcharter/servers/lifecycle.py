@@ -1,0 +1,265 @@
+"""Starting and stopping PostgreSQL servers of our own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote as percent
+
+from pgcharter.errors import PgcharterError
+from pgcharter.servers import account as accounts
+from pgcharter.servers import datafolder
+from pgcharter.servers.account import Account
+from pgcharter.servers.binaries import Installation
+from pgcharter.servers.datafolder import Login
+
+Setting = str | int | float | bool
+
+SOCKET_PATH_BYTES = 107
+"""Longest path of a Unix socket (sun_path of 108 bytes, of which one is the terminator; macOS has 104)."""
+
+START_SECONDS = 60.0
+"""How long a server may take until it accepts connections; crash recovery of a large folder is the slow case."""
+
+EPHEMERAL: Mapping[str, Setting] = {"fsync": False, "synchronous_commit": False, "full_page_writes": False, "autovacuum": False}
+"""Settings of a server whose data nobody will miss."""
+
+
+@dataclass
+class Server:
+    """A running server that this process started."""
+
+    installation: Installation
+    data: Path
+    port: int
+    socket_dir: Path
+    login: Login
+    account: Account
+    tcp: bool = False
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    folder: Path | None = None
+    """Removed when the server stops."""
+    watchdog: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    starter: int = field(default_factory=os.getpid)
+
+    @property
+    def major(self) -> int:
+        """The major version: 15 to 18."""
+        return self.installation.major
+
+    @property
+    def version(self) -> int:
+        """As `server_version_num`."""
+        return self.installation.version
+
+    @property
+    def log(self) -> Path:
+        """The server's log file."""
+        return self.data.with_name("server.log")
+
+    def dsn(self, database: str = "postgres", user: str | None = None, password: str | None = None) -> str:
+        """The URI of a database, by the private socket folder; user and password are the bootstrap superuser's unless given."""
+        name, secret = user or self.login.user, password or self.login.password
+        where = f"host={percent(str(self.socket_dir), '')}&port={self.port}"
+        return f"postgresql://{percent(name, '')}:{percent(secret, '')}@/{percent(database, '')}?{where}"
+
+    def stop(self) -> None:
+        """Stop the server (open connections are ended); what was ephemeral is removed. Harmless when done twice or in a forked child."""
+        if os.getpid() != self.starter:
+            return
+        if self.process:
+            end(self.process)
+            self.process = None
+        _remove(self.folder or self.socket_dir)
+        if self.watchdog and self.watchdog.stdin:
+            with contextlib.suppress(OSError):
+                self.watchdog.stdin.write(b"done\n")
+                self.watchdog.stdin.close()
+            self.watchdog.wait(timeout=10)
+            self.watchdog = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+
+def start_ephemeral(installation: Installation, *, settings: Mapping[str, Setting] | None = None, memory: int = 0) -> Server:
+    """Start a server in a new folder that disappears with it, reachable only through a private Unix socket.
+
+    It dies with this process, however that ends. `memory` limits the address space of each of its processes, in bytes.
+    """
+    who = accounts.current()
+    usable = accounts.readable(installation, who)
+    folder = private_folder(who)
+    try:
+        login = datafolder.random_login()
+        data = folder / "data"
+        datafolder.initialise(data, usable, who, login, ephemeral=True)
+        server = Server(usable, data, 5432, who.make_folder(folder / "s"), login, who, folder=folder)
+        _run(server, {**EPHEMERAL, **(settings or {}), "listen_addresses": ""}, memory)
+    except BaseException:
+        _remove(folder)
+        raise
+    server.watchdog = _watch(server)
+    return server
+
+
+def start(folder: Path, installation: Installation, *, settings: Mapping[str, Setting] | None = None, ephemeral: bool = False) -> Server:
+    """Start a server on the data in `folder/data`, which is made when it is missing.
+
+    It listens on a free port of 127.0.0.1 and on a private Unix socket. An ephemeral one dies with this process and skips every wait for
+    the disk; `folder` stays. Raises PgcharterError with the last lines of the server's log when it does not come up.
+    """
+    who = accounts.current()
+    usable = accounts.readable(installation, who)
+    data = folder / "data"
+    login = datafolder.random_login("postgres")
+    datafolder.initialise(data, usable, who, login, ephemeral=ephemeral)
+    server = Server(usable, data, free_port(), private_folder(who), login, who, tcp=True)
+    _run(server, {**(EPHEMERAL if ephemeral else {}), "listen_addresses": "127.0.0.1", **(settings or {})})
+    if ephemeral:
+        server.watchdog = _watch(server)
+    return server
+
+
+def private_folder(who: Account) -> Path:
+    """A new folder of mode 0700 that `who` owns and can enter, short enough to hold a Unix socket."""
+    tried = []
+    for parent in dict.fromkeys([tempfile.gettempdir(), "/tmp", "/var/tmp"]):  # noqa: S108
+        path = Path(parent) / f"pgc-{secrets.token_hex(4)}"
+        if len(os.fsencode(path)) + len("/s/.s.PGSQL.65535.lock") > 100 or not Path(parent).is_dir():
+            continue
+        try:
+            who.make_folder(path)
+        except OSError as error:
+            tried.append(f"{parent}: {error.strerror}")
+            continue
+        if who.can_enter(path):
+            return path
+        _remove(path)
+        tried.append(f"{parent}: account {who.name} cannot enter it")
+    raise PgcharterError(
+        f"no temporary folder for a server could be made ({'; '.join(tried)})", hint="set TMPDIR to a short writable folder"
+    )
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nothing listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+_LAUNCH = """
+[ "$1" = 0 ] || ulimit -v "$1" 2>/dev/null
+ulimit -c 0 2>/dev/null
+[ "$2" = 0 ] || { echo "$2" > /proc/self/oom_score_adj; } 2>/dev/null
+shift 2
+exec "$@"
+"""
+
+
+def _run(server: Server, settings: Mapping[str, Setting], memory: int = 0) -> None:
+    """Start postgres as our direct child (`sh` replaces itself by it) and wait until it accepts connections."""
+    base: dict[str, Setting] = {"port": server.port, "unix_socket_directories": str(server.socket_dir), "unix_socket_permissions": "0700"}
+    datafolder.configure(server.data, {**base, **settings}, server.account)
+    command = [server.installation.program("postgres"), "-D", server.data]
+    limits = [str(memory // 1024), "500" if memory else "0"]
+    log = os.open(server.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+    try:
+        server.process = subprocess.Popen(
+            ["/bin/sh", "-c", _LAUNCH, "postgres", *limits, *[str(part) for part in command]],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            **server.account.options(),
+        )
+    finally:
+        os.close(log)
+    try:
+        wait_until_ready(server.data, server.process, server.log)
+    except BaseException:
+        end(server.process, signal.SIGQUIT)
+        raise
+
+
+def wait_until_ready(data: Path, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Return when the server accepts connections. Raises PgcharterError with its last words when it ended or took too long."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise PgcharterError(f"the PostgreSQL server in {data} ended while starting: {last_words(log)}", place=str(data))
+        status = datafolder.read_pid_file(data)
+        if status and status.pid == process.pid and status.status == "ready":
+            return
+        time.sleep(0.004)
+    raise PgcharterError(f"the PostgreSQL server in {data} was not ready after {START_SECONDS:.0f} s: {last_words(log)}", place=str(data))
+
+
+def last_words(log: Path) -> str:
+    """The end of a server's log, on one line."""
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return "it left no log"
+    telling = [line.strip() for line in lines if any(word in line for word in ("FATAL", "PANIC", "ERROR", "HINT", "could not"))]
+    return " ".join((telling or lines)[-3:]) or "it left no log"
+
+
+def end(process: subprocess.Popen[bytes], first: signal.Signals = signal.SIGINT) -> None:
+    """Stop a postmaster of ours: fast, then immediately, then by force."""
+    for how, seconds in ((first, 10.0), (signal.SIGQUIT, 8.0), (signal.SIGKILL, 5.0)):
+        if process.poll() is not None:
+            return
+        process.send_signal(how)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+            return
+
+
+_WATCH = """
+trap '' HUP INT TERM QUIT
+read -r word
+[ "$word" = done ] && exit 0
+if [ "$(head -n 1 "$2/postmaster.pid" 2>/dev/null)" = "$1" ]; then
+    kill -QUIT "$1" 2>/dev/null
+    for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+        [ -e "$2/postmaster.pid" ] || break
+        kill -0 "$1" 2>/dev/null || break
+        sleep 0.5
+    done
+    kill -KILL "$1" 2>/dev/null
+fi
+rm -rf -- "$3"
+"""
+
+
+def _watch(server: Server) -> subprocess.Popen[bytes]:
+    """Start the one who outlives us: when our end of its pipe closes, even by kill -9, it ends the server and removes its folder."""
+    process = server.process
+    pid = process.pid if process else 0
+    return subprocess.Popen(
+        ["/bin/sh", "-c", _WATCH, "watchdog", str(pid), str(server.data), str(server.folder or server.socket_dir)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        **server.account.options(),
+    )
+
+
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
