@@ -1,0 +1,201 @@
+"""`pgcharter check`: hold targets against a guide and give a verdict."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pgcharter.cli.output import Command, format_option, screen, show, show_json
+from pgcharter.errors import Exit
+
+if TYPE_CHECKING:
+    from pgcharter.catalog.reading import Reading
+    from pgcharter.cli.project import Project
+    from pgcharter.guides.score import Scorecard
+    from pgcharter.render.report import Report
+
+LEVELS = ("error", "warning", "info", "never")
+
+EXAMPLES = (
+    ("pgcharter check db/schema.sql", "a file or a folder of SQL, built on a throwaway server"),
+    ("pgcharter check postgresql://me@host/shop", "a live database; only reads"),
+    ("pgcharter check app.models:metadata --guide cloudlab", "SQLAlchemy models against a whole guide"),
+    ("pgcharter check migrations --no-server", "text only: no server needed, in an instant"),
+    ("pgcharter check --env production --fail-on error --format json", "for CI: the charter says where it is"),
+)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the command line asked for."""
+
+    targets: tuple[str, ...]
+    only: frozenset[str]
+    skip: frozenset[str]
+    fail_on: str
+    server: bool
+    major: int | None
+    scratch_url: str | None
+    score: bool
+    partial: bool
+    """Whether the targets came from the command line, so that they need not be all there is."""
+
+
+def _codes(_ctx: click.Context, _parameter: click.Parameter, value: tuple[str, ...]) -> frozenset[str]:
+    """Turn `KEY01,no-primary-key` into codes; raises UsageError with the nearest name for an unknown one."""
+    from pgcharter.rules import engine
+
+    words = [w for part in value for w in re.split(r"[,\s]+", part) if w]
+    return frozenset(w.upper() if re.fullmatch(r"SRC\d\d", w, re.IGNORECASE) else engine.find(w).code for w in words)
+
+
+def complete_rules(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Rule codes and slugs, for shell completion; after a comma the next one."""
+    from pgcharter.rules import engine
+
+    head, comma, last = incomplete.rpartition(",")
+    names = [name for rule in engine.load().values() for name in (rule.code, rule.slug)]
+    return [head + comma + n for n in names if n.lower().startswith(last.lower())]
+
+
+def complete_guides(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Ids of the built-in guides, for shell completion."""
+    from pgcharter import guides
+
+    return [g for g in guides.available() if g.startswith(incomplete)]
+
+
+@click.command(cls=Command, examples=EXAMPLES)
+@click.argument("targets", nargs=-1, metavar="[TARGET]...", type=click.Path())
+@click.option("--guide", metavar="ID|PATH", shell_complete=complete_guides, help="Guide to hold against, instead of the charter's.")
+@click.option("--env", "environment", metavar="NAME", help="Check the database of this environment of the charter.")
+@click.option(
+    "--fail-on", type=click.Choice(LEVELS), help="Lowest severity that ends in exit code 1.  [default: the charter's, else warning]"
+)
+@click.option("--only", multiple=True, metavar="CODE,...", callback=_codes, shell_complete=complete_rules, help="Run only these rules.")
+@click.option("--skip", multiple=True, metavar="CODE,...", callback=_codes, shell_complete=complete_rules, help="Do not run these rules.")
+@click.option("--no-server", is_flag=True, help="Look at the text only; build nothing.")
+@click.option("--major", type=click.IntRange(min=1), metavar="N", help="Build files on this major version of PostgreSQL.")
+@click.option("--scratch-url", metavar="DSN", help="Build files on this server instead of a throwaway one.")
+@click.option("--score", is_flag=True, help="Also give the verdict clause by clause.")
+@click.option("--all", "everything", is_flag=True, help="Show every finding, not a few examples of each rule.")
+@click.option("--quiet", "-q", is_flag=True, help="Print only the totals.")
+@format_option
+def check(
+    targets: tuple[str, ...],
+    guide: str | None,
+    environment: str | None,
+    fail_on: str | None,
+    only: frozenset[str],
+    skip: frozenset[str],
+    no_server: bool,
+    major: int | None,
+    scratch_url: str | None,
+    score: bool,
+    everything: bool,
+    quiet: bool,
+    form: str,
+) -> int:
+    """Hold databases, SQL files, models or migrations against a guide.
+
+    TARGET is a connection string (postgresql://… or libpq keywords), a file or folder of .sql, a Markdown file with SQL blocks, SQLAlchemy
+    metadata as module:attribute, an Alembic project, or a catalog snapshot (.json). Without one, the charter says what to check.
+
+    Exit codes: 0 nothing at or above --fail-on, 1 findings, 2 wrong usage or charter, 3 a target could not be read, 4 refused as unsafe.
+    """
+    from pgcharter.cli.project import open_project, targets_of
+
+    project = open_project(Path(), guide)
+    section = project.charter.check
+    wish = Wish(
+        targets=targets if targets and not environment else (*targets, *targets_of(project.charter, environment)),
+        only=only or (frozenset() if skip else frozenset(section.only)),
+        skip=skip or (frozenset() if only else frozenset(section.skip)),
+        fail_on=fail_on or section.fail_on,
+        server=not no_server,
+        major=major,
+        scratch_url=scratch_url,
+        score=score,
+        partial=bool(targets),
+    )
+    verdicts = [_verdict(_read(target, wish), project, wish) for target in wish.targets]
+    _show(verdicts, form, everything=everything, quiet=quiet)
+    return Exit.FINDINGS if any(report.failed for report, _ in verdicts) else Exit.FINE
+
+
+def _read(target: str, wish: Wish) -> Reading:
+    from pgcharter import sources
+    from pgcharter.cli.progress import progress
+
+    with progress(f"reading {target}") as advance:
+        return sources.read(target, major=wish.major, scratch_url=wish.scratch_url, server=wish.server, progress=advance)
+
+
+def _verdict(reading: Reading, project: Project, wish: Wish) -> tuple[Report, Scorecard | None]:
+    from pgcharter.findings import Severity
+    from pgcharter.render.report import Report
+    from pgcharter.rules import engine
+    from pgcharter.waivers import waive
+
+    guide = project.guide
+    result = engine.run(reading, guide, only=wish.only, skip=wish.skip)
+    waived = waive(result.findings, project.charter.waivers, date.today())
+    report = Report(
+        reading=reading,
+        guide=guide,
+        findings=waived.kept,
+        suppressed=result.suppressed,
+        waived=tuple((found, waiver.reason) for found, waiver in waived.waived),
+        waiver_problems=tuple(p for p in waived.problems if p.waiver.rule in result.ran and (p.kind == "expired" or not wish.partial)),
+        rest=() if project.chosen or wish.only else _rest(reading, project, wish),
+        gaps=result.gaps,
+        not_run=result.not_run,
+        ran=result.ran,
+        chosen=project.chosen,
+        fail_on=None if wish.fail_on == "never" else Severity[wish.fail_on.upper()],
+    )
+    if not wish.score:
+        return report, None
+    from pgcharter.guides.score import score
+
+    return report, score(guide, result, waived=waived.waived, gaps=result.gaps)
+
+
+def _rest(reading: Reading, project: Project, wish: Wish) -> tuple[Any, ...]:
+    """What the rules beyond the guide would say: counted, not shown, for people who have not chosen a guide yet."""
+    from pgcharter.rules import engine
+
+    codes = engine.load().keys() - project.guide.rules - wish.skip
+    if not codes:
+        return ()
+    return tuple(f for f in engine.run(reading, project.guide, only=codes).findings if f.code in codes)
+
+
+def _show(verdicts: Sequence[tuple[Report, Scorecard | None]], form: str, *, everything: bool, quiet: bool) -> None:
+    reports = [report for report, _ in verdicts]
+    if form == "json":
+        from pgcharter.render.json import check_data
+
+        show_json(check_data(reports, [card for _, card in verdicts]))
+        return
+    from pgcharter.render import findings
+    from pgcharter.render.page import Page
+
+    page = Page(screen())
+    for report, card in verdicts:
+        findings.write(page, report, everything=everything, quiet=quiet)
+        if card:
+            from pgcharter.render import score
+
+            score.write(page, card)
+    if not quiet:
+        from pgcharter.render.advice import write_advice
+
+        write_advice(page, reports, everything=everything)
+    show(page)

@@ -1,0 +1,81 @@
+"""The top of the command line: which commands there are, for whom, and which module to import when one is called."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+
+import click
+
+from pgcharter import __version__
+from pgcharter.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the table: what `--help` shows without importing the command."""
+
+    person: str
+    """Heading it stands under: what someone wants to do."""
+    help: str
+    home: str = ""
+    """`module:attribute` below `pgcharter.cli` where it is not `<name>:<name>`."""
+
+
+COMMANDS: dict[str, Entry] = {
+    "check": Entry("check", "Hold a database, SQL files, models or migrations against a guide."),
+    "explain": Entry("check", "Say what a rule flags, why it matters and what to do instead."),
+    "guides": Entry("check", "List the guides, or read one clause by clause."),
+    "rules": Entry("check", "List the rules."),
+    "init": Entry("change", "Write a charter (pgcharter.toml) for this project."),
+    "up": Entry("operate", "Start PostgreSQL, build an example, fill it, check it and say how to connect."),
+    "server": Entry("operate", "Start, stop and use the project's own PostgreSQL."),
+    "doctor": Entry("operate", "Say what this machine can and cannot do."),
+    "catalog": Entry("explain", "Export what a schema holds as JSON, or compare two of them."),
+    "completion": Entry("explain", "Print the completion script of a shell."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called, listed by person in `--help`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Names of all commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import the command of that name, or None when there is none."""
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        module, _, attribute = (entry.home or f"{cmd_name}:{cmd_name}").partition(":")
+        found: click.Command = getattr(importlib.import_module(f"pgcharter.cli.{module}"), attribute)
+        return found
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command called; for an unknown one, raise UsageError with the nearest name."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f"did you mean `pgcharter {near[0]}`?" if near else "`pgcharter --help` lists the commands"
+            raise UsageError(f"there is no command {args[0]!r}", hint=hint)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the commands under what someone wants to do."""
+        width = max(map(len, COMMANDS))
+        for person in dict.fromkeys(entry.person for entry in COMMANDS.values()):
+            with formatter.section(person.capitalize()):
+                formatter.write_dl([(name.ljust(width), entry.help) for name, entry in COMMANDS.items() if entry.person == person])
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Start with `pgcharter check TARGET`: a folder of SQL, a connection string or module:metadata.",
+)
+@click.version_option(__version__, "-V", "--version", prog_name="pgcharter", message="%(prog)s %(version)s")
+@click.option("--debug", is_flag=True, help="Show the traceback of an unexpected error (or set PGCHARTER_DEBUG=1).")
+def pgcharter(debug: bool) -> None:
+    """Your database guide made executable, for PostgreSQL."""

@@ -1,0 +1,93 @@
+"""What the project says when the command line does not: its charter, its guide, its targets."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from pgcharter import charter as charters
+from pgcharter import guides
+from pgcharter.charter import Charter, Environment
+from pgcharter.errors import UsageError
+from pgcharter.guides.model import Guide
+from pgcharter.rules import engine
+
+
+@dataclass(frozen=True)
+class Project:
+    """A charter (an empty one where there is none) and the guide that holds."""
+
+    charter: Charter
+    guide: Guide
+    chosen: bool
+    """False when neither a charter nor the command line chose the guide."""
+
+
+def open_project(start: Path, guide: str | None = None) -> Project:
+    """Find the charter that holds for `start` and load its guide, or the one called `guide`, under the charter's overrides.
+
+    Raises CharterError for whatever is wrong in either.
+    """
+    path = charters.find(start)
+    charter = charters.read(path, name=shortest(path)) if path else Charter()
+    codes = engine.load().keys()
+    loaded = guides.load(guide or charter.guide, codes=codes)
+    return Project(charter, guides.effective(loaded, charter, codes=codes), chosen=bool(guide or path))
+
+
+def shortest(path: Path) -> str:
+    """`path` as a person here would write it: relative where that does not climb."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative
+
+
+def targets_of(charter: Charter, environment: str | None) -> tuple[str, ...]:
+    """What to check when the command line names nothing: the environment asked for, the charter's targets, or its only environment.
+
+    Raises UsageError when the charter does not decide.
+    """
+    if environment:
+        return (dsn_of(charter, environment),)
+    if charter.check.targets:
+        return tuple(_from_folder(charter.folder, target) for target in charter.check.targets)
+    if len(charter.environments) == 1:
+        return (dsn_of(charter, next(iter(charter.environments))),)
+    if charter.environments:
+        names = ", ".join(charter.environments)
+        raise UsageError(f"nothing says which environment to check: {names}", hint="choose one with --env NAME, or name a target")
+    raise UsageError(
+        "nothing says what to check",
+        hint="name a target: a connection string, a file or folder of SQL, a Markdown file, module:metadata, or an Alembic project; "
+        "`pgcharter init` writes a charter that remembers it",
+    )
+
+
+def _from_folder(folder: Path, target: str) -> str:
+    """A target of the charter; paths start from the charter's own folder."""
+    path = folder / target
+    return shortest(path) if "://" not in target and path.exists() else target
+
+
+def dsn_of(charter: Charter, name: str) -> str:
+    """The connection string of the environment called `name`.
+
+    Raises UsageError when the charter has no such environment or the variable that holds its DSN is not set.
+    """
+    found = charter.environments.get(name)
+    if found is None:
+        known = ", ".join(charter.environments)
+        where = shortest(charter.path) if charter.path else ""
+        message = f"there is no environment {name!r}" + ("" if charter.path else ", because there is no charter")
+        raise UsageError(message, place=where, hint=f"known are {known}" if known else "add [environments." + name + "] to pgcharter.toml")
+    return found.dsn or _from_variable(found)
+
+
+def _from_variable(environment: Environment) -> str:
+    value = os.environ.get(environment.dsn_env, "")
+    if not value:
+        raise UsageError(
+            f"environment {environment.name} takes its connection string from the variable {environment.dsn_env}, which is not set",
+            hint=f"export {environment.dsn_env}=postgresql://user@host/database",
+        )
+    return value

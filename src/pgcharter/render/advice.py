@@ -1,0 +1,44 @@
+"""What to do next, as exact commands."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+
+from pgcharter import guides
+from pgcharter.render.findings import plural, shorten
+from pgcharter.render.page import Page, Styled, columns
+from pgcharter.render.report import Report
+
+
+def write_advice(page: Page, reports: Sequence[Report], *, everything: bool = False) -> None:
+    """Write the next steps that make sense after these verdicts."""
+    steps = list(_steps(reports, everything))
+    if not steps:
+        return
+    page.blank()
+    page.line(Styled("next", "strong"))
+    width = max(columns(command) for command, _ in steps)
+    for command, meaning in steps:
+        if width + 4 + 30 <= page.screen.width:
+            page.flow(Styled(command, "command"), " " * (width - columns(command) + 2), meaning, indent=2, hanging=width + 2)
+        else:
+            page.line(Styled(command, "command"), indent=2)
+            page.flow(meaning, indent=6)
+
+
+def _steps(reports: Sequence[Report], everything: bool) -> Iterator[tuple[str, str]]:
+    findings = [f for r in reports for f in r.findings]
+    again = "pgcharter check " + " ".join(shlex.quote(r.reading.target) for r in reports)
+    if findings:
+        yield f"pgcharter explain {findings[0].code}", "why it matters, what to do instead, when it is right after all"
+    if not everything and any(shorten(r.findings)[1] for r in reports):
+        yield f"{again} --all", f"all {len(findings):,} findings"
+    if all(r.chosen for r in reports):
+        return
+    rest = sum(len(r.rest) for r in reports)
+    more = [g for g in guides.available() if g != reports[0].guide.id]
+    if more:
+        counted = f"; rules beyond it see {plural(rest, 'more thing')}" if rest else ""
+        yield f"{again} --guide {more[0]}", f"hold it against a whole guide (guide {reports[0].guide.id} is about harm only{counted})"
+    yield "pgcharter init", "write a charter: your guide, your options, waivers with reasons"

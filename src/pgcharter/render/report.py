@@ -1,0 +1,68 @@
+"""The verdict on one target, put together for rendering."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pgcharter.catalog.reading import Reading
+from pgcharter.findings import Finding, Gap, Severity
+from pgcharter.waivers import WaiverProblem
+
+
+class GuideLabel(Protocol):
+    """What a verdict says about its guide."""
+
+    @property
+    def id(self) -> str:
+        """`cloudlab`."""
+        ...
+
+    @property
+    def title(self) -> str:
+        """Title in words."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Version of the guide's text."""
+        ...
+
+
+@dataclass(frozen=True)
+class Report:
+    """One target held against one guide."""
+
+    reading: Reading
+    guide: GuideLabel
+    findings: tuple[Finding, ...]
+    """What counts, worst first."""
+    suppressed: tuple[tuple[Finding, str], ...] = ()
+    """Allowed by a comment in the SQL, with the reason."""
+    waived: tuple[tuple[Finding, str], ...] = ()
+    """Allowed by the charter, with the reason."""
+    waiver_problems: tuple[WaiverProblem, ...] = ()
+    """Waivers that are past their day or cover nothing."""
+    rest: tuple[Finding, ...] = ()
+    """Without a charter: what rules outside the guide would say."""
+    gaps: tuple[Gap, ...] = ()
+    not_run: Mapping[str, str] = field(default_factory=dict)
+    """Code → why the rule could not look."""
+    ran: tuple[str, ...] = ()
+    chosen: bool = True
+    """False when nobody chose the guide: no charter and no `--guide`."""
+    fail_on: Severity | None = Severity.ERROR
+    """Findings at or above it fail the check; None: never."""
+
+    @property
+    def totals(self) -> Mapping[str, int]:
+        """Findings by severity word, all three words always there."""
+        counts = Counter(f.severity for f in self.findings)
+        return {s.word: counts[s] for s in sorted(Severity, reverse=True)}
+
+    @property
+    def failed(self) -> bool:
+        """Whether a finding is at or above the level that fails."""
+        return self.fail_on is not None and any(f.severity >= self.fail_on for f in self.findings)
