@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Prints the bin folder of a PostgreSQL 15 that runs here, fetching Debian's package when there is none. For CI and for developers:
+#   export PGCHARTER_PG_BIN="$(bash tools/fetch_postgresql_15.sh)"
+# Needs no rights: the packages are unpacked into ${XDG_CACHE_HOME:-~/.cache}/pgcharter/debian-postgresql-15 (as root: /var/cache/pgcharter/...),
+# nothing is installed. Debian 12 carries version 15; elsewhere point PGCHARTER_PG_BIN to your own.
+set -euo pipefail
+
+say() { printf '%s\n' "$*" >&2; }
+runs() { [ -x "$1/postgres" ] && "$1/postgres" --version 2>/dev/null | grep -q ' 15\.'; }
+
+for bin in /usr/lib/postgresql/15/bin /usr/pgsql-15/bin; do
+    if runs "$bin"; then echo "$bin"; exit 0; fi
+done
+
+if [ "$(id -u)" = 0 ]; then home=/var/cache/pgcharter; else home="${XDG_CACHE_HOME:-$HOME/.cache}/pgcharter"; fi
+target="$home/debian-postgresql-15"
+bin="$target/usr/lib/postgresql/15/bin"
+if runs "$bin"; then echo "$bin"; exit 0; fi
+
+for program in apt-get dpkg-deb; do
+    command -v "$program" > /dev/null || { say "no $program here: install PostgreSQL 15 and set PGCHARTER_PG_BIN to its bin folder"; exit 3; }
+done
+mkdir -p "$home"
+chmod 755 "$home"
+partial="$(mktemp -d "$home/.partial-XXXXXX")"
+trap 'rm -rf "$partial"' EXIT
+cd "$partial"
+say "fetching postgresql-15 and postgresql-client-15 into $target (once)"
+if ! apt-get download postgresql-15 postgresql-client-15 >&2; then
+    if [ "$(id -u)" != 0 ] || ! { apt-get update -qq >&2 && apt-get download postgresql-15 postgresql-client-15 >&2; }; then
+        say "apt offers no postgresql-15: install it from elsewhere and set PGCHARTER_PG_BIN to its bin folder"
+        exit 3
+    fi
+fi
+mkdir root
+for package in *.deb; do dpkg-deb -x "$package" root; done
+missing="$(ldd root/usr/lib/postgresql/15/bin/postgres root/usr/lib/postgresql/15/bin/psql | awk '/not found/ {print $1}' | sort -u | tr '\n' ' ')"
+if [ -n "$missing" ]; then
+    say "PostgreSQL 15 was fetched but lacks shared libraries: $missing"
+    say "remedy, as root: apt-get install -y libpq5 libicu72 libxml2 libxslt1.1 libldap-2.5-0 libssl3 liblz4-1 libzstd1"
+    exit 3
+fi
+chmod -R a+rX root
+mv -T root "$target" 2> /dev/null || runs "$bin"
+echo "$bin"
