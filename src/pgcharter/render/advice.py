@@ -19,9 +19,10 @@ def write_advice(page: Page, reports: Sequence[Report], *, everything: bool = Fa
     page.blank()
     page.line(Styled("next", "strong"))
     width = max(columns(command) for command, _ in steps)
+    beside = all(2 + width + 2 + columns(meaning) <= page.screen.width for _, meaning in steps)
     for command, meaning in steps:
-        if width + 4 + 30 <= page.screen.width:
-            page.flow(Styled(command, "command"), " " * (width - columns(command) + 2), meaning, indent=2, hanging=width + 2)
+        if beside:
+            page.line(Styled(command, "command"), " " * (width - columns(command) + 2), meaning, indent=2)
         else:
             page.line(Styled(command, "command"), indent=2)
             page.flow(meaning, indent=6)
@@ -31,7 +32,7 @@ def _steps(reports: Sequence[Report], everything: bool) -> Iterator[tuple[str, s
     findings = [f for r in reports for f in r.findings]
     again = "pgcharter check " + " ".join(shlex.quote(r.reading.target) for r in reports)
     if findings:
-        yield f"pgcharter explain {findings[0].code}", "why it matters, what to do instead, when it is right after all"
+        yield f"pgcharter explain {findings[0].code}", "why it matters, and what to do instead"
     if not everything and any(shorten(r.findings)[1] for r in reports):
         yield f"{again} --all", f"all {len(findings):,} findings"
     if all(r.chosen for r in reports):

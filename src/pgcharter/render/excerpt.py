@@ -78,9 +78,8 @@ def _cut(shown: Excerpt, room: int) -> tuple[str, str, str]:
     text = shown.text
     before, meant, after = text[: shown.start], text[shown.start : shown.start + shown.length], text[shown.start + shown.length :]
     before, meant, after = (part.replace("\t", "    ") for part in (before, meant, after))
-    if len(before) == len(before) - len(before.lstrip()) and len(before) > 8:
-        before = before[:8]
-    meant = _head(meant, room // 2)
+    if columns(clean(meant)) > room // 2:
+        meant, after = _head(meant, room // 2), ""
     if columns(clean(before)) > room // 2:
         before = "…" + _tail(before, room // 2 - 1)
     return before, meant, _head(after, max(1, room - columns(clean(before)) - columns(clean(meant))))

@@ -16,6 +16,8 @@ MARKS = {Severity.ERROR: "✖", Severity.WARNING: "▲", Severity.INFO: "•"}
 BUDGET = 60
 """Findings shown in full; beyond that fewer examples of each rule are shown."""
 CAPS = (5, 3, 2, 1)
+GAPS = 8
+"""Gaps shown one by one."""
 LABEL = 6
 """Columns of the labels `why`, `fix` and `hint`."""
 
@@ -111,7 +113,7 @@ def _finding(page: Page, item: Finding, report: Report, explained: set[str], las
 
 def _clauses(item: Finding) -> Iterator[Piece]:
     if item.clauses:
-        yield Styled(f"  [{', '.join(item.clauses)}]", "dim")
+        yield Styled(f"  [{','.join(item.clauses[:3])}{',…' if len(item.clauses) > 3 else ''}]", "dim")
 
 
 def _why(code: str) -> str:
@@ -162,7 +164,7 @@ def _more(page: Page, hidden: Mapping[str, int], findings: Sequence[Finding]) ->
     for code in sorted(hidden, key=lambda c: (-severities[c], c)):
         known = engine.load().get(code)
         mark = Styled(f"{MARKS[severities[code]]} {code}", severities[code].word)
-        page.flow(mark, f" {hidden[code]:>5,} more", Styled(f"  {known.title}" if known else "", "dim"), indent=2, hanging=20)
+        page.flow(mark, f" {hidden[code]:>5,} more", Styled(f"  {known.title.rstrip('.')}" if known else "", "dim"), indent=2, hanging=20)
 
 
 def _not_seen(page: Page, report: Report) -> None:
@@ -175,11 +177,11 @@ def _not_seen(page: Page, report: Report) -> None:
     page.line(Styled("not seen", "strong"))
     for why, codes in reasons.items():
         page.flow(Styled("· ", "dim"), f"{plural(len(codes), 'rule')} could not look ({_some(codes)}): {why}", indent=2, hanging=2)
-    for gap in report.gaps[:BUDGET]:
+    for gap in report.gaps[:GAPS]:
         where = f"  {gap.place.file}:{gap.place.line}" if gap.place else ""
         page.flow(Styled("· ", "dim"), f"{gap.what}: {gap.why}", Styled(where, "place"), indent=2, hanging=2)
-    if len(report.gaps) > BUDGET:
-        page.line(Styled("· ", "dim"), f"{len(report.gaps) - BUDGET:,} more; --format json has them all", indent=2)
+    if len(report.gaps) > GAPS:
+        page.line(Styled("· ", "dim"), f"{len(report.gaps) - GAPS:,} more gaps; --format json has them all", indent=2)
 
 
 def _some(codes: Sequence[str], limit: int = 6) -> str:
@@ -200,6 +202,7 @@ def _totals(page: Page, report: Report, *, gap: bool = True) -> None:
         page.blank()
     if report.findings:
         page.flow(*_counts(report.totals), f"in {plural(len(grouped(report.findings)), 'object')}", *_allowed(report))
+        page.flow(*_outcome(report))
     else:
         page.flow(Styled("✔", "good"), f" nothing to mend: {plural(len(report.ran), 'rule')} looked", *_allowed(report))
 
@@ -211,6 +214,14 @@ def _counts(totals: Mapping[str, int]) -> Iterator[Piece]:
             noun = severity.word if severity is Severity.INFO else plural(count, severity.word).partition(" ")[2]
             yield Styled(f"{MARKS[severity]} {count:,} {noun}", severity.word)
             yield "  "
+
+
+def _outcome(report: Report) -> Iterator[Piece]:
+    if report.fail_on is None:
+        return
+    at = f"{report.fail_on.word} or above" if report.fail_on is not Severity.ERROR else "error"
+    yield Styled("✘ fails", "error") if report.failed else Styled("✔ passes", "good")
+    yield Styled(f"  {'findings' if report.failed else 'nothing'} at {at} (--fail-on)", "dim")
 
 
 def _allowed(report: Report) -> Iterator[Piece]:

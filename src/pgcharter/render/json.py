@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import zip_longest
@@ -13,6 +14,7 @@ from pgcharter.findings import Finding, Gap, Place
 from pgcharter.guides.model import Clause, Guide
 from pgcharter.guides.score import Scorecard
 from pgcharter.names import ObjectId
+from pgcharter.render.page import UNSAFE
 from pgcharter.render.report import Report
 from pgcharter.rules import engine
 from pgcharter.rules.engine import Rule
@@ -22,8 +24,12 @@ VERSION = 1
 
 
 def dumps(data: object) -> str:
-    """`data` as indented JSON; what JSON does not know (a date, a decimal) becomes its text."""
-    return json.dumps(data, indent=2, ensure_ascii=False, default=_plain)
+    """`data` as indented JSON; what JSON does not know (a date, a decimal) becomes its text, what a terminal must not see its escape."""
+    return UNSAFE.sub(_escape, json.dumps(data, indent=2, ensure_ascii=False, default=_plain))
+
+
+def _escape(match: re.Match[str]) -> str:
+    return "\n" if match[0] == "\n" else json.dumps(match[0])[1:-1]
 
 
 def _plain(value: object) -> object:

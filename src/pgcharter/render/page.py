@@ -49,7 +49,8 @@ STYLES = {
 ASCII = {"✖": "x", "▲": "!", "•": "-", "│": "|", "…": "...", "✔": "+", "✘": "x", "·": "-", "─": "-", "→": "->", "~": "~"}
 """Twins of our own marks for streams without Unicode."""
 
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff\U000e0000-\U000e007f]")
+UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff\U000e0000-\U000e007f]")
+"""Characters that steer a terminal, reorder or hide text, or stand for bytes that could not be decoded."""
 
 
 _NAMED = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
@@ -61,7 +62,7 @@ def clean(text: str) -> str:
     Control characters (among them the escapes that move the cursor or change colours), line ends, characters that reorder or hide text
     and undecodable bytes are shown as backslash escapes: a name from a database can neither run nor disguise anything.
     """
-    return _UNSAFE.sub(_escape, text) if not text.isascii() or not text.isprintable() else text
+    return UNSAFE.sub(_escape, text) if not text.isascii() or not text.isprintable() else text
 
 
 def _escape(match: re.Match[str]) -> str:
@@ -128,11 +129,11 @@ def _words(pieces: tuple[Piece, ...]) -> list[tuple[list[Piece], int]]:
     joined = False
     for piece in pieces:
         text, style = piece if isinstance(piece, Styled) else (piece, "")
-        for part in re.split(r"([ \n]+)", text):
+        for part in re.split("( +)", text):
             if not part:
                 continue
-            if part[0] in " \n":
-                gap, joined = (1 if "\n" in part else len(part)), False
+            if part[0] == " ":
+                gap, joined = len(part), False
                 continue
             styled: Piece = Styled(part, style) if style else part
             if joined:
