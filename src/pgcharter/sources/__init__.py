@@ -1,1 +1,130 @@
-"""sources"""
+"""Anything that describes a PostgreSQL schema, read into one Reading: servers, SQL, Markdown, models, Alembic, snapshots."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pgcharter.errors import UsageError
+
+if TYPE_CHECKING:
+    from pgcharter.catalog.reading import Reading
+
+Progress = Callable[[str, int, int], None]
+"""Called as work goes on: what is being done, how many of how many. The total is 0 while unknown."""
+
+_SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://")
+_MODELS = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(?:\(\))?\Z")
+_MARKDOWN = {".md", ".markdown", ".mdx", ".mkd"}
+_WAYS = (
+    "a target is a DSN, a file or folder of SQL, a Markdown file, module:attribute (SQLAlchemy), an Alembic project, or a snapshot (.json)"
+)
+
+
+def read(
+    target: str,
+    *,
+    major: int | None = None,
+    scratch_url: str | None = None,
+    server: bool = True,
+    progress: Progress | None = None,
+) -> Reading:
+    """Read `target`, whatever it is.
+
+    `major` is the PostgreSQL version files are built on, `scratch_url` a server to build them on instead of an embedded one; with
+    `server=False` files are only read as text. Raises UsageError when the target cannot be understood, ConnectError when a server cannot
+    be reached, UnavailableError when no PostgreSQL is at hand to build on or an extra is missing.
+    """
+    target = _named(target)
+    scheme = _SCHEME.match(target)
+    if scheme:
+        return _live(_uri(target, scheme["scheme"]), target)
+    path = Path(target).expanduser()
+    try:
+        there = path.exists()
+    except OSError:
+        there = False
+    if target == "-" or there:
+        return _file(target, path, major, scratch_url, server, progress)
+    if "=" in target:
+        return _live(_keywords(target), target)
+    if _MODELS.match(target):
+        from pgcharter.sources import models
+
+        return models.read(target, major=major, scratch_url=scratch_url, server=server)
+    raise UsageError(f"there is no file or folder {target!r}, and it is no DSN either", hint=_near(path) or _WAYS)
+
+
+def _named(target: str) -> str:
+    """`env:NAME` looked up, so that a secret need not stand on the command line."""
+    if not target.strip():
+        raise UsageError("the target is empty", hint=_WAYS)
+    if not target.startswith("env:"):
+        return target
+    name = target.removeprefix("env:")
+    value = os.environ.get(name, "")
+    if not value:
+        raise UsageError(f"environment variable {name} is not set, so there is no target", hint=f"export {name}=postgresql://...")
+    return value
+
+
+def _uri(target: str, scheme: str) -> str:
+    family = scheme.lower().partition("+")[0]
+    if family not in ("postgresql", "postgres"):
+        raise UsageError(f"{scheme}:// is not a PostgreSQL address", hint="write postgresql://user@host:port/database")
+    return "postgresql" + target[len(scheme) :]
+
+
+def _keywords(target: str) -> str:
+    import psycopg
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        conninfo_to_dict(target)
+    except psycopg.ProgrammingError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UsageError(f"the connection string cannot be understood: {reason}", hint="write host=... dbname=... user=...") from None
+    return target
+
+
+def _live(dsn: str, target: str) -> Reading:
+    from pgcharter.sources import live
+
+    del target
+    return live.read(dsn)
+
+
+def _file(target: str, path: Path, major: int | None, scratch_url: str | None, server: bool, progress: Progress | None) -> Reading:
+    suffix = path.suffix.lower()
+    if (path.is_dir() and (path / "alembic.ini").is_file()) or suffix == ".ini":
+        from pgcharter.sources import alembic
+
+        return alembic.read(target, major=major, scratch_url=scratch_url, server=server, progress=progress)
+    if suffix in _MARKDOWN:
+        from pgcharter.sources import markdown
+
+        return markdown.read(target, major=major, scratch_url=scratch_url, server=server, progress=progress)
+    if suffix == ".json":
+        from pgcharter.sources import snapshot
+
+        return snapshot.read(target)
+    if suffix == ".py":
+        module = path.stem
+        raise UsageError(f"{target} is Python; models are named by module and attribute", hint=f"pgcharter check {module}:metadata")
+    from pgcharter.sources import files
+
+    return files.read(target, major=major, scratch_url=scratch_url, server=server, progress=progress)
+
+
+def _near(path: Path) -> str:
+    """A neighbour with nearly this name."""
+    try:
+        names = [p.name for p in path.parent.iterdir()]
+    except OSError:
+        return ""
+    close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.6)
+    return f"did you mean {path.parent / close[0]}?" if close else ""

@@ -8,7 +8,7 @@ from typing import Any
 from pgcharter.findings import Place
 from pgcharter.sqltext.source import Source
 
-__all__ = ["Allow", "Broken", "Meta", "Parsed", "Source", "Statement", "node_place", "offset_place", "parse"]
+__all__ = ["Allow", "Broken", "Meta", "Parsed", "Source", "Statement", "enum_name", "node_place", "offset_place", "parse"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,3 +115,9 @@ def parse(text: str, file: str) -> Parsed:
     from pgcharter.sqltext.parser import parse_text
 
     return parse_text(text, file)
+
+
+def enum_name(node: Any, name: str) -> str:
+    """Name of the value of an enum field of a parser's message: `enum_name(constraint, "contype")` is `CONSTR_PRIMARY`."""
+    field_type = node.DESCRIPTOR.fields_by_name[name].enum_type
+    return str(field_type.values_by_number[getattr(node, name)].name)

@@ -117,7 +117,8 @@ def _plain(text: str, at: int) -> int | None:
 
 def _careful(text: str, at: int) -> tuple[Piece, int, list[Command]]:
     """The piece at `at` read token by token, the offset after it, and the psql commands inside it."""
-    piece, commands = Piece(at, at), []
+    piece = Piece(at, at)
+    commands: list[Command] = []
     routine, rule = bool(_ROUTINE.match(text, at)), bool(_RULE.match(text, at))
     depth = parens = 0
     before = ""

@@ -1,0 +1,220 @@
+"""SQL statements built one by one on a scratch database, so that one failure does not hide the rest."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from pgcharter.errors import PgcharterError
+from pgcharter.findings import Finding, Gap, Severity
+from pgcharter.sources import recorder
+from pgcharter.sources.effects import makes, missing_name
+from pgcharter.sources.policy import decide
+from pgcharter.sqltext import Statement, offset_place
+
+if TYPE_CHECKING:
+    from pgcharter.servers.scratch import ScratchDatabase
+
+ATTEMPTS = 20
+"""How often one statement is tried again after something it lacks (a role) was made."""
+_ROLE = re.compile(r'role "(?P<name>.+)" does not exist')
+_NO_NAME = {
+    "OR", "REPLACE", "UNIQUE", "TEMP", "TEMPORARY", "UNLOGGED", "MATERIALIZED", "IF", "NOT", "EXISTS", "CONCURRENTLY", "DEFAULT", "EVENT",
+    "FOREIGN", "CONSTRAINT", "ONLY", "INTO", "FROM",
+}  # fmt: skip
+"""Words of a statement's head that stand before its object's name."""
+_LOCAL = re.compile(r"\A\s*set\s+local\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """PostgreSQL's no to a statement."""
+
+    statement: Statement
+    message: str
+    sqlstate: str = ""
+    hint: str = ""
+    detail: str = ""
+    position: int = 0
+    """Character (from 1) of the text that was sent; 0 when PostgreSQL names none."""
+
+
+@dataclass
+class Builder:
+    """Runs statements on `database` and keeps account of what became of each."""
+
+    database: ScratchDatabase
+    numbered: list[Statement] = field(default_factory=list)
+    """Statements by the number under which the recorder knows them."""
+    built: list[Statement] = field(default_factory=list)
+    unbuilt: list[Statement] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    roles: list[str] = field(default_factory=list)
+    """Roles that no statement creates but some name."""
+    _lost: dict[str, Statement] = field(default_factory=dict)
+    _local: dict[str, str] = field(default_factory=dict)
+    _dirty: bool = False
+
+    def run(self, statement: Statement, sql: str = "") -> Refusal | None:
+        """Do with `statement` what its kind asks for. Returns PostgreSQL's refusal, which is noted too."""
+        action, why = decide(statement)
+        if action == "run":
+            return self._note(statement, self.attempt(statement, sql or statement.text))
+        if action == "set":
+            return self._note(statement, self._set(statement, sql or statement.text))
+        if action == "role":
+            self._make_roles(statement)
+        elif action == "extension":
+            return self._extension(statement)
+        elif action == "note":
+            self.gaps.append(Gap(head(statement), why, statement.place))
+        elif action == "end":
+            self._end_local()
+        self.unbuilt.append(statement)
+        return None
+
+    def _note(self, statement: Statement, refusal: Refusal | None) -> Refusal | None:
+        if refusal is None:
+            self.built.append(statement)
+            return None
+        self.refuse(refusal)
+        return refusal
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Take note that `refusal` stands."""
+        self.unbuilt.append(refusal.statement)
+        self.refusals.append(refusal)
+        for name in makes(refusal.statement):
+            self._lost.setdefault(name, refusal.statement)
+
+    def attempt(self, statement: Statement, sql: str) -> Refusal | None:
+        """Send `sql`; make the roles it lacks and send it again. Nothing is noted except those roles."""
+        refusal = self.send(statement, sql)
+        for _ in range(ATTEMPTS):
+            role = _ROLE.fullmatch(refusal.message) if refusal else None
+            if role is None or not self._stand_in_role(role["name"]):
+                break
+            refusal = self.send(statement, sql)
+        return refusal
+
+    def send(self, statement: Statement, sql: str) -> Refusal | None:
+        """Send `sql` once, marked with the statement's number."""
+        self.numbered.append(statement)
+        mark = recorder.mark(len(self.numbered) - 1)
+        try:
+            self.database.conn.execute(mark + sql)
+        except psycopg.Error as error:
+            return self._refusal(statement, error, len(mark))
+        except UnicodeError as error:
+            return Refusal(statement, f"the text cannot be sent: {error}")
+        return None
+
+    def _refusal(self, statement: Statement, error: psycopg.Error, shift: int) -> Refusal:
+        diag = error.diag
+        if diag.message_primary is None:
+            why = str(error).strip().splitlines()[0] if str(error).strip() else "the server closed the connection"
+            return Refusal(statement, why, "57P01")
+        position = int(diag.statement_position or 0)
+        return Refusal(statement, diag.message_primary, diag.sqlstate or "", diag.message_hint or "", diag.message_detail or "",
+                       max(0, position - shift))  # fmt: skip
+
+    def _set(self, statement: Statement, sql: str) -> Refusal | None:
+        """Session settings last to the end of the file; SET LOCAL, without its transaction, to the next COMMIT."""
+        self._dirty = True
+        name = statement.node.name
+        if _LOCAL.match(sql):
+            if name and name not in self._local:
+                row = self.database.conn.execute("select current_setting(%s, true)", [name]).fetchone()
+                self._local[name] = str(row[0] or "") if row else ""
+            sql = _LOCAL.sub("SET", sql)
+        return self.attempt(statement, sql)
+
+    def _end_local(self) -> None:
+        for name, value in self._local.items():
+            with suppress(psycopg.Error):
+                self.database.conn.execute("select set_config(%s, %s, false)", [name, value])
+        self._local.clear()
+
+    def end_file(self) -> None:
+        """Forget the session settings of the file that ends."""
+        self._local.clear()
+        with suppress(psycopg.Error):
+            self.database.conn.execute("RESET SESSION AUTHORIZATION")
+            self.database.conn.execute("RESET ALL")
+        self._dirty = False
+
+    def _make_roles(self, statement: Statement) -> None:
+        node = statement.node
+        names: list[str] = []
+        if statement.kind in ("create_role_stmt", "alter_role_stmt"):
+            names = [node.role] if statement.kind == "create_role_stmt" else [node.role.rolename]
+        elif statement.kind == "grant_role_stmt":
+            names = [r.access_priv.priv_name for r in node.granted_roles] + [r.role_spec.rolename for r in node.grantee_roles]
+        for name in filter(None, names):
+            self._role(name)
+
+    def _role(self, name: str) -> bool:
+        try:
+            self.database.create_role(name)
+        except (PgcharterError, psycopg.Error):
+            return False
+        return True
+
+    def _stand_in_role(self, name: str) -> bool:
+        if name in self.roles or not self._role(name):
+            return False
+        self.roles.append(name)
+        return True
+
+    def _extension(self, statement: Statement) -> Refusal | None:
+        node = statement.node
+        options = {o.def_elem.defname: o.def_elem.arg.string.sval for o in node.options if o.def_elem.arg.HasField("string")}
+        schema = options.get("schema")
+        try:
+            self.database.create_extension(node.extname, schema)
+        except (PgcharterError, psycopg.Error) as error:
+            why = error.message if isinstance(error, PgcharterError) else str(error).strip().splitlines()[0]
+            self.gaps.append(Gap(head(statement), f"not built: {why}", statement.place))
+            self.unbuilt.append(statement)
+            self._lost.setdefault(node.extname, statement)
+            return None
+        self.built.append(statement)
+        return None
+
+    def findings(self) -> list[Finding]:
+        """SRC01 for every refusal, and for those that only follow from another one, which."""
+        return [self._finding(r) for r in self.refusals]
+
+    def _finding(self, refusal: Refusal) -> Finding:
+        cause = self._lost.get(missing_name(refusal.message))
+        facts: dict[str, Any] = {"detail": head(refusal.statement), "sqlstate": refusal.sqlstate}
+        message = f"PostgreSQL refuses {head(refusal.statement)}: {refusal.message}"
+        if cause is not None and cause is not refusal.statement:
+            facts["follows_from"] = f"{cause.place.file}:{cause.place.line}"
+            message += f"; that follows from line {cause.place.line} of {cause.place.file}, which could not be built"
+        hint = ". ".join(part.rstrip(".") for part in (refusal.detail, refusal.hint) if part)
+        place = offset_place(refusal.statement, refusal.position) if not refusal.statement.variables else refusal.statement.place
+        return Finding("SRC01", message, place=place, severity=Severity.ERROR, hint=hint, facts=facts)
+
+
+def head(statement: Statement) -> str:
+    """The first words of a statement, enough to recognise it: `CREATE TABLE app.orders`."""
+    words = re.split(r"[\s(;]+", statement.text, maxsplit=12)[:12]
+    stop = 3
+    for index, word in enumerate(words):
+        if index < stop and word.upper() in _NO_NAME:
+            stop += 1
+    text = " ".join(words[:stop]).strip()
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def unresolved_roles(builder: Builder) -> list[Gap]:
+    """One Gap for the roles that were taken for granted."""
+    if not builder.roles:
+        return []
+    return [Gap("roles " + ", ".join(sorted(builder.roles)), "no statement creates them: taken as given, their rights are not known")]

@@ -1,0 +1,63 @@
+"""SQL files and folders: parsed as text, built on a scratch server, read back by the one live reader."""
+
+from __future__ import annotations
+
+from pgcharter.catalog.reading import Reading
+from pgcharter.sources import Progress
+from pgcharter.sources.script import Script, load
+
+
+def read(
+    target: str, *, major: int | None = None, scratch_url: str | None = None, server: bool = True, progress: Progress | None = None
+) -> Reading:
+    """Read a SQL file, a folder of them, or standard input (`-`).
+
+    Raises UsageError when there is no SQL in it, UnavailableError when no PostgreSQL is at hand to build on.
+    """
+    script = load(target, progress)
+    if not server:
+        return _text_only(target, script)
+    return build(target, script, major=major, scratch_url=scratch_url, progress=progress)
+
+
+def _text_only(target: str, script: Script) -> Reading:
+    return Reading(
+        target, "sql", statements=script.statements, findings=tuple(script.findings), gaps=tuple(script.gaps), texts=script.texts
+    )
+
+
+def build(
+    target: str, script: Script, *, major: int | None, scratch_url: str | None, progress: Progress | None, source: str = "sql"
+) -> Reading:
+    """Build `script` on a scratch server and read the catalog it leads to."""
+    from pgcharter.servers.scratch import open_scratch
+    from pgcharter.sources import live, recorder
+    from pgcharter.sources.build import Builder, unresolved_roles
+    from pgcharter.sources.places import locate
+
+    with open_scratch(major, url=scratch_url) as scratch, scratch.database() as database:
+        recorder.install(database.admin)
+        builder = Builder(database)
+        file = ""
+        for number, step in enumerate(script.steps):
+            if progress and number % 50 == 0:
+                progress("building", number, len(script.steps))
+            if file and step.file != file:
+                builder.end_file()
+            file = step.file
+            builder.run(step.statement, step.sql)
+        made = recorder.read(database.admin)
+        recorder.remove(database.admin)
+        catalog = live.read_catalog(database.admin)
+    places = locate(made, builder.numbered, catalog)
+    return Reading(
+        target,
+        source,
+        catalog=catalog,
+        statements=script.statements,
+        unbuilt=tuple(builder.unbuilt),
+        places=places,
+        findings=(*script.findings, *builder.findings()),
+        gaps=(*script.gaps, *builder.gaps, *unresolved_roles(builder)),
+        texts=script.texts,
+    )

@@ -1,0 +1,94 @@
+"""Which SQL files a target holds, in what order they run, and which of them lead back (down, undo, revert)."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pgcharter.errors import PgcharterError, UsageError
+
+SUFFIXES = (".sql", ".ddl", ".pgsql", ".psql")
+_DOWN_FOLDER = {"down", "downs", "revert", "rollback", "rollbacks", "undo"}
+_DOWN_NAME = re.compile(r"(?:^|[._-])(?:down|undo|rollback|revert)$", re.IGNORECASE)
+_FLYWAY = re.compile(r"(?P<kind>[VUBR])(?P<version>[0-9][0-9._]*)?__", re.IGNORECASE)
+_NUMBERS = re.compile(r"(\d+)")
+_IGNORED = {"node_modules", "__pycache__", "venv", "site-packages"}
+
+
+@dataclass(frozen=True, slots=True)
+class SqlFile:
+    """One SQL file of a target."""
+
+    path: Path
+    name: str
+    """As shown: the target as the user wrote it, with the rest of the path."""
+    direction: str = "up"
+    """up; down for files that take back; verify for Sqitch's checks. Only up is run."""
+
+
+def find(target: str) -> tuple[Path, list[SqlFile]]:
+    """Return the folder that includes may not leave, and the files of `target` in the order they run.
+
+    Raises UsageError when a folder holds no SQL file, PgcharterError when it may not be read.
+    """
+    path = Path(target).expanduser()
+    if not path.is_dir():
+        return path.resolve().parent, [SqlFile(path, target)]
+    found = [SqlFile(p, _shown(target, path, p), _direction(p.relative_to(path))) for p in _walk(path, target)]
+    if not found:
+        raise UsageError(f"{target} holds no SQL file", hint=f"looked for {', '.join('*' + s for s in SUFFIXES)} in it and below")
+    plan = _sqitch_plan(path)
+    found.sort(key=lambda f: (_planned(f, plan), *_order(f.path.relative_to(path))))
+    return path.resolve(), found
+
+
+def _walk(folder: Path, target: str) -> Iterator[Path]:
+    def refuse(error: OSError) -> None:
+        raise PgcharterError(f"{error.filename or target} cannot be read: {error.strerror}")
+
+    for root, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = sorted(f for f in folders if not f.startswith(".") and f not in _IGNORED)
+        for name in names:
+            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
+                yield Path(root) / name
+
+
+def _shown(target: str, root: Path, path: Path) -> str:
+    return os.path.normpath(os.path.join(target, path.relative_to(root)))  # noqa: PTH118 - keeps the target as the user wrote it
+
+
+def _direction(path: Path) -> str:
+    folders = {part.lower() for part in path.parts[:-1]}
+    if "verify" in folders:
+        return "verify"
+    flyway = _FLYWAY.match(path.name)
+    if folders & _DOWN_FOLDER or _DOWN_NAME.search(path.stem) or (flyway and flyway["kind"].upper() == "U"):
+        return "down"
+    return "up"
+
+
+def _order(path: Path) -> tuple[object, ...]:
+    """Natural order by folder and name: 2 before 10; Flyway's repeatable files after all others."""
+    flyway = _FLYWAY.match(path.name)
+    repeatable = bool(flyway and flyway["kind"].upper() == "R" and not flyway["version"])
+    return (repeatable, [_natural(part) for part in path.parts])
+
+
+def _natural(name: str) -> list[tuple[int, int, str]]:
+    return [(0, int(piece), "") if piece.isdigit() else (1, 0, piece.lower()) for piece in _NUMBERS.split(name) if piece]
+
+
+def _sqitch_plan(folder: Path) -> dict[str, int]:
+    plan = folder / "sqitch.plan"
+    if not plan.is_file():
+        return {}
+    lines = plan.read_text("utf-8", "replace").splitlines()
+    names = [line.split()[0] for line in lines if line.strip() and not line.startswith(("%", "#", "@"))]
+    return {name: position for position, name in enumerate(names)}
+
+
+def _planned(file: SqlFile, plan: dict[str, int]) -> int:
+    return plan.get(file.path.stem, len(plan)) if plan else 0

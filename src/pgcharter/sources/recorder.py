@@ -1,0 +1,54 @@
+"""Which statement made which object: an event trigger on the scratch database, and the places that follow from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from pgcharter.names import ObjectId
+
+if TYPE_CHECKING:
+    from pgcharter.db import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An object that still stands at the end, and the number of the statement that made it."""
+
+    id: ObjectId
+    statement: int
+    position: int = 0
+    """`attnum` of a column."""
+
+
+@cache
+def _queries() -> dict[str, str]:
+    text = (files("pgcharter.sources") / "recorder.sql").read_text("utf-8")
+    parts = text.split("-- name: ")[1:]
+    return {name.strip(): body for name, _, body in (p.partition("\n") for p in parts)}
+
+
+def install(admin: Connection) -> None:
+    """Begin to record, in the database `admin` is connected to."""
+    admin.execute(_queries()["install"])
+
+
+def mark(number: int) -> str:
+    """The comment that must stand before statement `number` as it is sent."""
+    return f"/*pgcharter:{number}*/"
+
+
+def read(admin: Connection) -> tuple[Made, ...]:
+    """What was made and still stands."""
+    with admin.transaction():
+        admin.execute("set local search_path = ''")
+        rows: Sequence[tuple[str, str, str, str, int, int]] = admin.execute(_queries()["places"]).fetchall()
+    return tuple(Made(ObjectId(kind, schema, name, part), statement, position) for kind, schema, name, part, statement, position in rows)
+
+
+def remove(admin: Connection) -> None:
+    """Stop recording and leave nothing behind."""
+    admin.execute(_queries()["remove"])

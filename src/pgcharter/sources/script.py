@@ -1,0 +1,186 @@
+"""SQL files as one script: parsed, includes resolved, in the order in which psql would run them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from pgcharter.errors import UsageError
+from pgcharter.findings import Finding, Gap, Severity
+from pgcharter.sources import Progress
+from pgcharter.sources.layout import SqlFile, find
+from pgcharter.sources.text import foreign_dialect, read_stdin, read_text
+from pgcharter.sqltext import Broken, Meta, Parsed, Statement, parse
+
+INCLUDES = ("i", "ir", "include", "include_relative")
+CONNECTS = ("c", "connect")
+_VARIABLE = re.compile(
+    r"""'(?:[^']|'')*'|"[^"]*"|--[^\n\r]*|(?<![:\w\]]):(?:(?P<quote>["'])(?P<quoted>\w+)(?P=quote)|(?P<bare>[A-Za-z_]\w*))"""
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A statement in its turn."""
+
+    statement: Statement
+    sql: str
+    """What is sent: the statement with psql variables filled in."""
+    file: str
+    """The outermost file that runs: session settings end with it."""
+
+
+@dataclass
+class Script:
+    """Everything a file target says, before a server has seen any of it."""
+
+    parsed: list[Parsed] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+
+    @property
+    def statements(self) -> tuple[Statement, ...]:
+        """All statements, both directions, in order of the files."""
+        return tuple(s for p in self.parsed for s in p.statements)
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """Full text by file name."""
+        return {p.file: p.text for p in self.parsed}
+
+
+def load(target: str, progress: Progress | None = None) -> Script:
+    """Read and parse what `target` holds (`-` is standard input).
+
+    Raises UsageError when it holds no SQL, or is something else than PostgreSQL's SQL.
+    """
+    if target == "-":
+        root, files, texts = Path.cwd(), [SqlFile(Path("-"), "-")], {"-": read_stdin()}
+    else:
+        root, files = find(target)
+        texts = {}
+    script = Script()
+    known: dict[Path, Parsed] = {}
+    for number, file in enumerate(files):
+        if progress:
+            progress("reading", number, len(files))
+        known[file.path.resolve()] = _parsed(file, texts.get(file.name), script)
+    _refuse_nothing(target, files, script)
+    _order(root, files, known, script)
+    for parsed in script.parsed:
+        script.findings += [broken_finding(b) for b in parsed.errors]
+        script.findings += [remark_finding(r) for r in parsed.remarks]
+        if parsed.skipped:
+            script.gaps.append(
+                Gap(f"{parsed.skipped} data statements of {parsed.file}", "the file is large; data says nothing about a schema")
+            )
+    return script
+
+
+def _parsed(file: SqlFile, text: str | None, script: Script) -> Parsed:
+    parsed = parse(read_text(file.path, file.name) if text is None else text, file.name)
+    if file.direction != "up":
+        parsed = replace(parsed, statements=tuple(replace(s, direction="down") for s in parsed.statements))
+    script.parsed.append(parsed)
+    return parsed
+
+
+def _refuse_nothing(target: str, files: list[SqlFile], script: Script) -> None:
+    if len(files) == 1:
+        other = foreign_dialect(script.parsed[0])
+        if other:
+            raise UsageError(f"{target} is {other}'s SQL, not PostgreSQL's", hint="convert it first, for example with pgloader")
+    if not any(p.statements or p.errors for p in script.parsed):
+        raise UsageError(f"{target} holds no SQL statement", hint="is everything in it commented out?")
+
+
+def broken_finding(broken: Broken) -> Finding:
+    """SRC02: text that is no SQL."""
+    head = " ".join(broken.text.split())[:60]
+    return Finding(
+        "SRC02", f"this is not SQL that PostgreSQL understands: {broken.message}; the statement was left out", place=broken.place,
+        severity=Severity.ERROR, hint=broken.hint, facts={"detail": head, "statement": broken.start.line},
+    )  # fmt: skip
+
+
+def remark_finding(broken: Broken) -> Finding:
+    """SRC04: a suppression comment that allows nothing."""
+    return Finding(
+        "SRC04", broken.message, place=broken.place, severity=Severity.WARNING, hint=broken.hint, facts={"detail": broken.text[:60]}
+    )
+
+
+def _order(root: Path, files: list[SqlFile], known: dict[Path, Parsed], script: Script) -> None:
+    """Fill in `steps`: each file that no other one includes, its includes in their places."""
+    included = {p for parsed in known.values() for m in parsed.metas if m.command in INCLUDES for p in _candidates(root, parsed, m)}
+    for file in files:
+        path = file.path.resolve()
+        if file.direction == "up" and (path not in included or len(files) == 1):
+            variables: dict[str, str] = {}
+            script.steps += _expand(root, path, known, file.name, variables, (), script)
+
+
+def _candidates(root: Path, parsed: Parsed, meta: Meta) -> list[Path]:
+    name = meta.argument.strip("'\"")
+    return [(Path(parsed.file).parent / name).resolve(), (root / name).resolve()] if name else []
+
+
+def _expand(
+    root: Path, path: Path, known: dict[Path, Parsed], top: str, variables: dict[str, str], inside: tuple[Path, ...], script: Script
+) -> Iterator[Step]:
+    parsed = known[path]
+    items: list[Statement | Meta] = sorted([*parsed.statements, *parsed.metas], key=lambda item: item.offset)
+    for item in items:
+        if isinstance(item, Statement):
+            if item.direction == "up":
+                yield Step(item, filled(item, variables), top)
+        elif item.command == "set" and item.argument:
+            name, _, value = item.argument.partition(" ")
+            variables[name] = value.strip().strip("'")
+        elif item.command in INCLUDES:
+            target = _included(root, parsed, item, known, script)
+            if target is not None and target not in (*inside, path):
+                yield from _expand(root, target, known, top, variables, (*inside, path), script)
+        else:
+            script.gaps += _noted(item)
+
+
+def _included(root: Path, parsed: Parsed, meta: Meta, known: dict[Path, Parsed], script: Script) -> Path | None:
+    r"""The file that `\i` or `\ir` names, read if need be; None with a Gap when it is missing or outside the folder."""
+    inside = [p for p in _candidates(root, parsed, meta) if p.is_relative_to(root)]
+    for path in inside:
+        if path in known:
+            return path
+        if path.is_file():
+            name = str(Path(parsed.file).parent / meta.argument.strip("'\""))
+            known[path] = _parsed(SqlFile(path, name), None, script)
+            return path
+    why = "there is no such file" if inside else "it lies outside the folder, which is never left"
+    script.gaps.append(Gap(f"\\{meta.command} {meta.argument}".strip(), f"not included: {why}", meta.place))
+    return None
+
+
+def _noted(meta: Meta) -> list[Gap]:
+    if meta.command in CONNECTS:
+        return [Gap(f"\\{meta.command} {meta.argument}".strip(), "not run: everything is built in one database", meta.place)]
+    if meta.command in ("if", "elif", "else", "gexec", "copy"):
+        return [Gap(f"\\{meta.command} {meta.argument}".strip(), "psql's own command, not run; what stands around it is", meta.place)]
+    return []
+
+
+def filled(statement: Statement, variables: dict[str, str]) -> str:
+    r"""The statement's text with the psql variables that `\set` gave a value."""
+    if not statement.variables:
+        return statement.text
+
+    def value(match: re.Match[str]) -> str:
+        name = match["quoted"] or match["bare"]
+        if not match.lastgroup or name not in variables:
+            return match.group()
+        text, quote = variables[name], match["quote"] or ""
+        return quote + text.replace(quote, quote * 2) + quote if quote else text
+
+    return _VARIABLE.sub(value, statement.text)
