@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 
 from pgcharter.errors import ConnectError
 
 Connection = psycopg.Connection[TupleRow]
+
+OLDEST = 14
+"""Oldest major version that is read at all (with a stated gap; 15 to 18 are supported)."""
+
+_SECRETS = ("password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key")
+_URI_PASSWORD = re.compile(r"(?<=://)([^/@\s:]*):\S*@")
+_URI_SECRET = re.compile(rf"([?&](?:{'|'.join(_SECRETS)})=)[^&\s]*", re.IGNORECASE)
+_WORD_SECRET = re.compile(rf"\b((?:{'|'.join(_SECRETS)})\s*=\s*)('(?:[^'\\]|\\.)*'|(?:[^\s'\\]|\\.)+)", re.IGNORECASE)
+
+
+def redact(dsn: str) -> str:
+    """Return `dsn` without passwords, readable and still in its own form (URI or key words); also for text that only contains a DSN."""
+    text = _URI_PASSWORD.sub(r"\1:***@", dsn)
+    text = _URI_SECRET.sub(r"\1***", text)
+    return _WORD_SECRET.sub(r"\1***", text)
 
 
 def connect(dsn: str, *, autocommit: bool = True, **options: Any) -> Connection:
@@ -19,7 +36,22 @@ def connect(dsn: str, *, autocommit: bool = True, **options: Any) -> Connection:
     """
     options.setdefault("connect_timeout", 10)
     options.setdefault("application_name", "pgcharter")
+    from pgcharter.db.refusals import explain, too_old, unreadable
+
     try:
-        return psycopg.connect(dsn, autocommit=autocommit, **options)
+        wanted = conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError as error:
+        raise unreadable(error) from None
+    for name in ("connect_timeout", "application_name"):
+        if name in wanted:
+            options.pop(name, None)
+    secrets = [str(wanted[name]) for name in _SECRETS if wanted.get(name)]
+    try:
+        conn = psycopg.connect(make_conninfo(dsn, **options), autocommit=autocommit)
     except psycopg.Error as error:
-        raise ConnectError(str(error).strip()) from None
+        raise explain(error, wanted, secrets) from None
+    if conn.info.server_version < OLDEST * 10000:
+        version = conn.info.server_version
+        conn.close()
+        raise too_old(version)
+    return conn

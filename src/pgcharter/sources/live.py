@@ -1,0 +1,97 @@
+"""The one reader of live servers: a fixed number of queries, whatever the size, inside one read-only snapshot."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from pgcharter.catalog.model import Catalog
+from pgcharter.catalog.reading import Reading
+from pgcharter.db import Connection, connect, redact
+from pgcharter.db.queries import query
+from pgcharter.errors import PgcharterError
+from pgcharter.sources import live_objects
+from pgcharter.sources.live_relations import Relations
+from pgcharter.sources.live_shared import Shared
+
+
+def read(dsn: str) -> Reading:
+    """Read the database at `dsn`: its catalog, the server around it and what the server has counted.
+
+    Raises ConnectError or PgcharterError.
+    """
+    with connect(dsn) as conn:
+        catalog = read_catalog(conn)
+        return Reading(target=redact(dsn), source="live", catalog=catalog, gaps=catalog.gaps)
+
+
+def read_catalog(conn: Connection) -> Catalog:
+    """Read the schema of the database that `conn` is in.
+
+    The read happens in a transaction of its own, repeatable read and read only, that is rolled back; inside a caller's transaction it
+    uses a savepoint and sees what that transaction sees. Raises PgcharterError when PostgreSQL will not answer.
+    """
+    with reading(conn) as shared:
+        return _catalog(shared)
+
+
+@contextmanager
+def reading(conn: Connection) -> Iterator[Shared]:
+    """A quiet, read-only stretch on `conn` in which only PostgreSQL's own functions and operators can be found."""
+    major = conn.info.server_version // 10000
+    status = conn.info.transaction_status
+    if status == TransactionStatus.INERROR:
+        raise PgcharterError("the connection's transaction has failed, so nothing can be read in it", hint="roll it back first")
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        with conn.transaction(force_rollback=True):
+            if status == TransactionStatus.IDLE:
+                conn.execute("set transaction isolation level repeatable read, read only")
+            conn.execute(query("pgcharter.sources", "live.sql", "prepare", major))
+            yield Shared(conn, major)
+    except psycopg.Error as error:
+        raise _refused(error) from error
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _refused(error: psycopg.Error) -> PgcharterError:
+    said = error.diag.message_primary or str(error).strip()
+    return PgcharterError(f"the catalog could not be read: PostgreSQL said {said!r} ({error.sqlstate or 'no code'})")
+
+
+def _catalog(shared: Shared) -> Catalog:
+    relations = Relations(shared)
+    server_version = shared.conn.info.server_version
+    schemas = live_objects.schemas(shared)
+    tables, views, sequences = relations.tables(), relations.views(), relations.sequences()
+    types, functions = live_objects.types(shared, relations), live_objects.functions(shared)
+    others = live_objects.others(shared)
+    return Catalog(
+        server_version=server_version,
+        database=live_objects.database(shared),
+        schemas=schemas,
+        tables=tables,
+        views=views,
+        sequences=sequences,
+        functions=functions,
+        types=types,
+        extensions=live_objects.extensions(shared),
+        event_triggers=live_objects.event_triggers(shared),
+        publications=live_objects.publications(shared),
+        subscriptions=live_objects.subscriptions(shared),
+        statistics=relations.statistics(),
+        foreign_servers=live_objects.foreign_servers(shared),
+        collations=live_objects.collations(shared),
+        others=others,
+        default_privileges=live_objects.default_privileges(shared),
+        security_labels=live_objects.security_labels(shared),
+        dependencies=live_objects.dependencies(shared),
+        gaps=(*live_objects.gap_of_version(server_version), *shared.gaps),
+    )
