@@ -1,0 +1,1 @@
+"""The shop: a marketplace with several tenants, written to the guide `cloudlab`."""
