@@ -9,8 +9,6 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 
-from pgcharter.errors import ConnectError
-
 Connection = psycopg.Connection[TupleRow]
 
 OLDEST = 14

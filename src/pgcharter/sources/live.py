@@ -9,12 +9,12 @@ from contextlib import contextmanager
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from pgcharter.catalog.model import Catalog
+from pgcharter.catalog.model import Catalog, Cluster, Stats
 from pgcharter.catalog.reading import Reading
 from pgcharter.db import Connection, connect, redact
 from pgcharter.db.queries import query
 from pgcharter.errors import PgcharterError
-from pgcharter.sources import live_objects
+from pgcharter.sources import live_cluster, live_objects
 from pgcharter.sources.live_relations import Relations
 from pgcharter.sources.live_shared import Shared
 
@@ -26,7 +26,10 @@ def read(dsn: str) -> Reading:
     """
     with connect(dsn) as conn:
         catalog = read_catalog(conn)
-        return Reading(target=redact(dsn), source="live", catalog=catalog, gaps=catalog.gaps)
+        cluster = read_cluster(conn)
+        stats = read_stats(conn, catalog)
+    gaps = tuple(dict.fromkeys((*catalog.gaps, *cluster.gaps)))
+    return Reading(target=redact(dsn), source="live", catalog=catalog, cluster=cluster, stats=stats, gaps=gaps)
 
 
 def read_catalog(conn: Connection) -> Catalog:
@@ -37,6 +40,18 @@ def read_catalog(conn: Connection) -> Catalog:
     """
     with reading(conn) as shared:
         return _catalog(shared)
+
+
+def read_cluster(conn: Connection) -> Cluster:
+    """Read roles, memberships, settings, tablespaces and login rules of the server. Raises PgcharterError."""
+    with reading(conn) as shared:
+        return live_cluster.cluster(shared)
+
+
+def read_stats(conn: Connection, catalog: Catalog) -> Stats:
+    """Read row estimates, sizes, scan counters and sequence positions of what `catalog` holds. Raises PgcharterError."""
+    with reading(conn) as shared:
+        return live_cluster.stats(shared, catalog)
 
 
 @contextmanager

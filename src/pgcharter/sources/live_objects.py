@@ -56,6 +56,7 @@ _SECRET = re.compile(
     r"passw|secret|token|passphrase|credential|conninfo|(api|private|access|encryption|master|secret)_?key(?!_?(file|path|command))",
     re.IGNORECASE,
 )
+_HARMLESS = frozenset(("password_encryption", "ssl_passphrase_command_supports_reload", "scram_iterations"))
 HIDDEN = "(not shown)"
 """Stands for a value that may be a secret."""
 
@@ -63,7 +64,12 @@ HIDDEN = "(not shown)"
 def without_secret(option: str) -> str:
     """`name=value` with the value left out when the name says that it may be a secret."""
     name, equals, _ = option.partition("=")
-    return f"{name}={HIDDEN}" if equals and _SECRET.search(name) else option
+    return f"{name}={HIDDEN}" if equals and _SECRET.search(name) and name not in _HARMLESS else option
+
+
+def hide_setting(name: str, value: str) -> str:
+    """The value of a server setting, left out when the name says that it may be a secret."""
+    return HIDDEN if value and _SECRET.search(name) and name not in _HARMLESS else value
 
 
 def database(shared: Shared) -> Database:
