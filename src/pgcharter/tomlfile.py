@@ -13,7 +13,6 @@ import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime
-from enum import IntEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -130,7 +129,7 @@ def _resolve(names: tuple[str, ...], counts: Mapping[tuple[Key, ...], int]) -> t
 
 def nearest(word: str, known: Iterable[str], shown: str = '"{}"') -> str:
     """`did you mean "x"?` for the known word nearest to `word`; empty when none is near."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"did you mean {shown.format(near[0])}?" if near else ""
 
 
@@ -152,7 +151,13 @@ def reject_unknown(
 
 
 class _MismatchError(Exception):
-    """A value is not what the annotation wants; the text says what it wants."""
+    """A value is not what the annotation wants."""
+
+    def __init__(self, wanted: str, value: object) -> None:
+        super().__init__(wanted)
+        self.wanted = wanted
+        self.value = value
+        """What is wrong: the value itself, or the element of the list."""
 
 
 def build(
@@ -186,8 +191,9 @@ def typed(
         try:
             values[key] = _convert(value, hints[key])
         except _MismatchError as wrong:
-            hint = nearest(value, _words(hints[key])) if isinstance(value, str) else ""
-            raise CharterError(f'{noun} "{key}" must be {wrong}, not {shown(value)}', hint=hint, place=file.place(*path, key)) from None
+            hint = nearest(wrong.value, _words(hints[key])) if isinstance(wrong.value, str) else ""
+            sentence = f'{noun} "{key}" must be {wrong.wanted}, not {shown(wrong.value)}'
+            raise CharterError(sentence, hint=hint, place=file.place(*path, key)) from None
     return values
 
 
@@ -208,8 +214,6 @@ def _words(annotation: Any) -> tuple[str, ...]:
     """The words an annotation allows, however deep they stand."""
     if typing.get_origin(annotation) is Literal:
         return tuple(str(a) for a in typing.get_args(annotation))
-    if isinstance(annotation, type) and issubclass(annotation, IntEnum):
-        return tuple(m.name.lower() for m in annotation)
     return tuple(w for a in typing.get_args(annotation) for w in _words(a))
 
 
@@ -218,18 +222,21 @@ def _convert(value: object, annotation: Any) -> Any:
     if origin in (typing.Union, types.UnionType):
         return _convert_optional(value, next(a for a in arguments if a is not type(None)))
     if origin is tuple:
-        if not isinstance(value, list):
-            raise _MismatchError("a list")
-        return tuple(_convert(item, arguments[0]) for item in value)
+        return _convert_list(value, arguments[0])
     if origin is Literal:
         if value not in arguments:
-            raise _MismatchError(listed(f'"{a}"' for a in arguments))
+            raise _MismatchError(listed(f'"{a}"' for a in arguments), value)
         return value
-    if isinstance(annotation, type) and issubclass(annotation, IntEnum):
-        if not isinstance(value, str) or value.upper() not in annotation.__members__:
-            raise _MismatchError(listed(f'"{w}"' for w in _words(annotation)))
-        return annotation[value.upper()]
     return _convert_plain(value, annotation)
+
+
+def _convert_list(value: object, annotation: Any) -> tuple[Any, ...]:
+    if not isinstance(value, list):
+        raise _MismatchError("a list", value)
+    try:
+        return tuple(_convert(item, annotation) for item in value)
+    except _MismatchError as wrong:
+        raise _MismatchError(f"a list of {wrong.wanted}", wrong.value) from None
 
 
 def _convert_optional(value: object, annotation: Any) -> Any:
@@ -239,7 +246,7 @@ def _convert_optional(value: object, annotation: Any) -> Any:
     try:
         return _convert(value, annotation)
     except _MismatchError as wrong:
-        raise _MismatchError(f'{wrong} (or "{ANY}")' if takes_words else str(wrong)) from None
+        raise _MismatchError(f'{wrong.wanted} (or "{ANY}")' if takes_words else wrong.wanted, wrong.value) from None
 
 
 _PLAIN: dict[type, str] = {
@@ -257,5 +264,5 @@ def _convert_plain(value: object, annotation: type) -> object:
     if annotation is date and isinstance(value, datetime):
         right = False
     if not right:
-        raise _MismatchError(_PLAIN[annotation])
+        raise _MismatchError(_PLAIN[annotation], value)
     return value

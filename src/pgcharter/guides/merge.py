@@ -25,6 +25,8 @@ def effective(guide: Guide, charter: Charter, *, codes: Collection[str] | None =
             check_codes(file, (code,), codes, (*charter.root, "severity", code))
         for index, waiver in enumerate(charter.waivers):
             check_codes(file, (waiver.rule,), codes, (*charter.root, "waiver", index, "rule"))
+        for key, named in (("only", charter.check.only), ("skip", charter.check.skip)):
+            check_codes(file, named, codes, (*charter.root, "check", key))
     return dataclasses.replace(
         guide,
         options=options_of(file, charter.options, (*charter.root, "options"), guide.options),
