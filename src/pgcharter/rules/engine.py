@@ -75,9 +75,11 @@ class Context:
         fix: str | Iterable[str] = (),
         hint: str = "",
         place: Place | None = None,
+        severity: Severity | None = None,
         **facts: Any,
     ) -> Finding:
-        """Build a finding of this rule about `subject`. Pass `detail=` in the facts when one object can have several."""
+        """Build a finding of this rule about `subject`. Pass `detail=` in the facts when one object can have several, and `severity=`
+        when what is at hand makes this one graver or milder than the rule's own."""
         target: ObjectId | None = None
         if isinstance(subject, ObjectId):
             target = subject
@@ -92,11 +94,18 @@ class Context:
             message=message,
             object=target,
             place=place,
-            severity=self.rule.severity,
+            severity=self.rule.severity if severity is None else severity,
             hint=hint,
-            fix=(fix,) if isinstance(fix, str) else tuple(fix),
+            fix=tuple(filter(None, (fix,) if isinstance(fix, str) else fix)),
             facts=facts,
         )
+
+
+def _dedented(part: str) -> str:
+    """A part of a docstring: as it is when it begins beside its word, so that indented SQL stays so; dedented when it begins below."""
+    import textwrap
+
+    return (part if part.partition("\n")[0].strip() else textwrap.dedent(part)).strip()
 
 
 Check = Callable[[Context], Iterator[Finding]]
@@ -125,7 +134,7 @@ class Rule:
         text = inspect.getdoc(self.check) or ""
         pieces = re.split(r"^(Why|Instead|Except):[ \n]", text, flags=re.MULTILINE)
         parts = {"title": pieces[0].strip()}
-        parts.update({k.lower(): inspect.cleandoc(v).strip() for k, v in zip(pieces[1::2], pieces[2::2], strict=True)})
+        parts.update({k.lower(): _dedented(v) for k, v in zip(pieces[1::2], pieces[2::2], strict=True)})
         return parts
 
     @property

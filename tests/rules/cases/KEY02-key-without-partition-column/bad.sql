@@ -1,0 +1,12 @@
+CREATE TABLE events (
+    event_id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    payload jsonb NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now()
+) PARTITION BY RANGE (created_at);
+
+CREATE TABLE visits (
+    visit_id bigint GENERATED ALWAYS AS IDENTITY,
+    site_id bigint NOT NULL,
+    visited_on date NOT NULL,
+    UNIQUE (site_id, visit_id)
+) PARTITION BY RANGE (visited_on);
