@@ -49,18 +49,17 @@ class Wish:
 
 def _codes(_ctx: click.Context, _parameter: click.Parameter, value: tuple[str, ...]) -> frozenset[str]:
     """Turn `KEY01,no-primary-key` into codes; raises UsageError with the nearest name for an unknown one."""
-    from pgcharter.rules import engine
+    from pgcharter.render.source_codes import find
 
-    words = [w for part in value for w in re.split(r"[,\s]+", part) if w]
-    return frozenset(w.upper() if re.fullmatch(r"SRC\d\d", w, re.IGNORECASE) else engine.find(w).code for w in words)
+    return frozenset(find(word).code for part in value for word in re.split(r"[,\s]+", part) if word)
 
 
 def complete_rules(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """Rule codes and slugs, for shell completion; after a comma the next one."""
-    from pgcharter.rules import engine
+    from pgcharter.render.source_codes import all_described
 
     head, comma, last = incomplete.rpartition(",")
-    names = [name for rule in engine.load().values() for name in (rule.code, rule.slug)]
+    names = [name for rule in all_described().values() for name in (rule.code, rule.slug)]
     return [head + comma + n for n in names if n.lower().startswith(last.lower())]
 
 

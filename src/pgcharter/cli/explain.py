@@ -19,9 +19,9 @@ EXAMPLES = (
 def explain(word: str, form: str) -> None:
     """Say what a rule flags, why it matters, what to do instead, and which clauses of which guides ask for it."""
     from pgcharter import guides
-    from pgcharter.rules import engine
+    from pgcharter.render.source_codes import find
 
-    rule = engine.find(word)
+    rule = find(word)
     known = [guides.load(name) for name in guides.available()]
     if form == "json":
         from pgcharter.render.json import rule_data

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -29,15 +32,23 @@ def init(folder: Path, guide: str, force: bool) -> None:
 
     path = folder / "pgcharter.toml"
     _refuse_second(folder, path, force)
-    guides.load(str(folder / guide) if guide.endswith(".toml") else guide, codes=engine.load().keys())
+    chosen = guides.load(str(folder / guide) if guide.endswith(".toml") else guide, codes=engine.load().keys())
     found = discover(folder)
-    text = charters.dump_default(guide, tuple(target for target, _ in found))
+    text = _with_targets(charters.dump_default(replace(chosen, id=guide)), [target for target, _ in found])
     try:
         folder.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise PgcharterError(f"the charter cannot be written: {(error.strerror or 'unknown error').lower()}", place=str(path)) from error
     _tell(path, guide, found)
+
+
+def _with_targets(text: str, targets: list[str]) -> str:
+    """The charter's text with its commented example of targets replaced by real ones."""
+    if not targets:
+        return text
+    written = ", ".join(json.dumps(target) for target in targets)
+    return re.sub(r"^# targets = .*$", lambda _: f"targets = [{written}]", text, count=1, flags=re.MULTILINE)
 
 
 def _refuse_second(folder: Path, path: Path, force: bool) -> None:

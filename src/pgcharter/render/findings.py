@@ -10,6 +10,7 @@ from pgcharter.findings import Finding, Severity
 from pgcharter.render.excerpt import Excerpt, draw, excerpt
 from pgcharter.render.page import Page, Piece, Styled
 from pgcharter.render.report import Report
+from pgcharter.render.source_codes import described
 from pgcharter.rules import engine
 
 MARKS = {Severity.ERROR: "✖", Severity.WARNING: "▲", Severity.INFO: "•"}
@@ -117,14 +118,14 @@ def _clauses(item: Finding) -> Iterator[Piece]:
 
 
 def _why(code: str) -> str:
-    known = engine.load().get(code)
+    known = described(code)
     return known.why if known else ""
 
 
 def first_sentence(text: str) -> str:
-    """The first sentence of a paragraph, on one line."""
+    """The first sentence (or the part before its semicolon) of a text, on one line, without its stop."""
     flat = " ".join(text.split("\n\n")[0].split())
-    match = re.match(r".+?[.!?](?=\s+[A-Z`]|$)", flat)
+    match = re.match(r".+?(?=[.!?](?:\s|$)|;)", flat)
     return match[0] if match else flat
 
 
@@ -162,21 +163,23 @@ def _more(page: Page, hidden: Mapping[str, int], findings: Sequence[Finding]) ->
     page.line(Styled("more of the same", "strong"), Styled("  (--all shows every one)", "dim"))
     severities = {f.code: f.severity for f in findings}
     for code in sorted(hidden, key=lambda c: (-severities[c], c)):
-        known = engine.load().get(code)
+        known = described(code)
         mark = Styled(f"{MARKS[severities[code]]} {code}", severities[code].word)
         page.flow(mark, f" {hidden[code]:>5,} more", Styled(f"  {known.title.rstrip('.')}" if known else "", "dim"), indent=2, hanging=20)
 
 
 def _not_seen(page: Page, report: Report) -> None:
-    reasons: dict[str, list[str]] = {}
-    for code, why in report.not_run.items():
-        reasons.setdefault(why, []).append(code)
-    if not reasons and not report.gaps:
+    if not report.not_run and not report.gaps:
         return
     page.blank()
     page.line(Styled("not seen", "strong"))
-    for why, codes in reasons.items():
-        page.flow(Styled("· ", "dim"), f"{plural(len(codes), 'rule')} could not look ({_some(codes)}): {why}", indent=2, hanging=2)
+    known = engine.load()
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for code, why in report.not_run.items():
+        half = code in known and known[code].twin is not None and bool(report.reading.statements)
+        reasons.setdefault(("saw only the text" if half else "could not look", why), []).append(code)
+    for (what, why), codes in reasons.items():
+        page.flow(Styled("· ", "dim"), f"{plural(len(codes), 'rule')} {what} ({_some(codes)}): {why}", indent=2, hanging=2)
     for gap in report.gaps[:GAPS]:
         where = f"  {gap.place.file}:{gap.place.line}" if gap.place else ""
         page.flow(Styled("· ", "dim"), f"{gap.what}: {gap.why}", Styled(where, "place"), indent=2, hanging=2)

@@ -16,7 +16,7 @@ from pgcharter.guides.score import Scorecard
 from pgcharter.names import ObjectId
 from pgcharter.render.page import UNSAFE
 from pgcharter.render.report import Report
-from pgcharter.rules import engine
+from pgcharter.render.source_codes import described
 from pgcharter.rules.engine import Rule
 
 VERSION = 1
@@ -109,7 +109,7 @@ def score_data(card: Scorecard) -> dict[str, Any]:
 
 def finding_data(found: Finding) -> dict[str, Any]:
     """One finding."""
-    known = engine.load().get(found.code)
+    known = described(found.code)
     return {
         "key": found.key,
         "code": found.code,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from pgcharter.guides.model import Guide
 from pgcharter.render.findings import MARKS, sql
-from pgcharter.render.page import Page, Styled, columns
+from pgcharter.render.page import Page, Styled
 from pgcharter.rules.engine import Rule
 
 
@@ -65,18 +65,13 @@ def _prose(page: Page, text: str) -> None:
 
 
 def write_rules(page: Page, rules: Iterable[Rule]) -> None:
-    """Write a table of rules: code, severity, slug, title, by family."""
-    listed = list(rules)
-    width = max((columns(r.slug) for r in listed), default=0)
-    family = ""
-    for rule in listed:
-        if rule.family != family:
-            family = rule.family
-            page.blank()
-            page.line(Styled(family, "heading"))
-        mark = Styled(f"{MARKS[rule.severity]} {rule.code}", rule.severity.word)
-        if width + 40 <= page.screen.width:
-            page.flow(mark, f"  {rule.slug.ljust(width)}  ", Styled(rule.title, "dim"), indent=2, hanging=width + 11)
-        else:
-            page.flow(mark, f"  {rule.slug}", indent=2)
-            page.flow(Styled(rule.title, "dim"), indent=11)
+    """Write the rules by family: severity, code, what it flags, slug."""
+    families: dict[str, list[Rule]] = {}
+    for rule in rules:
+        families.setdefault(rule.family, []).append(rule)
+    for family, members in families.items():
+        page.blank()
+        page.line(Styled(family.replace("_", " "), "heading"))
+        for rule in members:
+            mark = Styled(f"{MARKS[rule.severity]} {rule.code}", rule.severity.word)
+            page.flow(mark, f"  {rule.title.rstrip('.')}", Styled(f"  {rule.slug}", "dim"), indent=2, hanging=9)

@@ -1,0 +1,82 @@
+"""What the findings of the sources themselves mean (codes SRCnn): no rule yields them, so they are described here, in a rule's form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from pgcharter.findings import Finding, Severity
+from pgcharter.rules import engine
+from pgcharter.rules.engine import Check, Context, Rule
+
+SOURCE_CODES: dict[str, Rule] = {}
+
+
+def described(code: str) -> Rule | None:
+    """The rule, or the description of a source's own finding, with this code."""
+    return engine.load().get(code) or SOURCE_CODES.get(code)
+
+
+def all_described() -> Mapping[str, Rule]:
+    """Every code that a finding can have."""
+    return dict(sorted({**engine.load(), **SOURCE_CODES}.items()))
+
+
+def find(word: str) -> Rule:
+    """What has this code or slug, in any case; raises UsageError with the nearest name when nothing has."""
+    wanted = word.strip().lower()
+    known = next((r for r in SOURCE_CODES.values() if wanted in (r.code.lower(), r.slug)), None)
+    return known or engine.find(word)
+
+
+def _describe(code: str, slug: str, severity: Severity) -> Callable[[Check], Check]:
+    def keep(words: Check) -> Check:
+        SOURCE_CODES[code] = Rule(code, slug, severity, "text", words, "sources")
+        return words
+
+    return keep
+
+
+@_describe("SRC01", "refused-statement", Severity.ERROR)
+def _refused(_: Context) -> Iterator[Finding]:
+    """A statement that PostgreSQL refuses.
+
+    Why: on a fresh database the statement fails in the same way: what it should have made is missing there, and nothing could be said
+    about it here. It was run on an empty throwaway server of the chosen version, and the message is PostgreSQL's own.
+
+    Instead: mend the statement, or put what it stands on before it: files run in the order of their names. When one refusal only follows
+    from another, the message names the first; mend that one and look again.
+
+    Except: the statement is written for another major version (`--major N` chooses it), or needs something that a throwaway server does
+    not have.
+    """
+    return iter(())
+
+
+@_describe("SRC02", "unreadable-sql", Severity.ERROR)
+def _unreadable(_: Context) -> Iterator[Finding]:
+    """Text that is not SQL as PostgreSQL understands it.
+
+    Why: PostgreSQL's own grammar stops at the marked place. The statement was left out, so nothing is known about what it would make.
+
+    Instead: mend the spelling at the caret; often a comma, a bracket or a quote before it is missing.
+
+    Except: the text is a template that another program fills in first: check what that program writes.
+    """
+    return iter(())
+
+
+@_describe("SRC04", "idle-suppression", Severity.WARNING)
+def _idle(_: Context) -> Iterator[Finding]:
+    """A suppression comment that allows nothing.
+
+    Why: it gives no reason, names no rule, or stands beside no statement. It looks like a decision and has no effect, and the finding
+    that it meant to allow still counts.
+
+    Instead: write it above or beside the statement, with the rule and the reason:
+
+        -- pgcharter: allow KEY01 because rows are only ever appended
+        CREATE TABLE app.raw_lines (line text NOT NULL);
+
+    Except: never; take the comment out when it is not needed.
+    """
+    return iter(())
