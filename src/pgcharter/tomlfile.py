@@ -13,7 +13,7 @@ import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -183,9 +183,8 @@ def typed(
     file: TomlFile, data: Mapping[str, Any], model: type, path: tuple[Key, ...], *, noun: str = "key", where: str = ""
 ) -> dict[str, Any]:
     """The values of `data` converted to the types that the fields of `model` want; same errors as `build`."""
-    hints = typing.get_type_hints(model)
-    fields = [f.name for f in dataclasses.fields(model) if f.metadata.get("in_file", True)]
-    reject_unknown(file, data, fields, path, noun=noun, where=where)
+    hints = _hints(model)
+    reject_unknown(file, data, hints, path, noun=noun, where=where)
     values = {}
     for key, value in data.items():
         try:
@@ -195,6 +194,13 @@ def typed(
             sentence = f'{noun} "{key}" must be {wrong.wanted}, not {shown(wrong.value)}'
             raise CharterError(sentence, hint=hint, place=file.place(*path, key)) from None
     return values
+
+
+@cache
+def _hints(model: type) -> Mapping[str, Any]:
+    """Types of the fields that a file may set: all but those with `in_file` false in their metadata."""
+    hints = typing.get_type_hints(model)
+    return {f.name: hints[f.name] for f in dataclasses.fields(model) if f.metadata.get("in_file", True)}
 
 
 def shown(value: object) -> str:
