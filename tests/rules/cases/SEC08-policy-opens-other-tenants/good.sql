@@ -1,0 +1,10 @@
+DO $$ BEGIN CREATE ROLE case_app; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+CREATE TABLE documents (id bigint PRIMARY KEY, tenant_id uuid NOT NULL, owner text, published boolean);
+CREATE POLICY tenant ON documents USING (tenant_id = nullif(current_setting('app.tenant_id', true), '')::uuid);
+CREATE POLICY narrower ON documents AS RESTRICTIVE FOR SELECT USING (published OR owner = current_user);
+CREATE POLICY support ON documents TO case_app USING (true);
+CREATE TABLE members (tenant_id uuid, name text, PRIMARY KEY (tenant_id, name));
+CREATE POLICY by_member ON documents FOR SELECT USING (EXISTS (SELECT FROM members m WHERE m.tenant_id = documents.tenant_id AND m.name = current_user));
+CREATE TABLE notes (id bigint PRIMARY KEY, owner text, published boolean);
+CREATE POLICY own ON notes USING (owner = current_user);
+CREATE POLICY published ON notes FOR SELECT USING (published);

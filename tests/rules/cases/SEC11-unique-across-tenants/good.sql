@@ -1,0 +1,4 @@
+CREATE TABLE products (id uuid PRIMARY KEY, tenant_id uuid NOT NULL, sku text NOT NULL, api_token text UNIQUE, number bigint UNIQUE,
+    UNIQUE (tenant_id, sku));
+ALTER TABLE products ENABLE ROW LEVEL SECURITY;
+CREATE TABLE countries (code text PRIMARY KEY, name text UNIQUE);

@@ -1,0 +1,6 @@
+DO $$ BEGIN CREATE ROLE case_app; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+CREATE TABLE documents (id bigint PRIMARY KEY, owner text);
+ALTER TABLE documents ENABLE ROW LEVEL SECURITY;
+GRANT SELECT, INSERT, UPDATE, DELETE ON documents TO case_app;
+CREATE TABLE staging (id bigint PRIMARY KEY);
+GRANT ALL ON staging TO case_app;
