@@ -11,6 +11,17 @@ from pgcharter.names import ObjectId
 from pgcharter.sqltext import Statement
 
 
+@dataclass(frozen=True, slots=True)
+class TextBlock:
+    """A fenced block of a document that is not SQL: a configuration file, a program, a command line."""
+
+    language: str
+    """The first word after the fence, in lower case: ini, yaml, bash, ...; empty when there is none."""
+    text: str
+    place: Place
+    """Where its first line stands."""
+
+
 @dataclass(frozen=True)
 class Reading:
     """The result of reading one target."""
@@ -39,3 +50,5 @@ class Reading:
     gaps: tuple[Gap, ...] = ()
     texts: Mapping[str, str] = field(default_factory=dict)
     """Full text by file name, for source excerpts."""
+    blocks: tuple[TextBlock, ...] = ()
+    """Markdown: fenced blocks that are not SQL, for rules that know configuration files."""

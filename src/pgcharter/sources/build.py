@@ -56,6 +56,8 @@ class Builder:
     gaps: list[Gap] = field(default_factory=list)
     roles: list[str] = field(default_factory=list)
     """Roles that no statement creates but some name."""
+    first: int = 0
+    """Number of the first statement that is this builder's own; those before it were run in the database it is a copy of."""
     _lost: dict[str, Statement] = field(default_factory=dict)
     _local: dict[str, str] = field(default_factory=dict)
     _dirty: bool = False

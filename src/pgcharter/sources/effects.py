@@ -69,3 +69,34 @@ def _added(command: Any) -> str:
 
 def _last(names: Any) -> str:
     return str(names[-1].string.sval) if names else ""
+
+
+def qualified(statement: Statement) -> list[tuple[str, str]]:
+    """Schema (empty where not written) and name of the relation, type or routine that `statement` would make under a name of its own."""
+    node, kind = statement.node, statement.kind
+    if kind in ("create_stmt", "create_foreign_table_stmt"):
+        relation = node.base_stmt.relation if kind == "create_foreign_table_stmt" else node.relation
+    elif kind == "view_stmt":
+        relation = node.view
+    elif kind == "create_table_as_stmt":
+        relation = node.into.rel
+    elif kind == "create_seq_stmt":
+        relation = node.sequence
+    elif kind == "composite_type_stmt":
+        relation = node.typevar
+    elif kind == "index_stmt":
+        return [(node.relation.schemaname, node.idxname)] if node.idxname else []
+    elif kind in ("create_enum_stmt", "create_range_stmt"):
+        return [_pair(node.type_name)]
+    elif kind == "create_domain_stmt":
+        return [_pair(node.domainname)]
+    elif kind == "create_function_stmt":
+        return [_pair(node.funcname)]
+    else:
+        return []
+    return [(relation.schemaname, relation.relname)]
+
+
+def _pair(names: Any) -> tuple[str, str]:
+    parts = [n.string.sval for n in names]
+    return (parts[-2] if len(parts) > 1 else "", parts[-1])

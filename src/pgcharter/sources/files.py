@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from pgcharter.catalog.model import Catalog
 from pgcharter.catalog.reading import Reading
 from pgcharter.sources import Progress
 from pgcharter.sources.script import Script, load
@@ -18,6 +21,11 @@ def read(
     if not server:
         return _text_only(target, script)
     return build(target, script, major=major, scratch_url=scratch_url, progress=progress)
+
+
+def anonymous(catalog: Catalog) -> Catalog:
+    """The catalog without what belongs to the scratch database itself: its name and its privileges."""
+    return replace(catalog, database=replace(catalog.database, name="", acl=None, comment=""))
 
 
 def _text_only(target: str, script: Script) -> Reading:
@@ -48,7 +56,7 @@ def build(
             builder.run(step.statement, step.sql)
         made = recorder.read(database.admin)
         recorder.remove(database.admin)
-        catalog = live.read_catalog(database.admin)
+        catalog = anonymous(live.read_catalog(database.admin))
     places = locate(made, builder.numbered, catalog)
     return Reading(
         target,

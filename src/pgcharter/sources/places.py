@@ -51,7 +51,10 @@ def _sharpened(statement: Statement, items: Sequence[Made], constraints: Mapping
             yield item.id, node_place(statement, location)
     for item in items:
         if item.id.kind == "constraint":
-            location = _constraint_location(item.id, constraints.get(item.id), keys)
+            known = constraints.get(item.id)
+            location = _constraint_location(item.id, known, keys)
+            if location < 0 and known is not None and len(known.columns) == 1:
+                location = named.get(known.columns[0], -1)
             if location >= 0:
                 yield item.id, node_place(statement, location)
 
@@ -66,7 +69,8 @@ def _constraint_location(target: ObjectId, known: Constraint | None, keys: Seque
     exact = [location for columns, location in alike if columns == known.columns]
     if exact:
         return exact[0]
-    return alike[0][1] if len(alike) == 1 else -1
+    loose = [location for columns, location in alike if not columns]
+    return loose[0] if len(loose) == 1 else -1
 
 
 def _definitions(statement: Statement) -> tuple[list[tuple[str, int]], list[tuple[str, str, tuple[str, ...], int]]]:

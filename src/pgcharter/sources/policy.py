@@ -69,9 +69,15 @@ def decide(statement: Statement) -> tuple[Action, str]:
         return "run", ""
     if kind == "comment_stmt" and enum_name(statement.node, "objtype") in ("OBJECT_EXTENSION", "OBJECT_DATABASE", "OBJECT_ROLE"):
         return "skip", ""
+    if kind in ("grant_stmt", "alter_owner_stmt") and _on_database(statement.node, kind):
+        return "note", "not run: it concerns a whole database"
     if kind == "variable_set_stmt":
         return ("set", "") if _matters(statement.node) else ("skip", "")
     return "run", ""
+
+
+def _on_database(node: Any, kind: str) -> bool:
+    return enum_name(node, "objtype" if kind == "grant_stmt" else "object_type") == "OBJECT_DATABASE"
 
 
 def _matters(node: Any) -> bool:
