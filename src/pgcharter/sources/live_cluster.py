@@ -86,7 +86,8 @@ def stats(shared: Shared, catalog: Catalog) -> Stats:
     """Row estimates, sizes, scans and sequence positions of what `catalog` holds."""
     own = {("table", t.schema, t.name) for t in catalog.tables}
     own |= {("materialized view", v.schema, v.name) for v in catalog.views}
-    own |= {("index", i.schema, i.name) for r in (*catalog.tables, *catalog.views) for i in r.indexes}
+    own |= {("index", i.schema, i.name) for t in catalog.tables for i in t.indexes}
+    own |= {("index", i.schema, i.name) for v in catalog.views for i in v.indexes}
     found: dict[ObjectId, RelationStats] = {}
     for schema, name, kind, rows, size, scans in shared.rows(_FILE, "relation_stats"):
         key = _KINDS[kind], schema, name
