@@ -175,7 +175,8 @@ def test_a_password_in_the_file_is_refused_and_not_repeated(folder: Path, dsn: s
     error = caught.value
     assert error.place == "pgcharter.toml:2"
     assert error.message == ("environment live-eu has a password in its dsn, and a charter is read by everyone who reads the repository")
-    assert error.hint == 'change that password, put the DSN into an environment variable and write dsn_env = "LIVE_EU_DATABASE_URL"'
+    hint = 'change that password, put the DSN into an environment variable and write dsn_env = "LIVE_EU_DATABASE_URL" in an environment'
+    assert error.hint == hint
     assert SECRET not in f"{error}{error.hint}{error.__cause__}{error.__context__}"
 
 

@@ -143,6 +143,9 @@ def read(path: Path, *, sections: Iterable[Section[Any]] = (), name: str = "") -
     if not isinstance(data, Mapping):
         raise CharterError(f"[tool.pgcharter] must be a table, not {shown(data)}", place=file.place(*root))
     reject_unknown(file, data, (*_OWN_KEYS, *known), root, where="the charter")
+    made = {n: build(file, data[n], s.model, (*root, n), where=f"[{n}]") for n, s in known.items() if n in data}
+    for target in getattr(made.get(CHECK.name), "targets", ()):
+        _refuse_password(target, "a target has a password in its DSN", "DATABASE_URL", file.place(*root, CHECK.name, "targets"))
     return Charter(
         guide=_guide(file, data, root, path.parent),
         options=_table(file, data, "options", root),
@@ -152,7 +155,7 @@ def read(path: Path, *, sections: Iterable[Section[Any]] = (), name: str = "") -
         path=path,
         file=file,
         root=root,
-        sections={n: build(file, data[n], s.model, (*root, n), where=f"[{n}]") for n, s in known.items() if n in data},
+        sections=made,
     )
 
 
@@ -196,20 +199,26 @@ def _environments(file: TomlFile, data: Mapping[str, Any], root: tuple[str, ...]
 
 def _environment(file: TomlFile, name: str, data: object, path: tuple[str, ...]) -> Environment:
     made = replace(build(file, data, Environment, path, where=f"environment {name}"), name=name)
-    if made.dsn and _has_password(made.dsn):
-        sentence = f"environment {name} has a password in its dsn, and a charter is read by everyone who reads the repository"
-        variable = f"{name.upper().replace('-', '_')}_DATABASE_URL"
-        hint = f'change that password, put the DSN into an environment variable and write dsn_env = "{variable}"'
-        raise CharterError(sentence, hint=hint, place=file.place(*path, "dsn"))
+    variable = f"{re.sub(r'[^A-Za-z0-9]', '_', name).upper()}_DATABASE_URL"
+    if made.dsn:
+        _refuse_password(made.dsn, f"environment {name} has a password in its dsn", variable, file.place(*path, "dsn"))
+    if made.dsn_env and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", made.dsn_env):
+        sentence = f"dsn_env of environment {name} is not the name of an environment variable"
+        raise CharterError(
+            sentence, hint=f'write dsn_env = "{variable}" and put the DSN into that variable', place=file.place(*path, "dsn_env")
+        )
     if bool(made.dsn) == bool(made.dsn_env):
         sentence = f'environment {name} must say either "dsn_env" or "dsn"'
         raise CharterError(sentence, hint='write dsn_env = "DATABASE_URL"', place=file.place(*path))
     return made
 
 
-def _has_password(dsn: str) -> bool:
-    """Whether a URI or a libpq keyword string carries a password (`user:secret@`, `password=`, `sslpassword=`)."""
-    return re.search(r"://[^/?#@]*:[^/?#]*@|(?i:\b(?:ssl)?password\s*=)", dsn) is not None
+def _refuse_password(dsn: str, sentence: str, variable: str, place: str) -> None:
+    """Raise CharterError when a URI or a libpq keyword string carries a password (`user:secret@`, `password=`, `sslpassword=`)."""
+    if re.search(r"://[^/?#@]*:[^/?#]*@|(?i:\b(?:ssl)?password\s*=)", dsn):
+        sentence += ", and a charter is read by everyone who reads the repository"
+        hint = f'change that password, put the DSN into an environment variable and write dsn_env = "{variable}" in an environment'
+        raise CharterError(sentence, hint=hint, place=place)
 
 
 class Described(Protocol):

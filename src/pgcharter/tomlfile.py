@@ -128,9 +128,10 @@ def _resolve(names: tuple[str, ...], counts: Mapping[tuple[Key, ...], int]) -> t
 
 
 def nearest(word: str, known: Iterable[str], shown: str = '"{}"') -> str:
-    """`did you mean "x"?` for the known word nearest to `word`; empty when none is near."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"did you mean {shown.format(near[0])}?" if near else ""
+    """`did you mean "x"?` for the known word nearest to `word` in any case; empty when none is near."""
+    names = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.6)
+    return f"did you mean {shown.format(names[near[0]])}?" if near else ""
 
 
 def listed(words: Iterable[str], last: str = "or") -> str:
