@@ -78,6 +78,7 @@ select p.oid, p.pronamespace, p.proname, p.prokind, p.proargtypes, p.proallargty
   join pg_catalog.pg_language l on l.oid = p.prolang
   left join pg_catalog.pg_depend ext on ext.classid = 1255 and ext.objid = p.oid and ext.deptype = 'e'
  where n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+   and not exists (select from pg_catalog.pg_depend i where i.classid = 1255 and i.objid = p.oid and i.deptype = 'i')
 
 -- name: types
 select t.oid, t.typnamespace, t.typname, t.typtype, t.typrelid, t.typbasetype, t.typtypmod, t.typnotnull, t.typdefault,
@@ -134,8 +135,8 @@ select p.oid, p.pubname, p.puballtables, p.pubinsert, p.pubupdate, p.pubdelete, 
 
 -- name: subscriptions
 select s.oid, s.subname, s.subenabled, s.subpublications, s.subslotname,
-       'binary=' || s.subbinary::text, 'streaming=' || s.substream::text, 'synchronous_commit=' || s.subsynccommit,
-       {{since 15: 'two_phase=' || s.subtwophasestate::text otherwise null}},
+       'binary=' || s.subbinary::text, 'streaming=' || case s.substream::text when 'f' then 'off' when 'false' then 'off' when 'p' then 'parallel' else 'on' end, 'synchronous_commit=' || s.subsynccommit,
+       {{since 15: 'two_phase=' || case s.subtwophasestate when 'd' then 'off' when 'p' then 'pending' else 'on' end otherwise null}},
        {{since 15: 'disable_on_error=' || s.subdisableonerr::text otherwise null}},
        {{since 16: 'origin=' || s.suborigin otherwise null}},
        {{since 16: 'run_as_owner=' || s.subrunasowner::text otherwise null}},
@@ -178,7 +179,9 @@ select 2605, c.oid, 'cast', '', '(' || pg_catalog.format_type(c.castsource, null
        case c.castmethod when 'f' then 'WITH FUNCTION ' || c.castfunc::pg_catalog.regprocedure::text
                          when 'i' then 'WITH INOUT' else 'WITHOUT FUNCTION' end
          || case c.castcontext when 'a' then ' AS ASSIGNMENT' when 'i' then ' AS IMPLICIT' else '' end, 0
-  from pg_catalog.pg_cast c where c.oid >= 16384
+  from pg_catalog.pg_cast c
+ where c.oid >= 16384
+   and not exists (select from pg_catalog.pg_depend i where i.classid = 2605 and i.objid = c.oid and i.deptype = 'i')
 union all
 select 2617, o.oid, 'operator', n.nspname,
        o.oprname || ' (' || case when o.oprleft = 0 then 'NONE' else pg_catalog.format_type(o.oprleft, null) end
