@@ -23,8 +23,6 @@ LOCK = 0x70676368_75700001
 """Advisory lock that one builder of a database holds at a time."""
 _HARMLESS = {"echo", "qecho", "warn", "set", "unset", "timing", "pset", "x", "encoding", "restrict", "unrestrict", "conninfo"}
 _DESCRIPTION = re.compile(r"^--\s*(?:Description|Migration):\s*(.+?)\s*$", re.MULTILINE | re.IGNORECASE)
-_ALONE = frozenset({"vacuum_stmt", "createdb_stmt", "dropdb_stmt", "create_table_space_stmt", "drop_table_space_stmt", "alter_system_stmt"})
-"""Statements that PostgreSQL refuses inside a transaction block (its documentation of each says so); concurrent builds besides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,19 +152,13 @@ def _run(conn: Connection, statement: Statement) -> None:
 
 
 def _wanted(statement: Statement) -> bool:
-    """Whether to run it: BEGIN and COMMIT are ours. Raises for what cannot stand in a transaction with its record."""
+    """Whether to run it: BEGIN and COMMIT are ours. Raises PgcharterError for what would end the transaction or needs psql."""
     node = statement.node
     if statement.kind == "transaction_stmt":
         word = statement.text.split()[0].lower()
         if word in ("begin", "start", "commit", "end"):
             return False
         raise PgcharterError(f"{word.upper()} would break the transaction that the file runs in", place=str(statement.place))
-    if statement.kind in _ALONE or getattr(node, "concurrent", False) is True:
-        raise PgcharterError(
-            "this statement cannot run in a transaction, so a file with it cannot be applied as a whole or not at all",
-            place=str(statement.place),
-            hint="leave out CONCURRENTLY: on a database that is being built nobody waits",
-        )
     if statement.kind == "copy_stmt" and node.is_from and not node.filename:
         raise PgcharterError(
             "COPY … FROM stdin takes its data from psql, which is not here",
@@ -182,6 +174,12 @@ def _failed(statement: Statement, error: Exception) -> PgcharterError:
     from pgcharter.sqltext import offset_place
 
     assert isinstance(error, psycopg.Error)  # noqa: S101
+    if isinstance(error, psycopg.errors.ActiveSqlTransaction):
+        return PgcharterError(
+            "this statement cannot run in a transaction, so its file cannot be applied either whole or not at all",
+            place=str(statement.place),
+            hint="leave out CONCURRENTLY: on a database that is being built nobody waits for a lock",
+        )
     said = error.diag.message_primary or str(error).strip() or type(error).__name__
     position = int(error.diag.statement_position or 0)
     hint = error.diag.message_hint or error.diag.message_detail or ""

@@ -64,15 +64,16 @@ def of_file(path: Path) -> Fill:
     return cast(Fill, module)
 
 
-def fill(conn: Connection, what: Fill, total: int, advance: Advance | None = None) -> int:
-    """Load up to `total`, going on where the record says an earlier run was; return how many were loaded now.
+def fill(conn: Connection, what: Fill, total: int, advance: Advance | None = None, *, step: int = 0) -> int:
+    """Load up to `total` in batches of `step`, going on where the record says an earlier run was; return how many were loaded now.
 
     Each batch and the record of it are one transaction: however this ends, no row is missing or there twice.
     Raises RefusedError when the record was written by another version of the fill.
     """
     done = began = _begin(conn, what)
+    step = step or what.STEP
     while done < total:
-        last = min(done - done % what.STEP + what.STEP, total)
+        last = min(done - done % step + step, total)
         with conn.transaction():
             what.load(conn, done, last)
             changed = conn.execute(query("advance"), (last, what.NAME, done))

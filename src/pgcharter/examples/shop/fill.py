@@ -91,7 +91,8 @@ def load(conn: Connection, first: int, last: int) -> None:
     future = _ahead.pop((first, last), None) or _worker().submit(_prepare, first, last)
     _ahead.clear()
     batch = future.result()
-    _ahead[last, last + STEP] = _worker().submit(_prepare, last, last + STEP)
+    following = (last, last + (last - first))
+    _ahead[following] = _worker().submit(_prepare, *following)
     for table, text in batch.texts:
         _copy(conn, table, text)
     conn.execute(_STOCK, batch.stock)

@@ -1,0 +1,291 @@
+"""The shop keeps its promises at run time: tenants are apart, times move, changes are recorded, versions are unique."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+
+from pgcharter.db import Connection, connect
+
+ALPHA, BETA = UUID(int=1), UUID(int=2)
+every_major = pytest.mark.parametrize("major", [15, 16, 17, 18])
+
+
+@pytest.fixture
+def two(shop: str) -> Iterator[Connection]:
+    """A connection of a superuser to a shop with two tenants, each with one user."""
+    with connect(shop) as conn:
+        for tenant, code in ((ALPHA, "AAA"), (BETA, "BBB")):
+            conn.execute(
+                "INSERT INTO identity.tenants (tenant_id, tenant_name, tenant_code, currency_code) VALUES (%s, %s, %s, 'EUR')",
+                (tenant, code, code),
+            )
+            _user(conn, tenant, f"someone@{code.lower()}.example")
+        yield conn
+
+
+def _user(conn: Connection, tenant: UUID, email: str, **more: object) -> UUID:
+    user = uuid4()
+    columns = {"user_id": user, "tenant_id": tenant, "email": email, "password_hash": "$x", "first_name": "A", "last_name": "B", **more}
+    names, marks = ", ".join(columns), ", ".join(["%s"] * len(columns))
+    conn.execute(f"INSERT INTO identity.users ({names}) VALUES ({marks})", list(columns.values()))  # type: ignore[arg-type]
+    return user
+
+
+@contextmanager
+def acting(conn: Connection, role: str, tenant: UUID | None) -> Iterator[None]:
+    """Inside, be `role` for `tenant`, in a transaction that is rolled back."""
+    with conn.transaction(force_rollback=True):
+        conn.execute(f"SET LOCAL ROLE {role}")  # type: ignore[arg-type]
+        if tenant is not None:
+            conn.execute("SELECT set_config('app.current_tenant_id', %s, true)", (str(tenant),))
+        yield
+
+
+def _count(conn: Connection, what: str) -> int:
+    row = conn.execute(f"SELECT count(*) FROM {what}").fetchone()  # type: ignore[arg-type]
+    assert row
+    return int(row[0])
+
+
+@every_major
+def test_a_tenant_sees_only_its_own_rows(two: Connection, major: int) -> None:
+    for role in ("shop_readonly", "shop_readwrite", "shop_admin"):
+        with acting(two, role, ALPHA):
+            rows = two.execute("SELECT tenant_id FROM identity.users").fetchall()
+            assert rows == [(ALPHA,)]
+            assert _count(two, "identity.tenants") == 1
+    assert _count(two, "identity.users") == 2
+
+
+def test_without_a_tenant_nothing_is_seen_and_nothing_raises(two: Connection) -> None:
+    with acting(two, "shop_readwrite", None):
+        assert _count(two, "identity.users") == 0
+    with acting(two, "shop_readwrite", ALPHA):
+        pass
+    # After a setting was local to a transaction it reads as '' in this session, not as NULL.
+    assert two.execute("SELECT current_setting('app.current_tenant_id', true)").fetchone() == ("",)
+    with acting(two, "shop_readwrite", None):
+        assert _count(two, "identity.users") == 0
+
+
+def test_every_table_with_a_tenant_is_forced_for_its_owner(two: Connection) -> None:
+    rows = two.execute(
+        """
+        SELECT c.oid::regclass::text, c.relrowsecurity, c.relforcerowsecurity,
+            EXISTS (SELECT FROM pg_policy AS p WHERE p.polrelid = c.oid)
+        FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = 'tenant_id'
+        WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY 1
+        """
+    ).fetchall()
+    assert len(rows) == 14
+    assert all(enabled and forced and has_policy for _, enabled, forced, has_policy in rows), rows
+
+
+def test_the_owner_is_held_by_the_policies(two: Connection) -> None:
+    two.execute("DROP ROLE IF EXISTS shop_test_owner")
+    two.execute("CREATE ROLE shop_test_owner")
+    try:
+        two.execute("GRANT USAGE ON SCHEMA identity TO shop_test_owner")
+        two.execute("ALTER TABLE identity.users OWNER TO shop_test_owner")
+        with acting(two, "shop_test_owner", BETA):
+            assert two.execute("SELECT tenant_id FROM identity.users").fetchall() == [(BETA,)]
+    finally:
+        two.execute("REASSIGN OWNED BY shop_test_owner TO CURRENT_USER")
+        two.execute("DROP OWNED BY shop_test_owner")
+        two.execute("DROP ROLE shop_test_owner")
+
+
+def test_rows_cannot_be_written_for_or_moved_to_another_tenant(two: Connection) -> None:
+    with acting(two, "shop_readwrite", ALPHA), pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):
+        _user(two, BETA, "intruder@aaa.example")
+    with acting(two, "shop_readwrite", ALPHA), pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):
+        two.execute("UPDATE identity.users SET tenant_id = %s", (BETA,))
+    with acting(two, "shop_readwrite", ALPHA):
+        assert two.execute("UPDATE identity.users SET first_name = 'Z' WHERE tenant_id = %s", (BETA,)).rowcount == 0
+        assert two.execute("DELETE FROM identity.users WHERE tenant_id = %s", (BETA,)).rowcount == 0
+
+
+def test_a_foreign_key_cannot_reach_into_another_tenant(two: Connection) -> None:
+    """Foreign keys look past row policies, so the tenant is part of them."""
+    stranger = two.execute("SELECT user_id FROM identity.users WHERE tenant_id = %s", (BETA,)).fetchone()
+    assert stranger
+    with acting(two, "shop_readwrite", ALPHA), pytest.raises(psycopg.errors.ForeignKeyViolation):
+        two.execute("INSERT INTO catalog.vendors (tenant_id, owner_user_id, vendor_name) VALUES (%s, %s, 'x')", (ALPHA, stranger[0]))
+
+
+@every_major
+def test_views_show_what_the_reader_may_see(two: Connection, major: int) -> None:
+    user = two.execute("SELECT user_id FROM identity.users WHERE tenant_id = %s", (BETA,)).fetchone()
+    assert user
+    two.execute(
+        "INSERT INTO sales.orders (tenant_id, user_id, order_number, currency_code, items_amount, shipping_city) "
+        "VALUES (%s, %s, 'N1', 'EUR', 10, 'Graz')",
+        (BETA, user[0]),
+    )
+    with acting(two, "shop_readonly", ALPHA):
+        assert _count(two, "reporting.order_summaries") == 0
+    with acting(two, "shop_readonly", BETA):
+        assert _count(two, "reporting.order_summaries") == 1
+
+
+def test_tenant_roles_may_not_read_what_row_policies_do_not_reach(two: Connection) -> None:
+    for role in ("shop_readonly", "shop_readwrite"):
+        for what in ("reporting.daily_sales", "partitions.events_2026_01"):
+            with acting(two, role, ALPHA), pytest.raises(psycopg.errors.InsufficientPrivilege):
+                two.execute(f"SELECT FROM {what}")  # type: ignore[arg-type]
+
+
+def test_a_new_table_is_granted_when_it_is_made(two: Connection) -> None:
+    with two.transaction(force_rollback=True):
+        two.execute("CREATE TABLE sales.later (later_id uuid PRIMARY KEY)")
+        two.execute("SET LOCAL ROLE shop_readwrite")
+        two.execute("INSERT INTO sales.later VALUES (gen_random_uuid())")
+
+
+def test_updated_at_moves(two: Connection) -> None:
+    before = two.execute("SELECT updated_at FROM identity.users WHERE tenant_id = %s", (ALPHA,)).fetchone()
+    two.execute("UPDATE identity.users SET first_name = 'New' WHERE tenant_id = %s", (ALPHA,))
+    after = two.execute("SELECT updated_at FROM identity.users WHERE tenant_id = %s", (ALPHA,)).fetchone()
+    assert before
+    assert after
+    assert after[0] > before[0]
+
+
+def test_every_updated_at_has_its_trigger(two: Connection) -> None:
+    rows = two.execute(
+        """
+        SELECT c.oid::regclass::text FROM pg_class AS c
+        JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = 'updated_at'
+        WHERE c.relkind IN ('r', 'p') AND c.relnamespace <> 'pgcharter'::regnamespace
+        AND NOT EXISTS (
+            SELECT FROM pg_trigger AS t WHERE t.tgrelid = c.oid AND t.tgfoid = 'platform.set_updated_at'::regproc AND t.tgenabled = 'O'
+        )
+        """
+    ).fetchall()
+    assert rows == []
+
+
+@every_major
+def test_the_audit_trail_covers_every_kind_of_change(two: Connection, major: int) -> None:
+    two.execute("TRUNCATE audit.audit_entries")
+    user = _user(two, ALPHA, "watched@aaa.example")
+    two.execute("UPDATE identity.users SET last_name = 'Changed' WHERE user_id = %s", (user,))
+    two.execute("DELETE FROM identity.users WHERE user_id = %s", (user,))
+    two.execute("TRUNCATE sales.payments")
+    rows = two.execute(
+        "SELECT audit_action, table_name, record_id, old_row ->> 'last_name', new_row ->> 'last_name', login_role = session_user "
+        "FROM audit.audit_entries ORDER BY transaction_number"
+    ).fetchall()
+    assert rows == [
+        ("insert", "users", user, None, "B", True),
+        ("update", "users", user, "B", "Changed", True),
+        ("delete", "users", user, "Changed", None, True),
+        ("truncate", "payments", None, None, None, True),
+    ]
+    assert _count(two, "audit.audit_entries WHERE coalesce(old_row, new_row) ? 'password_hash'") == 0
+
+
+def test_the_application_reads_the_trail_of_its_tenant_and_cannot_write_it(two: Connection) -> None:
+    with acting(two, "shop_readwrite", ALPHA):
+        two.execute("SELECT set_config('app.current_user_id', %s, true)", (str(ALPHA),))
+        two.execute("UPDATE identity.users SET last_name = 'C'")
+        assert two.execute("SELECT actor_user_id FROM audit.audit_entries WHERE audit_action = 'update'").fetchall() == [(ALPHA,)]
+        assert _count(two, "audit.audit_entries WHERE tenant_id <> '00000000-0000-0000-0000-000000000001'") == 0
+    for change in (
+        "DELETE FROM audit.audit_entries",
+        "UPDATE audit.audit_entries SET login_role = 'me'",
+        "TRUNCATE audit.audit_entries",
+        "INSERT INTO audit.audit_entries (schema_name, table_name, audit_action, login_role, transaction_number) "
+        "VALUES ('a', 'b', 'truncate', 'c', 1)",
+    ):
+        with acting(two, "shop_admin", ALPHA), pytest.raises(psycopg.errors.InsufficientPrivilege):
+            two.execute(change)  # type: ignore[arg-type]
+
+
+def test_the_audit_trigger_cannot_be_led_astray_by_a_temporary_table(two: Connection) -> None:
+    with acting(two, "shop_readwrite", ALPHA):
+        two.execute("CREATE TEMPORARY TABLE audit_entries (LIKE audit.audit_entries)")
+        two.execute("UPDATE identity.users SET last_name = 'D'")
+        assert _count(two, "pg_temp.audit_entries") == 0
+        assert _count(two, "audit.audit_entries WHERE audit_action = 'update'") == 1
+
+
+def test_an_address_is_free_again_when_its_account_is_closed(two: Connection) -> None:
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        _user(two, ALPHA, "SOMEONE@aaa.example")
+    two.execute("UPDATE identity.users SET deleted_at = now(), is_active = false WHERE tenant_id = %s", (ALPHA,))
+    _user(two, ALPHA, "SOMEONE@aaa.example")
+    _user(two, BETA, "someone@aaa.example")
+
+
+def test_children_have_no_account(two: Connection) -> None:
+    with pytest.raises(psycopg.errors.CheckViolation, match="younger than 13"):
+        two.execute("UPDATE identity.users SET date_of_birth = current_date - 365")
+
+
+@every_major
+def test_a_version_of_an_aggregate_is_unique_across_the_months(two: Connection, major: int) -> None:
+    order = uuid4()
+    append = "SELECT messaging.append_event(%s, %s, 'Order', 'OrderPlaced', %s, '{}')"
+    with acting(two, "shop_readwrite", ALPHA):
+        two.execute(append, (ALPHA, order, 1))
+        two.execute(append, (ALPHA, order, 2))
+        assert _count(two, "messaging.events") == 2
+        with pytest.raises(psycopg.errors.UniqueViolation), two.transaction():
+            two.execute(append, (ALPHA, order, 2))
+    claim = "INSERT INTO messaging.event_versions (aggregate_id, event_version, tenant_id, created_at) VALUES (%s, 1, %s, %s)"
+    event = (
+        "INSERT INTO messaging.events (tenant_id, aggregate_id, aggregate_type, event_type, event_version, event_data, created_at) "
+        "VALUES (%s, %s, 'Order', 'OrderPlaced', 1, '{}', %s)"
+    )
+    two.execute(claim, (order, ALPHA, "2026-01-15Z"))
+    two.execute(event, (ALPHA, order, "2026-01-15Z"))
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        two.execute(event, (ALPHA, order, "2026-01-15Z"))
+    with pytest.raises(psycopg.errors.ForeignKeyViolation):
+        two.execute(event, (ALPHA, order, "2026-07-15Z"))
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        two.execute(claim, (order, ALPHA, "2026-07-15Z"))
+
+
+def test_partitions_are_made_ahead_once(two: Connection) -> None:
+    make = "SELECT platform.create_month_partitions('messaging.events', '2028-11-30', 3)"
+    assert two.execute(make).fetchone() == (3,)
+    assert two.execute(make).fetchone() == (0,)
+    bound = two.execute(
+        "SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE oid = 'partitions.events_2028_12'::regclass AND relforcerowsecurity"
+    ).fetchone()
+    assert bound
+    assert "2028-12-01 00:00:00" in bound[0]
+    assert "2029-01-01 00:00:00" in bound[0]
+
+
+def test_stock_is_reserved_only_while_it_lasts(two: Connection) -> None:
+    user = two.execute("SELECT user_id FROM identity.users WHERE tenant_id = %s", (ALPHA,)).fetchone()
+    assert user
+    vendor, category, product = uuid4(), uuid4(), uuid4()
+    two.execute(
+        "INSERT INTO catalog.vendors (vendor_id, tenant_id, owner_user_id, vendor_name) VALUES (%s, %s, %s, 'V')", (vendor, ALPHA, user[0])
+    )
+    two.execute("INSERT INTO catalog.categories (category_id, tenant_id, category_name) VALUES (%s, %s, 'C')", (category, ALPHA))
+    two.execute(
+        "INSERT INTO catalog.products (product_id, tenant_id, vendor_id, category_id, sku, product_name, product_status, price_amount) "
+        "VALUES (%s, %s, %s, %s, 'S', 'Folding Oak Chairs', 'active', 9.5)",
+        (product, ALPHA, vendor, category),
+    )
+    two.execute("INSERT INTO catalog.inventory_items (tenant_id, product_id, received_quantity) VALUES (%s, %s, 5)", (ALPHA, product))
+    reserve = "SELECT catalog.reserve_inventory(%s, %s)"
+    with acting(two, "shop_readwrite", BETA):
+        assert two.execute(reserve, (product, 1)).fetchone() == (False,)
+    with acting(two, "shop_readwrite", ALPHA):
+        assert [two.execute(reserve, (product, n)).fetchone() for n in (4, 2, 1, 1, -3)] == [(True,), (False,), (True,), (False,), (False,)]
+    with acting(two, "shop_readonly", ALPHA):
+        found = two.execute("SELECT product_name FROM catalog.search_products('chair')").fetchall()
+        assert found == [("Folding Oak Chairs",)]
+    with acting(two, "shop_readonly", BETA):
+        assert two.execute("SELECT FROM catalog.search_products('chair')").fetchall() == []
