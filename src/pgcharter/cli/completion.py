@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from pgcharter.cli.failures import COMPLETE
 from pgcharter.cli.output import Command
 
 EXAMPLES = (
@@ -25,4 +26,4 @@ def completion(shell: str) -> None:
 
     found = get_completion_class(shell)
     assert found is not None  # noqa: S101
-    sys.stdout.write(found(pgcharter, {}, "pgcharter", "_PGCHARTER_COMPLETE").source() + "\n")
+    sys.stdout.write(found(pgcharter, {}, "pgcharter", COMPLETE).source() + "\n")

@@ -6,10 +6,17 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pgcharter.errors import Exit, PgcharterError, UsageError
 
+if TYPE_CHECKING:
+    from click import ClickException, Command
+
+COMPLETE = "_PGCHARTER_COMPLETE"
+"""Set by the shell's completion script."""
 INTERRUPTED = 130
 """128 + SIGINT, what shells expect after Ctrl-C."""
 PIPE_CLOSED = 141
@@ -49,12 +56,16 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _call(arguments: Sequence[str]) -> int:
+    """Run the command called. `click.Group.main` is not used: it ends a closed pipe in 1, which means findings here."""
     import click
 
     from pgcharter.cli.group import pgcharter
 
+    if COMPLETE in os.environ:
+        return _complete(pgcharter)
     try:
-        result = pgcharter.main(list(arguments), prog_name="pgcharter", standalone_mode=False)
+        with pgcharter.make_context("pgcharter", list(arguments)) as ctx:
+            result = pgcharter.invoke(ctx)
     except click.exceptions.NoArgsIsHelpError as error:
         print(error.ctx.get_help() if error.ctx else "", file=sys.stderr)
         return Exit.USAGE
@@ -67,15 +78,24 @@ def _call(arguments: Sequence[str]) -> int:
     return result if isinstance(result, int) else Exit.FINE
 
 
-def _usage(error: object) -> UsageError:
-    """Click's own complaint in our words."""
-    import click
+def _complete(program: Command) -> int:
+    """Answer the shell's completion; whatever goes wrong there stays silent, for a person is in the middle of typing."""
+    from click.shell_completion import shell_complete
 
-    assert isinstance(error, click.ClickException)  # noqa: S101
-    message = " ".join(error.format_message().split()).rstrip(".")
-    ctx = error.ctx if isinstance(error, click.UsageError) else None
+    try:
+        return shell_complete(program, {}, "pgcharter", COMPLETE, os.environ[COMPLETE])
+    except Exception:
+        return Exit.FAILED
+
+
+def _usage(error: ClickException) -> UsageError:
+    """Click's own complaint in our words."""
+    message, _, advice = " ".join(error.format_message().split()).rstrip(".").partition(". ")
+    ctx = getattr(error, "ctx", None)
     path = ctx.command_path if ctx else "pgcharter"
-    return UsageError(message[:1].lower() + message[1:], hint=f"`{path} --help` shows how it is used")
+    help_line = f"`{path} --help` shows how it is used"
+    hint = f"{advice[:1].lower()}{advice[1:]} {help_line}" if advice else help_line
+    return UsageError(message[:1].lower() + message[1:], hint=hint)
 
 
 def _unexpected(error: Exception, arguments: Sequence[str]) -> PgcharterError:
@@ -105,8 +125,7 @@ def _debug(arguments: Sequence[str]) -> bool:
 
 
 def _wants_json(arguments: Sequence[str]) -> bool:
-    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
-    return any((a == "--format" and b == "json") or a == "--format=json" for a, b in pairs)
+    return "--format=json" in arguments or ("--format", "json") in pairwise(arguments)
 
 
 def _tell(error: PgcharterError, arguments: Sequence[str]) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pgcharter.findings import Finding, Severity
 from pgcharter.render.excerpt import Excerpt, draw, excerpt
-from pgcharter.render.page import Page, Piece, Styled
+from pgcharter.render.page import Page, Piece, Styled, columns
 from pgcharter.render.report import Report
 from pgcharter.render.source_codes import described
 from pgcharter.rules import engine
@@ -30,9 +30,9 @@ def write(page: Page, report: Report, *, everything: bool = False, quiet: bool =
         _totals(page, report, gap=False)
         return
     shown, hidden = (report.findings, {}) if everything else shorten(report.findings)
-    explained: set[str] = set()
+    told: set[str] = set()
     for group in grouped(shown):
-        _group(page, group, report, explained)
+        _group(page, group, report, told)
     _more(page, hidden, report.findings)
     _waiver_problems(page, report)
     _not_seen(page, report)
@@ -71,16 +71,21 @@ def _title(page: Page, report: Report) -> None:
         about.append(plural(len(catalog.own_tables), "table"))
     elif report.reading.statements:
         about.append(plural(len(report.reading.statements), "statement") + ", text only")
-    page.flow(Styled(report.reading.target, "strong"), Styled("".join(f" · {part}" for part in about), "dim"))
+    target, facts = report.reading.target, " · ".join(about)
+    if columns(target) + 3 + columns(facts) <= page.screen.width:
+        page.line(Styled(target, "strong"), Styled(f" · {facts}", "dim"))
+    else:
+        page.line(Styled(target, "strong"))
+        page.flow(Styled(facts, "dim"), indent=2)
 
 
-def _group(page: Page, group: list[Finding], report: Report, explained: set[str]) -> None:
+def _group(page: Page, group: list[Finding], report: Report, told: set[str]) -> None:
     page.blank()
     first = group[0]
     page.flow(*_heading(first), hanging=4)
     last: Excerpt | None = None
     for item in group:
-        last = _finding(page, item, report, explained, last)
+        last = _finding(page, item, report, told, last)
 
 
 def _heading(first: Finding) -> Iterator[Piece]:
@@ -95,7 +100,7 @@ def _heading(first: Finding) -> Iterator[Piece]:
         yield Styled(first.code, "heading")
 
 
-def _finding(page: Page, item: Finding, report: Report, explained: set[str], last: Excerpt | None) -> Excerpt | None:
+def _finding(page: Page, item: Finding, report: Report, told: set[str], last: Excerpt | None) -> Excerpt | None:
     """Write one finding; return the excerpt drawn last, so that the same line is not drawn twice."""
     style = item.severity.word
     page.flow(Styled(f"{MARKS[item.severity]} {item.code}", style), f" {item.message}", *_clauses(item), indent=2, hanging=8)
@@ -104,12 +109,18 @@ def _finding(page: Page, item: Finding, report: Report, explained: set[str], las
         if last and last.file != shown.file:
             page.line(Styled(f"in {shown.file}", "place"), indent=10)
         draw(page, shown, indent=6)
-    if item.code not in explained:
-        explained.add(item.code)
-        _labelled(page, "why", first_sentence(_why(item.code)))
+    _once(page, "why", first_sentence(_why(item.code)), item.code, told)
     _fix(page, item)
-    _labelled(page, "hint", item.hint)
+    _once(page, "hint", item.hint, item.code, told)
     return shown or last
+
+
+def _once(page: Page, label: str, text: str, code: str, told: set[str]) -> None:
+    """Write what would only be repeated beside every finding of a rule the first time."""
+    words = f"{code} {label} {text}"
+    if words not in told:
+        told.add(words)
+        _labelled(page, label, text)
 
 
 def _clauses(item: Finding) -> Iterator[Piece]:

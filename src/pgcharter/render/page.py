@@ -133,7 +133,7 @@ def _words(pieces: tuple[Piece, ...]) -> list[tuple[list[Piece], int]]:
             if not part:
                 continue
             if part[0] == " ":
-                gap, joined = len(part), False
+                gap, joined = gap + len(part), False
                 continue
             styled: Piece = Styled(part, style) if style else part
             if joined:
