@@ -45,6 +45,15 @@ def from_data(data: Mapping[str, Any]) -> Catalog:
     return _shaped(Catalog, data, "catalog")
 
 
+def plain(value: Any) -> Any:
+    """Any value of the model as JSON-ready data, defaults left out."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return _encoder(type(value))(value)
+    if isinstance(value, tuple):
+        return [plain(item) for item in value]
+    return value
+
+
 def dumps(catalog: Catalog, cluster: Cluster | None = None) -> str:
     """Return `catalog`, and `cluster` when given, as JSON text ending in a newline."""
     document: dict[str, Any] = {"format": FORMAT, "version": VERSION, "catalog": to_data(catalog)}
