@@ -94,6 +94,11 @@ class Builder:
         for name in makes(refusal.statement):
             self._lost.setdefault(name, refusal.statement)
 
+    def forget(self, refusal: Refusal) -> None:
+        """Take back `refuse`: the statement is tried again."""
+        self.unbuilt.remove(refusal.statement)
+        self.refusals.remove(refusal)
+
     def attempt(self, statement: Statement, sql: str) -> Refusal | None:
         """Send `sql`; make the roles it lacks and send it again. Nothing is noted except those roles."""
         refusal = self.send(statement, sql)

@@ -62,9 +62,9 @@ def type_sql(node: Any) -> str:
     builtin = {"text", "uuid", "jsonb", "json", "date", "bytea", "inet", "cidr", "timestamptz", "timestamp", "money", "xml", "tsvector",
                "serial", "bigserial", "smallserial", "macaddr", "oid", "name", "citext"}  # fmt: skip
     if names[:1] == ["pg_catalog"]:
-        plain = names[1]
+        plain = str(names[1])
     elif len(names) == 1 and names[0] in builtin:
-        plain = {"serial": "integer", "bigserial": "bigint", "smallserial": "smallint", "citext": "text"}.get(names[0], names[0])
+        plain = {"serial": "integer", "bigserial": "bigint", "smallserial": "smallint", "citext": "text"}.get(names[0], str(names[0]))
     else:
         return ""
     return plain + "[]" * len(node.array_bounds)

@@ -63,6 +63,17 @@ class StandIns:
         except (psycopg.Error, PgcharterError):
             return False
 
+    def extension_for(self, refusal: Refusal) -> bool:
+        """Create the extension whose type, function or operator class `refusal` misses; nothing is invented."""
+        for pattern in (_TYPE, _FUNCTION, _OPERATOR_CLASS, _SEARCH):
+            match = pattern.search(refusal.message)
+            if match:
+                try:
+                    return self._extension(match["name"].rpartition(".")[2])
+                except (psycopg.Error, PgcharterError):
+                    return False
+        return False
+
     def _provide(self, refusal: Refusal, message: str) -> bool:
         if match := _RELATION.search(message):
             return self._relation(match["name"], refusal.statement.kind)

@@ -1,0 +1,273 @@
+"""Alembic projects: the whole chain of revisions, rendered as SQL and built on a scratch server, with places in the revision files.
+
+`env.py` is the user's program and runs. Whatever address it connects to, every SQLAlchemy connection opened meanwhile is led to the scratch
+server, so that no migration can reach a real database.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pgcharter.catalog.reading import Reading
+from pgcharter.errors import PgcharterError, UnavailableError, UsageError
+from pgcharter.findings import Finding, Gap, Place, Severity
+from pgcharter.names import ObjectId
+from pgcharter.sources import Progress
+from pgcharter.sources.generated import Emitted, build, state, statements
+from pgcharter.sources.pythontext import shown
+from pgcharter.sqltext import Statement
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    from pgcharter.servers.scratch import ScratchDatabase
+    from pgcharter.sources.build import Builder
+
+VERSIONS = "alembic_version"
+"""Alembic's own table."""
+_UNSEEN = Gap("what env.py and the revisions do outside of Alembic's connection", "only statements sent through Alembic are seen")
+_DRIVERS = {"psycopg": "dbname", "psycopg_async": "dbname", "psycopg2": "dbname", "asyncpg": "database"}
+"""Drivers that can be led to the scratch server, with their word for the database."""
+
+
+class Project:
+    """An Alembic configuration with its revisions."""
+
+    def __init__(self, target: str) -> None:
+        try:
+            from alembic.config import Config
+            from alembic.script import ScriptDirectory
+            from alembic.util import CommandError
+        except ImportError:
+            raise UnavailableError(
+                "Alembic is not installed, so its projects cannot be read", hint="pip install 'pgcharter[alembic]'"
+            ) from None
+        path = Path(target).expanduser()
+        self.target = target
+        self.ini = (path / "alembic.ini" if path.is_dir() else path).resolve()
+        self.config: Config = Config(str(self.ini))
+        if not self.config.get_main_option("script_location"):
+            raise UsageError(f"{target} has no [alembic] section with script_location, so it is no Alembic project")
+        with self.inside():
+            try:
+                self.script: ScriptDirectory = ScriptDirectory.from_config(self.config)
+                revisions = list(self.script.walk_revisions("base", "heads"))
+                self.heads = tuple(self.script.get_heads())
+            except CommandError as error:
+                raise PgcharterError(f"{target} cannot be read: {str(error).splitlines()[0]}") from None
+            except Exception as error:
+                raise PgcharterError(f"{target} cannot be read: {type(error).__name__}: {error}") from None
+        if not revisions:
+            raise UsageError(f"{target} holds no revision", hint="alembic revision -m 'first'")
+        self.files = {str(Path(r.path).resolve()): shown(r.path) for r in revisions}
+
+    @contextlib.contextmanager
+    def inside(self) -> Iterator[None]:
+        """Work as if Alembic had been started beside its configuration."""
+        path = list(sys.path)
+        with contextlib.chdir(self.ini.parent):
+            sys.path.insert(0, str(self.ini.parent))
+            try:
+                yield
+            finally:
+                sys.path[:] = path
+
+    def texts(self) -> dict[str, str]:
+        """Text of every revision file by the name it is shown under."""
+        return {name: Path(path).read_text("utf-8", "replace") for path, name in self.files.items()}
+
+    def here(self) -> Place:
+        """The line of a revision file that is being executed now; the configuration file when it is none."""
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None:
+            name = self.files.get(os.path.realpath(frame.f_code.co_filename))
+            if name:
+                return Place(name, frame.f_lineno)
+            frame = frame.f_back
+        return Place(shown(str(self.ini)), 1)
+
+    def findings(self) -> list[Finding]:
+        """SRC03 when the chain has several heads."""
+        if len(self.heads) < 2:
+            return []
+        message = f"the revisions end in {len(self.heads)} heads ({', '.join(self.heads)}), so `alembic upgrade head` refuses to run"
+        place = Place(shown(self.script.get_revision(self.heads[-1]).path), 1)
+        return [
+            Finding("SRC03", message, place=place, severity=Severity.ERROR, hint="alembic merge heads", facts={"heads": list(self.heads)})
+        ]
+
+
+def read(
+    target: str, *, major: int | None = None, scratch_url: str | None = None, server: bool = True, progress: Progress | None = None
+) -> Reading:
+    """Read the folder or `alembic.ini` of an Alembic project.
+
+    Raises UsageError when it is none, PgcharterError when its revisions cannot be loaded or run, UnavailableError when Alembic is missing.
+    """
+    project = Project(target)
+    if not server:
+        emitted, why = _offline(project, "postgresql+psycopg://")
+        if why:
+            raise PgcharterError(
+                f"{target} cannot be rendered as SQL without a database: {why}", hint="let it be built: leave out --no-server"
+            )
+        wanted, findings = statements(emitted)
+        found = (*project.findings(), *findings)
+        return Reading(target, "alembic", statements=tuple(wanted), findings=found, gaps=(_UNSEEN,), texts=project.texts())
+    from pgcharter.servers.scratch import open_scratch
+    from pgcharter.sources import recorder
+    from pgcharter.sources.build import Builder
+
+    with open_scratch(major, url=scratch_url) as scratch, scratch.database() as database, scratch.database() as second:
+        recorder.install(database.admin)
+        builder = Builder(database)
+        gaps, findings, stopped = [_UNSEEN], list[Finding](), ""
+        with _led_to(database.dsn):
+            emitted, why = _offline(project, _address(database.dsn))
+            if why:
+                emitted, wanted, stopped = _online(project, database, builder)
+                gaps.append(
+                    Gap("the chain as a script", f"`alembic upgrade --sql` fails ({why}), so it was run on the scratch server instead")
+                )
+                if stopped:
+                    last = emitted[-1].place if emitted else None
+                    gaps.append(Gap("the revisions from here on", f"the upgrade stops: {stopped}", last))
+        if not why:
+            wanted, findings = statements(emitted)
+        elif stopped:
+            wanted, findings = statements(emitted)
+            recorder.install(second.admin)
+            database, builder = second, Builder(second)
+        if not why or stopped:
+            build(database, builder, wanted, (lambda n: progress("building", n, len(wanted))) if progress else None)
+        return state(
+            target,
+            "alembic",
+            database,
+            builder,
+            wanted=wanted,
+            given=[ObjectId("table", "public", VERSIONS), ObjectId("index", "public", VERSIONS + "_pkc"), ObjectId("schema", "", "public")],
+            findings=(*project.findings(), *findings),
+            gaps=gaps,
+            texts=project.texts(),
+        )
+
+
+def _address(dsn: str) -> str:
+    """The scratch server's DSN as SQLAlchemy writes it."""
+    return "postgresql+psycopg" + dsn[dsn.index("://") :]
+
+
+def _offline(project: Project, address: str) -> tuple[list[Emitted], str]:
+    """Every statement of `alembic upgrade heads --sql` with the line that asked for it; the reason when that mode does not work."""
+    from alembic.ddl.impl import DefaultImpl
+
+    found: list[Emitted] = []
+    original = DefaultImpl.static_output
+
+    def take(impl: Any, text: str) -> None:
+        if VERSIONS not in text and not text.startswith("--"):
+            found.append(Emitted(text.replace("\t", "    "), project.here()))
+        original(impl, text)
+
+    DefaultImpl.static_output = take  # type: ignore[method-assign, assignment]
+    try:
+        why = _run(project, address, as_sql=True)
+    finally:
+        DefaultImpl.static_output = original  # type: ignore[method-assign]
+    return found, why
+
+
+def _online(project: Project, database: ScratchDatabase, builder: Builder) -> tuple[list[Emitted], list[Statement], str]:
+    """Run the chain on the scratch database itself, every statement numbered as it passes; the reason when it stops."""
+    from sqlalchemy import Engine, event
+
+    from pgcharter.sources import recorder
+
+    emitted: list[Emitted] = []
+    wanted: list[Statement] = []
+    own = set(project.files.values())
+
+    def mark(_conn: Any, _cursor: Any, sql: str, parameters: Any, _context: Any, _many: bool) -> tuple[str, Any]:
+        item = Emitted(sql, project.here())
+        if VERSIONS in sql or item.place.file not in own:
+            return sql, parameters
+        parsed = statements([item])[0] or [Statement("unknown", sql, item.place)]
+        emitted.append(item)
+        wanted.append(parsed[0])
+        builder.numbered.append(parsed[0])
+        builder.built.append(parsed[0])
+        return recorder.mark(len(builder.numbered) - 1) + sql, parameters
+
+    event.listen(Engine, "before_cursor_execute", mark, retval=True)
+    try:
+        why = _run(project, _address(database.dsn), as_sql=False)
+    finally:
+        event.remove(Engine, "before_cursor_execute", mark)
+    return emitted, wanted, why
+
+
+def _run(project: Project, address: str, *, as_sql: bool) -> str:
+    """Run env.py with the whole chain to apply. Returns why it failed; empty when it did not."""
+    import logging
+
+    from alembic.runtime.environment import EnvironmentContext
+
+    script, config = project.script, project.config
+    config.set_main_option("sqlalchemy.url", address.replace("%", "%%"))
+    config.output_buffer = io.StringIO()
+    root = logging.getLogger()
+    handlers, level, disabled = list(root.handlers), root.level, logging.root.manager.disable
+
+    def upgrade(revision: Any, _context: Any) -> Any:
+        return script._upgrade_revs("heads", revision)
+
+    noise = io.StringIO()
+    try:
+        with project.inside(), contextlib.redirect_stdout(noise), contextlib.redirect_stderr(noise):
+            kept = EnvironmentContext(config, script, fn=upgrade, as_sql=as_sql, starting_rev=None, destination_rev="heads")
+            with kept:
+                script.run_env()
+    except SystemExit as error:
+        return f"env.py ended the program with {error.code}"
+    except Exception as error:
+        first = (str(error).strip().splitlines() or [""])[0]
+        return f"{type(error).__name__}: {first}"
+    finally:
+        root.handlers[:], root.level = handlers, level
+        logging.disable(disabled)
+    return ""
+
+
+@contextlib.contextmanager
+def _led_to(dsn: str) -> Iterator[None]:
+    """Lead every connection that SQLAlchemy opens meanwhile to `dsn`, whatever address the program asked for."""
+    from psycopg.conninfo import conninfo_to_dict
+    from sqlalchemy import Engine, event
+
+    scratch = conninfo_to_dict(dsn)
+
+    def connect(dialect: Any, _record: Any, arguments: list[Any], keywords: dict[str, Any]) -> None:
+        word = _DRIVERS.get(dialect.driver)
+        if word is None:
+            raise UsageError(f"env.py connects with the driver {dialect.driver}, which cannot be led to a scratch server",
+                             hint="use psycopg, psycopg2 or asyncpg")  # fmt: skip
+        arguments.clear()
+        keywords.clear()
+        keywords.update({k: v for k, v in scratch.items() if k in ("host", "port", "user", "password")})
+        keywords[word] = scratch["dbname"]
+
+    event.listen(Engine, "do_connect", connect)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "do_connect", connect)
