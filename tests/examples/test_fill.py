@@ -134,7 +134,7 @@ def test_every_status_and_method_occurs_and_the_summary_is_filled(filled: Connec
         ).fetchall()
         assert {label for (label,) in missing} <= {"draft", "pending_payment", "pending"}
     sums = filled.execute(
-        "SELECT (SELECT sum(sales_amount) FROM reporting.daily_sales), "
+        "SELECT (SELECT sum(sales_amount) FROM platform.daily_sales), "
         "(SELECT sum(total_amount) FROM sales.orders WHERE order_status IN ('paid', 'processing', 'shipped', 'delivered'))"
     ).fetchone()
     assert sums

@@ -111,7 +111,7 @@ def _prepare(first: int, last: int) -> _Batch:
 
 def finish(conn: Connection) -> None:
     """Bring the planner's statistics and the daily summary up to date."""
-    conn.execute("REFRESH MATERIALIZED VIEW reporting.daily_sales")
+    conn.execute("REFRESH MATERIALIZED VIEW platform.daily_sales")
     conn.execute("ANALYZE")
 
 

@@ -26,7 +26,7 @@ CREATE SCHEMA messaging;
 CREATE SCHEMA audit;
 CREATE SCHEMA reporting;
 
-COMMENT ON SCHEMA platform IS 'Functions that every other schema uses: timestamps, partitions';
+COMMENT ON SCHEMA platform IS 'What the other schemas stand on: functions, and stored summaries; no role may enter';
 COMMENT ON SCHEMA partitions IS 'Month partitions; no role may enter, so that rows are reached only through their parents and their row policies';
 COMMENT ON SCHEMA identity IS 'Tenants of the marketplace and their users';
 COMMENT ON SCHEMA catalog IS 'What is sold: vendors, categories, products, stock';
@@ -39,7 +39,6 @@ COMMENT ON SCHEMA reporting IS 'Views and summaries for reading';
 ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
 
 GRANT USAGE ON SCHEMA identity, catalog, sales, messaging, audit, reporting TO shop_readonly, shop_readwrite, shop_admin;
-GRANT USAGE ON SCHEMA platform TO shop_admin;
 
 ALTER DEFAULT PRIVILEGES IN SCHEMA identity, catalog, sales, messaging, audit, reporting
     GRANT SELECT ON TABLES TO shop_readonly, shop_readwrite, shop_admin;

@@ -42,6 +42,10 @@ CREATE POLICY tenant_isolation ON identity.tenants
     USING (tenant_id = nullif(current_setting('app.current_tenant_id', true), '')::uuid)
     WITH CHECK (tenant_id = nullif(current_setting('app.current_tenant_id', true), '')::uuid);
 
+-- Names and codes are unique among all tenants, so only administrators may try them.
+REVOKE INSERT, UPDATE, DELETE ON identity.tenants FROM shop_readwrite;
+GRANT UPDATE (settings) ON identity.tenants TO shop_readwrite;
+
 CREATE TABLE identity.users (
     user_id UUID PRIMARY KEY DEFAULT gen_random_uuid(),
     tenant_id UUID NOT NULL,
