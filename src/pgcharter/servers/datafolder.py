@@ -38,7 +38,7 @@ def initialise(data: Path, installation: Installation, account: Account, login: 
     Raises PgcharterError with initdb's own words when it fails (disk full, folder not empty).
     """
     password_file = data.with_name(f".{data.name}.password")
-    _write_private(password_file, login.password + "\n", account)
+    write_private(password_file, login.password + "\n", account)
     try:
         problem = ""
         for locale in _locales(installation):
@@ -72,7 +72,7 @@ def _locales(installation: Installation) -> list[list[str]]:
 def configure(data: Path, settings: Mapping[str, str | int | float | bool], account: Account) -> None:
     """Write our settings; they win over `postgresql.conf` and lose against ALTER SYSTEM."""
     lines = [f"{name} = {_setting(value)}" for name, value in settings.items()]
-    _write_private(data / CONFIGURATION, "\n".join(["# written by pgcharter at every start", *lines, ""]), account)
+    write_private(data / CONFIGURATION, "\n".join(["# written by pgcharter at every start", *lines, ""]), account)
 
 
 def _setting(value: str | int | float | bool) -> str:
@@ -81,12 +81,14 @@ def _setting(value: str | int | float | bool) -> str:
     return "'" + str(value).replace("\\", "\\\\").replace("'", "''") + "'"
 
 
-def _write_private(path: Path, text: str, account: Account) -> None:
+def write_private(path: Path, text: str, account: Account | None = None) -> None:
+    """Write a file that only we, or `account`, may read; a link that lies in its place is not followed."""
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
-    account.give(path)
+    if account:
+        account.give(path)
 
 
 def major_of(data: Path) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shlex
 import shutil
 import signal
 import socket
@@ -82,7 +83,7 @@ class Server:
         if self.process:
             end(self.process)
             self.process = None
-        _remove(self.folder or self.socket_dir)
+        remove(self.folder or self.socket_dir)
         if self.watchdog and self.watchdog.stdin:
             with contextlib.suppress(OSError):
                 self.watchdog.stdin.write(b"done\n")
@@ -110,30 +111,67 @@ def start_ephemeral(installation: Installation, *, settings: Mapping[str, Settin
         data = folder / "data"
         datafolder.initialise(data, usable, who, login, ephemeral=True)
         server = Server(usable, data, 5432, who.make_folder(folder / "s"), login, who, folder=folder)
-        _run(server, {**EPHEMERAL, **(settings or {}), "listen_addresses": ""}, memory)
+        launch(server, {**EPHEMERAL, **(settings or {}), "listen_addresses": ""}, memory)
     except BaseException:
-        _remove(folder)
+        remove(folder)
         raise
     server.watchdog = _watch(server)
     return server
 
 
 def start(folder: Path, installation: Installation, *, settings: Mapping[str, Setting] | None = None, ephemeral: bool = False) -> Server:
-    """Start a server on the data in `folder/data`, which is made when it is missing.
+    """Start a server on the data in `folder/data`, which is made when it is missing, as a child of this process.
 
-    It listens on a free port of 127.0.0.1 and on a private Unix socket. An ephemeral one dies with this process and skips every wait for
-    the disk; `folder` stays. Raises PgcharterError with the last lines of the server's log when it does not come up.
+    It listens on a free port of 127.0.0.1 and on a private Unix socket; its superuser is `postgres`, whose password lies in
+    `folder/pgpass`. An ephemeral one skips every wait for the disk and dies with this process. What is in `folder` stays. Raises
+    PgcharterError with the last lines of the server's log when it does not come up, or when another major version made the data.
     """
     who = accounts.current()
     usable = accounts.readable(installation, who)
-    data = folder / "data"
-    login = datafolder.random_login("postgres")
-    datafolder.initialise(data, usable, who, login, ephemeral=ephemeral)
-    server = Server(usable, data, free_port(), private_folder(who), login, who, tcp=True)
-    _run(server, {**(EPHEMERAL if ephemeral else {}), "listen_addresses": "127.0.0.1", **(settings or {})})
+    login = prepare(folder, usable, who, ephemeral=ephemeral)
+    server = Server(usable, folder / "data", free_port(), private_folder(who), login, who, tcp=True)
+    try:
+        launch(server, {**(EPHEMERAL if ephemeral else {}), "listen_addresses": "127.0.0.1", **(settings or {})})
+    except BaseException:
+        remove(server.socket_dir)
+        raise
     if ephemeral:
         server.watchdog = _watch(server)
     return server
+
+
+def prepare(folder: Path, installation: Installation, who: Account, *, ephemeral: bool = False) -> Login:
+    """Make `folder/data` when it is missing, whole or not at all, and return its superuser's login. Raises PgcharterError otherwise."""
+    data, secret = folder / "data", folder / "pgpass"
+    made_by = datafolder.major_of(data)
+    if made_by is None:
+        login = datafolder.random_login("postgres")
+        datafolder.write_private(secret, f"*:*:*:{login.user}:{login.password}\n")
+        partial = folder / "data.partial"
+        remove(partial)
+        datafolder.initialise(who.make_folder(partial), installation, who, login, ephemeral=ephemeral)
+        partial.rename(data)
+        return login
+    if made_by != installation.major:
+        raise PgcharterError(
+            f"the data in {data} was made by PostgreSQL {made_by}, so PostgreSQL {installation.release} cannot open it",
+            hint=f"ask for it with --major {made_by}, or move the data away: mv {shlex.quote(str(data))} {shlex.quote(f'{data}.{made_by}')}",
+            place=str(data),
+        )
+    return stored_login(secret)
+
+
+def stored_login(secret: Path) -> Login:
+    """The superuser's login, from the password file beside a data folder. Raises PgcharterError when it is not there."""
+    try:
+        user, password = secret.read_text(encoding="utf-8").strip().split(":")[3:5]
+    except (OSError, ValueError):
+        raise PgcharterError(
+            f"the password file {secret} is missing or damaged, so nobody can log in to the server beside it",
+            hint=f"remove {shlex.quote(str(secret.parent))} to begin with an empty server",
+            place=str(secret),
+        ) from None
+    return Login(user, password)
 
 
 def private_folder(who: Account) -> Path:
@@ -150,7 +188,7 @@ def private_folder(who: Account) -> Path:
             continue
         if who.can_enter(path):
             return path
-        _remove(path)
+        remove(path)
         tried.append(f"{parent}: account {who.name} cannot enter it")
     raise PgcharterError(
         f"no temporary folder for a server could be made ({'; '.join(tried)})", hint="set TMPDIR to a short writable folder"
@@ -173,7 +211,7 @@ exec "$@"
 """
 
 
-def _run(server: Server, settings: Mapping[str, Setting], memory: int = 0) -> None:
+def launch(server: Server, settings: Mapping[str, Setting], memory: int = 0) -> None:
     """Start postgres as our direct child (`sh` replaces itself by it) and wait until it accepts connections."""
     base: dict[str, Setting] = {"port": server.port, "unix_socket_directories": str(server.socket_dir), "unix_socket_permissions": "0700"}
     datafolder.configure(server.data, {**base, **settings}, server.account)
@@ -261,5 +299,6 @@ def _watch(server: Server) -> subprocess.Popen[bytes]:
     )
 
 
-def _remove(folder: Path) -> None:
+def remove(folder: Path) -> None:
+    """Remove a folder of ours and what is in it."""
     shutil.rmtree(folder, ignore_errors=True)
