@@ -66,7 +66,11 @@ class Builder:
         """Do with `statement` what its kind asks for. Returns PostgreSQL's refusal, which is noted too."""
         action, why = decide(statement)
         if action == "run":
-            return self._note(statement, self.attempt(statement, sql or statement.text))
+            text = sql or statement.text
+            return self._note(statement, self._give(text, self.attempt(statement, text)))
+        if action == "comment":
+            self._comment_on_extension(statement)
+            return None
         if action == "set":
             return self._note(statement, self._set(statement, sql or statement.text))
         if action == "role":
@@ -125,10 +129,34 @@ class Builder:
         diag = error.diag
         if diag.message_primary is None:
             why = str(error).strip().splitlines()[0] if str(error).strip() else "the server closed the connection"
-            return Refusal(statement, why, "57P01")
+            return Refusal(statement, self._stopped() or why, "57P01")
         position = int(diag.statement_position or 0)
-        return Refusal(statement, diag.message_primary, diag.sqlstate or "", diag.message_hint or "", diag.message_detail or "",
+        message = diag.message_primary
+        if diag.sqlstate in ("57014", "57P01"):
+            message = self._stopped() or message
+        return Refusal(statement, message, diag.sqlstate or "", diag.message_hint or "", diag.message_detail or "",
                        max(0, position - shift))  # fmt: skip
+
+    def _stopped(self) -> str:
+        """Why the scratch server's guard ended the statement."""
+        why = self.database.why_stopped()
+        return f"the statement was stopped: {why}" if why else ""
+
+    def _give(self, sql: str, refusal: Refusal | None) -> Refusal | None:
+        """ALTER ... OWNER TO a stand-in role, which the owner may not do where that role has no CREATE right."""
+        if refusal is None or refusal.sqlstate != "42501" or " owner to " not in " ".join(sql.lower().split()):
+            return refusal
+        try:
+            self.database.change_owner(sql)
+        except (PgcharterError, psycopg.Error):
+            return refusal
+        return None
+
+    def _comment_on_extension(self, statement: Statement) -> None:
+        node = statement.node
+        with suppress(psycopg.Error):
+            self.database.comment_on_extension(node.object.string.sval, node.comment or None)
+        self.built.append(statement)
 
     def _set(self, statement: Statement, sql: str) -> Refusal | None:
         """Session settings last to the end of the file; SET LOCAL, without its transaction, to the next COMMIT."""

@@ -8,6 +8,7 @@ from typing import Any
 from pgcharter.catalog.model import Catalog, Constraint
 from pgcharter.findings import Place
 from pgcharter.names import ObjectId
+from pgcharter.sources.effects import makes
 from pgcharter.sources.recorder import Made
 from pgcharter.sqltext import Statement, node_place
 
@@ -19,6 +20,8 @@ _KINDS = {
 
 def locate(made: Sequence[Made], numbered: Sequence[Statement], catalog: Catalog) -> dict[ObjectId, Place]:
     """Places of everything in `made`, and of indexes that came along with a table."""
+    if not made:
+        made = _by_name(numbered, catalog)
     places: dict[ObjectId, Place] = {}
     by_statement: dict[int, list[Made]] = {}
     for item in made:
@@ -35,6 +38,20 @@ def locate(made: Sequence[Made], numbered: Sequence[Statement], catalog: Catalog
             if where and (backs or index.id not in places):
                 places[index.id] = where
     return places
+
+
+def _by_name(numbered: Sequence[Statement], catalog: Catalog) -> list[Made]:
+    """What the parse trees say was made, where nothing could be recorded: by name, without DO blocks and renames."""
+    names: dict[str, int] = {}
+    for number, statement in enumerate(numbered):
+        for name in makes(statement):
+            names.setdefault(name, number)
+    found: list[Made] = []
+    for target, _ in catalog.objects():
+        number = names.get(target.part or target.name.partition("(")[0], names.get(target.name, -1))
+        if number >= 0:
+            found.append(Made(target, number))
+    return found
 
 
 def _sharpened(statement: Statement, items: Sequence[Made], constraints: Mapping[ObjectId, Constraint]) -> Iterator[tuple[ObjectId, Place]]:

@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 from pgcharter.sqltext import Statement, enum_name
 
-Action = Literal["run", "skip", "note", "role", "extension", "set", "end"]
+Action = Literal["run", "skip", "note", "role", "extension", "comment", "set", "end"]
 """run it · leave it out silently (data, transaction control) · leave it out and say so · make stand-in roles · create an extension from
-the allow-list · a session setting · the end of a transaction, which ends SET LOCAL."""
+the allow-list · comment on one · a session setting · the end of a transaction, which ends SET LOCAL."""
 
 _SKIP = {
     "insert_stmt", "update_stmt", "delete_stmt", "merge_stmt", "copy_stmt", "truncate_stmt", "vacuum_stmt", "check_point_stmt",
@@ -39,6 +39,14 @@ _NOTE = {
     "drop_user_mapping_stmt": "not built: it holds credentials",
     "sec_label_stmt": "not built: needs a label provider that the server loads",
 }
+_SHARED_COMMENTS = {
+    "OBJECT_EXTENSION",
+    "OBJECT_DATABASE",
+    "OBJECT_ROLE",
+    "OBJECT_TABLESPACE",
+    "OBJECT_EVENT_TRIGGER",
+    "OBJECT_SUBSCRIPTION",
+}
 _ROLES = {"create_role_stmt", "alter_role_stmt", "alter_role_set_stmt", "drop_role_stmt", "grant_role_stmt"}
 _SETTINGS = {
     "search_path", "check_function_bodies", "default_table_access_method", "standard_conforming_strings", "default_with_oids", "xmloption",
@@ -67,8 +75,8 @@ def decide(statement: Statement) -> tuple[Action, str]:
         return ("run", "") if _calls_for_effect(statement.node) else ("skip", "")
     if kind == "call_stmt":
         return "run", ""
-    if kind == "comment_stmt" and enum_name(statement.node, "objtype") in ("OBJECT_EXTENSION", "OBJECT_DATABASE", "OBJECT_ROLE"):
-        return "skip", ""
+    if kind == "comment_stmt" and (about := enum_name(statement.node, "objtype")) in _SHARED_COMMENTS:
+        return ("comment" if about == "OBJECT_EXTENSION" else "skip"), ""
     if kind in ("grant_stmt", "alter_owner_stmt") and _on_database(statement.node, kind):
         return "note", "not run: it concerns a whole database"
     if kind == "variable_set_stmt":

@@ -31,9 +31,16 @@ def _queries() -> dict[str, str]:
     return {name.strip(): body for name, _, body in (p.partition("\n") for p in parts)}
 
 
-def install(admin: Connection) -> None:
-    """Begin to record, in the database `admin` is connected to."""
-    admin.execute(_queries()["install"])
+def install(admin: Connection) -> bool:
+    """Begin to record, in the database `admin` is connected to. False where it is no superuser, which event triggers need."""
+    from psycopg.errors import InsufficientPrivilege
+
+    try:
+        with admin.transaction():
+            admin.execute(_queries()["install"])
+    except InsufficientPrivilege:
+        return False
+    return True
 
 
 def mark(number: int) -> str:
@@ -41,8 +48,15 @@ def mark(number: int) -> str:
     return f"/*pgcharter:{number}*/"
 
 
+def _installed(admin: Connection) -> bool:
+    row = admin.execute("select pg_catalog.to_regclass('pgcharter_recorder.made') is not null").fetchone()
+    return bool(row and row[0])
+
+
 def read(admin: Connection) -> tuple[Made, ...]:
-    """What was made and still stands."""
+    """What was made and still stands; nothing where `install` could not record."""
+    if not _installed(admin):
+        return ()
     with admin.transaction():
         admin.execute("set local search_path = ''")
         rows: Sequence[tuple[str, str, str, str, int, int]] = admin.execute(_queries()["places"]).fetchall()
@@ -51,4 +65,5 @@ def read(admin: Connection) -> tuple[Made, ...]:
 
 def remove(admin: Connection) -> None:
     """Stop recording and leave nothing behind."""
-    admin.execute(_queries()["remove"])
+    if _installed(admin):
+        admin.execute(_queries()["remove"])
