@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import groupby
 from typing import NamedTuple
 
 
@@ -97,7 +99,7 @@ class Page:
 
     def line(self, *pieces: Piece, indent: int = 0) -> None:
         """Write one line as it is, however long."""
-        self._lines.append((" " * indent + "".join(map(self._paint, pieces))).rstrip())
+        self._lines.append((" " * indent + "".join(map(self._paint, _merged(pieces)))).rstrip())
 
     def flow(self, *pieces: Piece, indent: int = 0, hanging: int = 0) -> None:
         """Write words, wrapped to the screen; lines after the first stand `hanging` columns further in."""
@@ -105,21 +107,34 @@ class Page:
         lines: list[list[Piece]] = [[]]
         used = 0
         for word, gap in _words(pieces):
-            size = sum(columns(clean(p[0] if isinstance(p, Styled) else p)) for p in word)
+            size = sum(columns(clean(_text(piece))) for piece in word)
             if used and used + gap + size > room:
                 lines.append([" " * hanging])
                 used, gap = hanging, 0
-            lines[-1] += ([" " * gap] if gap else []) + word
+            same = gap and lines[-1] and _style(lines[-1][-1]) == _style(word[0])
+            lines[-1] += ([Styled(" " * gap, _style(word[0]) if same else "")] if gap else []) + word
             used += gap + size
         for pieces_of_line in lines:
             self.line(*pieces_of_line, indent=indent)
 
     def _paint(self, piece: Piece) -> str:
-        text, style = piece if isinstance(piece, Styled) else (piece, "")
-        text = clean(text)
+        text, style = clean(_text(piece)), _style(piece)
         if self.screen.plain:
             text = "".join(ASCII.get(c, c) for c in text)
         return f"\x1b[{STYLES[style]}m{text}\x1b[0m" if self.screen.colour and style and text else text
+
+
+def _text(piece: Piece) -> str:
+    return piece.text if isinstance(piece, Styled) else piece
+
+
+def _style(piece: Piece) -> str:
+    return piece.style if isinstance(piece, Styled) else ""
+
+
+def _merged(pieces: Iterable[Piece]) -> list[Piece]:
+    """The same text with neighbours of one style joined."""
+    return [Styled("".join(map(_text, group)), style) for style, group in groupby(pieces, key=_style)]
 
 
 def _words(pieces: tuple[Piece, ...]) -> list[tuple[list[Piece], int]]:
@@ -128,8 +143,8 @@ def _words(pieces: tuple[Piece, ...]) -> list[tuple[list[Piece], int]]:
     gap = 0
     joined = False
     for piece in pieces:
-        text, style = piece if isinstance(piece, Styled) else (piece, "")
-        for part in re.split("( +)", text):
+        style = _style(piece)
+        for part in re.split("( +)", _text(piece)):
             if not part:
                 continue
             if part[0] == " ":
