@@ -18,8 +18,9 @@ _NAME = r'(?:[A-Za-z_\x80-\uffff][\w$]*|"(?:[^"]|"")+")'
 _WORD = re.compile(_NAME)
 _CALL = re.compile(rf"(?P<schema>{_NAME})\s*\.\s*(?P<name>{_NAME})\s*\(")
 _RELATION = re.compile(
-    rf"\b(?P<how>from|join|insert\s+into|(?<!for\s)(?<!do\s)update(?:\s+only)?|delete\s+from|merge\s+into|using)\s+(?:only\s+)?"
-    rf"(?:(?P<schema>{_NAME})\s*\.\s*)?(?P<name>{_NAME})(?!\s*[\w\"]*\s*\()",
+    r"\b(?:(?P<into>insert\s+into|merge\s+into)|"
+    r"(?P<how>from|join|(?<!for\s)(?<!do\s)update|delete\s+from|using))\s+(?:only\s+)?"
+    rf"(?:(?P<schema>{_NAME})\s*\.\s*)?(?P<name>{_NAME}(?![\w$]))(?(how)(?!\s*[(.]))",
     re.IGNORECASE,
 )
 
@@ -120,7 +121,7 @@ class Mention:
 def mentions(body: str) -> tuple[Mention, ...]:
     """The relations that a body reads or writes, as far as the text tells; common table expressions and variables may be among them."""
     return tuple(
-        Mention(" ".join(m["how"].lower().split()), unquoted(m["schema"]) if m["schema"] else "", unquoted(m["name"]))
+        Mention(" ".join((m["how"] or m["into"]).lower().split()), unquoted(m["schema"]) if m["schema"] else "", unquoted(m["name"]))
         for m in _RELATION.finditer(mask(body))
     )
 

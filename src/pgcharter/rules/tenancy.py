@@ -146,13 +146,12 @@ def _session_settings(text: str) -> Iterator[str]:
 
 
 EXTENSION_SETTINGS = frozenset(
-    {
-        "auto_explain", "pg_stat_statements", "pgaudit", "plpgsql", "plperl", "pltcl", "plpython", "citus", "timescaledb", "pg_trgm",
-        "hnsw", "ivfflat", "postgis", "pg_hint_plan", "pg_cron", "cron", "pglogical", "pg_prewarm", "sepgsql", "passwordcheck", "auth_delay",
-        "pg_partman_bgw", "anon", "postgres_fdw", "squeeze", "graphql", "pgrst", "vchord", "diskann", "pgsodium", "plv8", "pljava",
-        "paradedb", "columnar", "wal2json", "pg_duckdb", "duckdb", "orioledb", "rum", "xact",
-    }
-)  # fmt: skip
+    """
+    anon auth_delay auto_explain citus columnar cron diskann duckdb graphql hnsw ivfflat orioledb paradedb passwordcheck pg_cron pg_duckdb
+    pg_hint_plan pg_partman_bgw pg_prewarm pg_stat_statements pg_trgm pgaudit pglogical pgrst pgsodium pljava plperl plpgsql plpython pltcl
+    plv8 postgis postgres_fdw rum sepgsql squeeze timescaledb vchord wal2json
+    """.split()  # noqa: SIM905
+)
 """Prefixes of settings that belong to extensions: for those a session-wide value is ordinary."""
 
 

@@ -1,0 +1,8 @@
+CREATE TABLE rates (code text PRIMARY KEY, rate numeric NOT NULL);
+CREATE FUNCTION day_of(at timestamptz) RETURNS date LANGUAGE sql IMMUTABLE AS $$ SELECT (at AT TIME ZONE 'UTC')::date /* not now() */ $$;
+CREATE FUNCTION label() RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT 'read from rates, now()' $$;
+CREATE FUNCTION in_euros(amount numeric, currency text) RETURNS numeric LANGUAGE sql STABLE
+    AS $$ SELECT amount * rate FROM rates WHERE code = currency $$;
+CREATE FUNCTION search_text(title text, body text) RETURNS tsvector LANGUAGE sql IMMUTABLE
+    AS $$ SELECT to_tsvector('english', coalesce(title, '') || ' ' || coalesce(body, '')) $$;
+CREATE FUNCTION parts(doc jsonb) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$ SELECT count(*) FROM jsonb_array_elements(doc) rates $$;

@@ -1,0 +1,2 @@
+CREATE FUNCTION absolute(integer) RETURNS integer LANGUAGE sql IMMUTABLE STRICT AS 'SELECT abs($1)';
+CREATE EXTENSION pg_trgm;

@@ -1,0 +1,6 @@
+CREATE TABLE orders (id bigint PRIMARY KEY, updated_at timestamptz);
+CREATE FUNCTION check_order() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM 1; RETURN NEW; END $$;
+CREATE TRIGGER on_change BEFORE UPDATE OR DELETE ON orders FOR EACH ROW EXECUTE FUNCTION check_order();
+CREATE TABLE notes (id bigint PRIMARY KEY);
+CREATE FUNCTION drop_it() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+CREATE TRIGGER on_insert BEFORE INSERT ON notes FOR EACH ROW EXECUTE FUNCTION drop_it();

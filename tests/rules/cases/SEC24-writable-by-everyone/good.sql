@@ -1,0 +1,8 @@
+DO $$ BEGIN CREATE ROLE case_app; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+CREATE TABLE countries (code text PRIMARY KEY);
+GRANT SELECT ON countries TO PUBLIC;
+CREATE TABLE visits (id bigint PRIMARY KEY);
+GRANT SELECT, INSERT, DELETE ON visits TO case_app;
+CREATE TABLE notes (id bigint PRIMARY KEY, owner text);
+ALTER TABLE notes ENABLE ROW LEVEL SECURITY;
+GRANT SELECT, INSERT ON notes TO PUBLIC;

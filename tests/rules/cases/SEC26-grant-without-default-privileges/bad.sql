@@ -1,0 +1,12 @@
+DO $$ BEGIN CREATE ROLE case_app; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+DO $$ BEGIN CREATE ROLE case_owner; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+CREATE SCHEMA app;
+GRANT ALL ON SCHEMA app TO case_owner;
+SET ROLE case_owner;
+CREATE TABLE app.a (id bigint PRIMARY KEY);
+CREATE TABLE app.b (id bigint PRIMARY KEY);
+CREATE TABLE app.c (id bigint PRIMARY KEY);
+GRANT SELECT ON ALL TABLES IN SCHEMA app TO case_app;
+GRANT INSERT ON app.a TO case_app;
+RESET ROLE;
+ALTER DEFAULT PRIVILEGES IN SCHEMA app GRANT SELECT ON TABLES TO case_app;

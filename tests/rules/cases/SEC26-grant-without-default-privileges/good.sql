@@ -1,0 +1,8 @@
+DO $$ BEGIN CREATE ROLE case_app; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+DO $$ BEGIN CREATE ROLE case_other; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+CREATE SCHEMA app;
+ALTER DEFAULT PRIVILEGES IN SCHEMA app GRANT SELECT ON TABLES TO case_app;
+CREATE TABLE app.a (id bigint PRIMARY KEY);
+CREATE TABLE app.b (id bigint PRIMARY KEY);
+CREATE TABLE app.c (id bigint PRIMARY KEY);
+GRANT SELECT ON app.a, app.b TO case_other;

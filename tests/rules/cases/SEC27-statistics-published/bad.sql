@@ -1,0 +1,1 @@
+CREATE VIEW samples AS SELECT tablename, attname, most_common_vals::text AS common_values FROM pg_stats;

@@ -1,0 +1,5 @@
+CREATE TABLE people (id bigint PRIMARY KEY, ssn_encrypted bytea, ssn bytea, session_number text, credit_card_id bigint, credit_card_last4 text);
+CREATE TABLE library_cards (id bigint PRIMARY KEY, card_number text NOT NULL, issued_on date);
+CREATE TABLE payment_methods (id bigint PRIMARY KEY, encrypted_card_number text NOT NULL, card_last_four varchar(4), expiry_month integer, card_token text);
+CREATE TABLE customers (id bigint PRIMARY KEY, social_security_number text);
+COMMENT ON COLUMN customers.social_security_number IS 'Encrypted by the application, base64.';
