@@ -31,32 +31,43 @@ def excerpt(finding: Finding, texts: Mapping[str, str]) -> Excerpt | None:
     lines = text.split("\n")
     if not 1 <= place.line <= len(lines):
         return None
-    spot = _name_in(finding, place, lines) or _first_word(place, lines)
-    line, start, length = spot
+    line, start, length = _spot(finding, place, lines)
     return Excerpt(place.file, line, lines[line - 1].rstrip("\r"), start, length)
 
 
-def _name_in(finding: Finding, place: Place, lines: list[str]) -> tuple[int, int, int] | None:
-    """Line, offset and length of the object's own name inside its statement; for a column its definition rather than its table."""
+def _spot(finding: Finding, place: Place, lines: list[str]) -> tuple[int, int, int]:
+    """Line, offset and length of what is meant: the place itself, or where that is a whole statement the object's name inside it."""
+    start, length = _word_at(lines[place.line - 1], place.column - 1)
+    word = lines[place.line - 1][start : start + length]
     target = finding.object
-    if target is None or not place.end_line:
-        return None
-    name = target.part or target.name.partition("(")[0]
+    if target is not None and word.upper() in _BEGINNINGS:
+        for name in filter(None, (target.part, target.name.partition("(")[0])):
+            found = _name_in(name, place, lines)
+            if found:
+                return found
+    return place.line, start, length
+
+
+_BEGINNINGS = frozenset({"CREATE", "ALTER", "COMMENT", "GRANT", "REVOKE", "DO", "SELECT", "DROP"})
+"""First words of statements; a place there means the statement, anywhere else the word itself."""
+
+
+def _name_in(name: str, place: Place, lines: list[str]) -> tuple[int, int, int] | None:
+    """Line, offset and length of `name` in the statement at `place`, outside its line comments."""
     pattern = re.compile(rf'(?<![\w$"])("?){re.escape(name)}\1(?![\w$"])', re.IGNORECASE)
-    for number in range(place.line, min(place.end_line, len(lines)) + 1):
-        line = lines[number - 1]
-        code = line.partition("--")[0]
+    for number in range(place.line, min(max(place.end_line, place.line), len(lines)) + 1):
+        code = lines[number - 1].partition("--")[0]
         match = pattern.search(code, place.column - 1 if number == place.line else 0)
         if match:
             return number, match.start(), match.end() - match.start()
     return None
 
 
-def _first_word(place: Place, lines: list[str]) -> tuple[int, int, int]:
-    line = lines[place.line - 1]
-    start = min(max(place.column - 1, 0), len(line))
-    word = re.match(r"\w+", line[start:])
-    return place.line, start, len(word[0]) if word else 1
+def _word_at(line: str, start: int) -> tuple[int, int]:
+    """Offset and length of the word (or quoted name) at `start`."""
+    start = min(max(start, 0), len(line))
+    word = re.match(r'"(?:[^"]|"")*"|[\w$]+', line[start:])
+    return start, len(word[0]) if word else 1
 
 
 def draw(page: Page, shown: Excerpt, *, indent: int) -> None:

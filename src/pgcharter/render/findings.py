@@ -184,11 +184,10 @@ def _not_seen(page: Page, report: Report) -> None:
         return
     page.blank()
     page.line(Styled("not seen", "strong"))
-    known = engine.load()
+    half = _half_seen(report)
     reasons: dict[tuple[str, str], list[str]] = {}
     for code, why in report.not_run.items():
-        half = code in known and known[code].twin is not None and bool(report.reading.statements)
-        reasons.setdefault(("saw only the text" if half else "could not look", why), []).append(code)
+        reasons.setdefault(("saw only the text" if code in half else "could not look", why), []).append(code)
     for (what, why), codes in reasons.items():
         page.flow(Styled("· ", "dim"), f"{plural(len(codes), 'rule')} {what} ({_some(codes)}): {why}", indent=2, hanging=2)
     for gap in report.gaps[:GAPS]:
@@ -196,6 +195,12 @@ def _not_seen(page: Page, report: Report) -> None:
         page.flow(Styled("· ", "dim"), f"{gap.what}: {gap.why}", Styled(where, "place"), indent=2, hanging=2)
     if len(report.gaps) > GAPS:
         page.line(Styled("· ", "dim"), f"{len(report.gaps) - GAPS:,} more gaps; --format json has them all", indent=2)
+
+
+def _half_seen(report: Report) -> frozenset[str]:
+    """Codes of the rules that lacked a catalog and looked at the text instead."""
+    known = engine.load()
+    return frozenset(c for c in report.not_run if report.reading.statements and c in known and known[c].twin is not None)
 
 
 def _some(codes: Sequence[str], limit: int = 6) -> str:
@@ -218,7 +223,9 @@ def _totals(page: Page, report: Report, *, gap: bool = True) -> None:
         page.flow(*_counts(report.totals), f"in {plural(len(grouped(report.findings)), 'object')}", *_allowed(report))
         page.flow(*_outcome(report))
     else:
-        page.flow(Styled("✔", "good"), f" nothing to mend: {plural(len(report.ran), 'rule')} looked", *_allowed(report))
+        page.flow(
+            Styled("✔", "good"), f" nothing to mend: {plural(len(report.ran) + len(_half_seen(report)), 'rule')} looked", *_allowed(report)
+        )
 
 
 def _counts(totals: Mapping[str, int]) -> Iterator[Piece]:
