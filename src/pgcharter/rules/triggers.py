@@ -203,8 +203,8 @@ def required_actor_from_unset_setting(ctx: Context) -> Iterator[Finding]:
         if trail and actor:
             yield ctx.finding(
                 function,
-                f"{function.id} fills {trail.id.sql()}.{quote(actor.name)}, which is NOT NULL, from a setting that is NULL until it is made: "
-                "every write fails without it",
+                f"{function.id} fills {trail.id.sql()}.{quote(actor.name)}, which is NOT NULL, from a setting that may be missing: "
+                "every write fails then",
                 hint="coalesce(nullif(current_setting('...', true), ''), session_user)",
             )
 

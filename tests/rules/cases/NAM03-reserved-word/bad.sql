@@ -1,0 +1,2 @@
+CREATE TABLE "user" (id bigint PRIMARY KEY, "end" timestamptz);
+CREATE TABLE "order" (id bigint PRIMARY KEY);

@@ -1,0 +1,1 @@
+CREATE TABLE pg_orders (id bigint PRIMARY KEY);

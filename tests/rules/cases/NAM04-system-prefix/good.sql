@@ -1,0 +1,1 @@
+CREATE TABLE pgorders (id bigint PRIMARY KEY, pg_version integer);

@@ -1,0 +1,1 @@
+CREATE TABLE status (status text PRIMARY KEY);
