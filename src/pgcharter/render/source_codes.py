@@ -65,6 +65,19 @@ def _unreadable(_: Context) -> Iterator[Finding]:
     return iter(())
 
 
+@_describe("SRC03", "several-heads", Severity.ERROR)
+def _heads(_: Context) -> Iterator[Finding]:
+    """A chain of Alembic revisions that ends in several heads.
+
+    Why: `alembic upgrade head` refuses to run while it cannot tell which end is meant, so the next deployment stops there.
+
+    Instead: join the ends with `alembic merge heads`, or give one of the two revisions the other as its `down_revision`.
+
+    Except: branches that are meant to stay apart, when every deployment says `alembic upgrade heads`.
+    """
+    return iter(())
+
+
 @_describe("SRC04", "idle-suppression", Severity.WARNING)
 def _idle(_: Context) -> Iterator[Finding]:
     """A suppression comment that allows nothing.
