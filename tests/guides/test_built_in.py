@@ -22,8 +22,11 @@ ROWS = frozenset(
     + [f"PR{n}" for n in range(1, 5)]
 )  # fmt: skip
 """Rows of the list of capabilities that a clause may wait for."""
-TEAMS_OWN = {"allowed_extensions"}
-"""Options that no document can set, because only the team knows: a rule that reads nothing else waits for its charter."""
+WAITING = {
+    "NAM07": "date_suffix", "NAM08": "boolean_prefixes", "NAM11": "unique_name", "NAM12": "foreign_key_name", "SEC33": "allowed_extensions",
+    "DOC03": "comments", "DOC04": "comments", "DOC05": "comments",
+}  # fmt: skip
+"""House style that no document taken in so far speaks of. A charter or guide that sets the option brings the rule."""
 LETTERS = {"core": "H", "cloudlab": "C"}
 OWN = [(name, clause) for name in guides.available() for clause in guides.load(name).clauses if clause.guide == name]
 
@@ -45,7 +48,8 @@ def test_core_comes_first_and_every_guide_extends_it() -> None:
 
 
 def test_loads_with_the_rules_that_exist(guide: Guide) -> None:
-    assert guides.load(guide.id, codes=engine.load()) == guide
+    known = guides.load(guide.id, codes=engine.load())
+    assert (known.clauses, known.options, known.severities) == (guide.clauses, guide.options, guide.severities)
     assert guide.id == Path(FOLDER / f"{guide.id}.toml").stem
     assert guide.title
     assert guide.source
@@ -82,7 +86,9 @@ def test_clause(name: str, clause: Clause) -> None:
 
 def test_every_rule_has_a_home_in_a_guide() -> None:
     used = {code for name in guides.available() for code in guides.load(name).rules}
-    assert sorted(set(engine.load()) - used) == []
+    rules = engine.load()
+    assert sorted(set(rules) - used) == sorted(WAITING.keys() & rules.keys())
+    assert all(option in rules[code].options for code, option in WAITING.items() if code in rules)
 
 
 def test_no_house_style_in_core() -> None:
@@ -91,7 +97,7 @@ def test_no_house_style_in_core() -> None:
     assert not [c for c in core.clauses if c.proof in ("document", "later", "drill") or c.requirement]
 
 
-HARMFUL_NAMES: set[str] = set()
+HARMFUL_NAMES = {"NAM03"}
 """Naming rules whose breach breaks something, whatever the house style."""
 
 
@@ -100,7 +106,7 @@ def test_options_that_a_rule_needs_are_set_in_a_guide_that_writes_a_clause_for_i
     for clause in guide.clauses:
         for code in clause.rules:
             wanted = rules[code].options if code in rules else ()
-            assert set(wanted) <= TEAMS_OWN or any(getattr(guide.options, name) for name in wanted), f"{clause.id}: {code} is silent without {wanted}"
+            assert not wanted or any(getattr(guide.options, name) for name in wanted), f"{clause.id}: {code} is silent without {wanted}"
 
 
 def test_every_item_of_the_document_has_a_clause_or_a_reason() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pgcharter import charter, guides
 from pgcharter.errors import CharterError
 from pgcharter.findings import Severity
+from pgcharter.guides.files import Codes
 from pgcharter.guides.model import Clause, Guide
 from pgcharter.guides.options import Options
 from pgcharter.tomlfile import TomlFile
@@ -23,7 +24,7 @@ BASE = Guide(
 )
 
 
-def under(text: str, guide: Guide = BASE, codes: tuple[str, ...] | None = None) -> Guide:
+def under(text: str, guide: Guide = BASE, codes: Codes | None = None) -> Guide:
     file = TomlFile.parse(text.encode(), "pgcharter.toml")
     made = charter.Charter(options=file.data.get("options", {}), severity=file.data.get("severity", {}), file=file)
     return guides.effective(guide, made, codes=codes)
@@ -99,6 +100,19 @@ def test_what_is_wrong_is_said_whole(text: str, line: str, message: str, hint: s
     with pytest.raises(CharterError) as caught:
         under(text, codes=("KEY02", "KEY01"))
     assert (caught.value.place, caught.value.message, caught.value.hint) == (f"pgcharter.toml{line}", message, hint)
+
+
+@dataclass(frozen=True)
+class Reader:
+    options: tuple[str, ...] = ()
+
+
+def test_an_option_of_the_charter_brings_the_rules_that_read_it() -> None:
+    rules = {"KEY01": Reader(), "NAM11": Reader(("unique_name",)), "NAM12": Reader(("foreign_key_name",))}
+    text = '[options]\nunique_name = "uq_{table}_{columns}"\n'
+    assert under(text, codes=rules).rules == BASE.rules | {"NAM11"}
+    assert under(text + '[severity]\nNAM11 = "off"\n', codes=rules).rules == BASE.rules
+    assert under(text).rules == BASE.rules
 
 
 def test_a_waiver_of_an_unknown_rule_is_refused(tmp_path: Path) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 
 from pgcharter.guides.options import Options
-from pgcharter.guides.style import contradiction
+from pgcharter.guides.style import asked, contradiction
 
 CASES = [
     ({"index_name_strict": True, "index_name": "idx_{table}"}, ("index_name", "index_name_strict"),
@@ -32,6 +32,27 @@ CASES = [
 @pytest.mark.parametrize(("changes", "names", "sentence", "hint"), CASES, ids=[c[1][-1] + str(i) for i, c in enumerate(CASES)])
 def test_contradictions(changes: dict[str, object], names: tuple[str, ...], sentence: str, hint: str) -> None:
     assert contradiction(replace(Options(), **changes)) == (names, sentence, hint)
+
+
+@dataclass(frozen=True)
+class Reader:
+    options: tuple[str, ...] = ()
+
+
+RULES = {"NAM11": Reader(("unique_name",)), "KEY01": Reader(), "SEC10": Reader(("tenant_column",)), "DOC01": Reader(("comments",))}
+
+
+@pytest.mark.parametrize(
+    ("changes", "codes"),
+    [
+        ({}, set()),
+        ({"unique_name": "uq_{table}"}, {"NAM11"}),
+        ({"tenant_column": "org_id", "comments": ("view",)}, {"SEC10", "DOC01"}),
+        ({"tenant_column": "tenant_id", "money_type": None, "comments": ()}, set()),
+    ],
+)
+def test_setting_an_option_asks_for_its_rules(changes: dict[str, object], codes: set[str]) -> None:
+    assert asked(replace(Options(), **changes), RULES) == codes
 
 
 def test_the_defaults_agree_with_themselves() -> None:

@@ -13,12 +13,14 @@ from pgcharter.errors import CharterError
 from pgcharter.findings import Severity
 from pgcharter.guides.model import Clause, Guide
 from pgcharter.guides.options import Options
-from pgcharter.guides.style import contradiction
+from pgcharter.guides.style import ReadsOptions, asked, contradiction
 from pgcharter.tomlfile import TomlFile, build, nearest, reject_unknown, shown
 
 FOLDER = Path(__file__).parent
 OFF = "off"
 """Written as a severity to switch a rule off."""
+Codes = Collection[str] | Mapping[str, ReadsOptions]
+"""The codes of rules, or better the rules themselves by code."""
 _KEYS = ("id", "title", "version", "source", "extends", "options", "severity", "clause")
 _CLAUSE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*\Z")
 _SOURCE_CODE = re.compile(r"SRC\d\d\Z")
@@ -31,16 +33,22 @@ def available() -> tuple[str, ...]:
     return tuple(sorted(names, key=lambda n: n != "core"))
 
 
-def load(word: str, *, codes: Collection[str] | None = None) -> Guide:
+def load(word: str, *, codes: Codes | None = None) -> Guide:
     """Return the built-in guide called `word`, or the one in the TOML file at that path, with everything it extends.
 
-    `codes` are the rules that exist (`rules.engine.load()`); when given, a clause or severity that names another is refused.
+    `codes` are the rules that exist (`rules.engine.load()`); when given, a clause or severity that names another is refused,
+    and house options bring the rules that read them.
     Raises CharterError, with file and line, for whatever is wrong in the file.
     """
     guide = _load(word, ()) if _is_path(word) else _built_in(word)
     if codes is not None:
         _check_codes(word, guide, codes)
-    return guide
+    return with_asked(guide, codes)
+
+
+def with_asked(guide: Guide, codes: Codes | None) -> Guide:
+    """`guide` with the rules that its options call for, as far as `codes` tells which rules read which."""
+    return dataclasses.replace(guide, asked=asked(guide.options, codes)) if isinstance(codes, Mapping) else guide
 
 
 @cache
@@ -79,7 +87,11 @@ def _read(file: TomlFile, path: Path, chain: tuple[Path, ...]) -> Guide:
     clauses = (*_clauses(file, head["id"]), *(parent.clauses if parent else ()))
     _check_unique(file, clauses, head["id"])
     return Guide(
-        **head,
+        id=head["id"],
+        title=head["title"],
+        version=head["version"],
+        source=head["source"],
+        extends=head["extends"],
         clauses=clauses,
         options=options_of(file, data.get("options", {}), ("options",), parent.options if parent else Options()),
         severities={**(parent.severities if parent else {}), **severities},
@@ -182,7 +194,7 @@ def _check_unique(file: TomlFile, clauses: tuple[Clause, ...], guide_id: str) ->
             raise CharterError(f"clause id {clause_id} is already used {where}", place=file.place("clause", index, "id"))
 
 
-def _check_codes(word: str, guide: Guide, codes: Collection[str]) -> None:
+def _check_codes(word: str, guide: Guide, codes: Codes) -> None:
     path = _path(word, Path())
     file = TomlFile.read(path, name=_name(path))
     for index, data in enumerate(file.data.get("clause", [])):
@@ -194,7 +206,7 @@ def _check_codes(word: str, guide: Guide, codes: Collection[str]) -> None:
         load(str(path.parent / parent) if _is_path(parent) else parent, codes=codes)
 
 
-def check_codes(file: TomlFile, wanted: Collection[str], codes: Collection[str], path: tuple[Any, ...]) -> None:
+def check_codes(file: TomlFile, wanted: Collection[str], codes: Codes, path: tuple[Any, ...]) -> None:
     """Raise CharterError for the first code in `wanted` that is none of `codes`, suggesting the nearest.
 
     Codes of the sources' own findings (`SRC01`) belong to no rule and pass.

@@ -57,6 +57,8 @@ class Guide:
     """Code → severity, where it differs from the rule's own."""
     off: frozenset[str] = frozenset()
     """Codes that this guide or a charter switched off, although a clause names them."""
+    asked: frozenset[str] = frozenset()
+    """Codes of the rules that house options call for, whether a clause names them or not."""
 
     @cached_property
     def _by_code(self) -> Mapping[str, tuple[str, ...]]:
@@ -68,8 +70,8 @@ class Guide:
 
     @cached_property
     def rules(self) -> frozenset[str]:
-        """Codes of the rules its clauses use and nobody switched off."""
-        return frozenset(self._by_code) - self.off
+        """Codes of the rules that its clauses use or its options call for, and that nobody switched off."""
+        return (frozenset(self._by_code) | self.asked) - self.off
 
     def severity(self, code: str, default: Severity) -> Severity:
         """Severity of the rule `code` under this guide."""

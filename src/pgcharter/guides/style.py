@@ -1,24 +1,43 @@
-"""House options that cannot hold at the same time."""
+"""House options: which rules they call for, and which of them cannot hold at the same time."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from typing import Protocol
 
 from pgcharter.guides.options import Options
 
 Contradiction = tuple[tuple[str, ...], str, str]
 """Names of the options, the sentence that says what is wrong, and the remedy."""
 
+_CONSTRAINT = ("table", "columns", "description")
 _PLACEHOLDERS = {
     "primary_key_name": ("table", "singular"),
-    "index_name": ("table", "columns"),
-    "unique_name": ("table", "columns"),
-    "foreign_key_name": ("table", "columns", "target"),
-    "check_name": ("table", "columns", "description"),
+    "index_name": _CONSTRAINT,
+    "unique_name": _CONSTRAINT,
+    "foreign_key_name": _CONSTRAINT,
+    "check_name": _CONSTRAINT,
 }
 _LIMITS = {"max_indexes": 1000, "max_index_columns": 32, "max_columns": 1600}
 """Beyond 32 key columns and 1600 columns PostgreSQL itself refuses (INDEX_MAX_KEYS, MaxHeapAttributeNumber)."""
+
+
+class ReadsOptions(Protocol):
+    """What is asked of a rule here (see `rules.engine.Rule`)."""
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Names of the house options it reads."""
+        ...
+
+
+def asked(options: Options, rules: Mapping[str, ReadsOptions]) -> frozenset[str]:
+    """Codes of the rules that read an option which `options` sets otherwise than by default: setting an option is asking for its rules."""
+    plain = Options()
+    chosen = {f.name for f in fields(Options) if (value := getattr(options, f.name)) and value != getattr(plain, f.name)}
+    return frozenset(code for code, rule in rules.items() if chosen & set(rule.options))
 
 
 def contradiction(options: Options) -> Contradiction | None:
