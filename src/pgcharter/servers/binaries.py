@@ -90,6 +90,18 @@ def majors() -> tuple[int, ...]:
     return tuple(sorted({found.major for found in installations() if OLDEST <= found.major <= NEWEST}))
 
 
+def broken() -> tuple[tuple[str, Path, str], ...]:
+    """Places that should hold PostgreSQL but do not: provider, folder and why."""
+    found = []
+    for provider, folder in dict.fromkeys(_candidates()):
+        if not (folder / "postgres").is_file():
+            if provider == OVERRIDE:
+                found.append((provider, folder, "there is no postgres program in this folder"))
+        elif _version(folder / "postgres") is None:
+            found.append((provider, folder, "its postgres program cannot be run on this machine"))
+    return tuple(found)
+
+
 def _missing(major: int | None) -> UnavailableError:
     have = ", ".join(str(m) for m in majors())
     if major is None:

