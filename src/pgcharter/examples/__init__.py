@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pgcharter.errors import UsageError
@@ -28,3 +29,11 @@ def name_of(path: Path) -> str | None:
     """Name of the example that lives in `path`; None for any other folder."""
     real = path.resolve()
     return real.name if real.parent == _HERE.resolve() and real.name in names() else None
+
+
+def data_folder(name: str) -> Path:
+    """The writable folder of the user's that the server of an example belongs to; made when it is missing."""
+    root = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    path = root / "pgcharter" / "examples" / name
+    path.mkdir(parents=True, exist_ok=True)
+    return path

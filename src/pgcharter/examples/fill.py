@@ -99,3 +99,9 @@ def _begin(conn: Connection, what: Fill) -> int:
             hint="drop the database and run this again",
         )
     return int(row[1])
+
+
+def done(conn: Connection, what: Fill) -> int:
+    """How many are there according to the record."""
+    row = conn.execute(query("progress"), (what.NAME,)).fetchone()
+    return int(row[1]) if row else 0
