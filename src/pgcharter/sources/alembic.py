@@ -55,7 +55,7 @@ class Project:
         self.target = target
         self.ini = (path / "alembic.ini" if path.is_dir() else path).resolve()
         self.config: Config = Config(str(self.ini))
-        if not self.config.get_main_option("script_location"):
+        if not self.config.file_config.get("alembic", "script_location", fallback=""):
             raise UsageError(f"{target} has no [alembic] section with script_location, so it is no Alembic project")
         with self.inside():
             try:

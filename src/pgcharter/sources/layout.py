@@ -74,7 +74,9 @@ def _order(path: Path) -> tuple[object, ...]:
     """Natural order by folder and name: 2 before 10; Flyway's repeatable files after all others."""
     flyway = _FLYWAY.match(path.name)
     repeatable = bool(flyway and flyway["kind"].upper() == "R" and not flyway["version"])
-    return (repeatable, [_natural(part) for part in path.parts])
+    folders = [_natural(part) for part in path.parts[:-1]]
+    version = [int(n) for n in re.findall(r"\d+", flyway["version"])] if flyway and flyway["version"] else []
+    return (repeatable, folders, version, _natural(path.name))
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:

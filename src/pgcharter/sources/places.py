@@ -25,7 +25,8 @@ def locate(made: Sequence[Made], numbered: Sequence[Statement], catalog: Catalog
     places: dict[ObjectId, Place] = {}
     by_statement: dict[int, list[Made]] = {}
     for item in made:
-        places[item.id] = numbered[item.statement].place
+        if not item.dropped:
+            places[item.id] = numbered[item.statement].place
         if item.id.kind in ("column", "constraint"):
             by_statement.setdefault(item.statement, []).append(item)
     constraints = {t.part("constraint", c.name): c for t in catalog.tables for c in t.constraints}
@@ -64,7 +65,7 @@ def _sharpened(statement: Statement, items: Sequence[Made], constraints: Mapping
     in_order = len(fresh) == len(columns)
     for order, item in enumerate(fresh):
         location = named.get(item.id.part, columns[order][1] if in_order else -1)
-        if location >= 0:
+        if location >= 0 and not item.dropped:
             yield item.id, node_place(statement, location)
     for item in items:
         if item.id.kind == "constraint":

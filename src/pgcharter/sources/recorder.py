@@ -23,6 +23,11 @@ class Made:
     position: int = 0
     """`attnum` of a column."""
 
+    @property
+    def dropped(self) -> bool:
+        """A column that was dropped later; its name is gone."""
+        return self.id.part.startswith("........pg.dropped.")
+
 
 @cache
 def _queries() -> dict[str, str]:
@@ -54,7 +59,7 @@ def _installed(admin: Connection) -> bool:
 
 
 def read(admin: Connection) -> tuple[Made, ...]:
-    """What was made and still stands; nothing where `install` could not record."""
+    """What was made and still stands, dropped columns too (they keep the others in order); nothing where `install` could not record."""
     if not _installed(admin):
         return ()
     with admin.transaction():

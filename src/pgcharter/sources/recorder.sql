@@ -74,7 +74,7 @@ select 'column', n.nspname, c.relname, a.attname, m.statement, a.attnum
   join pg_catalog.pg_class c on c.oid = m.objid
   join pg_catalog.pg_namespace n on n.oid = c.relnamespace
   join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = m.objsubid
- where m.classid = 1259 and m.objsubid > 0 and not a.attisdropped and c.relkind not in ('i', 'I', 'S')
+ where m.classid = 1259 and m.objsubid > 0 and c.relkind not in ('i', 'I', 'S')
 union all
 select 'constraint', n.nspname, coalesce(c.relname, t.typname), k.conname, m.statement, 0
   from made m

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from pgcharter.catalog.reading import Reading
-from pgcharter.errors import UsageError
+from pgcharter.errors import PgcharterError, UsageError
 from pgcharter.sources.text import read_text
 
 
@@ -17,10 +16,8 @@ def read(target: str) -> Reading:
     text = read_text(Path(target).expanduser(), target)
     try:
         catalog = codec.loads(text)
-    except json.JSONDecodeError as error:
-        raise UsageError(f"this is not JSON: {error.msg}", place=f"{target}:{error.lineno}:{error.colno}",
-                         hint=f"pgcharter catalog export DSN > {target}") from None  # fmt: skip
-    except (KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"{target} is JSON, but no snapshot of a catalog: {error}",
-                         hint=f"pgcharter catalog export DSN > {target}") from None  # fmt: skip
+    except PgcharterError as error:
+        raise UsageError(
+            error.message, hint=error.hint or f"pgcharter catalog export DSN > {target}", place=error.place or target
+        ) from None
     return Reading(target, "snapshot", catalog=catalog, gaps=catalog.gaps)
