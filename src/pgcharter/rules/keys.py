@@ -162,15 +162,15 @@ _EVENTS = {"event", "events", "eventstore", "journal", "stream", "streams", "com
 def event_version_not_unique(ctx: Context) -> Iterator[Finding]:
     """An event table does not keep (aggregate, version) unique.
 
-    Why: two writers that read version 7 both append version 8. Nothing fails; the aggregate's history has forked and every projection built
-    from it depends on the order in which rows are read.
+    Why: two writers that read version 7 both append version 8. Nothing fails; the aggregate's history has forked, and every projection
+    built from it depends on the order in which rows are read.
 
     Instead: a unique key makes the second writer fail, read again and retry.
 
         ALTER TABLE app.events ADD CONSTRAINT uq_events_aggregate_version UNIQUE (aggregate_id, event_version);
 
-    Except: a key that also holds a tenant or a type counts the versions apart, which is fine. A time in the key is not: it makes any version
-    unique. On a table partitioned by time, keep the versions in a table of their own.
+    Except: a key that also holds a tenant or a type counts the versions apart, which is fine. A time in the key is not: it makes any
+    version unique. On a table partitioned by time, keep the versions in a table of their own.
     """
     for table in ctx.catalog.root_tables:
         stream = next((c for c in table.columns if c.name in _STREAM), None)
@@ -476,7 +476,7 @@ def changing_primary_key(ctx: Context) -> Iterator[Finding]:
         if names & _MUTABLE and (referenced or len(table.columns) > 2):
             yield ctx.finding(
                 table.part("constraint", key.name),
-                f"primary key {table.id.sql()}.{quote(key.columns[0])} is a value that people change, and every reference would have to follow",
+                f"primary key {table.id.sql()}.{quote(key.columns[0])} is a value that people change, and references cannot follow",
                 hint="add a key without meaning (identity or uuid) and keep this column UNIQUE",
             )
 

@@ -1,0 +1,9 @@
+CREATE TABLE products (
+    product_id uuid PRIMARY KEY,
+    name text,
+    colour text,
+    size text
+);
+CREATE INDEX idx_products_name ON products (name);
+CREATE INDEX idx_products_colour ON products (colour);
+CREATE INDEX idx_products_size ON products (size);

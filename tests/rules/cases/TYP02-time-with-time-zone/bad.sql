@@ -1,0 +1,4 @@
+CREATE TABLE shops (
+    shop_id uuid PRIMARY KEY,
+    opens timetz NOT NULL
+);

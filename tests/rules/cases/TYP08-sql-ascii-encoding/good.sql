@@ -1,0 +1,1 @@
+CREATE DATABASE legacy_shop TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C';

@@ -1,0 +1,4 @@
+CREATE TABLE people (
+    person_id uuid PRIMARY KEY,
+    middle_name varchar(50) DEFAULT 'NULL'
+);

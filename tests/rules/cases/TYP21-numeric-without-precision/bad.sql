@@ -1,0 +1,5 @@
+CREATE TABLE products (
+    product_id uuid PRIMARY KEY,
+    price numeric NOT NULL,
+    weight decimal
+);

@@ -1,0 +1,4 @@
+CREATE TABLE tokens (
+    token_id uuid PRIMARY KEY,
+    expires_at integer NOT NULL
+);
