@@ -6,8 +6,9 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from pgcharter import guides
-from pgcharter.render.findings import plural, shorten
+from pgcharter.render.findings import shorten
 from pgcharter.render.page import Page, Styled, columns
+from pgcharter.render.phrases import plural
 from pgcharter.render.report import Report
 
 
@@ -30,7 +31,7 @@ def write_advice(page: Page, reports: Sequence[Report], *, everything: bool = Fa
 
 def _steps(reports: Sequence[Report], everything: bool) -> Iterator[tuple[str, str]]:
     findings = [f for r in reports for f in r.findings]
-    again = "pgcharter check " + " ".join(shlex.quote(r.reading.target) for r in reports)
+    again = "pgcharter check " + " ".join(_target(r) for r in reports)
     if findings:
         yield f"pgcharter explain {findings[0].code}", "why it matters, and what to do instead"
     if not everything and any(shorten(r.findings)[1] for r in reports):
@@ -43,3 +44,9 @@ def _steps(reports: Sequence[Report], everything: bool) -> Iterator[tuple[str, s
         counted = f"; rules beyond it see {plural(rest, 'more thing')}" if rest else ""
         yield f"{again} --guide {more[0]}", f"hold it against a whole guide (guide {reports[0].guide.id} is about harm only{counted})"
     yield "pgcharter init", "write a charter: your guide, your options, waivers with reasons"
+
+
+def _target(report: Report) -> str:
+    """The target as one would write it again; a DSN whose password was hidden cannot be written again."""
+    target = report.reading.target
+    return "TARGET" if "***" in target else shlex.quote(target)

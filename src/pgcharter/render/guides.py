@@ -7,8 +7,8 @@ from dataclasses import fields
 
 from pgcharter.guides.model import Clause, Guide
 from pgcharter.guides.options import Options
-from pgcharter.render.findings import plural
 from pgcharter.render.page import Page, Styled, columns
+from pgcharter.render.phrases import plural
 
 
 def write_guides(page: Page, guides: Sequence[Guide]) -> None:

@@ -6,8 +6,9 @@ import textwrap
 from collections.abc import Iterable, Sequence
 
 from pgcharter.guides.model import Guide
-from pgcharter.render.findings import MARKS, sql
 from pgcharter.render.page import Page, Styled
+from pgcharter.render.phrases import sql
+from pgcharter.render.summary import MARKS
 from pgcharter.rules.engine import Rule
 
 

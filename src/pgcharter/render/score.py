@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from pgcharter.guides.score import STATES, Scorecard, State, Verdict
-from pgcharter.render.findings import plural
 from pgcharter.render.page import Page, Piece, Styled, columns
+from pgcharter.render.phrases import plural
 
 MARKS: Mapping[State, tuple[str, str]] = {
     "holds": ("✔", "good"),
