@@ -23,7 +23,7 @@ CREATE TABLE identity.tenants (
 );
 
 COMMENT ON TABLE identity.tenants IS 'Marketplaces that share this database';
-COMMENT ON COLUMN identity.tenants.tenant_id IS 'Unique identifier of the tenant; the value of app.current_tenant_id';
+COMMENT ON COLUMN identity.tenants.tenant_id IS 'Key, and the value that app.current_tenant_id must have to see the tenant''s rows';
 COMMENT ON COLUMN identity.tenants.tenant_name IS 'Name of the marketplace as customers see it';
 COMMENT ON COLUMN identity.tenants.tenant_code IS 'Short upper-case code at the beginning of its order numbers';
 COMMENT ON COLUMN identity.tenants.currency_code IS 'ISO 4217 code of the currency it trades in';
@@ -74,7 +74,7 @@ CREATE TABLE identity.users (
 CREATE UNIQUE INDEX idx_users_tenant_id_email ON identity.users (tenant_id, lower(email)) WHERE deleted_at IS NULL;
 
 COMMENT ON TABLE identity.users IS 'Accounts of customers, vendors, administrators and support staff';
-COMMENT ON COLUMN identity.users.user_id IS 'Unique identifier of the user';
+COMMENT ON COLUMN identity.users.user_id IS 'Key, stable for life; log-in names may change, so other systems keep this';
 COMMENT ON COLUMN identity.users.tenant_id IS 'Tenant the account belongs to';
 COMMENT ON COLUMN identity.users.email IS 'Address the user signs in with; unique among live accounts of the tenant without regard to case';
 COMMENT ON COLUMN identity.users.password_hash IS 'Argon2id hash in its modular form; never the password';

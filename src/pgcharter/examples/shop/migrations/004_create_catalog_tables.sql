@@ -28,7 +28,7 @@ CREATE UNIQUE INDEX idx_vendors_tenant_id_vendor_name ON catalog.vendors (tenant
 CREATE INDEX idx_vendors_tenant_id_owner_user_id ON catalog.vendors (tenant_id, owner_user_id);
 
 COMMENT ON TABLE catalog.vendors IS 'Sellers on a marketplace';
-COMMENT ON COLUMN catalog.vendors.vendor_id IS 'Unique identifier of the vendor';
+COMMENT ON COLUMN catalog.vendors.vendor_id IS 'Key that products and payouts refer to';
 COMMENT ON COLUMN catalog.vendors.tenant_id IS 'Tenant the vendor sells on';
 COMMENT ON COLUMN catalog.vendors.owner_user_id IS 'User who runs the shop';
 COMMENT ON COLUMN catalog.vendors.vendor_name IS 'Name of the shop; unique among live vendors of the tenant';
@@ -67,7 +67,7 @@ CREATE TABLE catalog.categories (
 CREATE INDEX idx_categories_tenant_id_parent_category_id ON catalog.categories (tenant_id, parent_category_id);
 
 COMMENT ON TABLE catalog.categories IS 'Tree of product categories of each tenant';
-COMMENT ON COLUMN catalog.categories.category_id IS 'Unique identifier of the category';
+COMMENT ON COLUMN catalog.categories.category_id IS 'Key that products and subcategories refer to';
 COMMENT ON COLUMN catalog.categories.tenant_id IS 'Tenant the category belongs to';
 COMMENT ON COLUMN catalog.categories.parent_category_id IS 'Category above this one; null at the top of the tree';
 COMMENT ON COLUMN catalog.categories.category_name IS 'Name as customers see it, unique in the tenant';
@@ -120,7 +120,7 @@ COMMENT ON INDEX catalog.idx_products_search_vector IS
     'For searches across tenants by roles that bypass row policies; under a policy PostgreSQL narrows to the tenant first, because @@ is not leakproof';
 
 COMMENT ON TABLE catalog.products IS 'Products that vendors offer';
-COMMENT ON COLUMN catalog.products.product_id IS 'Unique identifier of the product';
+COMMENT ON COLUMN catalog.products.product_id IS 'Key that stock and order lines refer to; survives a change of SKU';
 COMMENT ON COLUMN catalog.products.tenant_id IS 'Tenant the product is sold on';
 COMMENT ON COLUMN catalog.products.vendor_id IS 'Vendor who sells it';
 COMMENT ON COLUMN catalog.products.category_id IS 'Category it is listed in';
@@ -164,7 +164,7 @@ CREATE TABLE catalog.inventory_items (
 );
 
 COMMENT ON TABLE catalog.inventory_items IS 'Stock of each product';
-COMMENT ON COLUMN catalog.inventory_items.inventory_item_id IS 'Unique identifier of the stock record';
+COMMENT ON COLUMN catalog.inventory_items.inventory_item_id IS 'Key of the stock record; product_id is what it is looked up by';
 COMMENT ON COLUMN catalog.inventory_items.tenant_id IS 'Tenant the product is sold on';
 COMMENT ON COLUMN catalog.inventory_items.product_id IS 'Product in stock';
 COMMENT ON COLUMN catalog.inventory_items.received_quantity IS 'Units ever received';

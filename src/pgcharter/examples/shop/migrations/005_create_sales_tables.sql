@@ -41,7 +41,7 @@ CREATE INDEX idx_orders_tenant_id_open ON sales.orders (tenant_id, created_at)
     WHERE order_status IN ('pending_payment', 'paid', 'processing');
 
 COMMENT ON TABLE sales.orders IS 'Orders of customers';
-COMMENT ON COLUMN sales.orders.order_id IS 'Unique identifier of the order';
+COMMENT ON COLUMN sales.orders.order_id IS 'Key, and the aggregate_id of its events; customers are told order_number instead';
 COMMENT ON COLUMN sales.orders.tenant_id IS 'Tenant the order was placed with';
 COMMENT ON COLUMN sales.orders.user_id IS 'Customer who placed it';
 COMMENT ON COLUMN sales.orders.order_number IS 'Number printed on invoices, unique in the tenant';
@@ -88,8 +88,8 @@ CREATE TABLE sales.order_items (
 CREATE INDEX idx_order_items_tenant_id_product_id ON sales.order_items (tenant_id, product_id);
 
 COMMENT ON TABLE sales.order_items IS 'Lines of orders';
-COMMENT ON COLUMN sales.order_items.order_item_id IS 'Unique identifier of the line';
-COMMENT ON COLUMN sales.order_items.tenant_id IS 'Tenant of the order';
+COMMENT ON COLUMN sales.order_items.order_item_id IS 'Key of the line, for returns and complaints about a part of an order';
+COMMENT ON COLUMN sales.order_items.tenant_id IS 'Whose order it is; part of both foreign keys, so that no line can reach into another marketplace';
 COMMENT ON COLUMN sales.order_items.order_id IS 'Order the line belongs to';
 COMMENT ON COLUMN sales.order_items.line_number IS 'Position in the order, from 1';
 COMMENT ON COLUMN sales.order_items.product_id IS 'Product that was ordered';
@@ -132,12 +132,12 @@ CREATE TABLE sales.payments (
 CREATE INDEX idx_payments_tenant_id_order_id_created_at ON sales.payments (tenant_id, order_id, created_at);
 
 COMMENT ON TABLE sales.payments IS 'Attempts to pay for orders';
-COMMENT ON COLUMN sales.payments.payment_id IS 'Unique identifier of the payment';
+COMMENT ON COLUMN sales.payments.payment_id IS 'Key, made here; the provider knows it by provider_reference';
 COMMENT ON COLUMN sales.payments.tenant_id IS 'Tenant of the order';
 COMMENT ON COLUMN sales.payments.order_id IS 'Order that is paid for';
 COMMENT ON COLUMN sales.payments.payment_method IS 'How the customer pays';
 COMMENT ON COLUMN sales.payments.payment_status IS 'Where the payment stands';
-COMMENT ON COLUMN sales.payments.amount IS 'Amount of the payment';
+COMMENT ON COLUMN sales.payments.amount IS 'Sum asked for or taken, in the currency beside it; refunds keep it and change the status';
 COMMENT ON COLUMN sales.payments.currency_code IS 'ISO 4217 code of the amount';
 COMMENT ON COLUMN sales.payments.provider_reference IS 'Reference of the payment provider; makes a repeated notification harmless';
 COMMENT ON COLUMN sales.payments.captured_at IS 'When the money was taken';

@@ -52,7 +52,7 @@ CREATE TABLE messaging.events (
 CREATE INDEX idx_events_tenant_id_aggregate_type_created_at ON messaging.events (tenant_id, aggregate_type, created_at);
 
 COMMENT ON TABLE messaging.events IS 'Event store: what happened to each aggregate, append only, partitioned by month';
-COMMENT ON COLUMN messaging.events.event_id IS 'Unique identifier of the event';
+COMMENT ON COLUMN messaging.events.event_id IS 'Key by which consumers notice that they have seen an event before';
 COMMENT ON COLUMN messaging.events.tenant_id IS 'Tenant of the aggregate';
 COMMENT ON COLUMN messaging.events.aggregate_id IS 'Identifier of the aggregate the event belongs to';
 COMMENT ON COLUMN messaging.events.aggregate_type IS 'Type of the aggregate: Order, Product';
@@ -118,7 +118,7 @@ CREATE INDEX idx_saga_instances_unfinished ON messaging.saga_instances (tenant_i
     WHERE saga_status IN ('started', 'compensating');
 
 COMMENT ON TABLE messaging.saga_instances IS 'Long-running business transactions across services';
-COMMENT ON COLUMN messaging.saga_instances.saga_instance_id IS 'Unique identifier of the saga';
+COMMENT ON COLUMN messaging.saga_instances.saga_instance_id IS 'Key that the services taking part pass on to each other';
 COMMENT ON COLUMN messaging.saga_instances.tenant_id IS 'Tenant the saga works for';
 COMMENT ON COLUMN messaging.saga_instances.saga_type IS 'Name of the saga definition: OrderFulfilment';
 COMMENT ON COLUMN messaging.saga_instances.saga_status IS 'Where the saga stands';
@@ -159,8 +159,8 @@ CREATE TABLE messaging.saga_steps (
     CONSTRAINT chk_saga_steps_completed_after_start CHECK (completed_at >= started_at)
 );
 
-COMMENT ON TABLE messaging.saga_steps IS 'Steps of sagas';
-COMMENT ON COLUMN messaging.saga_steps.saga_step_id IS 'Unique identifier of the step';
+COMMENT ON TABLE messaging.saga_steps IS 'What a saga has to do, in order, and how far each part is';
+COMMENT ON COLUMN messaging.saga_steps.saga_step_id IS 'Key, used as idempotency key by the service that runs the step';
 COMMENT ON COLUMN messaging.saga_steps.tenant_id IS 'Tenant the saga works for';
 COMMENT ON COLUMN messaging.saga_steps.saga_instance_id IS 'Saga the step belongs to';
 COMMENT ON COLUMN messaging.saga_steps.step_number IS 'Position in the saga, from 1';

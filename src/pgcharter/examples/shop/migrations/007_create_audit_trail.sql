@@ -31,7 +31,7 @@ CREATE TABLE audit.audit_entries (
 CREATE INDEX idx_audit_entries_tenant_id_record_id_created_at ON audit.audit_entries (tenant_id, record_id, created_at);
 
 COMMENT ON TABLE audit.audit_entries IS 'Changes of audited tables, append only, partitioned by month';
-COMMENT ON COLUMN audit.audit_entries.audit_entry_id IS 'Unique identifier of the entry';
+COMMENT ON COLUMN audit.audit_entries.audit_entry_id IS 'Key within its month';
 COMMENT ON COLUMN audit.audit_entries.tenant_id IS 'Tenant of the changed row; null for TRUNCATE, which concerns all';
 COMMENT ON COLUMN audit.audit_entries.schema_name IS 'Schema of the changed table';
 COMMENT ON COLUMN audit.audit_entries.table_name IS 'Name of the changed table';
