@@ -38,8 +38,31 @@ def read_catalog(conn: Connection) -> Catalog:
     The read happens in a transaction of its own, repeatable read and read only, that is rolled back; inside a caller's transaction it
     uses a savepoint and sees what that transaction sees. Raises PgcharterError when PostgreSQL will not answer.
     """
-    with reading(conn) as shared:
+    with reading(conn) as shared, shared.ahead(_IN_ORDER):
         return _catalog(shared)
+
+
+_IN_ORDER = (
+    *(("live_objects", name) for name in ("schemas", "role_names", "comments", "extension_members", "collations")),
+    *(
+        ("live_relations", name)
+        for name in (
+            "relations", "data_types", "columns", "indexes", "constraints", "operator_classes", "inheritance", "triggers", "policies",
+            "rules", "sequences",
+        )
+    ),
+    *(
+        ("live_objects", name)
+        for name in (
+            "types", "functions", "others", "database", "database_settings", "extensions", "event_triggers", "publications",
+            "subscriptions",
+        )
+    ),
+    ("live_relations", "statistics"),
+    *(("live_objects", name) for name in ("foreign_servers", "default_privileges", "security_labels")),
+    ("live_relations", "dependencies"),
+)  # fmt: skip
+"""Every query of a reading, in the order in which `_catalog` wants the answers."""
 
 
 def read_cluster(conn: Connection) -> Cluster:

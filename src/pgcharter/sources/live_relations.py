@@ -6,7 +6,8 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from operator import attrgetter
 from typing import TypeVar
 
 from psycopg.rows import TupleRow
@@ -24,7 +25,7 @@ from pgcharter.catalog.model import (
     Trigger,
     View,
 )
-from pgcharter.names import ObjectId
+from pgcharter.names import ObjectId, quote
 from pgcharter.sources.live_shared import (
     ENABLED,
     PG_CLASS,
@@ -58,6 +59,11 @@ _TRIGGER_EVENTS = ((4, "insert"), (16, "update"), (8, "delete"), (32, "truncate"
 _STATISTICS = {"d": "ndistinct", "f": "dependencies", "m": "mcv", "e": "expressions"}
 _WHEN = re.compile(r'"(?:[^"]|"")*"|\'(?:[^\']|\'\')*\'| WHEN \(|\) EXECUTE FUNCTION ')
 
+_quoted = lru_cache(4096)(quote)
+_position = attrgetter("position")
+_name = attrgetter("name")
+_schema_and_name = attrgetter("schema", "name")
+
 _Named = TypeVar("_Named", Constraint, Index, Trigger, Policy, RewriteRule)
 
 
@@ -66,7 +72,7 @@ def _numbers(vector: str) -> list[int]:
 
 
 def _sorted(items: Iterable[_Named]) -> tuple[_Named, ...]:
-    return tuple(sorted(items, key=lambda item: item.name))
+    return tuple(sorted(items, key=_name))
 
 
 @dataclass
@@ -92,15 +98,15 @@ class Relations:
         types, comments, collations = self.shared.types, self.shared.comments, self.shared.collations
         found: dict[int, list[Column]] = {}
         names = self.shared.column_names
-        last, columns, numbered = 0, list[Column](), dict[int, str]()
         for (
             relation, number, name, type_, modifier, not_null, default, identity, generated, collation, own_collation,
             storage, compression, statistics, settings, foreign, inherited, rights,
         ) in self.shared.rows(_FILE, "columns"):  # fmt: skip
-            if relation != last:
-                last, columns, numbered = relation, [], {}
-                found[relation], names[relation] = columns, numbered
-            numbered[number] = name
+            columns = found.get(relation)
+            if columns is None:
+                columns = found[relation] = []
+                names[relation] = {}
+            names[relation][number] = name
             if collation not in (0, 100):
                 self._collation[relation, number] = collation
             columns.append(
@@ -122,6 +128,8 @@ class Relations:
                     comments.get((PG_CLASS, relation, number), ""),
                 )
             )
+        for columns in found.values():
+            columns.sort(key=_position)
         return found
 
     @cached_property
@@ -213,12 +221,16 @@ class Relations:
     @cached_property
     def constraints(self) -> Mapping[tuple[int, int], list[Constraint]]:
         """Constraints by (relation oid, domain oid), one of them 0."""
-        by_oid = {row[0]: row for row in self._constraint_rows}
+        by_oid = {row[0]: row for row in self._constraint_rows if row[4] == "f"}
         nulls = {row[0]: row[13] for row in self._index_rows}
         found: dict[tuple[int, int], list[Constraint]] = defaultdict(list)
         for row in self._constraint_rows:
-            if not self._is_shadow(row, by_oid):
+            kind = row[4]
+            if kind == "n":
+                found[row[1], row[2]].append(self._not_null(row))
+            elif kind != "f" or not self._is_shadow(row, by_oid):
                 found[row[1], row[2]].append(self._constraint(row, nulls))
+            if kind == "c":
                 owner = self.shared.addresses.get((PG_CLASS, row[1]))
                 if owner:
                     self.shared.addresses[PG_CONSTRAINT, row[0]] = ObjectId("constraint", owner.schema, owner.name, row[3])
@@ -230,7 +242,27 @@ class Relations:
         root = row
         while root[19] in by_oid:
             root = by_oid[root[19]]
-        return bool(row[4] == "f" and root[6] != row[6])
+        return bool(root[6] != row[6])
+
+    def _not_null(self, row: TupleRow) -> Constraint:
+        """A named not-null constraint; there is one for nearly every column since 18, so its definition is not asked of the server."""
+        relation, number = row[1], row[5]
+        columns = (self.shared.column_names[relation][number[0]],) if relation else ()
+        definition = f"NOT NULL {_quoted(columns[0])}" if columns else "NOT NULL"
+        if row[17]:
+            definition += " NO INHERIT"
+        if not row[15]:
+            definition += " NOT VALID"
+        return Constraint(
+            row[3],
+            "not null",
+            columns,
+            definition,
+            validated=row[15],
+            no_inherit=row[17],
+            inherited=row[18],
+            comment=self.shared.comments.get((PG_CONSTRAINT, row[0], 0), ""),
+        )
 
     def _constraint(self, row: TupleRow, nulls: Mapping[int, bool]) -> Constraint:
         (
@@ -239,33 +271,30 @@ class Relations:
         ) = row  # fmt: skip
         names = self.shared.column_names.get(relation, {})
         foreign = kind == "f"
-        if kind == "n":
-            definition = f"NOT NULL {expression or ''}".rstrip() + " NO INHERIT" * no_inherit + " NOT VALID" * (not validated)
-            expression = ""
         target_names = self.shared.column_names.get(target, {}) if foreign else {}
-        referenced = self.shared.addresses.get((PG_CLASS, target)) if foreign else None
+        index_address = self.shared.addresses.get((PG_CLASS, index)) if index else None
         return Constraint(
             name,
             _CONSTRAINTS[kind],
             tuple([names.get(n, "") for n in keys]) if keys else (),
             definition or "",
             expression or "",
-            referenced,
+            self.shared.addresses.get((PG_CLASS, target)) if foreign else None,
             tuple([target_names.get(n, "") for n in target_keys]) if foreign else (),
             _ACTIONS[on_delete] if foreign else "",
             _ACTIONS[on_update] if foreign else "",
             tuple([names.get(n, "") for n in delete_keys]) if delete_keys else (),
             _MATCH[match] if foreign else "",
-            self.shared.addresses[PG_CLASS, index].name if (PG_CLASS, index) in self.shared.addresses else "",
+            index_address.name if index_address else "",
             deferrable,
             deferred,
             validated,
             enforced,
-            no_inherit and kind in "cn",
+            no_inherit and kind == "c",
             inherited,
             temporal,
             nulls.get(index, False) and kind == "u",
-            self.shared.comment(PG_CONSTRAINT, oid),
+            self.shared.comments.get((PG_CONSTRAINT, oid, 0), ""),
         )
 
     @cached_property
@@ -333,7 +362,7 @@ class Relations:
     def tables(self) -> tuple[Table, ...]:
         """Every table with its parts."""
         self.rows, self.columns, self._index_rows  # noqa: B018
-        return tuple(sorted((self._table(row) for row in self.rows if row[3] in "rpf"), key=lambda t: (t.schema, t.name)))
+        return tuple(sorted((self._table(row) for row in self.rows if row[3] in "rpf"), key=_schema_and_name))
 
     def _table(self, row: TupleRow) -> Table:
         (
@@ -375,7 +404,7 @@ class Relations:
 
     def views(self) -> tuple[View, ...]:
         """Every view and materialized view with its parts."""
-        return tuple(sorted((self._view(row) for row in self.rows if row[3] in "vm"), key=lambda v: (v.schema, v.name)))
+        return tuple(sorted((self._view(row) for row in self.rows if row[3] in "vm"), key=_schema_and_name))
 
     def _view(self, row: TupleRow) -> View:
         oid, schema, name, kind, _, owner, rights, storage, _, _, _, _, populated, tablespace, method, *_ = row
@@ -426,7 +455,7 @@ class Relations:
             )
             self.shared.addresses[PG_CLASS, oid] = sequence.id
             found.append(sequence)
-        return tuple(sorted(found, key=lambda s: (s.schema, s.name)))
+        return tuple(sorted(found, key=_schema_and_name))
 
     def statistics(self) -> tuple[ExtendedStatistics, ...]:
         """Every CREATE STATISTICS object."""
@@ -447,7 +476,7 @@ class Relations:
             )
             self.shared.addresses[PG_STATISTIC_EXT, oid] = item.id
             found.append(item)
-        return tuple(sorted(found, key=lambda s: (s.schema, s.name)))
+        return tuple(sorted(found, key=_schema_and_name))
 
 
 def _on(value: str | None) -> bool:

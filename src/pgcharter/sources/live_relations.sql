@@ -76,7 +76,6 @@ select a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull,
   left join pg_catalog.pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
  where a.attnum > 0 and not a.attisdropped and c.relkind in ('r', 'p', 'f', 'v', 'm', 'c')
    and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
- order by a.attrelid, a.attnum
 
 -- name: indexes
 select i.indexrelid, i.indrelid, c.relnamespace, c.relname, am.amname, i.indnkeyatts, i.indkey, i.indclass, i.indcollation, i.indoption,
@@ -111,10 +110,7 @@ select con.oid, con.conrelid, con.contypid, con.conname, con.contype, con.conkey
        con.condeferred, con.convalidated, {{since 18: con.conenforced otherwise true}}, con.connoinherit,
        con.coninhcount > 0 and not con.conislocal, con.conparentid, {{since 18: con.conperiod otherwise false}},
        case when con.contype <> 'n' then pg_catalog.pg_get_constraintdef(con.oid) end,
-       case when con.contype = 'c' then pg_catalog.pg_get_expr(con.conbin, con.conrelid)
-            when con.contype = 'n' and con.conrelid <> 0 then
-              (select pg_catalog.quote_ident(a.attname) from pg_catalog.pg_attribute a
-                where a.attrelid = con.conrelid and a.attnum = con.conkey[1]) end
+       case when con.contype = 'c' then pg_catalog.pg_get_expr(con.conbin, con.conrelid) end
   from pg_catalog.pg_constraint con
   join pg_catalog.pg_namespace n on n.oid = con.connamespace
  where n.nspname !~ '^pg_' and n.nspname <> 'information_schema'

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
@@ -77,6 +79,7 @@ class Shared:
     """(catalog, oid) → address of what was read, for dependencies and security labels."""
     column_names: dict[int, dict[int, str]] = field(default_factory=dict)
     """oid of a relation → column names by number."""
+    _ahead: dict[tuple[str, str], Future[list[TupleRow]]] = field(default_factory=dict)
 
     @cached_property
     def _cursor(self) -> Cursor[TupleRow]:
@@ -86,8 +89,24 @@ class Shared:
         return cursor
 
     def rows(self, file: str, name: str) -> list[TupleRow]:
-        """Run a named query of `sources/<file>.sql`."""
+        """The answer to a named query of `sources/<file>.sql`, each asked at most once."""
+        ahead = self._ahead.pop((file, name), None)
+        return ahead.result() if ahead else self._ask(file, name)
+
+    def _ask(self, file: str, name: str) -> list[TupleRow]:
         return self._cursor.execute(query("pgcharter.sources", f"{file}.sql", name, self.major)).fetchall()
+
+    @contextmanager
+    def ahead(self, wanted: Iterable[tuple[str, str]]) -> Iterator[None]:
+        """Ask these queries, in order, in a second thread: the server works on the next ones while answers are made into objects."""
+        with ThreadPoolExecutor(1, "pgcharter-reader") as thread:
+            self._ahead = {key: thread.submit(self._ask, *key) for key in wanted}
+            try:
+                yield
+            finally:
+                for future in self._ahead.values():
+                    future.cancel()
+                self._ahead = {}
 
     @cached_property
     def roles(self) -> Mapping[int, str]:
