@@ -7,7 +7,7 @@ defines something again, or takes something away, is built on a copy of the data
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -136,6 +136,9 @@ class _Building:
         self.document = document
         self.scratch = scratch
         self.usage, self.types = collect(document.statements)
+        self.stack = ExitStack()
+        self.copies: list[_World] = []
+        """Databases on which blocks were built that contradict the main line."""
         self.done: set[int] = set()
         self.findings: list[Finding] = []
         self.gaps: list[Gap] = []
@@ -148,18 +151,19 @@ class _Building:
                         self.later.setdefault(name, statement)
 
     def read(self, progress: Progress | None) -> Reading:
-        with ExitStack() as stack:
-            main = self._world(stack, None)
-            worlds: list[_World] = []
+        """Build every block and read what stands at the end."""
+        with ExitStack() as self.stack:
+            main = self._world(None)
             for number, block in enumerate(self.document.blocks):
                 if progress:
                     progress("building", number, len(self.document.blocks))
-                if self._apart(block, main):
-                    worlds.append(self._copy(stack, main, block))
+                if _takes_away(block):
+                    self._apart(block.statements, main)
                 else:
-                    self._block(block, main, worlds)
-            alternatives = tuple(self._state(w, only_made=True) for w in worlds)
+                    self._block(block.statements, main)
+            alternatives = tuple(self._state(w, only_made=True) for w in self.copies)
             state = self._state(main, only_made=False)
+            invented = tuple(self._invented(main))
         return replace(
             _reading(self.document),
             catalog=state.catalog,
@@ -168,17 +172,17 @@ class _Building:
             unbuilt=tuple(self.unbuilt),
             alternatives=alternatives,
             findings=(*self.document.findings, *self.findings),
-            gaps=(*self.document.gaps, *self.gaps, *self._invented(main, worlds)),
+            gaps=(*self.document.gaps, *self.gaps, *invented),
         )
 
-    def _world(self, stack: ExitStack, template: _World | None) -> _World:
+    def _world(self, template: _World | None) -> _World:
         from pgcharter.sources import recorder
         from pgcharter.sources.build import Builder
         from pgcharter.sources.stand_ins import StandIns
 
         if template is not None:
             template.database.close()
-        database = stack.enter_context(self.scratch.database(template.database.name if template else None))
+        database = self.stack.enter_context(self.scratch.database(template.database.name if template else None))
         if template is None:
             recorder.install(database.admin)
         world = _World(database, Builder(database), StandIns(database, self.usage, self.types))
@@ -189,30 +193,29 @@ class _Building:
             world.names = dict(template.names)
         return world
 
-    def _apart(self, block: Parsed, main: _World) -> bool:
-        """Whether `block` must not touch the main line: it takes something away or defines something else under a name that is taken."""
-        if _takes_away(block):
-            return True
-        return any(name in main.names and not _same(s, main.names[name]) for s in block.statements for name in qualified(s)
-                   if s.kind not in ("rename_stmt", "alter_table_stmt"))  # fmt: skip
-
-    def _copy(self, stack: ExitStack, main: _World, block: Parsed) -> _World:
-        world = self._world(stack, main)
-        for statement in block.statements:
-            for name in qualified(statement):
-                if name in world.names and not _same(statement, world.names[name]):
-                    _drop(world.database, statement, name)
-                    world.names.pop(name)
-        self._block(block, world, [])
-        return world
-
-    def _block(self, block: Parsed, world: _World, worlds: Sequence[_World]) -> None:
-        for statement in block.statements:
-            if id(statement) not in self.done:
-                self._statement(statement, world, worlds)
+    def _block(self, statements: Sequence[Statement], world: _World) -> None:
+        """Build statements in order; from the first one on that defines something else under a name that is taken, on a copy."""
+        for position, statement in enumerate(statements):
+            if id(statement) in self.done:
+                continue
+            if _conflicts(statement, world):
+                self._apart(statements[position:], world)
+                break
+            self._statement(statement, world)
         world.builder.end_file()
 
-    def _statement(self, statement: Statement, world: _World, worlds: Sequence[_World], depth: int = 0) -> None:
+    def _apart(self, statements: Sequence[Statement], world: _World) -> None:
+        """Build statements on a copy of `world`, out of which what they define anew was dropped."""
+        copy = self._world(world)
+        self.copies.append(copy)
+        for statement in statements:
+            if _conflicts(statement, copy):
+                for name in qualified(statement):
+                    _drop(copy.database, statement, name)
+                    copy.names.pop(name, None)
+        self._block(statements, copy)
+
+    def _statement(self, statement: Statement, world: _World, depth: int = 0) -> None:
         """Build one statement with whatever it needs; note what became of it."""
         self.done.add(id(statement))
         if decide(statement)[0] != "run":
@@ -223,7 +226,7 @@ class _Building:
             self.gaps += builder.gaps
             builder.gaps.clear()
             return
-        refusal = self._attempt(statement, world, worlds, depth)
+        refusal = self._attempt(statement, world, depth)
         if refusal is None:
             for name in qualified(statement):
                 world.names.setdefault(name, statement)
@@ -232,24 +235,24 @@ class _Building:
             return
         self._refused(refusal, world)
 
-    def _attempt(self, statement: Statement, world: _World, worlds: Sequence[_World], depth: int) -> Refusal | None:
+    def _attempt(self, statement: Statement, world: _World, depth: int) -> Refusal | None:
         sql = _IF_NOT_EXISTS.sub(lambda m: " " * len(m.group()), statement.text, count=1) if qualified(statement) else statement.text
         refusal = world.builder.attempt(statement, sql)
         for _ in range(ROUNDS):
             if refusal is None or refusal.sqlstate not in _MISSING:
                 break
-            other = self._elsewhere(refusal, worlds)
+            other = self._elsewhere(refusal, world)
             if other is not None:
-                return self._attempt(statement, other, (), depth)
+                return self._attempt(statement, other, depth)
             if not self._hoist(refusal, world, depth) and not world.stand_ins.provide(refusal):
                 break
             refusal = world.builder.attempt(statement, sql)
         return refusal
 
-    def _elsewhere(self, refusal: Refusal, worlds: Sequence[_World]) -> _World | None:
+    def _elsewhere(self, refusal: Refusal, world: _World) -> _World | None:
         """The copy on which an earlier block made what the main line lacks."""
         name = _missing_relation(refusal)
-        return next((w for w in reversed(worlds) if name and name in w.names), None)
+        return next((w for w in reversed(self.copies) if w is not world and name and name in w.names), None)
 
     def _hoist(self, refusal: Refusal, world: _World, depth: int) -> bool:
         """Build the later definition of what is missing now."""
@@ -259,7 +262,7 @@ class _Building:
         found = self.later.get(name)
         if found is None or id(found) in self.done or found is refusal.statement or depth > 20:
             return False
-        self._statement(found, world, (), depth + 1)
+        self._statement(found, world, depth + 1)
         return name in world.names
 
     def _refused(self, refusal: Refusal, world: _World) -> None:
@@ -284,19 +287,19 @@ class _Building:
         made = recorder.read(world.database.admin)
         recorder.remove(world.database.admin)
         catalog = anonymous(live.read_catalog(world.database.admin))
-        own = [m for m in made if m.statement >= world.builder.first]
+        own = [m for m in made if m.statement >= (world.builder.first if only_made else 0)]
         places = {i: p for i, p in locate(own, world.builder.numbered, catalog).items() if i in {m.id for m in own} or not only_made}
         invented = frozenset(_everything(catalog)) - {m.id for m in own}
         places = {i: p for i, p in places.items() if i not in invented}
         return Reading(self.document.name, "markdown", catalog=catalog, places=places, stand_ins=invented)
 
-    def _invented(self, main: _World, worlds: Iterable[_World]) -> Iterator[Gap]:
+    def _invented(self, main: _World) -> Iterator[Gap]:
         from pgcharter.sources.build import unresolved_roles
 
-        everything = dict.fromkeys(name for w in (main, *worlds) for name in w.stand_ins.made)
+        everything = dict.fromkeys(name for w in (main, *self.copies) for name in w.stand_ins.made)
         if everything:
             yield Gap(", ".join(everything), "used but never defined: stand-ins were made, and nothing is said about them")
-        roles = {r for w in (main, *worlds) for r in w.builder.roles}
+        roles = {r for w in (main, *self.copies) for r in w.builder.roles}
         if roles:
             main.builder.roles = sorted(roles)
             yield from unresolved_roles(main.builder)
@@ -334,6 +337,13 @@ def _takes_away(block: Parsed) -> bool:
 def _about(statement: Statement) -> set[str]:
     items = [o.list.items for o in statement.node.objects if o.WhichOneof("node") == "list"]
     return {i[-1].string.sval for i in items if i}
+
+
+def _conflicts(statement: Statement, world: _World) -> bool:
+    """Whether `statement` defines something else under a name that stands there already."""
+    if (statement.kind == "create_function_stmt" and statement.node.replace) or (statement.kind == "view_stmt" and statement.node.replace):
+        return False
+    return any(name in world.names and not _same(statement, world.names[name]) for name in qualified(statement))
 
 
 def _same(one: Statement, other: Statement) -> bool:

@@ -9,7 +9,7 @@ from pgcharter.catalog.model import Catalog, Constraint
 from pgcharter.findings import Place
 from pgcharter.names import ObjectId
 from pgcharter.sources.effects import makes
-from pgcharter.sources.recorder import Made
+from pgcharter.sources.recorder import INVENTED, Made
 from pgcharter.sqltext import Statement, node_place
 
 _KINDS = {
@@ -25,6 +25,8 @@ def locate(made: Sequence[Made], numbered: Sequence[Statement], catalog: Catalog
     places: dict[ObjectId, Place] = {}
     by_statement: dict[int, list[Made]] = {}
     for item in made:
+        if item.statement == INVENTED:
+            continue
         if not item.dropped:
             places[item.id] = numbered[item.statement].place
         if item.id.kind in ("column", "constraint"):

@@ -36,6 +36,10 @@ def _queries() -> dict[str, str]:
     return {name.strip(): body for name, _, body in (p.partition("\n") for p in parts)}
 
 
+INVENTED = -1
+"""Number of statements that make stand-ins: nobody wrote them."""
+
+
 def install(admin: Connection) -> bool:
     """Begin to record, in the database `admin` is connected to. False where it is no superuser, which event triggers need."""
     from psycopg.errors import InsufficientPrivilege

@@ -1,5 +1,5 @@
 -- Which statement made which object. Runs on the scratch database as its private superuser; the owner can neither change nor see it.
--- The statement's number stands in a comment before its text, so DO blocks and functions are attributed to what called them.
+-- Number -1 is what was invented. The statement's number stands in a comment before its text, so DO blocks and functions are attributed to what called them.
 
 -- name: install
 create schema pgcharter_recorder;
@@ -47,9 +47,9 @@ begin
      where t.classid = 1247 and a.attnum > 0 and not a.attisdropped
   )
   insert into pgcharter_recorder.made (classid, objid, objsubid, statement)
-  select f.classid, f.objid, f.objsubid, substring(current_query() from '^/\*pgcharter:([0-9]+)\*/')::integer
+  select f.classid, f.objid, f.objsubid, substring(current_query() from '^/\*pgcharter:(-?[0-9]+)\*/')::integer
     from found f
-   where current_query() ~ '^/\*pgcharter:[0-9]+\*/'
+   where current_query() ~ '^/\*pgcharter:-?[0-9]+\*/'
   on conflict do nothing;
 end
 $$;

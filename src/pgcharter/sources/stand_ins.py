@@ -11,6 +11,7 @@ import psycopg
 
 from pgcharter.errors import PgcharterError
 from pgcharter.names import quote
+from pgcharter.sources import recorder
 from pgcharter.sources.guesses import Usage, guess_type
 
 if TYPE_CHECKING:
@@ -96,10 +97,13 @@ class StandIns:
         return False
 
     def _run(self, sql: str, what: str) -> bool:
-        self.database.conn.execute(sql)
+        self._send(sql)
         if what not in self.made:
             self.made.append(what)
         return True
+
+    def _send(self, sql: str) -> None:
+        self.database.conn.execute(recorder.mark(recorder.INVENTED) + sql)
 
     def _extension(self, name: str) -> bool:
         extension = _EXTENSION_OF.get(name)
@@ -116,7 +120,7 @@ class StandIns:
         if kind in ("drop_stmt", "rename_stmt"):
             return False
         if schema:
-            self.database.conn.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(schema)}")
+            self._send(f"CREATE SCHEMA IF NOT EXISTS {quote(schema)}")
         known = self.usage.get(bare, Usage())
         columns = dict(known.columns) or {"id": ""}
         body = [f"{quote(c)} {sql or self._type_of(c)}" for c, sql in columns.items()]
@@ -165,7 +169,7 @@ class StandIns:
             except (psycopg.Error, PgcharterError):
                 pass
         if schema:
-            self.database.conn.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(schema)}")
+            self._send(f"CREATE SCHEMA IF NOT EXISTS {quote(schema)}")
         address = f"{quote(schema)}.{quote(bare)}" if schema else quote(bare)
         return self._run(f"CREATE DOMAIN {address} AS text", f"type {name}")
 
@@ -180,7 +184,7 @@ class StandIns:
         if any("=>" in t for t in types):
             return False
         if schema:
-            self.database.conn.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(schema)}")
+            self._send(f"CREATE SCHEMA IF NOT EXISTS {quote(schema)}")
         address = f"{quote(schema)}.{quote(bare)}" if schema else quote(bare)
         if refusal.statement.kind == "create_trig_stmt" and not types:
             body = "RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'"
@@ -198,5 +202,5 @@ class StandIns:
             return False
         for key in self.usage.get(table, Usage()).keys:
             listed = ", ".join(map(quote, key))
-            self.database.conn.execute(f"ALTER TABLE {self._address(table)} ADD UNIQUE ({listed})")
+            self._send(f"ALTER TABLE {self._address(table)} ADD UNIQUE ({listed})")
         return True
