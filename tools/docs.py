@@ -146,7 +146,7 @@ def proof(clause: Clause) -> str:
 def command_page() -> str:
     """The help of every command."""
     parts = ["# Command line\n", "Exit codes: [exit-codes.md](exit-codes.md). JSON: [output-json.md](output-json.md).\n"]
-    top = click.Context(pgcharter, info_name="pgcharter", terminal_width=100, max_content_width=100)
+    top = click.Context(pgcharter, info_name="pgcharter", terminal_width=100, **pgcharter.context_settings)
     parts.append(block(top))
     for name in COMMANDS:
         command = pgcharter.get_command(top, name)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,8 +13,6 @@ from pgcharter.cli.output import Command, format_option, screen, show, show_json
 from pgcharter.errors import Exit
 
 if TYPE_CHECKING:
-    from pgcharter.catalog.reading import Reading
-    from pgcharter.cli.project import Project
     from pgcharter.guides.score import Scorecard
     from pgcharter.render.report import Report
 
@@ -29,22 +25,6 @@ EXAMPLES = (
     ("pgcharter check migrations --no-server", "text only: no server needed, in an instant"),
     ("pgcharter check --env production --fail-on error --format json", "for CI: the charter says where it is"),
 )
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What the command line asked for."""
-
-    targets: tuple[str, ...]
-    only: frozenset[str]
-    skip: frozenset[str]
-    fail_on: str
-    server: bool
-    major: int | None
-    scratch_url: str | None
-    score: bool
-    partial: bool
-    """Whether the targets came from the command line, so that they need not be all there is."""
 
 
 def _codes(_ctx: click.Context, _parameter: click.Parameter, value: tuple[str, ...]) -> frozenset[str]:
@@ -109,6 +89,7 @@ def check(
     Exit codes: 0 nothing at or above --fail-on, 1 findings, 2 wrong usage or charter, 3 a target could not be read, 4 refused as unsafe.
     """
     from pgcharter.cli.project import open_project, targets_of
+    from pgcharter.cli.verdict import Wish, judge, read_target
 
     project = open_project(Path(), guide)
     section = project.charter.check
@@ -123,57 +104,9 @@ def check(
         score=score,
         partial=bool(targets),
     )
-    verdicts = [_verdict(_read(target, wish), project, wish) for target in wish.targets]
+    verdicts = [judge(read_target(target, wish), project, wish) for target in wish.targets]
     _show(verdicts, form, everything=everything, quiet=quiet)
     return Exit.FINDINGS if any(report.failed for report, _ in verdicts) else Exit.FINE
-
-
-def _read(target: str, wish: Wish) -> Reading:
-    from pgcharter import sources
-    from pgcharter.cli.progress import progress
-
-    with progress(f"reading {target}") as advance:
-        return sources.read(target, major=wish.major, scratch_url=wish.scratch_url, server=wish.server, progress=advance)
-
-
-def _verdict(reading: Reading, project: Project, wish: Wish) -> tuple[Report, Scorecard | None]:
-    from pgcharter.findings import Severity
-    from pgcharter.render.report import Report
-    from pgcharter.rules import engine
-    from pgcharter.waivers import waive
-
-    guide = project.guide
-    result = engine.run(reading, guide, only=wish.only, skip=wish.skip)
-    waived = waive(result.findings, project.charter.waivers, date.today())
-    report = Report(
-        reading=reading,
-        guide=guide,
-        findings=waived.kept,
-        suppressed=result.suppressed,
-        waived=tuple((found, waiver.reason) for found, waiver in waived.waived),
-        waiver_problems=tuple(p for p in waived.problems if p.waiver.rule in result.ran and (p.kind == "expired" or not wish.partial)),
-        rest=() if project.chosen or wish.only else _rest(reading, project, wish),
-        gaps=result.gaps,
-        not_run=result.not_run,
-        ran=result.ran,
-        chosen=project.chosen,
-        fail_on=None if wish.fail_on == "never" else Severity[wish.fail_on.upper()],
-    )
-    if not wish.score:
-        return report, None
-    from pgcharter.guides.score import score
-
-    return report, score(guide, result, waived=waived.waived, gaps=result.gaps)
-
-
-def _rest(reading: Reading, project: Project, wish: Wish) -> tuple[Any, ...]:
-    """What the rules beyond the guide would say: counted, not shown, for people who have not chosen a guide yet."""
-    from pgcharter.rules import engine
-
-    codes = engine.load().keys() - project.guide.rules - wish.skip
-    if not codes:
-        return ()
-    return tuple(f for f in engine.run(reading, project.guide, only=codes).findings if f.code in codes)
 
 
 def _show(verdicts: Sequence[tuple[Report, Scorecard | None]], form: str, *, everything: bool, quiet: bool) -> None:

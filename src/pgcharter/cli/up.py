@@ -201,12 +201,12 @@ def _files(place: Place) -> list[File]:
 
 
 def _check(place: Place, server: ProjectServer) -> tuple[Report, Scorecard]:
-    from pgcharter.cli import check
+    from pgcharter.cli import verdict
     from pgcharter.cli.project import open_project
 
     project: Project = open_project(place.source)
     section = project.charter.check
-    wish = check.Wish(
+    wish = verdict.Wish(
         targets=(server.dsn(place.name),),
         only=frozenset(section.only),
         skip=frozenset(section.skip),
@@ -217,8 +217,8 @@ def _check(place: Place, server: ProjectServer) -> tuple[Report, Scorecard]:
         score=True,
         partial=True,
     )
-    reading = replace(check._read(wish.targets[0], wish), target=server.shown_dsn(place.name))
-    report, card = check._verdict(reading, project, wish)
+    reading = replace(verdict.read_target(wish.targets[0], wish), target=server.shown_dsn(place.name))
+    report, card = verdict.judge(reading, project, wish)
     assert card is not None  # noqa: S101 (score=True)
     return report, card
 
