@@ -217,11 +217,17 @@ class TestCheck:
         assert "\x1b[" in on_terminal("check", str(bad), "--no-server")
         assert "\x1b" not in on_terminal("check", str(bad), "--no-server", NO_COLOR="1")
 
+    def test_progress_shows_no_password(self) -> None:
+        shown = on_terminal("check", "postgresql://me:hidden@127.0.0.1:1/shop", stream="stderr")
+        assert "reading postgresql://me:***@127.0.0.1:1/shop" in shown
+        assert "hidden" not in shown
 
-def on_terminal(*arguments: str, **extra: str) -> str:
-    """What a run writes to stdout when that is a terminal."""
+
+def on_terminal(*arguments: str, stream: str = "stdout", **extra: str) -> str:
+    """What a run writes to stdout (or stderr) when that is a terminal."""
     master, slave = pty.openpty()
-    process = subprocess.Popen([*PGCHARTER, *arguments], stdout=slave, stderr=subprocess.DEVNULL, env=environment(TERM="xterm", **extra))
+    streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, stream: slave}
+    process = subprocess.Popen([*PGCHARTER, *arguments], env=environment(TERM="xterm", COLUMNS="150", **extra), **streams)
     os.close(slave)
     chunks = []
     while True:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from pgcharter.findings import Finding
+from pgcharter.findings import Finding, Severity
 from pgcharter.render.excerpt import Excerpt, draw, excerpt
 from pgcharter.render.page import Page, Piece, Styled, columns
 from pgcharter.render.phrases import first_sentence, plural, sql
@@ -13,9 +13,13 @@ from pgcharter.render.report import Report
 from pgcharter.render.source_codes import described
 from pgcharter.render.summary import MARKS, grouped, write_more, write_not_seen, write_totals, write_waiver_problems
 
-BUDGET = 60
-"""Findings shown in full; beyond that fewer examples of each rule are shown."""
-CAPS = (5, 3, 2, 1)
+BUDGET = 40
+"""Findings shown in full; beyond that fewer examples of each rule are shown, harm last to be cut."""
+CAPS = tuple(
+    {Severity.ERROR: error, Severity.WARNING: warning, Severity.INFO: info}
+    for error, warning, info in ((5, 5, 5), (5, 3, 2), (5, 2, 1), (4, 1, 1), (2, 1, 1), (1, 1, 1))
+)
+"""Examples of each rule by severity, from generous to sparing."""
 LABEL = 6
 """Columns of the labels `why`, `fix` and `hint`."""
 
@@ -26,7 +30,7 @@ def write(page: Page, report: Report, *, everything: bool = False, quiet: bool =
     if quiet:
         write_totals(page, report)
         return
-    shown, hidden = (report.findings, {}) if everything else shorten(report.findings)
+    shown, hidden = shorten(report.findings) if not everything else (report.findings, {})
     told: set[str] = set()
     for group in grouped(shown):
         _group(page, group, report, told)
@@ -37,17 +41,21 @@ def write(page: Page, report: Report, *, everything: bool = False, quiet: bool =
     write_totals(page, report)
 
 
-def shorten(findings: Sequence[Finding]) -> tuple[list[Finding], dict[str, int]]:
+def shorten(findings: Sequence[Finding]) -> tuple[list[Finding], Mapping[str, int]]:
     """The findings worth showing in full, and how many of each rule were left out."""
-    counts = Counter(f.code for f in findings)
-    cap = next((c for c in CAPS if sum(min(n, c) for n in counts.values()) <= BUDGET), 1)
-    seen: Counter[str] = Counter()
-    shown = []
+    counts = Counter((f.severity, f.code) for f in findings)
+    cap = next((c for c in CAPS if sum(min(n, c[severity]) for (severity, _), n in counts.items()) <= BUDGET), CAPS[-1])
+    seen: Counter[tuple[Severity, str]] = Counter()
+    shown: list[Finding] = []
+    hidden: Counter[str] = Counter()
     for item in findings:
-        seen[item.code] += 1
-        if seen[item.code] <= cap:
+        kind = (item.severity, item.code)
+        seen[kind] += 1
+        if seen[kind] <= cap[item.severity]:
             shown.append(item)
-    return shown, {code: n - cap for code, n in counts.items() if n > cap}
+        else:
+            hidden[item.code] += 1
+    return shown, hidden
 
 
 def _title(page: Page, report: Report) -> None:
