@@ -1,4 +1,4 @@
-DO $$ BEGIN CREATE ROLE case_app; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+CREATE ROLE case_app;
 CREATE TABLE granted (id bigint PRIMARY KEY);
 ALTER TABLE granted ENABLE ROW LEVEL SECURITY;
 GRANT SELECT, INSERT ON granted TO case_app;

@@ -1,4 +1,4 @@
-DO $$ BEGIN CREATE ROLE case_app; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+CREATE ROLE case_app;
 CREATE TABLE documents (id bigint PRIMARY KEY, tenant_id uuid NOT NULL, owner text, published boolean);
 CREATE POLICY tenant ON documents USING (tenant_id = nullif(current_setting('app.tenant_id', true), '')::uuid);
 CREATE POLICY narrower ON documents AS RESTRICTIVE FOR SELECT USING (published OR owner = current_user);

@@ -1,4 +1,4 @@
-DO $$ BEGIN CREATE ROLE case_app; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+CREATE ROLE case_app;
 CREATE TABLE documents (id bigint PRIMARY KEY, owner text);
 ALTER TABLE documents ENABLE ROW LEVEL SECURITY;
 CREATE MATERIALIZED VIEW totals AS SELECT owner, count(*) AS documents FROM documents GROUP BY owner;

@@ -1,4 +1,4 @@
-DO $$ BEGIN CREATE ROLE case_app; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+CREATE ROLE case_app;
 CREATE SCHEMA app;
 CREATE SCHEMA open;
 GRANT CREATE ON SCHEMA open TO case_app;

@@ -1,4 +1,4 @@
-DO $$ BEGIN CREATE ROLE case_app; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+CREATE ROLE case_app;
 CREATE FUNCTION close_month(month date) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$ SELECT $$;
 REVOKE EXECUTE ON FUNCTION close_month(date) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION close_month(date) TO case_app;

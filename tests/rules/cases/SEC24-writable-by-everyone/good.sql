@@ -1,4 +1,4 @@
-DO $$ BEGIN CREATE ROLE case_app; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+CREATE ROLE case_app;
 CREATE TABLE countries (code text PRIMARY KEY);
 GRANT SELECT ON countries TO PUBLIC;
 CREATE TABLE visits (id bigint PRIMARY KEY);

@@ -1,4 +1,4 @@
-DO $$ BEGIN CREATE ROLE case_app; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+CREATE ROLE case_app;
 CREATE TABLE orders (id bigint PRIMARY KEY);
 GRANT SELECT, INSERT ON orders TO case_app WITH GRANT OPTION;
 CREATE FUNCTION total(a bigint, b text) RETURNS bigint LANGUAGE sql AS $$ SELECT 1::bigint $$;

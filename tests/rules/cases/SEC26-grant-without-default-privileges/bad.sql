@@ -1,5 +1,5 @@
-DO $$ BEGIN CREATE ROLE case_app; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
-DO $$ BEGIN CREATE ROLE case_owner; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+CREATE ROLE case_app;
+CREATE ROLE case_owner;
 CREATE SCHEMA app;
 GRANT ALL ON SCHEMA app TO case_owner;
 SET ROLE case_owner;

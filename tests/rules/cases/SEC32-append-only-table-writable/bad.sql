@@ -1,4 +1,4 @@
-DO $$ BEGIN CREATE ROLE case_app; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+CREATE ROLE case_app;
 CREATE TABLE audit_log (id bigint PRIMARY KEY, at timestamptz NOT NULL);
 GRANT ALL ON audit_log TO case_app;
 CREATE TABLE events (id bigint PRIMARY KEY, aggregate_id uuid NOT NULL, event_version integer NOT NULL, UNIQUE (aggregate_id, event_version));

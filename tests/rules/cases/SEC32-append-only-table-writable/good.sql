@@ -1,5 +1,5 @@
-DO $$ BEGIN CREATE ROLE case_app; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
-DO $$ BEGIN CREATE ROLE case_retention; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+CREATE ROLE case_app;
+CREATE ROLE case_retention;
 CREATE TABLE audit_log (id bigint PRIMARY KEY, at timestamptz NOT NULL);
 GRANT SELECT, INSERT ON audit_log TO case_app;
 GRANT SELECT, DELETE ON audit_log TO case_retention;

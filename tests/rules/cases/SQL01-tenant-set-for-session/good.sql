@@ -1,0 +1,10 @@
+BEGIN;
+SET LOCAL app.current_tenant_id = '550e8400-e29b-41d4-a716-446655440000';
+SELECT set_config('app.user_id', '42', true);
+COMMIT;
+SET search_path = app, public;
+SET ROLE reader;
+SET pg_trgm.similarity_threshold = 0.4;
+SET app.log_level = 'debug';
+RESET app.current_tenant_id;
+SELECT 'set_config(''app.user_id'', '''', false)';

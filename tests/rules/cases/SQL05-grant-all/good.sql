@@ -1,0 +1,4 @@
+GRANT SELECT, INSERT ON orders TO app_web;
+GRANT ALL ON ALL TABLES IN SCHEMA app TO app_owner, migrations;
+GRANT ALL ON SCHEMA app TO app_web;
+REVOKE ALL ON orders FROM PUBLIC;
