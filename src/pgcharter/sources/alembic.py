@@ -29,11 +29,12 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from alembic.script import ScriptDirectory
 
-    from pgcharter.servers.scratch import ScratchDatabase
     from pgcharter.sources.build import Builder
 
 VERSIONS = "alembic_version"
 """Alembic's own table."""
+ADDRESS = "postgresql+psycopg://scratch"
+"""What env.py is told to connect to; where connections really lead is decided by `_led_to`."""
 _UNSEEN = Gap("what env.py and the revisions do outside of Alembic's connection", "only statements sent through Alembic are seen")
 _DRIVERS = {"psycopg": "dbname", "psycopg_async": "dbname", "psycopg2": "dbname", "asyncpg": "database"}
 """Drivers that can be led to the scratch server, with their word for the database."""
@@ -115,7 +116,8 @@ def read(
     """
     project = Project(target)
     if not server:
-        emitted, why = _offline(project, "postgresql+psycopg://")
+        with _led_to(""):
+            emitted, why = _offline(project)
         if why:
             raise PgcharterError(
                 f"{target} cannot be rendered as SQL without a database: {why}", hint="let it be built: leave out --no-server"
@@ -132,9 +134,9 @@ def read(
         builder = Builder(database)
         gaps, findings, stopped = [_UNSEEN], list[Finding](), ""
         with _led_to(database.dsn):
-            emitted, why = _offline(project, _address(database.dsn))
+            emitted, why = _offline(project)
             if why:
-                emitted, wanted, stopped = _online(project, database, builder)
+                emitted, wanted, stopped = _online(project, builder)
                 gaps.append(
                     Gap("the chain as a script", f"`alembic upgrade --sql` fails ({why}), so it was run on the scratch server instead")
                 )
@@ -162,12 +164,7 @@ def read(
         )
 
 
-def _address(dsn: str) -> str:
-    """The scratch server's DSN as SQLAlchemy writes it."""
-    return "postgresql+psycopg" + dsn[dsn.index("://") :]
-
-
-def _offline(project: Project, address: str) -> tuple[list[Emitted], str]:
+def _offline(project: Project) -> tuple[list[Emitted], str]:
     """Every statement of `alembic upgrade heads --sql` with the line that asked for it; the reason when that mode does not work."""
     from alembic.ddl.impl import DefaultImpl
 
@@ -181,13 +178,13 @@ def _offline(project: Project, address: str) -> tuple[list[Emitted], str]:
 
     DefaultImpl.static_output = take  # type: ignore[method-assign, assignment]
     try:
-        why = _run(project, address, as_sql=True)
+        why = _run(project, as_sql=True)
     finally:
         DefaultImpl.static_output = original  # type: ignore[method-assign]
     return found, why
 
 
-def _online(project: Project, database: ScratchDatabase, builder: Builder) -> tuple[list[Emitted], list[Statement], str]:
+def _online(project: Project, builder: Builder) -> tuple[list[Emitted], list[Statement], str]:
     """Run the chain on the scratch database itself, every statement numbered as it passes; the reason when it stops."""
     from sqlalchemy import Engine, event
 
@@ -210,20 +207,20 @@ def _online(project: Project, database: ScratchDatabase, builder: Builder) -> tu
 
     event.listen(Engine, "before_cursor_execute", mark, retval=True)
     try:
-        why = _run(project, _address(database.dsn), as_sql=False)
+        why = _run(project, as_sql=False)
     finally:
         event.remove(Engine, "before_cursor_execute", mark)
     return emitted, wanted, why
 
 
-def _run(project: Project, address: str, *, as_sql: bool) -> str:
+def _run(project: Project, *, as_sql: bool) -> str:
     """Run env.py with the whole chain to apply. Returns why it failed; empty when it did not."""
     import logging
 
     from alembic.runtime.environment import EnvironmentContext
 
     script, config = project.script, project.config
-    config.set_main_option("sqlalchemy.url", address.replace("%", "%%"))
+    config.set_main_option("sqlalchemy.url", ADDRESS)
     config.output_buffer = io.StringIO()
     root = logging.getLogger()
     handlers, level, disabled = list(root.handlers), root.level, logging.root.manager.disable
@@ -250,13 +247,15 @@ def _run(project: Project, address: str, *, as_sql: bool) -> str:
 
 @contextlib.contextmanager
 def _led_to(dsn: str) -> Iterator[None]:
-    """Lead every connection that SQLAlchemy opens meanwhile to `dsn`, whatever address the program asked for."""
+    """Lead every connection that SQLAlchemy opens meanwhile to `dsn`, whatever address the program asked for; nowhere when it is empty."""
     from psycopg.conninfo import conninfo_to_dict
     from sqlalchemy import Engine, event
 
     scratch = conninfo_to_dict(dsn)
 
     def connect(dialect: Any, _record: Any, arguments: list[Any], keywords: dict[str, Any]) -> None:
+        if not dsn:
+            raise UsageError("env.py asks for a database connection")
         word = _DRIVERS.get(dialect.driver)
         if word is None:
             raise UsageError(f"env.py connects with the driver {dialect.driver}, which cannot be led to a scratch server",
