@@ -92,12 +92,15 @@ def up(
 
     Exit codes: those of `check` for the verdict; 130 when interrupted before it.
     """
+    from pgcharter.cli.project import open_project
+
     place = _place(folder, example, fill_file)
+    files, project = _files(place), open_project(place.source)
     with _terminable(), _server(place, major) as (server, conn):
         say = _Voice(form)
         say.server(server)
-        done = _bring_up(conn, place, total, say)
-        report, card = _check(place, server)
+        done = _bring_up(conn, place, files, total, say)
+        report, card = _check(place, project, server)
         say.verdict(report, card)
         say.connect(place, server, ends=once and not server.reused)
         if form == "json":
@@ -159,17 +162,16 @@ def _server(place: Place, major: int | None) -> Iterator[tuple[ProjectServer, Co
     from pgcharter.db import connect
     from pgcharter.examples import serving
 
-    with serving.shared(place.home, major=major) as server, connect(server.database(place.name)) as conn:
+    with serving.shared(place.home, place.name, major=major) as server, connect(server.dsn(place.name)) as conn:
         yield server, conn
 
 
-def _bring_up(conn: Connection, place: Place, total: int | None, say: _Voice) -> Done:
+def _bring_up(conn: Connection, place: Place, files: list[File], total: int | None, say: _Voice) -> Done:
     from pgcharter.cli.counting import counting
     from pgcharter.cli.progress import progress
     from pgcharter.examples import build
     from pgcharter.examples import fill as filling
 
-    files = _files(place)
     with build.alone(conn, say.waiting):
         build.install(conn)
         began = time.monotonic()
@@ -196,15 +198,19 @@ def _files(place: Place) -> list[File]:
 
     path = charters.find(place.source)
     own = charters.read(path) if path and path.parent.resolve() == place.source.resolve() else None
-    targets = [t for t in (own.check.targets if own else ()) if "://" not in t and (place.source / t).exists()]
+    targets = [t for t in (own.check.targets if own else ()) if _holds_sql(place.source / t)]
     return build.read_files(place.source, targets)
 
 
-def _check(place: Place, server: ProjectServer) -> tuple[Report, Scorecard]:
-    from pgcharter.cli import verdict
-    from pgcharter.cli.project import open_project
+def _holds_sql(path: Path) -> bool:
+    from pgcharter.sources import layout
 
-    project: Project = open_project(place.source)
+    return path.is_dir() or (path.is_file() and path.suffix.lower() in layout.SUFFIXES)
+
+
+def _check(place: Place, project: Project, server: ProjectServer) -> tuple[Report, Scorecard]:
+    from pgcharter.cli import verdict
+
     section = project.charter.check
     wish = verdict.Wish(
         targets=(server.dsn(place.name),),

@@ -27,10 +27,11 @@ _OTHERS = "SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE application_na
 
 
 @contextmanager
-def shared(folder: Path, *, major: int | None = None) -> Iterator[ProjectServer]:
-    """Start the server of `folder` or join those who use it; stop it on leaving as the last of them."""
+def shared(folder: Path, database: str, *, major: int | None = None) -> Iterator[ProjectServer]:
+    """Start the server of `folder`, with this database, or join those who use it; stop it on leaving as the last of them."""
     with _door(folder):
         server = project.start(folder, major=major)
+        server.database(database)
         presence = connect(server.dsn(), application_name=APPLICATION)
         if not server.reused:
             (server.home / "up").write_text(f"{server.state.pid}\n", encoding="ascii")
