@@ -136,14 +136,15 @@ PRIVILEGED = {
 
 
 @pytest.mark.parametrize("hidden", ["plain", "in DO", "in function"])
-def test_privileged(prison: ScratchDatabase, hidden: str, tmp_path: Path) -> None:
-    for folder in (tmp_path, *tmp_path.parents[:3]):
-        folder.chmod(0o777 if folder == tmp_path else 0o755)
-    marker = tmp_path / "marker"
+def test_privileged(prison: ScratchDatabase, hidden: str, open_folder: Path) -> None:
+    reachable = open_folder / "reachable"
+    reachable.mkdir()
+    reachable.chmod(0o777)
+    marker = reachable / "marker"
     untrusted = {15: "file_fdw", 16: "plpython3u", 17: "plpython3u", 18: "file_fdw"}[prison.scratch.major]
     outcomes = {}
     for attack, sql in PRIVILEGED.items():
-        for name, value in {"marker": marker, "folder": tmp_path, "untrusted": untrusted}.items():
+        for name, value in {"marker": marker, "folder": reachable, "untrusted": untrusted}.items():
             sql = sql.replace("{" + name + "}", str(value))
         state = outcome(prison, disguise(sql, hidden))
         if state not in REFUSALS:

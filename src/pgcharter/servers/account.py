@@ -181,12 +181,13 @@ def cache_folder() -> Path:
     places = [Path("/var/cache/pgcharter")] if uid == 0 else [home]
     places += [Path("/var/tmp") / f"pgcharter-{uid}", Path(tempfile.gettempdir()) / f"pgcharter-{uid}"]  # noqa: S108
     for place in places:
-        if _is_ours(place, uid):
+        if is_ours(place, uid):
             return place
     raise UnavailableError("no folder for cached files can be made", hint=f"make {places[0]} writable")
 
 
-def _is_ours(place: Path, uid: int) -> bool:
+def is_ours(place: Path, uid: int) -> bool:
+    """Make the folder unless it exists, and say whether it is a real folder of `uid` that nobody else can write to."""
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         place.mkdir(mode=0o755)

@@ -107,8 +107,8 @@ def start_ephemeral(installation: Installation, *, settings: Mapping[str, Settin
     usable = accounts.readable(installation, who)
     _sweep_once(who)
     folder = folders.private(who)
+    lock = folders.hold(folder)
     try:
-        lock = folders.hold(folder)
         login = datafolder.random_login()
         data = folder / "data"
         datafolder.initialise(data, usable, who, login, ephemeral=True)
@@ -116,6 +116,7 @@ def start_ephemeral(installation: Installation, *, settings: Mapping[str, Settin
         launch(server, {**EPHEMERAL, **(settings or {}), "listen_addresses": ""}, memory)
     except BaseException:
         folders.remove(folder)
+        os.close(lock)
         raise
     server.watchdog = _watch(server)
     return server
@@ -160,10 +161,10 @@ def prepare(folder: Path, installation: Installation, who: Account, *, ephemeral
         partial.rename(data)
         return login
     if made_by != installation.major:
+        aside = f"mv {shlex.quote(str(data))} {shlex.quote(f'{data}-{made_by}')}"
         raise PgcharterError(
             f"the data in {data} was made by PostgreSQL {made_by}, so PostgreSQL {installation.release} cannot open it",
-            hint=f"ask for it with --major {made_by}, or move the data away: mv {shlex.quote(str(data))} {shlex.quote(f'{data}-{made_by}')}",
-            place=str(data),
+            hint=f"ask for it with --major {made_by}, or move the data away: {aside}",
         )
     return stored_login(secret)
 
@@ -240,7 +241,8 @@ def last_words(log: Path) -> str:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return "it left no log"
-    telling = [line.strip() for line in lines if any(word in line for word in ("FATAL", "PANIC", "ERROR", "HINT", "could not"))]
+    signs = ("FATAL", "PANIC", "ERROR", "HINT", "could not", "unrecognized", "invalid")
+    telling = [line.strip() for line in lines if any(sign in line for sign in signs)]
     return " ".join((telling or lines)[-3:]) or "it left no log"
 
 

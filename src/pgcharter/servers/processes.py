@@ -39,7 +39,7 @@ def clear_stale(data: Path) -> None:
         return
     for how, seconds in ((signal.SIGTERM, 3.0), (signal.SIGQUIT, 3.0), (signal.SIGKILL, 3.0)):
         deadline = time.monotonic() + seconds
-        while left := list(_processes_in(data)):
+        while left := list(processes_in(data)):
             for pid in left:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, how)
@@ -49,7 +49,7 @@ def clear_stale(data: Path) -> None:
         else:
             (data / "postmaster.pid").unlink(missing_ok=True)
             return
-    raise PgcharterError(f"processes of a killed server still use {data}: {', '.join(map(str, _processes_in(data)))}", place=str(data))
+    raise PgcharterError(f"processes of a killed server still use {data}: {', '.join(map(str, processes_in(data)))}", place=str(data))
 
 
 def end(pid: int, data: Path, *ways: tuple[signal.Signals, float]) -> None:
@@ -96,7 +96,7 @@ def _works_in(pid: int, data: Path) -> bool:
         return False
 
 
-def _processes_in(data: Path) -> Iterator[int]:
+def processes_in(data: Path) -> Iterator[int]:
     """Processes whose working folder is the data folder, as that of every PostgreSQL process is."""
     for entry in _PROC.iterdir():
         if entry.name.isdecimal() and _lives(int(entry.name)) and _works_in(int(entry.name), data):

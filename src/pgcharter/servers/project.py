@@ -30,6 +30,9 @@ from pgcharter.servers.lifecycle import Server, Setting
 HOME = ".pgcharter"
 """The folder inside the project's that holds its server."""
 
+ROOT_STATE = Path("/var/lib/pgcharter")
+"""Where root's servers lie whose project folder the servers' account cannot enter; other users': ~/.local/state/pgcharter."""
+
 LOCK_SECONDS = 90.0
 """How long to wait for another process that is starting or stopping the same server."""
 
@@ -259,7 +262,7 @@ def _existing_home(project: Path) -> Path:
 def _apart(project: Path) -> Path:
     uid = os.geteuid()
     own = Path(os.environ.get("XDG_STATE_HOME") or Path(pwd.getpwuid(uid).pw_dir) / ".local" / "state") / "pgcharter"
-    base = Path("/var/lib/pgcharter") if uid == 0 else own
+    base = ROOT_STATE if uid == 0 else own
     digest = hashlib.sha256(os.fsencode(project)).hexdigest()[:12]
     return base / f"server-{digest}"
 
