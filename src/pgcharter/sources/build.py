@@ -93,6 +93,10 @@ class Builder:
 
     def refuse(self, refusal: Refusal) -> None:
         """Take note that `refusal` stands."""
+        if refusal.sqlstate == "42501" and _changes_owner(refusal.statement.text):
+            self.unbuilt.append(refusal.statement)
+            self.gaps.append(Gap(head(refusal.statement), f"ownership stays as it is: {refusal.message}", refusal.statement.place))
+            return
         self.unbuilt.append(refusal.statement)
         self.refusals.append(refusal)
         for name in makes(refusal.statement):
@@ -144,7 +148,7 @@ class Builder:
 
     def _give(self, sql: str, refusal: Refusal | None) -> Refusal | None:
         """ALTER ... OWNER TO a stand-in role, which the owner may not do where that role has no CREATE right."""
-        if refusal is None or refusal.sqlstate != "42501" or " owner to " not in " ".join(sql.lower().split()):
+        if refusal is None or refusal.sqlstate != "42501" or not _changes_owner(sql):
             return refusal
         try:
             self.database.change_owner(sql)
@@ -246,6 +250,10 @@ def head(statement: Statement) -> str:
             stop += 1
     text = " ".join(words[:stop]).strip()
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _changes_owner(sql: str) -> bool:
+    return " owner to " in " ".join(sql.lower().split())
 
 
 def unresolved_roles(builder: Builder) -> list[Gap]:

@@ -14,7 +14,7 @@ _SKIP = {
     "insert_stmt", "update_stmt", "delete_stmt", "merge_stmt", "copy_stmt", "truncate_stmt", "vacuum_stmt", "check_point_stmt",
     "explain_stmt", "listen_stmt", "unlisten_stmt", "notify_stmt", "lock_stmt", "fetch_stmt", "declare_cursor_stmt", "close_portal_stmt",
     "load_stmt", "cluster_stmt", "reindex_stmt", "prepare_stmt", "execute_stmt", "deallocate_stmt", "discard_stmt", "variable_show_stmt",
-    "constraints_set_stmt", "refresh_mat_view_stmt", "repack_stmt",
+    "constraints_set_stmt", "repack_stmt",
 }  # fmt: skip
 _NOTE = {
     "createdb_stmt": "not run: everything is built in one database",
