@@ -322,6 +322,8 @@ def untrusted_language(ctx: Context) -> Iterator[Finding]:
     Except: functions that belong to an extension; those are not reported.
     """
     for function in ctx.catalog.own_functions:
+        if function.kind == "aggregate":
+            continue
         if function.language in ("c", "internal") or re.fullmatch(r"pl\w+u", function.language):
             yield ctx.finding(
                 function,

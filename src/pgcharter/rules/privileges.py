@@ -158,7 +158,7 @@ def append_only_table_writable(ctx: Context) -> Iterator[Finding]:
 
     Why: a trail that the audited can rewrite proves nothing; an event that changes after readers saw it can never be replayed.
     Instead: grant INSERT and SELECT only; let retention run as a role of its own.
-    Except: roles for retention and maintenance may delete; they are known by their names.
+    Except: roles for retention and maintenance may delete; they are known by their names. PUBLIC is told by a rule of its own.
     """
     for table in ctx.catalog.own_tables:
         kind = "audit trail" if is_audit(table.schema, table.name) else "event store" if is_event_store(table) else ""
@@ -167,6 +167,8 @@ def append_only_table_writable(ctx: Context) -> Iterator[Finding]:
         by_role: dict[str, list[str]] = defaultdict(list)
         for g in foreign_grants(table.acl, table.owner):
             keeper = _KEEPERS.search(" ".join(shapes.words(g.grantee)))
+            if not g.grantee:
+                continue
             if g.privilege == "UPDATE" or (g.privilege in ("DELETE", "TRUNCATE") and not keeper):
                 by_role[g.grantee].append(g.privilege)
         for role, rights in sorted(by_role.items()):

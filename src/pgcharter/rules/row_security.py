@@ -180,25 +180,25 @@ def view_past_row_security(ctx: Context) -> Iterator[Finding]:
         yield replace(found, severity=Severity.ERROR) if unforced else found
 
 
-@rule("SEC13", "materialized-view-of-protected-rows", Severity.INFO)
+@rule("SEC13", "materialized-view-of-protected-rows", Severity.WARNING)
 def materialized_view_of_protected_rows(ctx: Context) -> Iterator[Finding]:
-    """A materialized view that holds rows of a table with row security.
+    """A materialized view that shows others the rows of a table with row security.
 
     Why: the stored result was read with the owner's rights and has no policies of its own; PostgreSQL offers none for materialized views.
     Whoever may read it reads the rows of everybody.
     Instead: grant it to nobody but reporting roles, and publish it through a view that filters by tenant.
-    Except: totals that hold nothing of a single tenant. Without grants to others this is only a note.
+    Except: totals that hold nothing of a single tenant. One that nobody else may read is not reported.
     """
     for view, table in _reaching(ctx, "materialized view"):
         granted = sorted({role_sql(g.grantee) for g in foreign_grants(view.acl, view.owner)})
-        found = ctx.finding(
-            view,
-            f"materialized view {view.id.sql()} holds rows of {table.id.sql()} without its row security"
-            + (f": {', '.join(granted)} {'reads' if len(granted) == 1 else 'read'} the rows of everybody" if granted else ""),
-            hint="grant it to reporting roles only, and publish a filtering view instead",
-            table=table.id.sql(),
-        )
-        yield replace(found, severity=Severity.WARNING) if granted else found
+        if granted:
+            yield ctx.finding(
+                view,
+                f"materialized view {view.id.sql()} holds rows of {table.id.sql()} without its row security: "
+                f"{', '.join(granted)} {'reads' if len(granted) == 1 else 'read'} the rows of everybody",
+                hint="grant it to reporting roles only, and publish a filtering view instead",
+                table=table.id.sql(),
+            )
 
 
 def _reaching(ctx: Context, kind: str) -> Iterator[tuple[View, Table]]:
@@ -244,12 +244,12 @@ def truncate_past_row_security(ctx: Context) -> Iterator[Finding]:
 
     Why: TRUNCATE is not subject to policies: a role that may see one tenant's rows can remove the rows of all. `GRANT ALL` includes it.
     Instead: grant SELECT, INSERT, UPDATE and DELETE by name; `REVOKE TRUNCATE ON documents FROM app`.
-    Except: a maintenance role that empties tables on purpose.
+    Except: a maintenance role that empties tables on purpose. What PUBLIC may do is told by a rule of its own.
     """
     for table in ctx.catalog.own_tables:
         if not table.row_security:
             continue
-        roles = sorted({role_sql(g.grantee) for g in foreign_grants(table.acl, table.owner) if g.privilege == "TRUNCATE"})
+        roles = sorted({role_sql(g.grantee) for g in foreign_grants(table.acl, table.owner) if g.grantee and g.privilege == "TRUNCATE"})
         if roles:
             yield ctx.finding(
                 table,

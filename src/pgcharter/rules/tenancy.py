@@ -84,7 +84,7 @@ def unique_across_tenants(ctx: Context) -> Iterator[Finding]:
     tenant = ctx.options.tenant_column
     secret = bodies.any_of(("token", "hash", "digest", "secret", "nonce", "key"))
     for table in ctx.catalog.root_tables:
-        if tenant not in table.column or not table.row_security:
+        if tenant not in table.column or not table.row_security or _is_tenants(table, tenant):
             continue
         for constraint in table.constraints:
             if constraint.kind != "unique" or tenant in constraint.columns:
