@@ -14,6 +14,7 @@ from pgcharter.catalog.reading import Reading
 from pgcharter.db import Connection, connect, redact
 from pgcharter.db.queries import query
 from pgcharter.errors import PgcharterError
+from pgcharter.findings import Gap
 from pgcharter.sources import live_cluster, live_objects
 from pgcharter.sources.live_relations import Relations
 from pgcharter.sources.live_shared import Shared
@@ -36,10 +37,25 @@ def read_catalog(conn: Connection) -> Catalog:
     """Read the schema of the database that `conn` is in.
 
     The read happens in a transaction of its own, repeatable read and read only, that is rolled back; inside a caller's transaction it
-    uses a savepoint and sees what that transaction sees. Raises PgcharterError when PostgreSQL will not answer.
+    uses a savepoint and sees what that transaction sees. PostgreSQL writes definitions back from the newest state, not from the
+    snapshot, so an object dropped meanwhile makes it stumble: then the read begins anew, a few times. Raises PgcharterError when
+    PostgreSQL will not answer.
     """
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            with reading(conn) as shared, shared.ahead(_IN_ORDER):
+                catalog = _catalog(shared)
+        except PgcharterError as error:
+            if not isinstance(error.__cause__, psycopg.errors.InternalError_):
+                raise
+        else:
+            if not shared.vanished:
+                return catalog
     with reading(conn) as shared, shared.ahead(_IN_ORDER):
         return _catalog(shared)
+
+
+_ATTEMPTS = 5
 
 
 _IN_ORDER = (
@@ -131,5 +147,5 @@ def _catalog(shared: Shared) -> Catalog:
         default_privileges=live_objects.default_privileges(shared),
         security_labels=live_objects.security_labels(shared),
         dependencies=live_objects.dependencies(shared),
-        gaps=(*live_objects.gap_of_version(server_version), *shared.gaps),
+        gaps=(*live_objects.gap_of_version(server_version), *(Gap(what, "dropped while it was read") for what in shared.vanished)),
     )

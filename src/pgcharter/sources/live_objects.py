@@ -136,6 +136,7 @@ def _function(shared: Shared, row: TupleRow) -> Function:
         )
         for i, type_ in enumerate(oids)
     )
+    about = shared.about(PG_PROC, oid)
     function = Function(
         schema=shared.schema[schema],
         name=name,
@@ -154,10 +155,10 @@ def _function(shared: Shared, row: TupleRow) -> Function:
         settings=tuple(settings or ()),
         support=support or "",
         body=body or "",
-        definition=definition or "",
+        definition=shared.defined(definition, ObjectId("function", shared.schema[schema], name), about["extension"]),
         owner=shared.owner(owner),
         acl=acl(rights),
-        **shared.about(PG_PROC, oid),
+        **about,
     )
     shared.addresses[PG_PROC, oid] = function.id
     return function

@@ -210,7 +210,7 @@ class Relations:
             parent=self.shared.addresses.get((PG_CLASS, parents[0])) if parents else None,
             tablespace=tablespace or "",
             options=options(storage),
-            definition=definition or "",
+            definition=self.shared.defined(definition, self.shared.addresses[PG_CLASS, oid]),
             comment=self.shared.comment(PG_CLASS, oid),
         )
 
@@ -409,12 +409,13 @@ class Relations:
     def _view(self, row: TupleRow) -> View:
         oid, schema, name, kind, _, owner, rights, storage, _, _, _, _, populated, tablespace, method, *_ = row
         settings = dict(o.partition("=")[::2] for o in storage or ())
+        about = self.shared.about(PG_CLASS, oid)
         return View(
             schema=self.shared.schema[schema],
             name=name,
             kind=_KINDS[kind],
             columns=tuple(self.columns.get(oid, ())),
-            definition=(row[22] or "").strip(),
+            definition=self.shared.defined(row[22], self.shared.addresses[PG_CLASS, oid], about["extension"]).strip(),
             security_invoker=_on(settings.get("security_invoker")),
             security_barrier=_on(settings.get("security_barrier")),
             check_option=settings.get("check_option", ""),
@@ -426,7 +427,7 @@ class Relations:
             tablespace=tablespace or "",
             owner=self.shared.owner(owner),
             acl=acl(rights),
-            **self.shared.about(PG_CLASS, oid),
+            **about,
         )
 
     def sequences(self) -> tuple[Sequence, ...]:

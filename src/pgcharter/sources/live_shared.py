@@ -17,7 +17,6 @@ from psycopg.types import TypeInfo
 from pgcharter.catalog.model import Acl, DataType, Grant
 from pgcharter.db import Connection
 from pgcharter.db.queries import query
-from pgcharter.findings import Gap
 from pgcharter.names import ObjectId
 
 PG_TYPE, PG_PROC, PG_CLASS, PG_ATTRDEF, PG_CONSTRAINT, PG_REWRITE, PG_TRIGGER, PG_POLICY = 1247, 1255, 1259, 2604, 2606, 2618, 2620, 3256
@@ -74,7 +73,8 @@ class Shared:
 
     conn: Connection
     major: int
-    gaps: list[Gap] = field(default_factory=list)
+    vanished: list[str] = field(default_factory=list)
+    """What PostgreSQL would not define any more although the snapshot still has it."""
     addresses: dict[tuple[int, int], ObjectId] = field(default_factory=dict)
     """(catalog, oid) → address of what was read, for dependencies and security labels."""
     column_names: dict[int, dict[int, str]] = field(default_factory=dict)
@@ -158,6 +158,12 @@ class Shared:
     def about(self, catalog: int, oid: int) -> dict[str, Any]:
         """Comment and extension of an object, as keyword arguments."""
         return {"comment": self.comments.get((catalog, oid, 0), ""), "extension": self.members.get((catalog, oid), "")}
+
+    def defined(self, text: str | None, address: ObjectId, extension: str = "") -> str:
+        """A definition as PostgreSQL wrote it; None means that the object is gone by now (those of extensions are not asked for)."""
+        if text is None and not extension:
+            self.vanished.append(str(address))
+        return text or ""
 
     def comment(self, catalog: int, oid: int) -> str:
         """Comment on an object."""
