@@ -328,8 +328,10 @@ def email_unique_by_case_text(ctx: Context) -> Iterator[Finding]:
         for key in table.keys("unique"):
             for name in key.columns:
                 column = table.column.get(name)
-                words = shapes.words(name)
-                if column is None or column.type not in ("text", "varchar") or "email" not in words or {"hash", "id", "token"} & set(words):
+                words = set(shapes.words(name))
+                if column is None or column.has("generated") or column.type not in ("text", "varchar"):
+                    continue
+                if "email" not in words or {"hash", "id", "token"} & words:
                     continue
                 folds = re.compile(rf"\b(?:lower|upper)\s*\(\s*(?:\w+\s*\(\s*)?(?:new\.)?{re.escape(name)}\b", re.IGNORECASE)
                 if not any(folds.search(s.text) for s in ctx.reading.statements):

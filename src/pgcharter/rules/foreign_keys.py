@@ -300,7 +300,7 @@ def missing_foreign_key(ctx: Context) -> Iterator[Finding]:
     for table in ctx.catalog.root_tables:
         if table.kind == "foreign table" or table.unlogged or _HISTORY & set(shapes.words(table.name)):
             continue
-        bound = {c for fk in table.foreign_keys for c in fk.columns}
+        bound = {c for t in (table, *ctx.catalog.partitions.get(table.id, ())) for fk in t.foreign_keys for c in fk.columns}
         for column in table.columns:
             if column.name in bound or column.generated or not column.name.endswith(("_id", "Id", "_uuid")) or column.type.array:
                 continue

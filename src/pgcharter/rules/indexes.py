@@ -132,8 +132,7 @@ def index_repeats_unique_key_text(ctx: Context) -> Iterator[Finding]:
                 table = nodes.relation_id(node.relation)
                 yield ctx.finding(
                     table,
-                    f"the index {quote(node.idxname)} on {table.sql()} repeats its {'primary' if kind == 'primary' else 'unique'} key, so every write "
-                    "pays twice",
+                    f"the index {quote(node.idxname)} on {table.sql()} repeats its {kind} key, so every write pays twice",
                     place=statement.place,
                     detail=node.idxname,
                 )
@@ -288,8 +287,8 @@ def btree_on_document(ctx: Context) -> Iterator[Finding]:
             again = shapes.create_index(ctx, table, (column.name,), method="gin", where=index.predicate)
             yield ctx.finding(
                 index,
-                f"index {quote(index.name)} of {table.id.sql()} is a btree on {column.type.sql}: it cannot look inside, and values above 2,704 bytes "
-                "make inserts fail",
+                f"index {quote(index.name)} of {table.id.sql()} is a btree on {column.type.sql}: it cannot look inside, and values above "
+                "2,704 bytes make inserts fail",
                 fix=(again, shapes.drop_index(index)),
             )
 
@@ -312,8 +311,8 @@ def hash_index(ctx: Context) -> Iterator[Finding]:
                 again = shapes.create_index(ctx, table, (column.name, "btree"), keys=quote(column.name), where=index.predicate)
                 yield ctx.finding(
                     index,
-                    f"index {quote(index.name)} of {table.id.sql()} is a hash of {column.type.sql}, which only answers = where a btree also sorts and "
-                    "finds ranges",
+                    f"index {quote(index.name)} of {table.id.sql()} is a hash of {column.type.sql}, which only answers =; a btree also "
+                    "sorts and finds ranges",
                     fix=(again, shapes.drop_index(index)),
                 )
 
@@ -349,6 +348,7 @@ def too_many_index_columns(ctx: Context) -> Iterator[Finding]:
         if len(index.keys) > ctx.options.max_index_columns and not index.constraint:
             yield ctx.finding(
                 index,
-                f"index {quote(index.name)} of {table.id.sql()} has {len(index.keys)} key columns, more than {ctx.options.max_index_columns}",
+                f"index {quote(index.name)} of {table.id.sql()} has {len(index.keys)} key columns, more than "
+                f"{ctx.options.max_index_columns}",
                 columns=len(index.keys),
             )

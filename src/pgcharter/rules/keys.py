@@ -170,14 +170,14 @@ def event_version_not_unique(ctx: Context) -> Iterator[Finding]:
         ALTER TABLE app.events ADD CONSTRAINT uq_events_aggregate_version UNIQUE (aggregate_id, event_version);
 
     Except: a key that also holds a tenant or a type counts the versions apart, which is fine. A time in the key is not: it makes any
-    version unique. On a table partitioned by time, keep the versions in a table of their own.
+    version unique. On a table partitioned by time, let each event refer to a row of a table that keeps the versions unique.
     """
     for table in ctx.catalog.root_tables:
         stream = next((c for c in table.columns if c.name in _STREAM), None)
         version = next((c for c in table.columns if c.name in _VERSION), None)
         if stream is None or version is None or not _holds_events(table.name, table.column) or table.kind == "foreign table":
             continue
-        if _is_unique_together(table, stream.name, version.name):
+        if _is_unique_together(table, stream.name, version.name) or _is_claimed(ctx, table, stream.name, version.name):
             continue
         columns = (stream.name, version.name)
         message = f"{table.id.sql()} does not keep ({shapes.columns_sql(columns)}) unique, so {_FORK}"
@@ -206,6 +206,17 @@ def _is_unique_together(table: Table, stream: str, version: str) -> bool:
             spoiled = any(table.column[n].type.basic in _LOOSE for n in names - {stream, version} if n)
             if (({stream, version} <= names) and not spoiled) or names == {version}:
                 return True
+    return False
+
+
+def _is_claimed(ctx: Context, table: Table, stream: str, version: str) -> bool:
+    """Whether each event points, with a unique key, at a row of another table that keeps its version unique."""
+    for fk in table.foreign_keys:
+        pairs = dict(zip(fk.columns, fk.referenced_columns, strict=False))
+        target = ctx.catalog.table.get(fk.references) if fk.references and {stream, version} <= set(pairs) else None
+        own = any(set(key) <= set(fk.columns) for key in table.unique_keys)
+        if target is not None and own and any(set(key) == {pairs[stream], pairs[version]} for key in target.unique_keys):
+            return True
     return False
 
 
@@ -248,11 +259,14 @@ def serial_column(ctx: Context) -> Iterator[Finding]:
     """
     used = _draws(ctx)
     owners = {s.owned_by: s for s in ctx.catalog.sequences if s.owned_by and not s.identity}
+    by_text = {s.id.sql(): s for s in ctx.catalog.sequences if s.owned_by is None and not s.extension}
     for table in ctx.catalog.root_tables:
         foreign = {c for fk in table.foreign_keys for c in fk.columns}
         for column in table.columns:
-            sequence = owners.get(table.part("column", column.name)) if "nextval(" in column.default else None
+            sequence = _drawn_from(column, by_text, owners.get(table.part("column", column.name)))
             if sequence is None or column.name in foreign or column.inherited or used.get(sequence.id, 0) != 1:
+                continue
+            if any(sequence.name in f.body for f in ctx.catalog.own_functions):
                 continue
             yield ctx.finding(
                 table.part("column", column.name),
@@ -262,6 +276,14 @@ def serial_column(ctx: Context) -> Iterator[Finding]:
                 hint="run the statements in one transaction",
                 sequence=sequence.id.sql(),
             )
+
+
+def _drawn_from(column: Column, by_text: dict[str, Sequence], owned: Sequence | None) -> Sequence | None:
+    """The sequence that only this column can be meant for: owned by it, or owned by nobody and named in its default."""
+    if "nextval(" not in column.default or column.type.basic not in shapes.INTEGER_TYPES:
+        return None
+    found = _EXPOSED_NUMBER.search(column.default)
+    return owned or (by_text.get(found["sequence"]) if found else None)
 
 
 def _draws(ctx: Context) -> dict[ObjectId, int]:

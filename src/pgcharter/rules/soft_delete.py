@@ -108,7 +108,7 @@ def _whole_key(ctx: Context, table: Table, index: Index, deleted: Column) -> Fin
     simple = table.kind == "table" and not index.include and not index.nulls_not_distinct
     return ctx.finding(
         index,
-        f"{quote(index.name)} keeps ({label}) of {table.id.sql()} unique among deleted rows too, so a deleted row's value cannot be used again",
+        f"{quote(index.name)} keeps ({label}) of {table.id.sql()} unique among deleted rows too, so their values cannot be used again",
         fix=(build, drop) if simple else (),
         hint=f"ON CONFLICT must then say WHERE {living(deleted)}",
         table=table.id.sql(),
@@ -194,8 +194,8 @@ def index_on_deletion_mark(ctx: Context) -> Iterator[Finding]:
             if deleted and [k.column for k in index.keys] == [deleted.name] and not index.unique and _is_living(index.predicate, deleted):
                 yield ctx.finding(
                     index,
-                    f"index {quote(index.name)} of {table.id.sql()} holds the same {quote(deleted.name)} for every row, so it finds nothing and "
-                    "costs every insert",
+                    f"index {quote(index.name)} of {table.id.sql()} has equal keys only, as {quote(deleted.name)} is fixed by its "
+                    "predicate: it finds nothing and costs every insert",
                     fix=shapes.drop_index(index),
                     hint=f"index what is looked up, WHERE {living(deleted)}",
                     table=table.id.sql(),
@@ -214,8 +214,8 @@ def index_on_deletion_mark_text(ctx: Context) -> Iterator[Finding]:
             if nodes.columns_in(test) == {keys[0]}:
                 yield ctx.finding(
                     table,
-                    f"the index {quote(statement.node.idxname)} on {table.sql()} holds NULL for every row, so it finds nothing and costs every "
-                    "insert",
+                    f"the index {quote(statement.node.idxname)} on {table.sql()} has nothing but NULL as key, so it finds nothing and "
+                    "costs every insert",
                     place=statement.place,
                     hint=f"index what is looked up, WHERE {quote(keys[0])} IS NULL",
                     detail=statement.node.idxname,

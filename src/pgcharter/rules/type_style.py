@@ -189,8 +189,8 @@ def _without_cast(default: str) -> str:
 
 
 _MOMENT = re.compile(
-    r"^(?:last_)?(?:created|updated|modified|deleted|expires?|expired|published|started|ended|finished|completed|received|sent|paid|shipped|"
-    r"delivered|scheduled|inserted|archived|cancell?ed|confirmed|verified|processed|placed|approved|login|logged_in|seen)_?at$|_timestamp$|"
+    r"^(?:last_)?(?:created|updated|modified|deleted|expires?|expired|published|started|ended|finished|completed|received|sent|paid|"
+    r"shipped|delivered|scheduled|inserted|archived|cancell?ed|confirmed|verified|processed|placed|approved|login|logged_in|seen)_?at$|_timestamp$|"
     r"^(?:birth|order|start|end|due|invoice|delivery|hire|payment|ship|expiry)_date$|^date_of_birth$"
 )
 

@@ -64,7 +64,11 @@ def timestamp_without_time_zone(ctx: Context) -> Iterator[Finding]:
                 + (f"; comparing it with {quote(aware[0])}, which has one, is wrong in every other zone" if aware else ""),
                 hint="if the values were written in UTC: "
                 + change_type(table, column, "timestamptz", f"{name} AT TIME ZONE 'UTC'")
-                + " (rewrites the table)",
+                + (
+                    " (rewrites the table)"
+                    if "date" not in shapes.words(column.name)
+                    else ", or date where only the day matters (rewrites the table)"
+                ),
             )
 
 

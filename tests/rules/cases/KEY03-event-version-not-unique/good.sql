@@ -40,3 +40,20 @@ CREATE TABLE shop.outbox_events (
     aggregate_id uuid NOT NULL,
     payload jsonb NOT NULL
 );
+
+-- partitioned by time: each event refers to its claim of a version
+CREATE TABLE shop.event_versions (
+    aggregate_id uuid NOT NULL,
+    event_version integer NOT NULL,
+    created_at timestamptz NOT NULL,
+    PRIMARY KEY (aggregate_id, event_version),
+    UNIQUE (aggregate_id, event_version, created_at)
+);
+CREATE TABLE shop.monthly_events (
+    aggregate_id uuid NOT NULL,
+    event_version integer NOT NULL,
+    event_data jsonb NOT NULL,
+    created_at timestamptz NOT NULL,
+    PRIMARY KEY (aggregate_id, event_version, created_at),
+    FOREIGN KEY (aggregate_id, event_version, created_at) REFERENCES shop.event_versions (aggregate_id, event_version, created_at)
+) PARTITION BY RANGE (created_at);

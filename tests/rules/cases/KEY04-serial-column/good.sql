@@ -16,3 +16,10 @@ CREATE TABLE invoices (
 CREATE TABLE credit_notes (
     number bigint PRIMARY KEY DEFAULT nextval('document_numbers')
 );
+
+-- a function draws from it too
+CREATE SEQUENCE ticket_numbers;
+CREATE TABLE paper_tickets (
+    number bigint PRIMARY KEY DEFAULT nextval('ticket_numbers')
+);
+CREATE FUNCTION next_ticket() RETURNS bigint LANGUAGE sql AS 'SELECT nextval(''ticket_numbers'')';

@@ -32,3 +32,11 @@ CREATE TABLE billing.invoices (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     user_id bigint NOT NULL
 );
+
+-- each partition has its own foreign key
+CREATE TABLE shop.payments (
+    paid_on date NOT NULL,
+    user_id bigint NOT NULL
+) PARTITION BY RANGE (paid_on);
+CREATE TABLE shop.payments_2026 PARTITION OF shop.payments FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+ALTER TABLE shop.payments_2026 ADD FOREIGN KEY (user_id) REFERENCES shop.users;

@@ -1,0 +1,28 @@
+CREATE SCHEMA shop;
+CREATE FUNCTION shop.touch() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    new.updated_at = clock_timestamp();
+    RETURN new;
+END
+$$;
+CREATE TABLE shop.users (
+    user_id uuid PRIMARY KEY,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    updated_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE TRIGGER touch BEFORE INSERT OR UPDATE ON shop.users FOR EACH ROW EXECUTE FUNCTION shop.touch();
+
+-- partitions have the trigger of their parent
+CREATE TABLE shop.orders (
+    order_id uuid NOT NULL,
+    placed_on date NOT NULL,
+    updated_at timestamptz NOT NULL DEFAULT now()
+) PARTITION BY RANGE (placed_on);
+CREATE TABLE shop.orders_2026 PARTITION OF shop.orders FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+CREATE TRIGGER touch BEFORE UPDATE ON shop.orders FOR EACH ROW EXECUTE FUNCTION shop.touch();
+
+-- what another system says, and no default
+CREATE TABLE shop.imported_prices (
+    price_id uuid PRIMARY KEY,
+    updated_at timestamptz NOT NULL
+);

@@ -1,0 +1,14 @@
+CREATE TABLE users (
+    user_id uuid PRIMARY KEY,
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+ALTER TABLE users ADD COLUMN updated_at timestamptz NOT NULL DEFAULT now();
+
+CREATE TABLE roles (
+    code text PRIMARY KEY
+);
+CREATE TABLE user_roles (
+    user_id uuid NOT NULL REFERENCES users,
+    role text NOT NULL REFERENCES roles,
+    PRIMARY KEY (user_id, role)
+);

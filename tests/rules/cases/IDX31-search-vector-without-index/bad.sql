@@ -1,0 +1,5 @@
+CREATE TABLE articles (
+    article_id uuid PRIMARY KEY,
+    body text NOT NULL,
+    search tsvector GENERATED ALWAYS AS (to_tsvector('english', body)) STORED
+);
