@@ -190,6 +190,10 @@ _FRAGMENTS = st.lists(
 ).map("".join)  # fmt: skip
 
 
+NOTHING = " \n\t\r\f\v;."
+"""What may stand between pieces besides comments and psql commands (the period is that of `\\.`)."""
+
+
 @given(_FRAGMENTS)
 def test_cutting_loses_nothing_and_keeps_order(text: str) -> None:
     start = end = 0
@@ -198,14 +202,14 @@ def test_cutting_loses_nothing_and_keeps_order(text: str) -> None:
             assert item.start >= end
             assert item.end > item.start
             between = text[end : item.start]
-            assert not between.strip(" \n\t\r\f\v;") or any(mark in between for mark in ("--", "/*", "\\"))
+            assert not between.strip(NOTHING) or any(mark in between for mark in ("--", "/*", "\\"))
             start, end = item.start, item.end
         else:
             assert item.start >= start
             assert text[item.start] == "\\"
-            end = max(end, item.start + 1)
+            end = max(end, item.start + 2 + len(item.name) + len(item.argument))
     rest = text[end:]
-    assert not rest.strip(" \n\t\r\f\v;") or any(mark in rest for mark in ("--", "/*", "\\")) or "COPY" in text
+    assert not rest.strip(NOTHING) or any(mark in rest for mark in ("--", "/*", "\\")) or "COPY" in text
 
 
 @given(_FRAGMENTS)

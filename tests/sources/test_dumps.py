@@ -89,7 +89,7 @@ def test_a_dump_reads_like_the_database_it_came_from(
     assert [f.message for f in reading.findings] == []
     assert comparable(reading.catalog).keys() == comparable(wanted).keys()
     differing = [k for k, v in comparable(wanted).items() if comparable(reading.catalog)[k] != v and not k.endswith("schema")]
-    assert differing == []
+    assert differing == (["app.counts materialized view"] if "--schema-only" in options else []), "only data fills a materialized view"
     users = next(i for i in reading.places if i.kind == "table" and i.name == "users")
     line = reading.texts[str(tmp_path / "dump.sql")].splitlines()[reading.places[users].line - 1]
     assert line == "CREATE TABLE app.users ("
