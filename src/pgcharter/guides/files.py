@@ -195,6 +195,9 @@ def _check_unique(file: TomlFile, clauses: tuple[Clause, ...], guide_id: str) ->
 
 
 def _check_codes(word: str, guide: Guide, codes: Codes) -> None:
+    named = {code for clause in guide.clauses for code in clause.rules} | guide.severities.keys() | guide.off
+    if all(code in codes or _SOURCE_CODE.match(code) for code in named):
+        return
     path = _path(word, Path())
     file = TomlFile.read(path, name=_name(path))
     for index, data in enumerate(file.data.get("clause", [])):
