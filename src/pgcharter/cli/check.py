@@ -88,39 +88,43 @@ def check(
 
     Exit codes: 0 nothing at or above --fail-on, 1 findings, 2 wrong usage or charter, 3 a target could not be read, 4 refused as unsafe.
     """
-    from pgcharter.cli.project import open_project, targets_of
-    from pgcharter.cli.verdict import Wish, judge, read_target
+    from pgcharter.cli.project import open_project, project_of, targets_of
+    from pgcharter.cli.verdict import Wish, judge, read_target, settle
 
-    project = open_project(Path(), guide)
-    section = project.charter.check
-    wish = Wish(
-        targets=targets if targets and not environment else (*targets, *targets_of(project.charter, environment)),
-        only=only or (frozenset() if skip else frozenset(section.only)),
-        skip=skip or (frozenset() if only else frozenset(section.skip)),
-        fail_on=fail_on or section.fail_on,
-        server=not no_server,
-        major=major,
-        scratch_url=scratch_url,
-        score=score,
-        partial=bool(targets),
-    )
-    verdicts = [judge(read_target(target, wish), project, wish) for target in wish.targets]
-    _show(verdicts, form, everything=everything, quiet=quiet)
-    return Exit.FINDINGS if any(report.failed for report, _ in verdicts) else Exit.FINE
+    named = targets
+    if environment or not targets:
+        named += targets_of(open_project(Path(), guide).charter, environment)
+    verdicts = []
+    for target in named:
+        project = project_of(target, guide)
+        section = project.charter.check
+        wish = Wish(
+            only=only or frozenset(section.only),
+            skip=skip | (frozenset() if only else frozenset(section.skip)),
+            fail_on=fail_on or section.fail_on,
+            server=not no_server,
+            major=major,
+            scratch_url=scratch_url,
+            score=score,
+            partial=bool(targets),
+        )
+        verdicts.append(judge(read_target(target, wish), project, wish))
+    reports = settle([report for report, _ in verdicts])
+    _show(reports, [card for _, card in verdicts], form, everything=everything, quiet=quiet)
+    return Exit.FINDINGS if any(report.failed for report in reports) else Exit.FINE
 
 
-def _show(verdicts: Sequence[tuple[Report, Scorecard | None]], form: str, *, everything: bool, quiet: bool) -> None:
-    reports = [report for report, _ in verdicts]
+def _show(reports: Sequence[Report], cards: Sequence[Scorecard | None], form: str, *, everything: bool, quiet: bool) -> None:
     if form == "json":
         from pgcharter.render.json import check_data
 
-        show_json(check_data(reports, [card for _, card in verdicts]))
+        show_json(check_data(reports, cards))
         return
     from pgcharter.render import findings
     from pgcharter.render.page import Page
 
     page = Page(screen())
-    for report, card in verdicts:
+    for report, card in zip(reports, cards, strict=True):
         findings.write(page, report, everything=everything, quiet=quiet)
         if card:
             from pgcharter.render import score

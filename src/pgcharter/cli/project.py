@@ -29,7 +29,23 @@ def open_project(start: Path, guide: str | None = None) -> Project:
 
     Raises CharterError for whatever is wrong in either.
     """
-    path = charters.find(start)
+    return _open(charters.find(start), guide)
+
+
+def project_of(target: str, guide: str | None = None) -> Project:
+    """The project that a target belongs to: by the charter beside or above a file or folder, else by the one that holds here.
+
+    Raises CharterError like `open_project`.
+    """
+    path = Path(target).expanduser()
+    try:
+        own = charters.find(path) if target and "://" not in target and path.exists() else None
+    except OSError:
+        own = None
+    return _open(own or charters.find(Path()), guide)
+
+
+def _open(path: Path | None, guide: str | None) -> Project:
     charter = charters.read(path, name=shortest(path)) if path else Charter()
     codes = engine.load().keys()
     loaded = guides.load(guide or charter.guide, codes=codes)

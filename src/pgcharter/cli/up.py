@@ -106,8 +106,7 @@ def up(
         if form == "json":
             show_json(_data(place, server, done, report, card))
         if not once:
-            say.stay()
-            _stay(server)
+            _stay(server, say)
     return Exit.FINDINGS if report.failed else Exit.FINE
 
 
@@ -213,7 +212,6 @@ def _check(place: Place, project: Project, server: ProjectServer) -> tuple[Repor
 
     section = project.charter.check
     wish = verdict.Wish(
-        targets=(server.dsn(place.name),),
         only=frozenset(section.only),
         skip=frozenset(section.skip),
         fail_on=section.fail_on,
@@ -223,17 +221,18 @@ def _check(place: Place, project: Project, server: ProjectServer) -> tuple[Repor
         score=True,
         partial=True,
     )
-    reading = replace(verdict.read_target(wish.targets[0], wish), target=server.shown_dsn(place.name))
+    reading = replace(verdict.read_target(server.dsn(place.name), wish), target=server.shown_dsn(place.name))
     report, card = verdict.judge(reading, project, wish)
     assert card is not None  # noqa: S101 (score=True)
     return report, card
 
 
-def _stay(server: ProjectServer) -> None:
+def _stay(server: ProjectServer, say: _Voice) -> None:
     """Return when the server has ended or somebody presses Ctrl-C."""
     from pgcharter.servers import project as servers
 
     try:
+        say.stay()
         while servers.running(server.project):
             time.sleep(0.5)
     except KeyboardInterrupt:

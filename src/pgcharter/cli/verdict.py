@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -16,17 +17,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Wish:
-    """What the command line asked for."""
+    """What the command line, or else the charter, asked for."""
 
-    targets: tuple[str, ...]
-    only: frozenset[str]
-    skip: frozenset[str]
-    fail_on: str
-    server: bool
-    major: int | None
-    scratch_url: str | None
-    score: bool
-    partial: bool
+    only: frozenset[str] = frozenset()
+    """Codes of the only rules to run; empty for all of the guide."""
+    skip: frozenset[str] = frozenset()
+    fail_on: str = "warning"
+    """Lowest severity that fails, or never."""
+    server: bool = True
+    """Whether files may be built on a server."""
+    major: int | None = None
+    scratch_url: str | None = None
+    score: bool = False
+    partial: bool = False
     """Whether the targets came from the command line, so that they need not be all there is."""
 
 
@@ -69,6 +72,17 @@ def judge(reading: Reading, project: Project, wish: Wish) -> tuple[Report, Score
     from pgcharter.guides.score import score
 
     return report, score(guide, result, waived=waived.waived, gaps=result.gaps)
+
+
+def settle(reports: Sequence[Report]) -> list[Report]:
+    """The reports with each idle waiver told once, and only when it covers nothing in any of them."""
+    idle = [{p.waiver for p in report.waiver_problems if p.kind == "dangling"} for report in reports]
+    everywhere = set.intersection(*idle) if idle else set()
+    last = len(reports) - 1
+    return [
+        replace(r, waiver_problems=tuple(p for p in r.waiver_problems if p.kind != "dangling" or (n == last and p.waiver in everywhere)))
+        for n, r in enumerate(reports)
+    ]
 
 
 def _rest(reading: Reading, project: Project, wish: Wish) -> tuple[Finding, ...]:
