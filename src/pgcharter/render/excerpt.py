@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pgcharter.findings import Finding, Place
 from pgcharter.render.page import Page, Styled, clean, columns
@@ -28,14 +29,19 @@ def excerpt(finding: Finding, texts: Mapping[str, str]) -> Excerpt | None:
     text = texts.get(place.file) if place else None
     if place is None or text is None:
         return None
-    lines = text.split("\n")
+    lines = _lines(text)
     if not 1 <= place.line <= len(lines):
         return None
     line, start, length = _spot(finding, place, lines)
     return Excerpt(place.file, line, lines[line - 1].rstrip("\r"), start, length)
 
 
-def _spot(finding: Finding, place: Place, lines: list[str]) -> tuple[int, int, int]:
+@lru_cache(maxsize=64)
+def _lines(text: str) -> Sequence[str]:
+    return text.split("\n")
+
+
+def _spot(finding: Finding, place: Place, lines: Sequence[str]) -> tuple[int, int, int]:
     """Line, offset and length of what is meant: the place itself, or where that is a whole statement the object's name inside it."""
     start, length = _word_at(lines[place.line - 1], place.column - 1)
     word = lines[place.line - 1][start : start + length]
@@ -52,7 +58,7 @@ _BEGINNINGS = frozenset({"CREATE", "ALTER", "COMMENT", "GRANT", "REVOKE", "DO", 
 """First words of statements; a place there means the statement, anywhere else the word itself."""
 
 
-def _name_in(name: str, place: Place, lines: list[str]) -> tuple[int, int, int] | None:
+def _name_in(name: str, place: Place, lines: Sequence[str]) -> tuple[int, int, int] | None:
     """Line, offset and length of `name` in the statement at `place`, outside its line comments."""
     pattern = re.compile(rf'(?<![\w$"])("?){re.escape(name)}\1(?![\w$"])', re.IGNORECASE)
     for number in range(place.line, min(max(place.end_line, place.line), len(lines)) + 1):
