@@ -122,11 +122,13 @@ def test_a_server_that_was_running_is_left_running(up: Up, notes: Path) -> None:
 def test_findings_end_in_1_and_no_password_is_printed(up: Up, notes: Path) -> None:
     (notes / "1_notes.sql").write_text("CREATE TABLE notes (price real);\n")
     child = up(notes)
-    until(child.stdout, "connect")
+    until(child.stdout, "Ctrl-C stops the server")
     running = project.running(notes)
     assert running
     child.send_signal(signal.SIGINT)
-    out, err = finish(child, 1)
+    finish(child, 1)
+    out, err = finish(up(notes, "--once"), 1)
+    assert "price" in out
     assert running.login.password not in out + err
 
 

@@ -100,7 +100,7 @@ def up(
         say = _Voice(form)
         say.server(server)
         done = _bring_up(conn, place, files, total, say)
-        report, card = _check(place, project, server)
+        report, card = _check(place, files, project, server)
         say.verdict(report, card)
         say.connect(place, server, ends=once and not server.reused)
         if form == "json":
@@ -207,7 +207,8 @@ def _holds_sql(path: Path) -> bool:
     return path.is_dir() or (path.is_file() and path.suffix.lower() in layout.SUFFIXES)
 
 
-def _check(place: Place, project: Project, server: ProjectServer) -> tuple[Report, Scorecard]:
+def _check(place: Place, files: list[File], project: Project, server: ProjectServer) -> tuple[Report, Scorecard]:
+    """Hold the live database against the guide, and the files it was built from against the rules that look at text."""
     from pgcharter.cli import verdict
 
     section = project.charter.check
@@ -221,7 +222,12 @@ def _check(place: Place, project: Project, server: ProjectServer) -> tuple[Repor
         score=True,
         partial=True,
     )
-    reading = replace(verdict.read_target(server.dsn(place.name), wish), target=server.shown_dsn(place.name))
+    reading = replace(
+        verdict.read_target(server.dsn(place.name), wish),
+        target=server.shown_dsn(place.name),
+        statements=tuple(s for f in files for s in f.parsed.statements if s.direction == "up"),
+        texts={f.shown: f.parsed.text for f in files},
+    )
     report, card = verdict.judge(reading, project, wish)
     assert card is not None  # noqa: S101 (score=True)
     return report, card
