@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
+from tests.conftest import MAJORS
+from tests.sources.sink import Sink, built
 
 from pgcharter.catalog import codec
 from pgcharter.catalog.model import Dependency, Grant, IndexKey
@@ -12,8 +14,6 @@ from pgcharter.db import connect
 from pgcharter.names import ObjectId
 from pgcharter.servers.lifecycle import Server
 from pgcharter.sources import live
-from tests.conftest import MAJORS
-from tests.sources.sink import Sink, built
 
 
 @pytest.fixture(scope="module", params=MAJORS, ids=lambda major: f"pg{major}")
@@ -302,9 +302,7 @@ def test_functions(sink: Sink) -> None:
 def test_aggregates(sink: Sink) -> None:
     total = sink.function("total")
     assert (total.kind, total.id, total.comment) == ("aggregate", ObjectId("aggregate", "app", "total(integer)"), "sum by hand")
-    assert total.definition == (
-        "SFUNC = int4pl(integer,integer), STYPE = integer, COMBINEFUNC = int4pl(integer,integer), INITCOND = '0'"
-    )
+    assert total.definition == ("SFUNC = int4pl(integer,integer), STYPE = integer, COMBINEFUNC = int4pl(integer,integer), INITCOND = '0'")
     assert sink.function("hits").id.name == "hits(*)"
     median = sink.function("median")
     assert "ORDERED SET" in median.definition

@@ -116,8 +116,31 @@ def reading(conn: Connection) -> Iterator[Shared]:
 
 
 def _refused(error: psycopg.Error) -> PgcharterError:
+    """PostgreSQL's refusal as one sentence."""
+    for kind, message, hint in _REFUSALS:
+        if isinstance(error, kind):
+            return PgcharterError(message, hint=hint)
     said = error.diag.message_primary or str(error).strip()
-    return PgcharterError(f"the catalog could not be read: PostgreSQL said {said!r} ({error.sqlstate or 'no code'})")
+    return PgcharterError(f"the catalog could not be read: PostgreSQL said {said!r} ({error.sqlstate or 'connection lost'})")
+
+
+_REFUSALS: tuple[tuple[type[psycopg.Error], str, str], ...] = (
+    (
+        psycopg.errors.LockNotAvailable,
+        "the catalog could not be read: another session holds a lock on a table for more than 5 s",
+        "see who: SELECT pid, query FROM pg_stat_activity WHERE pid IN (SELECT pid FROM pg_locks WHERE mode = 'AccessExclusiveLock')",
+    ),
+    (
+        psycopg.errors.QueryCanceled,
+        "the catalog could not be read: one of the queries took more than 60 s",
+        "try again when the server is less busy",
+    ),
+    (
+        psycopg.errors.CharacterNotInRepertoire,
+        "the catalog could not be read: the database has encoding SQL_ASCII and holds names or texts that are not UTF-8",
+        "find out the real encoding, then dump and restore into a database that has it",
+    ),
+)
 
 
 def _catalog(shared: Shared) -> Catalog:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
 
+import psycopg
 from psycopg import Cursor
 from psycopg.rows import TupleRow, tuple_row
 from psycopg.types import TypeInfo
@@ -79,6 +80,8 @@ class Shared:
     """(catalog, oid) → address of what was read, for dependencies and security labels."""
     column_names: dict[int, dict[int, str]] = field(default_factory=dict)
     """oid of a relation → column names by number."""
+    _failure: psycopg.Error | None = None
+    """What went wrong first; everything asked after it only fails because of it."""
     _ahead: dict[tuple[str, str], Future[list[TupleRow]]] = field(default_factory=dict)
 
     @cached_property
@@ -94,7 +97,11 @@ class Shared:
         return ahead.result() if ahead else self._ask(file, name)
 
     def _ask(self, file: str, name: str) -> list[TupleRow]:
-        return self._cursor.execute(query("pgcharter.sources", f"{file}.sql", name, self.major)).fetchall()
+        try:
+            return self._cursor.execute(query("pgcharter.sources", f"{file}.sql", name, self.major)).fetchall()
+        except psycopg.Error as error:
+            self._failure = self._failure or error
+            raise self._failure from None
 
     @contextmanager
     def ahead(self, wanted: Iterable[tuple[str, str]]) -> Iterator[None]:
