@@ -65,6 +65,7 @@ class Builder:
     def run(self, statement: Statement, sql: str = "") -> Refusal | None:
         """Do with `statement` what its kind asks for. Returns PostgreSQL's refusal, which is noted too."""
         action, why = decide(statement)
+        self._dirty = self._dirty or statement.kind in ("do_stmt", "select_stmt", "call_stmt")
         if action == "run":
             text = sql or statement.text
             return self._note(statement, self._give(text, self.attempt(statement, text)))
@@ -182,9 +183,9 @@ class Builder:
     def end_file(self) -> None:
         """Forget the session settings of the file that ends."""
         self._local.clear()
-        with suppress(psycopg.Error):
-            self.database.conn.execute("RESET SESSION AUTHORIZATION")
-            self.database.conn.execute("RESET ALL")
+        if self._dirty:
+            with suppress(psycopg.Error):
+                self.database.conn.execute("RESET SESSION AUTHORIZATION; RESET ALL")
         self._dirty = False
 
     def _make_roles(self, statement: Statement) -> None:

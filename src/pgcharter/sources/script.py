@@ -63,13 +63,12 @@ def load(target: str, progress: Progress | None = None) -> Script:
         root, files = find(target)
         texts = {}
     script = Script()
-    known: dict[Path, Parsed] = {}
     for number, file in enumerate(files):
-        if progress:
+        if progress and number % 50 == 0:
             progress("reading", number, len(files))
-        known[file.path.resolve()] = _parsed(file, texts.get(file.name), script)
+        _parsed(file, texts.get(file.name), script)
     _refuse_nothing(target, files, script)
-    _order(root, files, known, script)
+    _order(root, files, script)
     for parsed in script.parsed:
         script.findings += [broken_finding(b) for b in parsed.errors]
         script.findings += [remark_finding(r) for r in parsed.remarks]
@@ -113,11 +112,12 @@ def remark_finding(broken: Broken) -> Finding:
     )
 
 
-def _order(root: Path, files: list[SqlFile], known: dict[Path, Parsed], script: Script) -> None:
+def _order(root: Path, files: list[SqlFile], script: Script) -> None:
     """Fill in `steps`: each file that no other one includes, its includes in their places."""
-    included = {p for parsed in known.values() for m in parsed.metas if m.command in INCLUDES for p in _candidates(root, parsed, m)}
-    for file in files:
-        path = file.path.resolve()
+    included = {p for parsed in script.parsed for m in parsed.metas if m.command in INCLUDES for p in _candidates(root, parsed, m)}
+    paths = [file.path.resolve() if included else file.path for file in files]
+    known = dict(zip(paths, script.parsed, strict=True))
+    for file, path in zip(files, paths, strict=True):
         if file.direction == "up" and (path not in included or len(files) == 1):
             variables: dict[str, str] = {}
             script.steps += _expand(root, path, known, file.name, variables, (), script)
@@ -132,6 +132,9 @@ def _expand(
     root: Path, path: Path, known: dict[Path, Parsed], top: str, variables: dict[str, str], inside: tuple[Path, ...], script: Script
 ) -> Iterator[Step]:
     parsed = known[path]
+    if not parsed.metas:
+        yield from (Step(s, filled(s, variables), top) for s in parsed.statements if s.direction == "up")
+        return
     items: list[Statement | Meta] = sorted([*parsed.statements, *parsed.metas], key=lambda item: item.offset)
     for item in items:
         if isinstance(item, Statement):
