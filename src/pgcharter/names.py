@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 MAX_BYTES = 63
 """Longest identifier PostgreSQL keeps, in bytes (NAMEDATALEN - 1); longer ones are cut silently."""
@@ -11,6 +12,7 @@ MAX_BYTES = 63
 _PLAIN = re.compile(r"[a-z_][a-z0-9_$]*\Z")
 
 
+@lru_cache(maxsize=65536)
 def quote(name: str) -> str:
     """Return `name` as it must be written in SQL: bare when that is safe, in double quotes otherwise.
 

@@ -141,6 +141,8 @@ def _stem(word: str) -> str:
 
 
 def _says_nothing(comment: str, name: str) -> bool:
+    if not comment.strip() or not comment.isascii():
+        return False
     said = [w for w in shapes.words(comment.strip().lower().replace("'", "_").replace(" ", "_")) if w not in _FILLER]
     known = {_stem(w) for w in shapes.words(name)}
-    return bool(comment.strip()) and comment.isascii() and all(_stem(w) in known for w in said)
+    return all(_stem(w) in known for w in said)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 
 from pgcharter.catalog.model import Constraint, Table
 from pgcharter.findings import Finding, Severity
 from pgcharter.names import MAX_BYTES, quote
 from pgcharter.rules import shapes
 from pgcharter.rules.engine import Context, rule
+
+_HOLE = re.compile(r"\{(?:columns|description)\}")
 
 
 def _filled(template: str, table: Table, columns: Iterable[str]) -> str:
@@ -20,22 +21,13 @@ def _filled(template: str, table: Table, columns: Iterable[str]) -> str:
     return shapes.cut(name)
 
 
-@lru_cache(maxsize=4096)
-def _pattern(template: str, table: str) -> re.Pattern[str]:
-    parts = re.split(r"(\{\w+\})", template)
-    return re.compile(
-        "".join(re.escape(table) if p == "{table}" else r".+" if p.startswith("{") else re.escape(p) for p in parts) + r"\Z", re.DOTALL
-    )
-
-
 def _fits(name: str, template: str, table: Table, columns: tuple[str, ...], *, strict: bool) -> bool:
     """Whether the name follows the template; one that had to be cut at 63 bytes need only agree as far as it goes."""
     if strict and columns:
         return name == _filled(template, table, columns)
-    if _pattern(template, table.name).match(name):
+    head, _, tail = _HOLE.sub("\0", template.replace("{table}", table.name), count=1).partition("\0")
+    if name.startswith(head) and name.endswith(tail) and len(name) > len(head) + len(tail):
         return True
-    whole = template.replace("{table}", table.name)
-    head = re.split(r"\{(?:columns|description)\}", whole)[0]
     return len(name.encode()) >= MAX_BYTES - 1 and (name.startswith(head[: len(name)]) or head.startswith(name))
 
 
