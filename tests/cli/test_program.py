@@ -217,6 +217,18 @@ class TestCheck:
         assert "\x1b[" in on_terminal("check", str(bad), "--no-server")
         assert "\x1b" not in on_terminal("check", str(bad), "--no-server", NO_COLOR="1")
 
+    def test_hostile_names_reach_the_terminal_as_text(self, tmp_path: Path) -> None:
+        file = tmp_path / "bad\x1b]0;title\x07.sql"
+        file.write_text('CREATE TABLE "red\x1b[31m\u202e" (body text);\nCREATE TABEL "x\x1b[2J" ();\n')
+        done = run("check", file)
+        assert done.returncode == 1
+        assert not {c for c in done.stdout if c != "\n" and not c.isprintable()}
+        assert r'"red\x1b[31m\u202e"' in done.stdout
+        missing = run("check", tmp_path / "gone\x1b[2J.sql")
+        assert missing.returncode == 2
+        assert "\x1b" not in missing.stderr
+        assert "\x1b" not in run("check", file, "--format", "json").stdout
+
     def test_progress_shows_no_password(self) -> None:
         shown = on_terminal("check", "postgresql://me:hidden@127.0.0.1:1/shop", stream="stderr")
         assert "reading postgresql://me:***@127.0.0.1:1/shop" in shown

@@ -72,7 +72,7 @@ def write_rules(page: Page, rules: Iterable[Rule]) -> None:
         families.setdefault(rule.family, []).append(rule)
     for family, members in families.items():
         page.blank()
-        page.line(Styled(family.replace("_", " "), "heading"))
+        page.line(Styled(family, "heading"))
         for rule in members:
             mark = Styled(f"{MARKS[rule.severity]} {rule.code}", rule.severity.word)
             page.flow(mark, f"  {rule.title.rstrip('.')}", Styled(f"  {rule.slug}", "dim"), indent=2, hanging=9)
