@@ -134,14 +134,14 @@ _TABLE_COLUMN = re.compile(r"\A(?:table|relation|entity|object|target|schema)(?:
 _WIDTH = {"int2": 2, "int4": 4, "int8": 8}
 
 
-@rule("FUN14", "audit-key-too-narrow", Severity.WARNING)
-def audit_key_too_narrow(ctx: Context) -> Iterator[Finding]:
-    """An audit trail for many tables that can name only one kind of key.
+@rule("FUN14", "audit-key-overflows", Severity.WARNING)
+def audit_key_overflows(ctx: Context) -> Iterator[Finding]:
+    """An audit trail whose key column is smaller than the keys it records.
 
-    Why: `record_id integer` cannot hold a uuid, a text key, a key of two columns or a bigint. The trigger fails there, and with it the
-    write it should record; or the table is never audited.
-    Instead: `record_key jsonb` with all key columns, or text.
-    Except: databases in which every key is an integer of that size; those are not reported.
+    Why: `record_id integer` cannot hold a bigint key past 2,147,483,647, nor a key of two columns. The trigger fails there, and with it the
+    write it should record.
+    Instead: `record_key jsonb` with all key columns; or bigint where every key is one number.
+    Except: trails of tables whose keys fit. Keys that are no numbers are told by the rule on the type of such columns.
     """
     for table in ctx.catalog.root_tables:
         if not is_audit(table.schema, table.name) or not any(_TABLE_COLUMN.match(c.name) for c in table.columns):
@@ -151,22 +151,20 @@ def audit_key_too_narrow(ctx: Context) -> Iterator[Finding]:
         if column and misfit:
             yield ctx.finding(
                 table.part("column", column.name),
-                f"{table.part('column', column.name)} is {column.type.sql}, which cannot hold the key of {misfit}",
+                f"{table.part('column', column.name)} is {column.type.sql}, too small for the key of {misfit}",
                 hint="record_key jsonb with all key columns",
             )
 
 
 def _misfit(ctx: Context, trail: Table, column: Column) -> str:
-    """A table whose primary key does not fit into the trail's key column: of those it records, or when none is known a surrogate key."""
+    """A table whose numeric primary key does not fit into the trail's key column: of those it records, or when none is known a bigint key."""
     recorded = [t for t, _, f in _triggers(ctx) if f is not None and _recorded_in(ctx, f) is trail]
     for table in recorded or ctx.catalog.root_tables:
         key = table.primary_key
         if key is None or table is trail or is_audit(table.schema, table.name):
             continue
-        types = [table.column[c].type.basic for c in key.columns]
-        if not recorded and (len(types) > 1 or types[0] not in ("uuid", "int8")):
-            continue
-        if len(types) > 1 or _WIDTH.get(types[0], 99) > _WIDTH[column.type.basic]:
+        widths = [_WIDTH.get(table.column[c].type.basic, 0) for c in key.columns]
+        if 0 not in widths and (widths[0] > _WIDTH[column.type.basic] or (recorded and len(widths) > 1)) and (recorded or len(widths) == 1):
             return f"{table.id.sql()} ({shapes.columns_sql(key.columns)})"
     return ""
 

@@ -1,0 +1,8 @@
+CREATE TABLE audit_log (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, table_name text NOT NULL, record_id integer NOT NULL);
+CREATE TABLE accounts (id bigint PRIMARY KEY);
+CREATE FUNCTION record_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO audit_log (table_name, record_id) VALUES (tg_table_name, new.id);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER record AFTER INSERT OR UPDATE ON accounts FOR EACH ROW EXECUTE FUNCTION record_change();
