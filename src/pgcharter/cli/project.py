@@ -47,7 +47,7 @@ def project_of(target: str, guide: str | None = None) -> Project:
 
 def _open(path: Path | None, guide: str | None) -> Project:
     charter = charters.read(path, name=shortest(path)) if path else Charter()
-    codes = engine.load().keys()
+    codes = engine.load()
     loaded = guides.load(guide or charter.guide, codes=codes)
     return Project(charter, guides.effective(loaded, charter, codes=codes), chosen=bool(guide or path))
 

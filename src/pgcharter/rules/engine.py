@@ -125,7 +125,7 @@ class Rule:
     twin: Check | None = field(default=None, repr=False, compare=False)
     """Text-level form for statements that never reach a catalog."""
     options: tuple[str, ...] = ()
-    """Names of the house options it reads; without any of them set it should stay silent."""
+    """Names of the house options it reads; the first one unset means that the rule has nothing to ask for."""
 
     @cached_property
     def _parts(self) -> dict[str, str]:
@@ -264,7 +264,7 @@ def run(reading: Reading, guide: GuideLike, *, only: Collection[str] = (), skip:
     not_run: dict[str, str] = {}
     found: list[Finding] = []
     for item in chosen:
-        why = _cannot(item, reading)
+        why = _cannot(item, reading, guide.options)
         if why:
             not_run[item.code] = why
         else:
@@ -284,8 +284,10 @@ def _gaps(reading: Reading) -> tuple[Gap, ...]:
     return tuple(dict.fromkeys(g for part in parts for g in part))
 
 
-def _cannot(item: Rule, reading: Reading) -> str:
+def _cannot(item: Rule, reading: Reading, options: Options) -> str:
     """Why the rule itself (not its twin) cannot look at this reading; empty when it can."""
+    if item.options and not getattr(options, item.options[0]):
+        return f"the guide leaves the house option {item.options[0]} open"
     if item.needs == "text":
         return "" if reading.statements or reading.source != "live" else "needs SQL text, and a live database has none"
     if reading.catalog is None:
@@ -306,7 +308,8 @@ def _look(item: Rule, reading: Reading, options: Options, *, blind: bool) -> Ite
             if found.object is None:
                 yield found
             elif found.object not in reading.stand_ins and found.object.owner not in reading.stand_ins:
-                yield found if found.place else found.at(_place(found.object, reading))
+                place = None if found.place else _place(found.object, reading)
+                yield found if place is None else found.at(place)
     if item.twin is not None and item.needs != "text":
         unseen = reading.statements if reading.catalog is None else reading.unbuilt
         if unseen:
@@ -318,7 +321,8 @@ def _place(target: ObjectId, reading: Reading) -> Place | None:
 
 
 def _dress(found: Finding, guide: GuideLike) -> Finding:
-    return replace(found, severity=guide.severity(found.code, found.severity), clauses=guide.clauses_of(found.code))
+    severity, clauses = guide.severity(found.code, found.severity), guide.clauses_of(found.code)
+    return found if (severity, clauses) == (found.severity, found.clauses) else replace(found, severity=severity, clauses=clauses)
 
 
 def _suppress(found: Iterable[Finding], reading: Reading) -> tuple[list[Finding], list[tuple[Finding, str]]]:
