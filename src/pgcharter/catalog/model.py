@@ -766,6 +766,11 @@ class Catalog:
         return tuple(t for t in self.own_tables if t.partition_of is None)
 
     @cached_property
+    def own_columns(self) -> tuple[tuple[Table, Column], ...]:
+        """Columns of `root_tables` that are stored here and declared there: not of foreign tables, not handed down by a parent."""
+        return tuple((t, c) for t in self.root_tables if t.kind != "foreign table" for c in t.columns if not c.inherited)
+
+    @cached_property
     def own_views(self) -> tuple[View, ...]:
         """Views that do not belong to an extension."""
         return tuple(v for v in self.views if not v.extension)

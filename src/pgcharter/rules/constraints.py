@@ -272,6 +272,8 @@ def email_unique_by_case(ctx: Context) -> Iterator[Finding]:
         seen: set[str] = set()
         for index in table.indexes:
             keys = [table.column[k.column] for k in index.keys if k.column] if index.unique else []
+            if any(c.type.basic in ("timestamptz", "timestamp", "date") for c in keys):
+                continue
             for column in keys:
                 if column.name not in seen and _is_email(column) and not _folds_case(ctx, table, column, insensitive):
                     seen.add(column.name)
@@ -381,21 +383,20 @@ def _fragile_default(ctx: Context, table: Table, column: Column, setting: str) -
     )
 
 
-_INSERT = re.compile(
-    r"insert\s+into\s+(?P<table>[\w.\"]+)\s*\((?P<columns>[^()]*)\)\s*(?:values\s*\(|select\s)(?P<rest>.*)", re.IGNORECASE | re.DOTALL
-)
+_INSERT = re.compile(r"insert\s+into\s+(?P<table>[\w.\"]+)\s*\((?P<columns>[^()]*)\)\s*(?:values\s*\(|select\s)", re.IGNORECASE)
 
 
 def _fragile_triggers(ctx: Context) -> Iterator[Finding]:
-    """Functions that insert an unset setting into a NOT NULL column: the audit trigger that stops all writes."""
+    """Functions that write an unset setting into a NOT NULL column: the audit trigger that stops all writes."""
     by_name = {t.name: t for t in ctx.catalog.root_tables}
     for function in ctx.catalog.own_functions:
         if "current_setting" not in function.body:
             continue
-        for match in _INSERT.finditer(function.body):
-            table = by_name.get(match["table"].rpartition(".")[2].strip('"'))
-            names = [n.strip().strip('"') for n in match["columns"].split(",")]
-            for name, value in zip(names, _values(match["rest"]), strict=False):
+        body = re.sub(r"--[^\n]*", "", function.body)
+        for table_name, written in (*_inserted(body), *_rows_built(body)):
+            table = by_name.get(table_name.rpartition(".")[2].strip('"'))
+            pairs = zip(written[0] or [c.name for c in table.columns], written[1], strict=False) if table else ()
+            for name, value in pairs:
                 column = table.column.get(name) if table else None
                 if table and column and column.not_null and name != ctx.options.tenant_column and _unset(value):
                     yield ctx.finding(
@@ -405,6 +406,20 @@ def _fragile_triggers(ctx: Context) -> Iterator[Finding]:
                         hint=f"coalesce(nullif({value.strip()}, ''), session_user)",
                         detail=name,
                     )
+
+
+def _inserted(body: str) -> Iterator[tuple[str, tuple[list[str], list[str]]]]:
+    """Table, columns and values of each INSERT."""
+    for match in _INSERT.finditer(body):
+        yield match["table"], ([n.strip().strip('"') for n in match["columns"].split(",")], _values(body[match.end() :]))
+
+
+def _rows_built(body: str) -> Iterator[tuple[str, tuple[list[str], list[str]]]]:
+    """Table and values in column order of each `variable := ROW(...)`, where the variable is declared as a row of the table."""
+    for match in re.finditer(r"\b(\w+)\s*:?=\s*row\s*\(", body, re.IGNORECASE):
+        declared = re.search(rf"\b{match[1]}\s+([\w.\"]+?)(?:%rowtype)?\s*;", body, re.IGNORECASE)
+        if declared:
+            yield declared[1], ([], _values(body[match.end() :]))
 
 
 def _values(rest: str) -> list[str]:

@@ -167,11 +167,11 @@ _UPDATED = {
     "last_modified",
     "last_updated",
     "last_update",
-    "changed_at",
     "updated_on",
     "modified_on",
     "date_updated",
 }
+_NEVER_UPDATED = {"log", "logs", "audit", "history", "archive", "archives", "events", "snapshot", "snapshots", "backup", "old"}
 _NOW = re.compile(r"\b(?:now|clock_timestamp|statement_timestamp|transaction_timestamp)\(\)|CURRENT_TIMESTAMP|LOCALTIMESTAMP|CURRENT_DATE")
 
 
@@ -193,7 +193,7 @@ def update_time_not_kept(ctx: Context) -> Iterator[Finding]:
     ]
     kept = {(t.id, name) for t, name in tables if any(_sets(ctx, trigger, name) for trigger in t.triggers)}
     for table, name in tables:
-        if (table.id, name) in kept or table.kind == "foreign table" or table.rules:
+        if (table.id, name) in kept or table.kind == "foreign table" or table.rules or _NEVER_UPDATED & set(shapes.words(table.name)):
             continue
         address = table.part("column", name)
         forgotten = any(n == name for _, n in kept)

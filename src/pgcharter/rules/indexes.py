@@ -352,3 +352,38 @@ def too_many_index_columns(ctx: Context) -> Iterator[Finding]:
                 f"{ctx.options.max_index_columns}",
                 columns=len(index.keys),
             )
+
+
+_LARGE = 1 << 20
+_BUSY = 1_000
+
+
+@rule("IDX11", "unused-index", Severity.INFO, needs="stats")
+def unused_index(ctx: Context) -> Iterator[Finding]:
+    """A large index has never been read on this server, while its table has been read often.
+
+    Why: it is written with every change, fills memory and keeps updates from being heap-only.
+
+    Instead: look at the same counter on every replica and over at least a month, then drop it.
+
+    Except: unique indexes, those that constraints or replication need, and those that foreign keys are checked by are never flagged; nor is
+    anything on a table with fewer than 1,000 scans or an index below 1 MiB. A yearly report may still need it: hence only a hint.
+    """
+    for table in ctx.catalog.own_tables:
+        seen = ctx.stats.relations.get(table.id)
+        if seen is None or seen.scans < _BUSY or table.kind != "table":
+            continue
+        for index in table.indexes:
+            known = ctx.stats.relations.get(index.id)
+            if known is None or known.scans or known.bytes < _LARGE or _is_bound(index) or index.clustered or not index.valid:
+                continue
+            if any(shapes.supports(index, fk, shapes.target_of(ctx, fk)) for fk in table.foreign_keys):
+                continue
+            since = f" since {ctx.stats.stats_reset[:10]}" if ctx.stats.stats_reset else ""
+            yield ctx.finding(
+                index,
+                f"index {quote(index.name)} ({known.bytes / 2**20:,.0f} MiB) of {table.id.sql()} was not read once{since}, its table "
+                f"{seen.scans:,} times",
+                hint=f"look on replicas too, then {shapes.drop_index(index)}",
+                table=table.id.sql(),
+            )

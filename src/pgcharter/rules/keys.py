@@ -41,7 +41,7 @@ def missing_primary_key(ctx: Context) -> Iterator[Finding]:
             columns = shapes.columns_sql(c for c in table.partition_columns if c)
             yield ctx.finding(
                 table,
-                f"partitioned table {table.id.sql()} has no primary key, so nothing keeps the same row out twice and "
+                f"partitioned table {table.id.sql()} has no primary key, so nothing keeps a row from being stored twice and "
                 "logical replication refuses its updates",
                 hint=f"add PRIMARY KEY (<key>, {columns}): the key must include the partition column",
             )
@@ -263,6 +263,8 @@ def serial_column(ctx: Context) -> Iterator[Finding]:
     for table in ctx.catalog.root_tables:
         foreign = {c for fk in table.foreign_keys for c in fk.columns}
         for column in table.columns:
+            if "nextval(" not in column.default:
+                continue
             sequence = _drawn_from(column, by_text, owners.get(table.part("column", column.name)))
             if sequence is None or column.name in foreign or column.inherited or used.get(sequence.id, 0) != 1:
                 continue
@@ -280,7 +282,7 @@ def serial_column(ctx: Context) -> Iterator[Finding]:
 
 def _drawn_from(column: Column, by_text: dict[str, Sequence], owned: Sequence | None) -> Sequence | None:
     """The sequence that only this column can be meant for: owned by it, or owned by nobody and named in its default."""
-    if "nextval(" not in column.default or column.type.basic not in shapes.INTEGER_TYPES:
+    if column.type.basic not in shapes.INTEGER_TYPES:
         return None
     found = _EXPOSED_NUMBER.search(column.default)
     return owned or (by_text.get(found["sequence"]) if found else None)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import lru_cache
 
 from pgcharter.catalog.model import Column, Constraint, DataType, Table
 from pgcharter.findings import Finding, Severity
 from pgcharter.names import quote
 from pgcharter.rules import nodes, shapes
 from pgcharter.rules.engine import Context, rule
-from pgcharter.rules.types import change_type, own_columns
+from pgcharter.rules.types import change_type
 
 
 def _bound(table: Table) -> set[str]:
@@ -33,7 +34,7 @@ def string_type(ctx: Context) -> Iterator[Finding]:
     like.
     """
     wanted = ctx.options.text_type
-    for table, column in own_columns(ctx) if wanted else ():
+    for table, column in ctx.catalog.own_columns if wanted else ():
         type_ = column.type
         if type_.array or type_.kind != "base" or column.generated:
             continue
@@ -78,7 +79,7 @@ def numeric_without_precision(ctx: Context) -> Iterator[Finding]:
 
     Instead: `numeric(12, 2)` for money, `numeric(5, 4)` for a rate.
     """
-    for table, column in own_columns(ctx) if ctx.options.numeric_precision_required else ():
+    for table, column in ctx.catalog.own_columns if ctx.options.numeric_precision_required else ():
         if column.type.basic == "numeric" and column.type.kind == "base" and column.type.precision is None:
             address = table.part("column", column.name)
             yield ctx.finding(address, f"{address.sql()} is numeric without precision and scale, so it keeps any number of digits")
@@ -109,7 +110,7 @@ def fixed_values(ctx: Context) -> Iterator[Finding]:
     Except: lists of numbers and of a single value are rules, not sets of values.
     """
     wanted = ctx.options.fixed_values
-    for table, column in own_columns(ctx) if wanted else ():
+    for table, column in ctx.catalog.own_columns if wanted else ():
         built = _built_as(table, column)
         if built and built != wanted:
             address = table.part("column", column.name)
@@ -137,7 +138,7 @@ def nullable_boolean(ctx: Context) -> Iterator[Finding]:
 
     Except: a boolean without default, where NULL means "not known yet", is not flagged.
     """
-    for table, column in own_columns(ctx):
+    for table, column in ctx.catalog.own_columns:
         if column.type.basic == "bool" and not column.not_null and column.default in ("true", "false") and not column.type.array:
             address = table.part("column", column.name)
             name = quote(column.name)
@@ -161,8 +162,8 @@ def uuid_as_text(ctx: Context) -> Iterator[Finding]:
 
     Except: only columns named so (`…_uuid`, `guid`) or filled by a uuid function are recognised.
     """
-    for table, column in own_columns(ctx):
-        if not shapes.is_text(column.type) or column.generated or not _holds_uuid(column):
+    for table, column in ctx.catalog.own_columns:
+        if column.generated or not shapes.is_text(column.type) or not _holds_uuid(column):
             continue
         address = table.part("column", column.name)
         name = quote(column.name)
@@ -178,7 +179,7 @@ def uuid_as_text(ctx: Context) -> Iterator[Finding]:
 
 
 def _holds_uuid(column: Column) -> bool:
-    if re.search(r"\b(gen_random_uuid|uuid_generate_v\w+|uuidv\d)\(\)", column.default):
+    if "uuid" in column.default and re.search(r"\b(gen_random_uuid|uuid_generate_v\w+|uuidv\d)\(\)", column.default):
         return True
     return column.type.length in (32, 36, None) and bool({"uuid", "guid"} & set(shapes.words(column.name)[-1:]))
 
@@ -205,8 +206,8 @@ def date_as_text(ctx: Context) -> Iterator[Finding]:
 
     Except: only plain names of moments (`created_at`, `birth_date`) are recognised.
     """
-    for table, column in own_columns(ctx):
-        if shapes.is_text(column.type) and _MOMENT.search(_snake(column.name)):
+    for table, column in ctx.catalog.own_columns:
+        if _MOMENT.search(_snake(column.name)) and shapes.is_text(column.type):
             address = table.part("column", column.name)
             kind, word = ("date", "day") if "date" in shapes.words(column.name) else ("timestamptz", "moment")
             yield ctx.finding(
@@ -216,6 +217,7 @@ def date_as_text(ctx: Context) -> Iterator[Finding]:
             )
 
 
+@lru_cache(maxsize=65536)
 def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
@@ -242,9 +244,11 @@ def epoch_in_integer(ctx: Context) -> Iterator[Finding]:
 
     Except: only names ending in `_at` whose beginning says what happened are recognised.
     """
-    for table, column in own_columns(ctx):
+    for table, column in ctx.catalog.own_columns:
+        if column.type.basic != "int4" or column.type.array:
+            continue
         moment = _snake(column.name)
-        if column.type.basic == "int4" and not column.type.array and moment.endswith("at") and _MOMENT.search(moment):
+        if moment.endswith("at") and _MOMENT.search(moment):
             address = table.part("column", column.name)
             quoted = quote(column.name)
             plain = not (column.default or column.generated)
@@ -267,8 +271,8 @@ def list_in_text(ctx: Context) -> Iterator[Finding]:
 
     Except: only text columns named `…_ids` are recognised.
     """
-    for table, column in own_columns(ctx):
-        if shapes.is_text(column.type) and _snake(column.name).endswith("_ids"):
+    for table, column in ctx.catalog.own_columns:
+        if column.name.lower().endswith("ids") and shapes.is_text(column.type) and _snake(column.name).endswith("_ids"):
             address = table.part("column", column.name)
             yield ctx.finding(
                 address,
@@ -287,7 +291,7 @@ def number_as_boolean(ctx: Context) -> Iterator[Finding]:
 
     Except: only names beginning with is_ or has_, and numbers that a CHECK limits to 0 and 1, are recognised.
     """
-    for table, column in own_columns(ctx):
+    for table, column in ctx.catalog.own_columns:
         if column.type.basic not in shapes.INTEGER_TYPES or column.type.array or column.name in _bound(table):
             continue
         if shapes.words(column.name)[:1] in (("is",), ("has",)) or any(_zero_one(c, column.name) for c in table.checks):
@@ -312,7 +316,7 @@ def address_too_short(ctx: Context) -> Iterator[Finding]:
 
     Instead: `inet`, which knows both, sorts, and finds by network.
     """
-    for table, column in own_columns(ctx):
+    for table, column in ctx.catalog.own_columns:
         words = shapes.words(column.name)
         named = "ip" in words or words[-2:] == ("remote", "addr")
         if named and shapes.is_text(column.type) and column.type.length is not None and 15 <= column.type.length < 39:
@@ -340,7 +344,7 @@ def reference_type_differs(ctx: Context) -> Iterator[Finding]:
     Except: only names ending in `_id` that at least four tables share are looked at, and only a single one that differs is flagged.
     """
     by_name: dict[tuple[str, str], list[tuple[Table, Column]]] = defaultdict(list)
-    for table, column in own_columns(ctx):
+    for table, column in ctx.catalog.own_columns:
         if column.name.endswith("_id") and not column.type.array and column.type.basic in _KINDS:
             by_name[table.schema, column.name].append((table, column))
     for group in by_name.values():

@@ -13,15 +13,6 @@ from pgcharter.rules import nodes, shapes
 from pgcharter.rules.engine import Context, rule
 
 
-def own_columns(ctx: Context) -> Iterator[tuple[Table, Column]]:
-    """Columns of stored tables, told once: not those of partitions or foreign tables, and not what a parent hands down."""
-    for table in ctx.catalog.root_tables:
-        if table.kind != "foreign table":
-            for column in table.columns:
-                if not column.inherited:
-                    yield table, column
-
-
 def change_type(table: Table, column: Column, type_: str, using: str = "") -> str:
     """ALTER COLUMN TYPE."""
     cast = f" USING {using}" if using else ""
@@ -108,7 +99,7 @@ def time_with_time_zone(ctx: Context) -> Iterator[Finding]:
 
     Instead: `timestamptz` for a moment; `time` with the zone's name in a column of its own for opening hours.
     """
-    for table, column in own_columns(ctx):
+    for table, column in ctx.catalog.own_columns:
         if column.type.basic == "timetz":
             address = table.part("column", column.name)
             yield ctx.finding(
@@ -140,7 +131,7 @@ def money_type(ctx: Context) -> Iterator[Finding]:
 
     Instead: `numeric(12, 2)`, or integer minor units, with the currency in a column of its own.
     """
-    for table, column in own_columns(ctx):
+    for table, column in ctx.catalog.own_columns:
         if column.type.basic == "money":
             address = table.part("column", column.name)
             numeric = ctx.options.money_type != "integer" and not column.type.array
@@ -203,7 +194,7 @@ def float_money(ctx: Context) -> Iterator[Finding]:
 
     Except: ratios, averages, forecasts and the costs of graph edges and plans are not money.
     """
-    for table, column in own_columns(ctx):
+    for table, column in ctx.catalog.own_columns:
         if column.type.basic in ("float4", "float8") and not column.type.array and _is_money(column.name, table.name, table.column):
             address = table.part("column", column.name)
             numeric = ctx.options.money_type != "integer"
@@ -240,7 +231,7 @@ def json_instead_of_jsonb(ctx: Context) -> Iterator[Finding]:
 
     Except: json keeps white space, key order and double keys: right for signed or audited originals (columns called raw or original).
     """
-    for table, column in own_columns(ctx):
+    for table, column in ctx.catalog.own_columns:
         if column.type.basic == "json" and not _KEPT_AS_WRITTEN & set(shapes.words(column.name)):
             address = table.part("column", column.name)
             plain = not (column.type.array or column.generated)
@@ -286,7 +277,7 @@ def padded_char(ctx: Context) -> Iterator[Finding]:
 
     Except: char(n) up to 3, and columns whose values always have the full length (codes, hashes), cannot be padded and are not flagged.
     """
-    for table, column in own_columns(ctx):
+    for table, column in ctx.catalog.own_columns:
         if (
             column.type.basic == "bpchar"
             and column.type.name == "bpchar"
@@ -335,7 +326,7 @@ def type_that_stops_upgrade(ctx: Context) -> Iterator[Finding]:
 
     Except: regclass, regtype and regrole are kept and are not flagged.
     """
-    for table, column in own_columns(ctx):
+    for table, column in ctx.catalog.own_columns:
         if column.type.basic in _UPGRADE_BLOCKERS:
             address = table.part("column", column.name)
             plain = not (column.type.array or column.generated)
@@ -383,7 +374,7 @@ def frozen_now_default(ctx: Context) -> Iterator[Finding]:
 
     Except: constants without fractions of a second ('1970-01-01', 'infinity') are taken as meant.
     """
-    for table, column in own_columns(ctx):
+    for table, column in ctx.catalog.own_columns:
         if _FROZEN.match(column.default) and _CLOCK_COLUMN.search(column.name):
             address = table.part("column", column.name)
             yield ctx.finding(
@@ -427,7 +418,7 @@ def null_string_default(ctx: Context) -> Iterator[Finding]:
 
     Except: json's own null is a value and is not flagged.
     """
-    for table, column in own_columns(ctx):
+    for table, column in ctx.catalog.own_columns:
         if re.match(r"^'null'(::|$)", column.default, re.IGNORECASE) and column.type.basic not in ("json", "jsonb"):
             address = table.part("column", column.name)
             yield ctx.finding(

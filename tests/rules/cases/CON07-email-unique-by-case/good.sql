@@ -32,3 +32,10 @@ CREATE TABLE mails (
     email_hash text NOT NULL UNIQUE,
     sender_email text NOT NULL
 );
+
+-- a log of attempts, as they were typed
+CREATE TABLE login_attempts (
+    email text NOT NULL,
+    attempted_at timestamptz NOT NULL,
+    PRIMARY KEY (email, attempted_at)
+);

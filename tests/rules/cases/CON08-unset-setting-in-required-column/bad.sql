@@ -16,3 +16,17 @@ BEGIN
     RETURN NULL;
 END
 $$;
+
+CREATE FUNCTION audit_row() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    entry audit_log;
+BEGIN
+    entry := ROW(
+        nextval('audit_log_audit_id_seq'), -- the key, then the rest
+        TG_TABLE_NAME,
+        current_setting('app.current_user', TRUE)
+    );
+    INSERT INTO audit_log OVERRIDING SYSTEM VALUE SELECT (entry).*;
+    RETURN NULL;
+END
+$$;

@@ -26,3 +26,9 @@ CREATE TABLE shop.imported_prices (
     price_id uuid PRIMARY KEY,
     updated_at timestamptz NOT NULL
 );
+
+-- rows of a log are never updated
+CREATE TABLE shop.price_history (
+    price_id uuid NOT NULL,
+    updated_at timestamptz NOT NULL DEFAULT now()
+);
