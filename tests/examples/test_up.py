@@ -138,6 +138,15 @@ def test_an_edited_file_is_refused_and_the_server_stopped(up: Up, notes: Path) -
     _, err = finish(up(notes, "--once"), 4)
     assert "has been edited since" in " ".join(err.split())
     assert project.status(notes).state == "stopped"
+    out, _ = finish(up(notes, "--once", "--fresh"), 0)
+    assert "1 of 1 files applied" in out
+
+
+def test_a_database_in_use_is_not_dropped(up: Up, notes: Path) -> None:
+    server = project.start(notes)
+    with psycopg.connect(server.database("notes")):
+        _, err = finish(up(notes, "--once", "--fresh"), 4)
+    assert "others are connected to database notes" in " ".join(err.split())
 
 
 def test_sql_that_fails_is_told_with_its_place(up: Up, notes: Path) -> None:

@@ -76,6 +76,7 @@ def complete_examples(_ctx: click.Context, _parameter: click.Parameter, incomple
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
 @click.option("--example", metavar="NAME", shell_complete=complete_examples, help="Bring up an example that ships with pgcharter.")
 @click.option("--once", is_flag=True, help="End after the verdict instead of staying until Ctrl-C.")
+@click.option("--fresh", is_flag=True, help="Drop the database first: everything in it is lost.")
 @click.option(
     "--orders", "total", type=click.IntRange(min=0), metavar="N", help="How many orders to load.  [default: 100,000 for the shop]"
 )
@@ -83,7 +84,14 @@ def complete_examples(_ctx: click.Context, _parameter: click.Parameter, incomple
 @click.option("--major", type=click.IntRange(min=1), metavar="N", help="Major version of PostgreSQL, for a new server.")
 @format_option
 def up(
-    folder: Path | None, example: str | None, once: bool, total: int | None, fill_file: Path | None, major: int | None, form: str
+    folder: Path | None,
+    example: str | None,
+    once: bool,
+    fresh: bool,
+    total: int | None,
+    fill_file: Path | None,
+    major: int | None,
+    form: str,
 ) -> int:
     """Start PostgreSQL, build a database from SQL files, fill it, check it, and say how to connect.
 
@@ -96,7 +104,7 @@ def up(
 
     place = _place(folder, example, fill_file)
     files, project = _files(place), open_project(place.source)
-    with _terminable(), _server(place, major) as (server, conn):
+    with _terminable(), _server(place, major, fresh=fresh) as (server, conn):
         say = _Voice(form)
         say.server(server)
         done = _bring_up(conn, place, files, total, say)
@@ -156,12 +164,12 @@ def _terminable() -> Iterator[None]:
 
 
 @contextmanager
-def _server(place: Place, major: int | None) -> Iterator[tuple[ProjectServer, Connection]]:
+def _server(place: Place, major: int | None, *, fresh: bool) -> Iterator[tuple[ProjectServer, Connection]]:
     """The running server and a connection to the database; whoever is the last to need the server stops it."""
     from pgcharter.db import connect
     from pgcharter.examples import serving
 
-    with serving.shared(place.home, place.name, major=major) as server, connect(server.dsn(place.name)) as conn:
+    with serving.shared(place.home, place.name, major=major, fresh=fresh) as server, connect(server.dsn(place.name)) as conn:
         yield server, conn
 
 

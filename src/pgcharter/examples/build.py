@@ -136,7 +136,7 @@ def _unchanged(file: File, applied: tuple[str, str] | None) -> None:
     if applied and applied[0] != file.checksum:
         raise RefusedError(
             f"{file.shown} was applied on {applied[1]} and has been edited since, so the database is not what the file says",
-            hint="undo the edit and write the change as a new file; or drop the database and run this again",
+            hint="undo the edit and write the change as a new file; or run `pgcharter up` with --fresh, which drops the database first",
         )
 
 

@@ -96,7 +96,7 @@ def _begin(conn: Connection, what: Fill) -> int:
     if row[0] != what.VERSION:
         raise RefusedError(
             f"the data of {what.NAME} in this database was begun by another version of pgcharter, whose rows do not fit",
-            hint="drop the database and run this again",
+            hint="run `pgcharter up` with --fresh, which drops the database first",
         )
     return int(row[1])
 

@@ -16,16 +16,14 @@ CREATE TABLE IF NOT EXISTS pgcharter.fill_progress (
     fill_name VARCHAR(255) PRIMARY KEY,
     fill_version INTEGER NOT NULL,
     done_count BIGINT NOT NULL,
-    created_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT now(),
-    updated_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT now(),
+    loaded_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT now(),
     CONSTRAINT chk_fill_progress_done_count_not_negative CHECK (done_count >= 0)
 );
 COMMENT ON TABLE pgcharter.fill_progress IS 'How far the database has been filled with example data';
 COMMENT ON COLUMN pgcharter.fill_progress.fill_name IS 'Name of the example';
 COMMENT ON COLUMN pgcharter.fill_progress.fill_version IS 'Version of the generator; another one would make other rows';
 COMMENT ON COLUMN pgcharter.fill_progress.done_count IS 'Main rows loaded, in the same transaction as this number';
-COMMENT ON COLUMN pgcharter.fill_progress.created_at IS 'When the fill began';
-COMMENT ON COLUMN pgcharter.fill_progress.updated_at IS 'When the last batch was loaded'
+COMMENT ON COLUMN pgcharter.fill_progress.loaded_at IS 'When the last batch was loaded'
 
 -- name: applied
 SELECT version, checksum, to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI "UTC"') FROM pgcharter.schema_migrations
@@ -40,4 +38,4 @@ INSERT INTO pgcharter.fill_progress (fill_name, fill_version, done_count) VALUES
 SELECT fill_version, done_count FROM pgcharter.fill_progress WHERE fill_name = %s
 
 -- name: advance
-UPDATE pgcharter.fill_progress SET done_count = %s, updated_at = clock_timestamp() WHERE fill_name = %s AND done_count = %s
+UPDATE pgcharter.fill_progress SET done_count = %s, loaded_at = clock_timestamp() WHERE fill_name = %s AND done_count = %s

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgcharter.db import connect
+from pgcharter.errors import RefusedError
+from pgcharter.names import quote
 from pgcharter.servers import project
 
 if TYPE_CHECKING:
@@ -23,16 +25,23 @@ if TYPE_CHECKING:
 
 APPLICATION = "pgcharter up"
 """By this name the runs of `up` that need a server know of each other."""
+SETTINGS = {"idle_in_transaction_session_timeout": "5min"}
+"""Of servers started here: a transaction that somebody forgot in psql must not stand in the way for ever."""
 _OTHERS = "SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE application_name = %s AND pid <> pg_catalog.pg_backend_pid()"
 
 
 @contextmanager
-def shared(folder: Path, database: str, *, major: int | None = None) -> Iterator[ProjectServer]:
-    """Start the server of `folder`, with this database, or join those who use it; stop it on leaving as the last of them."""
+def shared(folder: Path, database: str, *, major: int | None = None, fresh: bool = False) -> Iterator[ProjectServer]:
+    """Start the server of `folder`, with this database, or join those who use it; stop it on leaving as the last of them.
+
+    `fresh` drops the database first. Raises RefusedError when others are at work in it.
+    """
     with _door(folder):
-        server = project.start(folder, major=major)
-        server.database(database)
+        server = project.start(folder, major=major, settings=SETTINGS)
         presence = connect(server.dsn(), application_name=APPLICATION)
+        if fresh:
+            _drop(presence, database)
+        server.database(database)
         if not server.reused:
             (server.home / "up").write_text(f"{server.state.pid}\n", encoding="ascii")
     try:
@@ -43,6 +52,17 @@ def shared(folder: Path, database: str, *, major: int | None = None) -> Iterator
             presence.close()
             if last and _started_here(server):
                 project.stop(folder)
+
+
+def _drop(conn: Connection, database: str) -> None:
+    import psycopg
+
+    try:
+        conn.execute(f"DROP DATABASE IF EXISTS {quote(database)}".encode())
+    except psycopg.errors.ObjectInUse:
+        raise RefusedError(
+            f"others are connected to database {database}, so it was not dropped", hint="close their sessions and run this again"
+        ) from None
 
 
 def _is_last(presence: Connection) -> bool:

@@ -16,6 +16,7 @@ CREATE TABLE guests (
     lastname    varchar(50),
     birthday    date CHECK (birthday < CURRENT_DATE - interval '18 years'),
     card_number varchar(20),
+    card_expires varchar(5),
     deleted_at  timestamp,
     created_at  timestamp DEFAULT now()
 );
