@@ -220,3 +220,16 @@ def test_psql_variables_are_filled_in_or_told(read_sql: Read) -> None:
     reading = read_sql("\\set name shop\nCREATE SCHEMA :name;\nCREATE TABLE :name.t (x text DEFAULT :'name');\nCREATE SCHEMA :unknown;\n")
     assert tables(reading) == ["shop.t"]
     assert [(f.code, f.place.line) for f in reading.findings if f.place] == [("SRC01", 4)]
+
+
+def test_what_the_scratch_server_lacks_is_a_gap_and_so_is_what_follows(read_sql: Read) -> None:
+    reading = read_sql(
+        "CREATE EXTENSION postgis;\nCREATE TABLE places (g geometry);\nCREATE INDEX ON places USING gist (g);\n"
+        "CREATE FUNCTION f() RETURNS int LANGUAGE plpython3u AS 'return 1';\nCREATE TABLE t (x int) TABLESPACE fast;\n"
+        "CREATE INDEX t_x ON t (x) TABLESPACE \"fa st\";\nDO $$ BEGIN RAISE EXCEPTION 'no rows'; END $$;\nALTER EXTENSION postgis UPDATE;\n"
+        "DROP OWNED BY nobody_known;\n"
+    )
+    assert [f.message for f in reading.findings] == []
+    assert tables(reading) == ["public.t"]
+    assert [g.place.line for g in reading.gaps if g.place] == [1, 2, 3, 4, 7, 8, 9]
+    assert "extension postgis" in reading.gaps[1].why

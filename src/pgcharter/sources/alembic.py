@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import linecache
 import os
 import sys
 from collections.abc import Iterator
@@ -92,7 +93,8 @@ class Project:
         while frame is not None:
             name = self.files.get(os.path.realpath(frame.f_code.co_filename))
             if name:
-                return Place(name, frame.f_lineno)
+                line = linecache.getline(frame.f_code.co_filename, frame.f_lineno)
+                return Place(name, frame.f_lineno, len(line) - len(line.lstrip()) + 1)
             frame = frame.f_back
         return Place(shown(str(self.ini)), 1)
 

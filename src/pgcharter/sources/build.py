@@ -13,6 +13,7 @@ from pgcharter.errors import PgcharterError
 from pgcharter.findings import Finding, Gap, Severity
 from pgcharter.sources import recorder
 from pgcharter.sources.effects import makes, missing_name
+from pgcharter.sources.excuses import excuse, without_tablespaces
 from pgcharter.sources.policy import decide
 from pgcharter.sqltext import Statement, offset_place
 
@@ -24,7 +25,7 @@ ATTEMPTS = 20
 _ROLE = re.compile(r'role "(?P<name>.+)" does not exist')
 _NO_NAME = {
     "OR", "REPLACE", "UNIQUE", "TEMP", "TEMPORARY", "UNLOGGED", "MATERIALIZED", "IF", "NOT", "EXISTS", "CONCURRENTLY", "DEFAULT", "EVENT",
-    "FOREIGN", "CONSTRAINT", "ONLY", "INTO", "FROM",
+    "FOREIGN", "CONSTRAINT", "ONLY", "ON", "INTO", "FROM",
 }  # fmt: skip
 """Words of a statement's head that stand before its object's name."""
 _LOCAL = re.compile(r"\A\s*set\s+local\b", re.IGNORECASE)
@@ -58,6 +59,10 @@ class Builder:
     """Roles that no statement creates but some name."""
     first: int = 0
     """Number of the first statement that is this builder's own; those before it were run in the database it is a copy of."""
+    unavailable: list[str] = field(default_factory=list)
+    """Extensions that are asked for and not to be had here."""
+    _excused: set[int] = field(default_factory=set)
+    """Identities of statements that were not built for want of something on the scratch server."""
     _lost: dict[str, Statement] = field(default_factory=dict)
     _local: dict[str, str] = field(default_factory=dict)
     _dirty: bool = False
@@ -94,23 +99,32 @@ class Builder:
 
     def refuse(self, refusal: Refusal) -> None:
         """Take note that `refusal` stands."""
-        if refusal.sqlstate == "42501" and _changes_owner(refusal.statement.text):
-            self.unbuilt.append(refusal.statement)
-            self.gaps.append(Gap(head(refusal.statement), f"ownership stays as it is: {refusal.message}", refusal.statement.place))
-            return
-        self.unbuilt.append(refusal.statement)
-        self.refusals.append(refusal)
-        for name in makes(refusal.statement):
-            self._lost.setdefault(name, refusal.statement)
+        statement = refusal.statement
+        self.unbuilt.append(statement)
+        cause = self._lost.get(missing_name(refusal.message))
+        why = excuse(statement.kind, statement.text, refusal.sqlstate, refusal.message, self.unavailable)
+        if not why and cause is not None and id(cause) in self._excused:
+            why = f"not built: {refusal.message}, because line {cause.place.line} of {cause.place.file} was not built"
+        if why:
+            self._excused.add(id(statement))
+            self.gaps.append(Gap(head(statement), why, statement.place))
+        else:
+            self.refusals.append(refusal)
+        for name in makes(statement):
+            self._lost.setdefault(name, statement)
 
     def forget(self, refusal: Refusal) -> None:
         """Take back `refuse`: the statement is tried again."""
         self.unbuilt.remove(refusal.statement)
-        self.refusals.remove(refusal)
+        if refusal in self.refusals:
+            self.refusals.remove(refusal)
 
     def attempt(self, statement: Statement, sql: str) -> Refusal | None:
         """Send `sql`; make the roles it lacks and send it again. Nothing is noted except those roles."""
         refusal = self.send(statement, sql)
+        if refusal is not None and refusal.message.startswith("tablespace "):
+            sql = without_tablespaces(sql)
+            refusal = self.send(statement, sql)
         for _ in range(ATTEMPTS):
             role = _ROLE.fullmatch(refusal.message) if refusal else None
             if role is None or not self._stand_in_role(role["name"]):
@@ -149,7 +163,7 @@ class Builder:
 
     def _give(self, sql: str, refusal: Refusal | None) -> Refusal | None:
         """ALTER ... OWNER TO a stand-in role, which the owner may not do where that role has no CREATE right."""
-        if refusal is None or refusal.sqlstate != "42501" or not _changes_owner(sql):
+        if refusal is None or refusal.sqlstate != "42501" or " owner to " not in " ".join(sql.lower().split()):
             return refusal
         try:
             self.database.change_owner(sql)
@@ -222,6 +236,8 @@ class Builder:
             self.gaps.append(Gap(head(statement), f"not built: {why}", statement.place))
             self.unbuilt.append(statement)
             self._lost.setdefault(node.extname, statement)
+            self._excused.add(id(statement))
+            self.unavailable.append(node.extname)
             return None
         self.built.append(statement)
         return None
@@ -239,7 +255,8 @@ class Builder:
             message += f"; that follows from line {cause.place.line} of {cause.place.file}, which could not be built"
         hint = ". ".join(part.rstrip(".") for part in (refusal.detail, refusal.hint) if part)
         place = offset_place(refusal.statement, refusal.position) if not refusal.statement.variables else refusal.statement.place
-        return Finding("SRC01", message, place=place, severity=Severity.ERROR, hint=hint, facts=facts)
+        severity = Severity.WARNING if "follows_from" in facts else Severity.ERROR
+        return Finding("SRC01", message, place=place, severity=severity, hint=hint, facts=facts)
 
 
 def head(statement: Statement) -> str:
@@ -251,10 +268,6 @@ def head(statement: Statement) -> str:
             stop += 1
     text = " ".join(words[:stop]).strip()
     return text if len(text) <= 80 else text[:77] + "..."
-
-
-def _changes_owner(sql: str) -> bool:
-    return " owner to " in " ".join(sql.lower().split())
 
 
 def unresolved_roles(builder: Builder) -> list[Gap]:

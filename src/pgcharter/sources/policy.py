@@ -37,6 +37,10 @@ _NOTE = {
     "create_user_mapping_stmt": "not built: it holds credentials",
     "alter_user_mapping_stmt": "not built: it holds credentials",
     "drop_user_mapping_stmt": "not built: it holds credentials",
+    "alter_extension_stmt": "not run: extensions are created in the version at hand",
+    "alter_extension_contents_stmt": "not run: extensions are created as they come",
+    "drop_owned_stmt": "not run: it concerns everything of a role",
+    "reassign_owned_stmt": "not run: it concerns everything of a role",
     "sec_label_stmt": "not built: needs a label provider that the server loads",
 }
 _SHARED_COMMENTS = {
@@ -77,6 +81,8 @@ def decide(statement: Statement) -> tuple[Action, str]:
         return "run", ""
     if kind == "comment_stmt" and (about := enum_name(statement.node, "objtype")) in _SHARED_COMMENTS:
         return ("comment" if about == "OBJECT_EXTENSION" else "skip"), ""
+    if kind == "drop_stmt" and enum_name(statement.node, "remove_type") == "OBJECT_EXTENSION":
+        return "note", "not run: the extension stays"
     if kind in ("grant_stmt", "alter_owner_stmt") and _on_database(statement.node, kind):
         return "note", "not run: it concerns a whole database"
     if kind == "variable_set_stmt":
