@@ -9,6 +9,8 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 
+from pgcharter.errors import ConnectError
+
 Connection = psycopg.Connection[TupleRow]
 
 OLDEST = 14
@@ -17,7 +19,7 @@ OLDEST = 14
 _SECRETS = ("password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key")
 _URI_PASSWORD = re.compile(r"(?<=://)([^/@\s:]*):\S*@")
 _URI_SECRET = re.compile(rf"([?&](?:{'|'.join(_SECRETS)})=)[^&\s]*", re.IGNORECASE)
-_WORD_SECRET = re.compile(rf"\b((?:{'|'.join(_SECRETS)})\s*=\s*)('(?:[^'\\]|\\.)*'|(?:[^\s'\\]|\\.)+)", re.IGNORECASE)
+_WORD_SECRET = re.compile(rf"(?<![?&\w])((?:{'|'.join(_SECRETS)})\s*=\s*)('(?:[^'\\]|\\.)*'|(?:[^\s'\\]|\\.)+)", re.IGNORECASE)
 
 
 def redact(dsn: str) -> str:
@@ -40,6 +42,8 @@ def connect(dsn: str, *, autocommit: bool = True, **options: Any) -> Connection:
         wanted = conninfo_to_dict(dsn)
     except psycopg.ProgrammingError as error:
         raise unreadable(error) from None
+    if not all(part.isdigit() for part in str(wanted.get("port") or "0").split(",") if part):
+        raise ConnectError(f"port {wanted['port']!r} is not a number", hint="PostgreSQL's usual port is 5432")
     for name in ("connect_timeout", "application_name"):
         if name in wanted:
             options.pop(name, None)

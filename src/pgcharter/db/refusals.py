@@ -28,7 +28,7 @@ def explain(error: psycopg.Error, wanted: Mapping[str, Any], secrets: Sequence[s
 def unreadable(error: psycopg.Error) -> ConnectError:
     """The refusal of text that is no connection string. libpq quotes pieces of it, which may be pieces of a password: only names stay."""
     said = str(error).strip()
-    if not re.match(r"invalid (connection option|URI query parameter) ", said):
+    if not re.match(r"invalid (connection option|URI query parameter):? ", said):
         said = re.sub(r'"[^"]*"', "…", said)
     return ConnectError(
         f"the connection string cannot be understood: {said}",
@@ -40,7 +40,8 @@ def too_old(server_version: int) -> ConnectError:
     """The refusal of a server older than 14."""
     from pgcharter.db import OLDEST
 
-    version = f"{server_version // 10000}.{server_version % 10000}" if server_version >= 100000 else f"{server_version / 10000:.1f}"
+    minor = server_version % 10000 if server_version >= 100000 else server_version // 100 % 100
+    version = f"{server_version // 10000}.{minor}"
     return ConnectError(
         f"the server is PostgreSQL {version}, which is too old to be read: {OLDEST} is read with gaps, 15 to 18 are supported",
         hint="upgrade the server: https://www.postgresql.org/docs/current/upgrading.html",
