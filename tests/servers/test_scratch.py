@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from pgcharter.errors import ConnectError, RefusedError, UnavailableError
-from pgcharter.servers.guard import Limits
+from pgcharter.servers.guard import Limits, Session
 from pgcharter.servers.lifecycle import Server
 from pgcharter.servers.scratch import Scratch, ScratchDatabase, open_scratch
 
@@ -148,6 +148,24 @@ def test_guard_says_why_and_the_next_statement_works(server: Callable[..., Serve
         assert database.why_stopped() == "it ran longer than 0.4 s"
         assert database.why_stopped() == ""
         assert database.conn.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_session_that_was_ended_while_idle_is_replaced(scratch: Scratch) -> None:
+    with scratch.database() as database:
+        pid = database.conn.info.backend_pid
+        database.admin.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+        assert database.conn.execute("SELECT pg_backend_pid() <> %s", [pid]).fetchone() == (True,)
+
+
+def test_guard_leaves_the_next_statement_alone(scratch: Scratch) -> None:
+    """What it saw running may have ended when it acts."""
+    with scratch.database() as database:
+        began = database.conn.execute("SELECT statement_timestamp()").fetchone()
+        assert began is not None
+        session = Session(database.conn.info.backend_pid, database.name, began[0], 1e6)
+        scratch.guard._judge(session, database.admin)
+        assert database.why_stopped() == ""
+        assert database.conn.execute("SELECT pg_backend_pid()").fetchone() == (session.pid,)
 
 
 def test_secrets_stay_out_of_representations(scratch: Scratch) -> None:

@@ -42,7 +42,7 @@ def initialise(data: Path, installation: Installation, account: Account, login: 
     try:
         problem = ""
         for locale in _locales(installation):
-            done = account.run([installation.program("initdb"), *_options(data, password_file, login, ephemeral), *locale])
+            done = account.run([installation.program("initdb"), *_options(data, installation, password_file, login, ephemeral), *locale])
             if done.returncode == 0:
                 break
             problem = done.stderr.strip() or done.stdout.strip()
@@ -54,8 +54,8 @@ def initialise(data: Path, installation: Installation, account: Account, login: 
         file.write(f"\ninclude_if_exists = '{CONFIGURATION}'\n")
 
 
-def _options(data: Path, password_file: Path, login: Login, ephemeral: bool) -> list[str | Path]:
-    quick = ["--no-sync"] if ephemeral else []
+def _options(data: Path, installation: Installation, password_file: Path, login: Login, ephemeral: bool) -> list[str | Path]:
+    quick = ["--no-sync", "--wal-segsize=1", *(["--no-data-checksums"] if installation.major >= 18 else [])] if ephemeral else []
     return [
         *("-D", data, "--username", login.user, "--pwfile", password_file, "--auth=scram-sha-256"),
         *("--encoding=UTF8", "--text-search-config=pg_catalog.english", "--no-instructions", *quick),

@@ -12,6 +12,7 @@ import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,10 +22,19 @@ if TYPE_CHECKING:
     from pgcharter.db import Connection
 
 _RUNNING = """
-SELECT pid, datname::text, extract(epoch FROM clock_timestamp() - query_start)::float8
+SELECT pid, datname::text, query_start, extract(epoch FROM clock_timestamp() - query_start)::float8
   FROM pg_catalog.pg_stat_activity
  WHERE usename = %s AND pid <> pg_catalog.pg_backend_pid() AND state IN ('active', 'fastpath function call') AND datname = ANY(%s)
 """
+
+_POLITE, _PATIENT = 1.5, 6.0
+"""Seconds over the limit after which a session is ended instead of cancelled, and after which its process is killed."""
+
+_STOP = """
+SELECT {function}(pid) FROM pg_catalog.pg_stat_activity
+ WHERE pid = %s AND query_start = %s AND state IN ('active', 'fastpath function call')
+"""
+"""Looks again at the moment of acting: the statement may have ended since, and the next one is innocent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +54,7 @@ class Session(NamedTuple):
 
     pid: int
     database: str
+    began: datetime
     seconds: float
 
 
@@ -96,20 +107,19 @@ class Guard:
     def _judge(self, session: Session, connection: Connection) -> None:
         over = session.seconds - self.limits.seconds
         if over > 0:
-            self.stopped[session.database] = f"it ran longer than {self.limits.seconds:g} s"
-            self._end(session, connection, over)
+            self._end(session, connection, over, f"it ran longer than {self.limits.seconds:g} s")
         elif session.seconds > 0.5 and self._data and used(self._data) > self.limits.disk:
-            self.stopped[session.database] = f"the scratch server held more than {self.limits.disk >> 20} MB"
-            self._end(session, connection, 2.0)
+            self._end(session, connection, _POLITE, f"the scratch server held more than {self.limits.disk >> 20} MB")
 
-    def _end(self, session: Session, connection: Connection, over: float) -> None:
-        if over > 6 and self._data:
+    def _end(self, session: Session, connection: Connection, over: float, reason: str) -> None:
+        function = "pg_catalog.pg_cancel_backend" if over < _POLITE else "pg_catalog.pg_terminate_backend"
+        row = connection.execute(_STOP.format(function=function).encode(), [session.pid, session.began]).fetchone()
+        if not row:
+            return
+        self.stopped[session.database] = reason
+        if over > _PATIENT and self._data:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(session.pid, signal.SIGKILL)
-        elif over > 1.5:
-            connection.execute("SELECT pg_catalog.pg_terminate_backend(%s)", [session.pid])
-        else:
-            connection.execute("SELECT pg_catalog.pg_cancel_backend(%s)", [session.pid])
 
 
 def used(folder: Path) -> int:

@@ -19,7 +19,7 @@ from urllib.parse import quote as percent
 
 from pgcharter.errors import PgcharterError
 from pgcharter.servers import account as accounts
-from pgcharter.servers import datafolder, folders
+from pgcharter.servers import datafolder, folders, templates
 from pgcharter.servers.account import Account
 from pgcharter.servers.binaries import Installation
 from pgcharter.servers.datafolder import Login
@@ -109,9 +109,8 @@ def start_ephemeral(installation: Installation, *, settings: Mapping[str, Settin
     folder = folders.private(who)
     lock = folders.hold(folder)
     try:
-        login = datafolder.random_login()
         data = folder / "data"
-        datafolder.initialise(data, usable, who, login, ephemeral=True)
+        login = templates.initialise(data, usable, who)
         server = Server(usable, data, 5432, who.make_folder(folder / "s"), login, who, folder=folder, lock=lock)
         launch(server, {**EPHEMERAL, **(settings or {}), "listen_addresses": ""}, memory)
     except BaseException:

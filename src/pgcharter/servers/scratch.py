@@ -155,7 +155,7 @@ class ScratchDatabase:
     @property
     def conn(self) -> Connection:
         """An autocommit connection as the unprivileged owner; a new one when the last was lost (a statement that had to be stopped)."""
-        if self._conn is None or self._conn.closed:
+        if self._conn is None or not _alive(self._conn):
             self.scratch._reset_owner(self.admin)
             self._conn = _connect(self.dsn)
         return self._conn
@@ -166,7 +166,7 @@ class ScratchDatabase:
 
         On a server that the user named by an ordinary role it is that role, and so is the owner.
         """
-        if self._admin is None or self._admin.closed:
+        if self._admin is None or not _alive(self._admin):
             self._admin = _connect(self.scratch.admin_dsn(self.name), self.scratch.admin_options)
         return self._admin
 
@@ -292,6 +292,22 @@ def _given(url: str, limits: Limits, stack: contextlib.ExitStack) -> Scratch:
 def _drop_role(url: str, role: str) -> None:
     with _connect(url) as admin:
         admin.execute(f"DROP ROLE IF EXISTS {quote(role)}")
+
+
+def _alive(connection: Connection) -> bool:
+    """Whether the session still stands: a server that ended it while it was idle has said so, but nobody has read that yet."""
+    import select
+
+    import psycopg
+
+    wait = 0.0
+    while not connection.closed and select.select([connection.fileno()], [], [], wait)[0]:
+        wait = 0.02  # what can be read is the farewell, and the end of the stream behind it; or a mere notice
+        try:
+            connection.pgconn.consume_input()
+        except psycopg.Error:
+            connection.close()
+    return not connection.closed
 
 
 def _with_database(dsn: str, database: str) -> str:
