@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 from tests.conftest import every_major
 from tests.sources.conftest import Read
 
+from pgcharter import sources
 from pgcharter.catalog.reading import Reading
 from pgcharter.names import ObjectId
+from pgcharter.servers.lifecycle import Server
 
 
 def tables(reading: Reading) -> list[str]:
@@ -184,8 +188,6 @@ def test_session_settings_last_to_the_end_of_the_file_and_set_local_to_the_commi
 
 
 def test_text_only_needs_no_server(tmp_path: Path) -> None:
-    from pgcharter import sources
-
     (tmp_path / "a.sql").write_text("CREATE TABLE t (x int);\nnonsense;\n")
     reading = sources.read(str(tmp_path / "a.sql"), server=False)
     assert reading.catalog is None
@@ -233,3 +235,23 @@ def test_what_the_scratch_server_lacks_is_a_gap_and_so_is_what_follows(read_sql:
     assert tables(reading) == ["public.t"]
     assert [g.place.line for g in reading.gaps if g.place] == [1, 2, 3, 4, 7, 8, 9]
     assert "extension postgis" in reading.gaps[1].why
+
+
+def test_a_scratch_server_of_ones_own_needs_no_superuser(major_server: Server, tmp_path: Path) -> None:
+    (tmp_path / "a.sql").write_text(
+        "CREATE TABLE t (\n  id int PRIMARY KEY\n);\nALTER TABLE t ADD COLUMN x int;\n"
+        "CREATE FUNCTION f(int) RETURNS int LANGUAGE sql AS 'select 1';\n"
+    )
+    with psycopg.connect(major_server.dsn(), autocommit=True) as admin:
+        admin.execute("CREATE ROLE src_plain LOGIN CREATEDB PASSWORD 'src_plain'")
+        try:
+            url = make_conninfo(major_server.dsn(), user="src_plain", password="src_plain")
+            reading = sources.read(str(tmp_path / "a.sql"), scratch_url=url)
+        finally:
+            admin.execute("DROP ROLE src_plain")
+    assert reading.findings == ()
+    assert place(reading, "table", "t") == "1:1"
+    assert place(reading, "column", "t", "id") == "2:3"
+    assert place(reading, "column", "t", "x") == "4:26"
+    assert place(reading, "function", "f(integer)") == "5:1"
+    assert [g.what for g in reading.gaps] == ["where DO blocks and renames made things"]

@@ -6,8 +6,11 @@ from dataclasses import replace
 
 from pgcharter.catalog.model import Catalog
 from pgcharter.catalog.reading import Reading
+from pgcharter.findings import Gap
 from pgcharter.sources import Progress
 from pgcharter.sources.script import Script, load
+
+_UNPLACED = Gap("where DO blocks and renames made things", "the scratch server's role is no superuser, so only plain statements are placed")
 
 
 def read(
@@ -44,7 +47,7 @@ def build(
     from pgcharter.sources.places import locate
 
     with open_scratch(major, url=scratch_url) as scratch, scratch.database() as database:
-        recorder.install(database.admin)
+        recorded = recorder.install(database.admin)
         builder = Builder(database)
         file = ""
         for number, step in enumerate(script.steps):
@@ -57,6 +60,7 @@ def build(
         made = recorder.read(database.admin)
         recorder.remove(database.admin)
         catalog = anonymous(live.read_catalog(database.admin))
+    unplaced = () if recorded else (_UNPLACED,)
     places = locate(made, builder.numbered, catalog)
     return Reading(
         target,
@@ -66,6 +70,6 @@ def build(
         unbuilt=tuple(builder.unbuilt),
         places=places,
         findings=(*script.findings, *builder.findings()),
-        gaps=(*script.gaps, *builder.gaps, *unresolved_roles(builder)),
+        gaps=(*script.gaps, *builder.gaps, *unresolved_roles(builder), *unplaced),
         texts=script.texts,
     )

@@ -20,6 +20,7 @@ from pgcharter.findings import Finding, Gap
 from pgcharter.names import ObjectId
 from pgcharter.sources import Progress
 from pgcharter.sources.effects import makes, qualified
+from pgcharter.sources.excuses import excuse
 from pgcharter.sources.fences import SQL, fences
 from pgcharter.sources.policy import decide
 from pgcharter.sources.script import CONNECTS, remark_finding
@@ -272,7 +273,10 @@ class _Building:
         statement = refusal.statement
         self.unbuilt.append(statement)
         extension_column = refusal.sqlstate == "42703" and "pg_stat_statements" in statement.text
-        if (refusal.sqlstate in _MISSING - {"0A000"} and not extension_column) or refusal.sqlstate in _REPEATED:
+        why = excuse(statement.kind, statement.text, refusal.sqlstate, refusal.message, world.builder.unavailable)
+        if why:
+            self.gaps.append(Gap(head(statement), why, statement.place))
+        elif (refusal.sqlstate in _MISSING - {"0A000"} and not extension_column) or refusal.sqlstate in _REPEATED:
             self.gaps.append(Gap(head(statement), f"not built: {refusal.message}", statement.place))
         else:
             world.builder.refusals.append(refusal)
