@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -16,16 +14,11 @@ from psycopg.conninfo import make_conninfo
 
 from pgcharter.servers.lifecycle import Server
 
-
-def check(*arguments: str, cwd: Path, **extra: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "pgcharter", *arguments],
-        capture_output=True, text=True, cwd=cwd, timeout=120, check=False,
-        env={**os.environ, "COLUMNS": "400", **extra},
-    )  # fmt: skip
+Done = Any
+Program = Callable[..., Done]
 
 
-def one_sentence(done: subprocess.CompletedProcess[str], code: int, pattern: str) -> str:
+def one_sentence(done: Done, code: int, pattern: str) -> str:
     """The sentence of a run that failed with `code`; it must match `pattern`."""
     assert done.returncode == code, done.stderr + done.stdout
     assert "Traceback" not in done.stderr
@@ -80,22 +73,22 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(("target", "code", "pattern"), FILE_CASES, ids=[c[0] or "nothing" for c in FILE_CASES])
-def test_target(folder: Path, target: str, code: int, pattern: str) -> None:
-    one_sentence(check("check", target, cwd=folder), code, pattern)
+def test_target(folder: Path, target: str, code: int, pattern: str, program: Program) -> None:
+    one_sentence(program("check", target, cwd=folder), code, pattern)
 
 
 @pytest.mark.parametrize("target", ["nul.sql", "binary.sql", "empty.sql", "folder"])
-def test_target_as_text(folder: Path, target: str) -> None:
-    one_sentence(check("check", target, "--no-server", cwd=folder), 2, ".")
+def test_target_as_text(folder: Path, target: str, program: Program) -> None:
+    one_sentence(program("check", target, "--no-server", cwd=folder), 2, ".")
 
 
-def test_near_name_is_suggested(folder: Path) -> None:
-    assert "good.sql" in one_sentence(check("check", "god.sql", cwd=folder), 2, "god.sql")
+def test_near_name_is_suggested(folder: Path, program: Program) -> None:
+    assert "good.sql" in one_sentence(program("check", "god.sql", cwd=folder), 2, "god.sql")
 
 
-def test_syntax_error_is_a_finding_with_its_place(folder: Path) -> None:
+def test_syntax_error_is_a_finding_with_its_place(folder: Path, program: Program) -> None:
     (folder / "typo.sql").write_text("CREATE TABLE a (id bigint PRIMARY KEY);\n\nCREATE TABEL b (id int);\n")
-    done = check("check", "typo.sql", "--format", "json", cwd=folder)
+    done = program("check", "typo.sql", "--format", "json", cwd=folder)
     assert (done.returncode, done.stderr) == (1, "")
     found = next(f for f in json.loads(done.stdout)["targets"][0]["findings"] if f["code"] == "SRC02")
     assert (found["place"]["line"], found["place"]["column"]) == (3, 8)
@@ -116,28 +109,28 @@ CHARTERS = [
 
 
 @pytest.mark.parametrize(("text", "pattern", "hint"), CHARTERS, ids=[c[0].splitlines()[-1] for c in CHARTERS])
-def test_charter(folder: Path, text: str, pattern: str, hint: str) -> None:
+def test_charter(folder: Path, text: str, pattern: str, hint: str, program: Program) -> None:
     (folder / "pgcharter.toml").write_text(text)
-    said = one_sentence(check("check", "good.sql", cwd=folder), 2, pattern)
+    said = one_sentence(program("check", "good.sql", cwd=folder), 2, pattern)
     assert hint in said
     assert "hidden" not in said
 
 
-def test_two_charters(folder: Path) -> None:
+def test_two_charters(folder: Path, program: Program) -> None:
     (folder / "pgcharter.toml").write_text("")
     (folder / ".pgcharter.toml").write_text("")
-    one_sentence(check("check", "good.sql", cwd=folder), 2, "two charters")
+    one_sentence(program("check", "good.sql", cwd=folder), 2, "two charters")
 
 
-def test_nothing_to_check(folder: Path) -> None:
-    assert "pgcharter init" in one_sentence(check("check", cwd=folder), 2, "nothing says what to check")
+def test_nothing_to_check(folder: Path, program: Program) -> None:
+    assert "pgcharter init" in one_sentence(program("check", cwd=folder), 2, "nothing says what to check")
 
 
-def test_environments(folder: Path) -> None:
+def test_environments(folder: Path, program: Program) -> None:
     (folder / "pgcharter.toml").write_text('[environments.a]\ndsn_env = "A_URL"\n[environments.b]\ndsn_env = "B_URL"\n')
-    assert "--env" in one_sentence(check("check", cwd=folder), 2, "which environment to check: a, b")
-    assert "export A_URL=" in one_sentence(check("check", "--env", "a", cwd=folder, A_URL=""), 2, "A_URL, which is not set")
-    assert "known are a, b" in one_sentence(check("check", "--env", "c", cwd=folder), 2, "no environment 'c'")
+    assert "--env" in one_sentence(program("check", cwd=folder), 2, "which environment to check: a, b")
+    assert "export A_URL=" in one_sentence(program("check", "--env", "a", cwd=folder, A_URL=""), 2, "A_URL, which is not set")
+    assert "known are a, b" in one_sentence(program("check", "--env", "c", cwd=folder), 2, "no environment 'c'")
 
 
 @pytest.mark.parametrize(
@@ -155,12 +148,12 @@ def test_environments(folder: Path) -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_wrong_words(folder: Path, arguments: tuple[str, ...], pattern: str) -> None:
-    one_sentence(check(*arguments, cwd=folder), 2, pattern)
+def test_wrong_words(folder: Path, arguments: tuple[str, ...], pattern: str, program: Program) -> None:
+    one_sentence(program(*arguments, cwd=folder), 2, pattern)
 
 
-def test_unavailable_version(folder: Path) -> None:
-    one_sentence(check("check", "good.sql", "--major", "9", cwd=folder), 3, "9")
+def test_unavailable_version(folder: Path, program: Program) -> None:
+    one_sentence(program("check", "good.sql", "--major", "9", cwd=folder), 3, "9")
 
 
 @pytest.fixture
@@ -173,31 +166,31 @@ def role(major_server: Server) -> Iterator[str]:
 
 
 class TestServer:
-    def test_nobody_listens(self, tmp_path: Path) -> None:
-        one_sentence(check("check", "postgresql://me:hidden@127.0.0.1:1/shop", cwd=tmp_path), 3, "127.0.0.1")
+    def test_nobody_listens(self, tmp_path: Path, program: Program) -> None:
+        one_sentence(program("check", "postgresql://me:hidden@127.0.0.1:1/shop", cwd=tmp_path), 3, "127.0.0.1")
 
-    def test_no_such_host(self, tmp_path: Path) -> None:
-        said = one_sentence(check("check", "postgresql://me:hidden@no-such-host.invalid/shop", cwd=tmp_path), 3, "no-such-host.invalid")
+    def test_no_such_host(self, tmp_path: Path, program: Program) -> None:
+        said = one_sentence(program("check", "postgresql://me:hidden@no-such-host.invalid/shop", cwd=tmp_path), 3, "no-such-host.invalid")
         assert "hidden" not in said
 
-    def test_no_such_database(self, major_server: Server, tmp_path: Path) -> None:
-        one_sentence(check("check", major_server.dsn("nowhere"), cwd=tmp_path), 3, "nowhere")
+    def test_no_such_database(self, major_server: Server, tmp_path: Path, program: Program) -> None:
+        one_sentence(program("check", major_server.dsn("nowhere"), cwd=tmp_path), 3, "nowhere")
 
-    def test_wrong_password(self, major_server: Server, role: str, tmp_path: Path) -> None:
+    def test_wrong_password(self, major_server: Server, role: str, tmp_path: Path, program: Program) -> None:
         said = one_sentence(
-            check("check", make_conninfo(major_server.dsn(), user=role, password="hidden"), cwd=tmp_path), 3, f"password .*{role}"
+            program("check", make_conninfo(major_server.dsn(), user=role, password="hidden"), cwd=tmp_path), 3, f"password .*{role}"
         )
         assert "hidden" not in said
 
-    def test_no_right_to_connect(self, database: str, role: str, tmp_path: Path) -> None:
+    def test_no_right_to_connect(self, database: str, role: str, tmp_path: Path, program: Program) -> None:
         with psycopg.connect(database, autocommit=True) as conn:
             conn.execute(f"REVOKE CONNECT ON DATABASE {conn.info.dbname} FROM PUBLIC")  # type: ignore[arg-type]
-        said = one_sentence(check("check", make_conninfo(database, user=role, password="right"), cwd=tmp_path), 3, "CONNECT|connect")
+        said = one_sentence(program("check", make_conninfo(database, user=role, password="right"), cwd=tmp_path), 3, "CONNECT|connect")
         assert "GRANT CONNECT" in said
 
-    def test_no_right_to_use_a_schema_is_no_crash(self, database: str, role: str, tmp_path: Path) -> None:
+    def test_no_right_to_use_a_schema_is_no_crash(self, database: str, role: str, tmp_path: Path, program: Program) -> None:
         with psycopg.connect(database, autocommit=True) as conn:
             conn.execute("CREATE SCHEMA closed CREATE TABLE t (body text)")
-        done = check("check", make_conninfo(database, user=role, password="right"), "--format", "json", cwd=tmp_path)
+        done = program("check", make_conninfo(database, user=role, password="right"), "--format", "json", cwd=tmp_path)
         assert done.returncode in (0, 1), done.stderr
         assert json.loads(done.stdout)["targets"][0]["source"] == "live"
