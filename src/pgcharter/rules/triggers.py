@@ -157,7 +157,7 @@ def audit_key_overflows(ctx: Context) -> Iterator[Finding]:
 
 
 def _misfit(ctx: Context, trail: Table, column: Column) -> str:
-    """A table whose numeric primary key does not fit into the trail's key column: of those it records, or when none is known a bigint key."""
+    """A table whose numeric key does not fit into the trail's key column: one it records, or when none is known one with a bigint key."""
     recorded = [t for t, _, f in _triggers(ctx) if f is not None and _recorded_in(ctx, f) is trail]
     for table in recorded or ctx.catalog.root_tables:
         key = table.primary_key
