@@ -143,7 +143,7 @@ def test_a_recipe_that_takes_away_leaves_the_rest_alone(read_md: ReadText) -> No
     reading = read_md(
         sql(
             "CREATE TABLE t (x int);",
-            "CREATE TABLE t_new (LIKE t);\nALTER TABLE t RENAME TO t_old;\nALTER TABLE t_new RENAME TO t;\nDROP TABLE t_old;",
+            "CREATE TABLE t_new (x bigint);\nALTER TABLE t RENAME TO t_old;\nALTER TABLE t_new RENAME TO t;\nDROP TABLE t_old;",
             "ALTER TABLE t ADD COLUMN y int;",
         )
     )
@@ -190,3 +190,17 @@ def test_text_only_reads_every_block(tmp_path: Path) -> None:
     reading = sources.read(str(tmp_path / "g.md"), server=False)
     assert [(s.kind, s.place.line, len(s.allows)) for s in reading.statements] == [("create_stmt", 4, 0), ("create_stmt", 17, 1)]
     assert reading.catalog is None
+
+
+def test_nothing_is_said_about_copies_of_what_is_invented_or_only_part_of_a_recipe(read_md: ReadText) -> None:
+    reading = read_md(
+        sql(
+            "CREATE TABLE t (x int);\nCREATE TABLE t_archive (LIKE t);\nCREATE TABLE gone_archive (LIKE gone);",
+            "CREATE TABLE t_new (LIKE t INCLUDING ALL);\nALTER TABLE t RENAME TO t_old;\nALTER TABLE t_new RENAME TO t;",
+        )
+    )
+    named = {i.name for i in reading.stand_ins if i.kind == "table"}
+    assert named == {"gone", "gone_archive"}
+    assert place(reading, "table", "t_archive") == "5:1"
+    (recipe,) = reading.alternatives
+    assert {i.name for i in recipe.stand_ins if i.kind == "table"} >= {"t", "t_old"}

@@ -291,7 +291,8 @@ class _Building:
         made = recorder.read(world.database.admin)
         recorder.remove(world.database.admin)
         catalog = anonymous(live.read_catalog(world.database.admin))
-        own = [m for m in made if m.statement >= (world.builder.first if only_made else 0)]
+        copied = _copied(world, only_made)
+        own = [m for m in made if m.statement >= (world.builder.first if only_made else 0) and m.statement not in copied]
         places = {i: p for i, p in locate(own, world.builder.numbered, catalog).items() if i in {m.id for m in own} or not only_made}
         invented = frozenset(_everything(catalog)) - {m.id for m in own}
         places = {i: p for i, p in places.items() if i not in invented}
@@ -307,6 +308,17 @@ class _Building:
         if roles:
             main.builder.roles = sorted(roles)
             yield from unresolved_roles(main.builder)
+
+
+def _copied(world: _World, apart: bool) -> set[int]:
+    """Numbers of the statements that copy a table with LIKE and say nothing themselves: of an invented table, or (`apart`) in a recipe."""
+    found = set()
+    for number, statement in enumerate(world.builder.numbered):
+        if statement.kind == "create_stmt":
+            likes = [e.table_like_clause.relation.relname for e in statement.node.table_elts if e.WhichOneof("node") == "table_like_clause"]
+            if likes and (apart or any(f"table {name}" in world.stand_ins.made for name in likes)):
+                found.add(number)
+    return found
 
 
 def _everything(catalog: Catalog) -> Iterator[ObjectId]:
