@@ -206,9 +206,10 @@ def _is_qualifier(difference: Difference) -> bool:
     if difference.object.kind not in ("view", "materialized view") or difference.field != "definition":
         return False
     old, new = _tokens(difference.old), _tokens(str(difference.new))
+    relations = {token for token, following in zip(new, [*new[1:], ""], strict=True) if following != "."}
     at = 0
     for token in new:
-        if at + 2 < len(old) and old[at + 1] == "." and old[at] != token and re.match(r'[\w"]', old[at]):
+        if at + 2 < len(old) and old[at + 1] == "." and old[at] != token and old[at] in relations:
             at += 2
         if at >= len(old) or old[at] != token:
             return False

@@ -110,7 +110,8 @@ _REASONS: tuple[tuple[str, str, str], ...] = (
         "name one with sslrootcert=…, or sslrootcert=system",
     ),
     (
-        r"(?P<what>certificate verify failed|server certificate for [^\n]* does not match host name[^\n]*|SSL error: [^\n]*)",
+        r"(?:SSL error: )?(?P<what>certificate verify failed|server certificate for [^\n]* does not match host name[^\n]*"
+        r"|SSL error: [^\n]*)",
         "the TLS connection to {target} failed: {what}",
         "check sslmode and sslrootcert",
     ),
