@@ -118,11 +118,17 @@ class Mention:
     name: str
 
 
+_NAMED_QUERY = re.compile(rf"(?P<name>{_NAME})\s*(?:\([^()]*\)\s*)?\bas\s+(?:(?:not\s+)?materialized\s+)?\(", re.IGNORECASE)
+
+
 def mentions(body: str) -> tuple[Mention, ...]:
-    """The relations that a body reads or writes, as far as the text tells; common table expressions and variables may be among them."""
+    """The relations that a body reads or writes, as far as the text tells; variables may be among them, WITH queries are not."""
+    masked = mask(body)
+    named = {unquoted(m["name"]) for m in _NAMED_QUERY.finditer(masked)} if re.search(r"\bwith\b", masked, re.IGNORECASE) else set()
     return tuple(
         Mention(" ".join((m["how"] or m["into"]).lower().split()), unquoted(m["schema"]) if m["schema"] else "", unquoted(m["name"]))
-        for m in _RELATION.finditer(mask(body))
+        for m in _RELATION.finditer(masked)
+        if m["schema"] or unquoted(m["name"]) not in named
     )
 
 

@@ -132,14 +132,15 @@ def _everywhere(tables: list[Table], owner: str) -> dict[str, list[str]]:
     return {role: sorted(rights) for role, rights in common.items() if rights}
 
 
-_AUDIT = re.compile(r"(?:\A|_)audit(?:s|_logs?|_trails?|_events?|_entries|_records?|_history)?\Z|\Aaudit_", re.IGNORECASE)
+_TRAIL = r"(?:logs?|trails?|events?|entry|entries|records?|history|changes?|actions?|versions?)"
+_AUDIT = re.compile(rf"(?:\A|_)audits?(?:_{_TRAIL})?\Z", re.IGNORECASE)
 _EVENTS = re.compile(r"\A(?:domain_|event_store_|stored_)?events?\Z|\Aevent_(?:store|log|stream)s?\Z", re.IGNORECASE)
 _KEEPERS = bodies.any_of(("retention", "archiv\\w*", "purge\\w*", "maint\\w*", "janitor", "cleanup", "partition\\w*", "dba", "admin\\w*"))
 
 
 def is_audit(schema: str, name: str) -> bool:
     """Whether a table is an audit trail by its name."""
-    return bool(_AUDIT.search(name)) or schema == "audit"
+    return bool(_AUDIT.search(name)) or (schema == "audit" and bool(re.search(rf"(?:\A|_){_TRAIL}(?:_|\Z)", name, re.IGNORECASE)))
 
 
 def is_event_store(table: Table) -> bool:

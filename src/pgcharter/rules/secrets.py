@@ -12,7 +12,7 @@ from pgcharter.rules import bodies, shapes
 from pgcharter.rules.engine import Context, rule
 
 _ALWAYS = re.compile(
-    r"(?:\A|_)(?:credit_?card(?:_?(?:number|no|num))?|debit_card_(?:number|no)|cc_(?:number|no|num)|pan_number|cvv2?|cvc2?|card_cvv|"
+    r"(?:\A|_)(?:credit_?card(?:_?(?:number|no|num))?|debit_card_(?:number|no)|cc_(?:number|no|num)|cvv2?|cvc2?|card_cvv|"
     r"card_security_code|card_verification_(?:value|code)|ssn|social_security_(?:number|no|num)|social_security)\Z"
 )
 _CARD = re.compile(r"(?:\A|_)card_(?:number|no|num)\Z")
@@ -129,6 +129,8 @@ def _returns_ciphertext(body: str) -> bool:
     return False
 
 
+_THREE = ("encrypt", "decrypt", "hmac")
+"""Functions of pgcrypto that always have three arguments; a function of the user's with fewer is another one."""
 _KEYED = {
     "pgp_sym_encrypt": 1, "pgp_sym_decrypt": 1, "pgp_sym_encrypt_bytea": 1, "pgp_sym_decrypt_bytea": 1, "encrypt": 1, "decrypt": 1,
     "encrypt_iv": 1, "decrypt_iv": 1, "hmac": 1,
@@ -143,6 +145,8 @@ def key_literals(text: str) -> Iterator[str]:
     for name, position in _KEYED.items():
         if name in lower:
             for call in bodies.calls(text, name):
+                if name in _THREE and len(call.arguments) != 3:
+                    continue
                 if len(call.arguments) > position and re.match(r"[eE]?'[^']+'\s*(?:::\s*\w+)?\Z", call.arguments[position]):
                     yield name
 

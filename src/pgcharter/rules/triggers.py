@@ -81,7 +81,8 @@ def trigger_discards_rows(ctx: Context) -> Iterator[Finding]:
             continue
         returned, body = _returned(function), bodies.mask(function.body)
         name = f"trigger {quote(trigger.name)} of {table.id.sql()}"
-        if "delete" in trigger.events and returned == {"new"}:
+        refuses = re.search(r"\braise\b(?!\s+(?:debug|log|info|notice|warning)\b)", body, re.IGNORECASE)
+        if "delete" in trigger.events and returned == {"new"} and not refuses:
             yield ctx.finding(
                 table.part("trigger", trigger.name),
                 f"{name} returns NEW, which is NULL in DELETE: every DELETE is cancelled without an error",

@@ -6,3 +6,5 @@ CREATE FUNCTION in_euros(amount numeric, currency text) RETURNS numeric LANGUAGE
 CREATE FUNCTION search_text(title text, body text) RETURNS tsvector LANGUAGE sql IMMUTABLE
     AS $$ SELECT to_tsvector('english', coalesce(title, '') || ' ' || coalesce(body, '')) $$;
 CREATE FUNCTION parts(doc jsonb) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$ SELECT count(*) FROM jsonb_array_elements(doc) rates $$;
+CREATE FUNCTION doubled(amounts numeric[]) RETURNS numeric LANGUAGE sql IMMUTABLE
+    AS $$ WITH rates (n) AS MATERIALIZED (SELECT unnest(amounts)) SELECT sum(n * 2) FROM rates $$;

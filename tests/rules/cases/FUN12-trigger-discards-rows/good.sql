@@ -16,3 +16,11 @@ BEGIN
     RETURN new;
 END $$;
 CREATE TRIGGER either BEFORE INSERT OR DELETE ON orders_old FOR EACH ROW EXECUTE FUNCTION either();
+CREATE FUNCTION refuse_delete() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF tg_op = 'DELETE' THEN
+        RAISE EXCEPTION 'orders are kept';
+    END IF;
+    RETURN new;
+END $$;
+CREATE TRIGGER refuse_delete BEFORE UPDATE OR DELETE ON orders FOR EACH ROW EXECUTE FUNCTION refuse_delete();

@@ -3,3 +3,4 @@ CREATE TABLE library_cards (id bigint PRIMARY KEY, card_number text NOT NULL, is
 CREATE TABLE payment_methods (id bigint PRIMARY KEY, encrypted_card_number text NOT NULL, card_last_four varchar(4), expiry_month integer, card_token text);
 CREATE TABLE customers (id bigint PRIMARY KEY, social_security_number text);
 COMMENT ON COLUMN customers.social_security_number IS 'Encrypted by the application, base64.';
+CREATE TABLE taxpayers (id bigint PRIMARY KEY, pan_number text);

@@ -7,3 +7,5 @@ CREATE FUNCTION encrypt_setting(value text) RETURNS bytea LANGUAGE plpgsql AS $$
 BEGIN
     RETURN pgp_sym_encrypt(value, current_setting('app.key'));
 END $$;
+CREATE FUNCTION encrypt(value text, field text) RETURNS bytea LANGUAGE sql AS $$ SELECT convert_to(value || field, 'UTF8') $$;
+CREATE FUNCTION encrypt_ssn(value text) RETURNS bytea LANGUAGE sql AS $$ SELECT encrypt(value, 'ssn') $$;

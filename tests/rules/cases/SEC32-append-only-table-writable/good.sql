@@ -7,3 +7,7 @@ CREATE TABLE events (id bigint PRIMARY KEY, starts_at timestamptz NOT NULL, titl
 GRANT SELECT, INSERT, UPDATE, DELETE ON events TO case_app;
 CREATE TABLE auditors (id bigint PRIMARY KEY);
 GRANT ALL ON auditors TO case_app;
+CREATE TABLE audit_settings (id bigint PRIMARY KEY);
+CREATE SCHEMA audit;
+CREATE TABLE audit.rules (id bigint PRIMARY KEY);
+GRANT ALL ON audit_settings, audit.rules TO case_app;
