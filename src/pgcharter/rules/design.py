@@ -324,11 +324,13 @@ _TABLE_NAME = {"table_name", "relation", "relation_name", "entity_type", "entity
 
 @rule("DES09", "audit-key-too-narrow", Severity.WARNING)
 def audit_key_too_narrow(ctx: Context) -> Iterator[Finding]:
-    """An audit table keeps the key of the audited row as an integer, and there are tables with other keys.
+    """An audit table keeps the key of the audited row as an integer, and audited tables have other keys.
 
     Why: a change of a row whose key is a uuid, a text or two columns cannot be recorded: the trigger fails, and with it the write.
 
     Instead: `text`, or `jsonb` for keys of several columns.
+
+    Except: where no trigger writes into the audit table, any table of another key counts, and it is only mentioned.
     """
     others = [
         t
@@ -339,7 +341,8 @@ def audit_key_too_narrow(ctx: Context) -> Iterator[Finding]:
         kept = next((c for c in table.columns if c.name in _RECORD and c.type.basic in shapes.INTEGER_TYPES), None)
         if kept is None or not _TABLE_NAME & set(table.column) or not _is_audit(table):
             continue
-        unlike = [t for t in others if t.id != table.id]
+        audited = _audited(ctx, table)
+        unlike = [t for t in others if t.id != table.id and (not audited or t.id in audited)]
         if unlike:
             address = table.part("column", kept.name)
             yield ctx.finding(
@@ -348,7 +351,16 @@ def audit_key_too_narrow(ctx: Context) -> Iterator[Finding]:
                 "and its write fails",
                 fix=f"{shapes.alter(table)} ALTER COLUMN {quote(kept.name)} TYPE text",
                 hint="rewrites the table; views and functions that use the column change with it",
+                severity=None if audited else Severity.INFO,
             )
+
+
+def _audited(ctx: Context, audit: Table) -> set[ObjectId]:
+    """Tables whose triggers write into the audit table."""
+    writers = {
+        f.id for f in ctx.catalog.own_functions if f.returns == "trigger" and re.search(rf"\binto\s+[\w.\"]*\b{audit.name}\b", f.body, re.I)
+    }
+    return {t.id for t in ctx.catalog.root_tables if any(trigger.function in writers for trigger in t.triggers)}
 
 
 def _is_audit(table: Table) -> bool:

@@ -84,7 +84,7 @@ def foreign_key_type_differs(ctx: Context) -> Iterator[Finding]:
     """
     for table, fk in _own_keys(ctx):
         target = shapes.target_of(ctx, fk)
-        for name, other in zip(fk.columns, fk.referenced_columns, strict=False) if target else ():
+        for name, other in zip(fk.columns, fk.referenced_columns, strict=False) if not shapes.is_invented(ctx, target) else ():
             mine, theirs = table.column[name], target.column.get(other) if target else None
             if theirs is None or target is None or _same_type(mine.type, theirs.type):
                 continue
@@ -328,7 +328,7 @@ def _keys_by_reference(ctx: Context) -> Mapping[tuple[str, str], Table]:
     found: dict[tuple[str, str], Table] = {}
     for table in ctx.catalog.root_tables:
         key = table.primary_key
-        if key is not None and len(key.columns) == 1 and shapes.surrogate_key(table) is not None:
+        if key is not None and shapes.surrogate_key(table) is not None and not shapes.is_invented(ctx, table):
             name = table.name.lower()
             for stem in {name, (nouns.singular_name(name) or name)}:
                 found.setdefault((table.schema, stem), table)

@@ -20,6 +20,11 @@ def _own(ctx: Context) -> Iterator[tuple[Table, Index]]:
                 yield table, index
 
 
+def _typed(ctx: Context) -> Iterator[tuple[Table, Index]]:
+    """The same, without those on tables whose column types are only guessed."""
+    return ((t, i) for t, i in _own(ctx) if not shapes.is_invented(ctx, t))
+
+
 def _keys(index: Index) -> tuple[object, ...]:
     return tuple(_form(k) for k in index.keys)
 
@@ -223,7 +228,7 @@ def index_on_boolean(ctx: Context) -> Iterator[Finding]:
 
     Except: unique indexes on a boolean ("at most one default") and partial ones are not flagged.
     """
-    for table, index in _own(ctx):
+    for table, index in _typed(ctx):
         if len(index.keys) != 1 or index.unique or index.predicate or not index.keys[0].column or index.include:
             continue
         if table.column[index.keys[0].column].type.basic == "bool" and index.method in ("btree", "hash"):
@@ -279,7 +284,7 @@ def btree_on_document(ctx: Context) -> Iterator[Finding]:
 
     Except: unique indexes on arrays are not flagged, nor are short arrays in longer keys.
     """
-    for table, index in _own(ctx):
+    for table, index in _typed(ctx):
         if index.method != "btree" or index.unique or len(index.keys) != 1 or not index.keys[0].column:
             continue
         column = table.column[index.keys[0].column]
@@ -304,7 +309,7 @@ def hash_index(ctx: Context) -> Iterator[Finding]:
 
     Except: for long texts that are only looked up whole (addresses of pages), a hash index is smaller and is not flagged.
     """
-    for table, index in _own(ctx):
+    for table, index in _typed(ctx):
         if index.method == "hash" and index.keys[0].column:
             column = table.column[index.keys[0].column]
             if column.type.basic not in shapes.TEXT_TYPES and column.type.basic not in ("bytea", "jsonb") and not column.type.array:

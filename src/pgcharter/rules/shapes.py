@@ -165,6 +165,11 @@ def leaves_out_only_nulls(predicate: str, columns: tuple[str, ...]) -> bool:
     return all(t.strip("() ") in allowed for t in terms)
 
 
+def is_invented(ctx: Context, table: Table | None) -> bool:
+    """Whether the table only stands in for one that the source does not define: its types and keys are guesses."""
+    return table is not None and table.id in ctx.reading.stand_ins
+
+
 def target_of(ctx: Context, fk: Constraint) -> Table | None:
     """The referenced table, when the catalog holds it."""
     return ctx.catalog.table.get(fk.references) if fk.references else None

@@ -122,7 +122,7 @@ def time_with_time_zone_text(ctx: Context) -> Iterator[Finding]:
             )
 
 
-@rule("TYP03", "money-type", Severity.WARNING, options=("money_type",))
+@rule("TYP03", "money-type", Severity.WARNING)
 def money_type(ctx: Context) -> Iterator[Finding]:
     """A column is of type money.
 
@@ -184,7 +184,7 @@ def _is_money(name: str, table: str, columns: object) -> bool:
     return bool(trading) or any("currency" in shapes.words(c) for c in columns)  # type: ignore[attr-defined]
 
 
-@rule("TYP04", "float-money", Severity.ERROR, options=("money_type",))
+@rule("TYP04", "float-money", Severity.ERROR)
 def float_money(ctx: Context) -> Iterator[Finding]:
     """An amount of money is stored as a floating-point number.
 
