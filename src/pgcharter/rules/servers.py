@@ -153,9 +153,9 @@ def several_superusers(ctx: Context) -> Iterator[Finding]:
     Except: one personal superuser for each administrator, where the shared one may not log in.
     """
     supers = [r for r in ctx.cluster.roles if r.superuser and r.login]
-    first = next((r for r in supers if r.name == "postgres"), supers[0] if supers else None)
+    first = next((t.owner for t in ctx.cluster.tablespaces if t.name == "pg_default"), "postgres")
     for role in supers:
-        if role is not first:
+        if role.name != first and len(supers) > 1:
             yield ctx.finding(
                 role,
                 f"role {quote(role.name)} is a second superuser that can log in: no privilege and no row policy holds for it",
