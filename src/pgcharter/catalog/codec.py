@@ -77,8 +77,9 @@ def load_snapshot(text: str, place: str = "") -> Snapshot:
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
-        where = f"{place}:{error.lineno}:{error.colno}" if place else f"line {error.lineno}, column {error.colno}"
-        raise PgcharterError(f"the snapshot is damaged: not JSON ({error.msg})", place=where, hint=_EXPORT) from None
+        where = f"{place}:{error.lineno}:{error.colno}" if place else ""
+        said = f"{error.msg} at line {error.lineno}, column {error.colno}"
+        raise PgcharterError(f"the snapshot is damaged: not JSON ({said})", place=where, hint=_EXPORT) from None
     except RecursionError:
         raise PgcharterError("the snapshot is damaged: nested too deeply", place=place, hint=_EXPORT) from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
