@@ -129,7 +129,7 @@ def _show(reports: Sequence[Report], cards: Sequence[Scorecard | None], form: st
         if card:
             from pgcharter.render import score
 
-            score.write(page, card)
+            score.write(page, card, everything=everything)
     if not quiet:
         from pgcharter.render.advice import write_advice
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from pgcharter.guides.score import STATES, Scorecard, State, Verdict
 from pgcharter.render.page import Page, Piece, Styled, columns
@@ -17,23 +17,41 @@ MARKS: Mapping[State, tuple[str, str]] = {
 WORDS: Mapping[State, str] = {"holds": "hold", "broken": "broken", "unproven": "unproven", "waived": "waived"}
 
 
-def write(page: Page, card: Scorecard) -> None:
-    """Write the verdict on every clause, then the summary."""
+def write(page: Page, card: Scorecard, *, everything: bool = False) -> None:
+    """Write the verdict on every clause, then the summary; clauses that no rule can prove share a line unless `everything` is asked for."""
     page.blank()
     page.flow(Styled(f"guide {card.guide.id}: {card.guide.title}", "strong"), Styled("  clause by clause", "dim"))
     width = max((columns(v.clause.id) for v in card.verdicts), default=0)
-    section = None
+    sections: dict[str, list[Verdict]] = {}
     for verdict in card.verdicts:
-        top = verdict.clause.section.partition(" / ")[0]
-        if top != section:
-            section = top
-            page.blank()
-            page.flow(Styled(top, "heading"), "  ", *_tally(card.sections[top], long=False))
-        _verdict(page, verdict, width)
+        sections.setdefault(verdict.clause.section.partition(" / ")[0], []).append(verdict)
+    for section, verdicts in sections.items():
+        page.blank()
+        page.flow(Styled(section, "heading"), "  ", *_tally(card.sections[section], long=False))
+        together = [] if everything else [v for v in verdicts if _awaited(v)]
+        for verdict in verdicts:
+            if everything or not _awaited(verdict):
+                _verdict(page, verdict, width)
+        _together(page, together)
     page.blank()
     page.flow(*_tally(card.totals, long=True), Styled(f"of {plural(len(card.verdicts), 'clause')}", "dim"))
     if card.gaps:
         page.flow(Styled(f"as far as one could look: {plural(len(card.gaps), 'gap')} in what was read", "dim"))
+
+
+def _awaited(verdict: Verdict) -> str:
+    """What an unproven clause waits for when no rule can look at it; empty for all others."""
+    if verdict.state != "unproven" or verdict.clause.proof == "rule":
+        return ""
+    return "for people to read" if verdict.clause.proof == "document" else "for features to come"
+
+
+def _together(page: Page, verdicts: Sequence[Verdict]) -> None:
+    waiting: dict[str, list[str]] = {}
+    for verdict in verdicts:
+        waiting.setdefault(_awaited(verdict), []).append(verdict.clause.id)
+    for what, ids in waiting.items():
+        page.flow(Styled(f"· {len(ids)} {what}: {', '.join(ids)}", "dim"), indent=2, hanging=2)
 
 
 def _verdict(page: Page, verdict: Verdict, width: int) -> None:
