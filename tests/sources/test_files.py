@@ -255,3 +255,13 @@ def test_a_scratch_server_of_ones_own_needs_no_superuser(major_server: Server, t
     assert place(reading, "column", "t", "x") == "4:26"
     assert place(reading, "function", "f(integer)") == "5:1"
     assert [g.what for g in reading.gaps] == ["where DO blocks and renames made things"]
+
+
+def test_roles_made_in_do_blocks_are_stood_in_for(read_sql: Read) -> None:
+    reading = read_sql(
+        "DO $$ BEGIN\n  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'src_one') THEN CREATE ROLE src_one; END IF;\n"
+        '  CREATE TABLE made (x int);\nEND $$;\nDO $$ BEGIN CREATE USER "src_Two" LOGIN; END $$;\n'
+        'GRANT SELECT ON made TO src_one, "src_Two";\n'
+    )
+    assert (reading.findings, reading.gaps) == ((), ())
+    assert place(reading, "table", "made") == "1:1"

@@ -162,6 +162,9 @@ def test_a_recipe_that_takes_away_leaves_the_rest_alone(read_md: ReadText) -> No
         ("CREATE TABLE t (x int, CHECK (is_valid(x)));", "function is_valid(integer)"),
         ("CREATE VIEW v AS SELECT a.x, b.y FROM one a JOIN two b ON a.id = b.id;", "table one, table two"),
         ("CREATE TABLE t (name text);\nCREATE INDEX i ON t USING gin (name gin_trgm_ops);", "extension pg_trgm"),
+        ("CREATE TABLE e_1 PARTITION OF e FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');\nCREATE INDEX ON e (kind);", "table e"),
+        ("CREATE TABLE e_1 PARTITION OF e FOR VALUES IN (1, 2);", "table e"),
+        ("CREATE TABLE e_1 PARTITION OF e FOR VALUES WITH (MODULUS 2, REMAINDER 0);", "table e"),
         ("CREATE TABLE t (id int);\nCREATE INDEX i ON t (missing_at);", "column t.missing_at"),
     ],
 )

@@ -28,6 +28,8 @@ _NO_NAME = {
     "FOREIGN", "CONSTRAINT", "ONLY", "ON", "INTO", "FROM",
 }  # fmt: skip
 """Words of a statement's head that stand before its object's name."""
+_CREATES = re.compile(r"\b(?:create|alter\s+(?:table|type|view|schema))\b", re.IGNORECASE)
+_CREATES_ROLE = re.compile(r'\bcreate\s+(?:role|user|group)\s+(?:"((?:[^"]|"")+)"|([a-z_][\w$]*))', re.IGNORECASE)
 _LOCAL = re.compile(r"\A\s*set\s+local\b", re.IGNORECASE)
 
 
@@ -73,7 +75,7 @@ class Builder:
         self._dirty = self._dirty or statement.kind in ("do_stmt", "select_stmt", "call_stmt")
         if action == "run":
             text = sql or statement.text
-            return self._note(statement, self._give(text, self.attempt(statement, text)))
+            return self._note(statement, self._give(text, self._with_roles(statement, text, self.attempt(statement, text))))
         if action == "comment":
             self._comment_on_extension(statement)
             return None
@@ -160,6 +162,18 @@ class Builder:
         """Why the scratch server's guard ended the statement."""
         why = self.database.why_stopped()
         return f"the statement was stopped: {why}" if why else ""
+
+    def _with_roles(self, statement: Statement, sql: str, refusal: Refusal | None) -> Refusal | None:
+        """A DO block or function that makes roles: stand-ins are made for the names in it, and it is run again to do the rest."""
+        if refusal is None or refusal.message != "permission denied to create role":
+            return refusal
+        names = [quoted.replace('""', '"') if quoted else bare.lower() for quoted, bare in _CREATES_ROLE.findall(sql)]
+        made = sum(self._role(name) for name in names)
+        if not names or made < len(names):
+            return refusal
+        again = self.attempt(statement, sql)
+        only_roles = not _CREATES.search(_CREATES_ROLE.sub("", sql))
+        return None if again is not None and again.message == refusal.message and only_roles else again
 
     def _give(self, sql: str, refusal: Refusal | None) -> Refusal | None:
         """ALTER ... OWNER TO a stand-in role, which the owner may not do where that role has no CREATE right."""

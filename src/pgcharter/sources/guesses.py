@@ -42,6 +42,8 @@ class Usage:
     """Name → type; empty text where only the name is known."""
     keys: list[tuple[str, ...]] = field(default_factory=list)
     """Columns that foreign keys point at."""
+    partitioned: str = ""
+    """PARTITION BY clause, where the document makes partitions of it."""
 
 
 def collect(statements: Iterable[Statement]) -> tuple[dict[str, Usage], dict[str, str]]:
@@ -49,9 +51,10 @@ def collect(statements: Iterable[Statement]) -> tuple[dict[str, Usage], dict[str
     usage: dict[str, Usage] = {}
     types: dict[str, Counter[str]] = {}
     for statement in statements:
-        for table, column, sql in _definitions(statement, usage):
+        for column, sql in _definitions(statement, usage):
             types.setdefault(column, Counter())[sql] += 1
-            del table
+        if statement.kind == "create_stmt" and statement.node.HasField("partbound") and statement.node.inh_relations:
+            _partition(statement.node, usage)
         _mentions(statement, usage)
     return usage, {column: found.most_common(1)[0][0] for column, found in types.items()}
 
@@ -70,12 +73,24 @@ def type_sql(node: Any) -> str:
     return plain + "[]" * len(node.array_bounds)
 
 
-def _definitions(statement: Statement, usage: dict[str, Usage]) -> Iterator[tuple[str, str, str]]:
+def _partition(node: Any, usage: dict[str, Usage]) -> None:
+    """The parent of a partition is partitioned, by a column that suits the partition's bounds."""
+    known = usage.setdefault(node.inh_relations[0].range_var.relname, Usage())
+    bound = node.partbound
+    numbers = any(d.a_const.WhichOneof("val") == "ival" for d in (*bound.lowerdatums, *bound.listdatums))
+    column, sql = ("id", "bigint") if numbers or bound.strategy == "h" else ("created_at", "timestamp with time zone")
+    if bound.strategy == "l" and not numbers:
+        column, sql = "region", "text"
+    known.columns[column] = sql
+    known.partitioned = {"r": "RANGE", "l": "LIST", "h": "HASH"}.get(bound.strategy, "RANGE") + f" ({column})"
+
+
+def _definitions(statement: Statement, usage: dict[str, Usage]) -> Iterator[tuple[str, str]]:
     """Column types that `statement` defines; foreign keys in it are entered into `usage`."""
     if statement.kind == "create_stmt":
-        table, items = statement.node.relation.relname, list(statement.node.table_elts)
+        items = list(statement.node.table_elts)
     elif statement.kind == "alter_table_stmt":
-        table, items = statement.node.relation.relname, [getattr(c.alter_table_cmd, "def") for c in statement.node.cmds]
+        items = [getattr(c.alter_table_cmd, "def") for c in statement.node.cmds]
     else:
         return
     own: dict[str, str] = {}
@@ -84,7 +99,7 @@ def _definitions(statement: Statement, usage: dict[str, Usage]) -> Iterator[tupl
             sql = type_sql(item.column_def.type_name)
             own[item.column_def.colname] = sql
             if sql:
-                yield table, item.column_def.colname, sql
+                yield item.column_def.colname, sql
             for constraint in item.column_def.constraints:
                 _reference(constraint.constraint, (item.column_def.colname,), own, usage)
     for item in items:

@@ -124,6 +124,9 @@ class StandIns:
         known = self.usage.get(bare, Usage())
         columns = dict(known.columns) or {"id": ""}
         body = [f"{quote(c)} {sql or self._type_of(c)}" for c, sql in columns.items()]
+        if known.partitioned:
+            address = f"{quote(schema)}.{quote(bare)}" if schema else quote(bare)
+            return self._run(f"CREATE TABLE {address} ({', '.join(body)}) PARTITION BY {known.partitioned}", f"table {name}")
         primary = known.keys[:1] or ([("id",)] if "id" in columns else [])
         body += [f"PRIMARY KEY ({', '.join(map(quote, key))})" for key in primary]
         body += [f"UNIQUE ({', '.join(map(quote, key))})" for key in known.keys[1:]]
