@@ -265,3 +265,8 @@ def test_roles_made_in_do_blocks_are_stood_in_for(read_sql: Read) -> None:
     )
     assert (reading.findings, reading.gaps) == ((), ())
     assert place(reading, "table", "made") == "1:1"
+
+
+def test_schema_public_is_there_already_as_in_every_database(read_sql: Read) -> None:
+    reading = read_sql("CREATE SCHEMA public;\nCREATE TABLE public.t (x int);\n")
+    assert (reading.findings, tables(reading)) == ((), ["public.t"])

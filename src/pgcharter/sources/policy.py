@@ -70,6 +70,8 @@ def decide(statement: Statement) -> tuple[Action, str]:
         return "note", _NOTE[kind]
     if kind in _ROLES:
         return "role", ""
+    if kind == "create_schema_stmt" and statement.node.schemaname == "public" and not statement.node.schema_elts:
+        return "skip", ""
     if kind == "create_extension_stmt":
         return "extension", ""
     if kind == "transaction_stmt":
