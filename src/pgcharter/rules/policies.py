@@ -238,7 +238,7 @@ def volatile_function_in_policy(ctx: Context) -> Iterator[Finding]:
     Except: a function of the row's own columns on a small table.
     """
     for table, policy in _policies(ctx):
-        for function, call in _costly(ctx, table, policy, "volatile"):
+        for function, call, _ in _costly(ctx, table, policy, "volatile"):
             writes = re.search(
                 r"\b(?:insert|update|delete|nextval|setval|random|clock_timestamp|set_config|execute)\b",
                 bodies.mask(function.body),
@@ -256,8 +256,8 @@ def volatile_function_in_policy(ctx: Context) -> Iterator[Finding]:
             )
 
 
-def _costly(ctx: Context, table: Table, policy: Policy, volatility: str) -> Iterator[tuple[Function, bodies.Call]]:
-    """Calls in a policy that do not depend on the row and do not stand in a sub-select of their own; each function once."""
+def _costly(ctx: Context, table: Table, policy: Policy, volatility: str) -> Iterator[tuple[Function, bodies.Call, str]]:
+    """Calls in a policy, with their text, that do not depend on the row and do not stand in a sub-select; each function once."""
     seen: set[str] = set()
     for expression in (policy.using, policy.check):
         for function, call in _called(ctx, expression):
@@ -268,7 +268,7 @@ def _costly(ctx: Context, table: Table, policy: Policy, volatility: str) -> Iter
             ):
                 continue
             seen.add(function.id.sql())
-            yield function, call
+            yield function, call, expression[call.start : call.end]
 
 
 @rule("SEC15", "policy-function-per-row", Severity.INFO)
@@ -282,10 +282,9 @@ def policy_function_per_row(ctx: Context) -> Iterator[Finding]:
     """
     for table, policy in _policies(ctx):
         using, check, names = policy.using, policy.check, []
-        for function, call in _costly(ctx, table, policy, "stable"):
+        for function, _, text in _costly(ctx, table, policy, "stable"):
             if function.language == "sql" and not function.security_definer and not function.settings:
                 continue
-            text = (policy.using if _text_of(policy.using, call) else policy.check)[call.start : call.end]
             using, check = using.replace(text, f"(SELECT {text})"), check.replace(text, f"(SELECT {text})")
             names.append(function.id.sql())
         if names:
@@ -294,7 +293,3 @@ def policy_function_per_row(ctx: Context) -> Iterator[Finding]:
                 f"policy {quote(policy.name)} on {table.id.sql()} calls {' and '.join(names)} for every row of a scan: once would do",
                 fix=_alter(table, policy, using=using, check=check),
             )
-
-
-def _text_of(expression: str, call: bodies.Call) -> bool:
-    return expression[call.end - 1 : call.end] == ")" and "." in expression[call.start : call.end]

@@ -64,7 +64,7 @@ def _owner(cluster: Cluster | None, name: str) -> str:
 @row_security_not_forced.text
 def _not_forced_in_text(ctx: Context) -> Iterator[Finding]:
     """ENABLE without FORCE for the same table anywhere in the text."""
-    enabled: dict[tuple[str, str], Statement] = {}
+    enabled: dict[tuple[str, str], Statement | None] = {}
     for statement in ctx.of_kind("alter_table_stmt"):
         relation = statement.node.relation
         key = (relation.schemaname, relation.relname)
@@ -73,12 +73,12 @@ def _not_forced_in_text(ctx: Context) -> Iterator[Finding]:
             if subtype == _at("AT_EnableRowSecurity", command):
                 enabled.setdefault(key, statement)
             elif subtype in (_at("AT_ForceRowSecurity", command), _at("AT_DisableRowSecurity", command)):
-                enabled[key] = statement.__class__(kind="", text="", place=statement.place)
-    for (schema, name), statement in enabled.items():
-        if statement.kind:
+                enabled[key] = None
+    for (schema, name), enabling in enabled.items():
+        if enabling is not None:
             table = ".".join(quote(p) for p in (schema, name) if p)
             yield ctx.finding(
-                statement,
+                enabling,
                 f"table {table} has row security but does not force it: its owner reads and writes every row past the policies",
                 fix=f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY",
                 detail=table,
