@@ -44,9 +44,11 @@ def run(tables: int = TABLES) -> None:
     with lifecycle.start_ephemeral(binaries.choose(None), settings={"default_text_search_config": "pg_catalog.english"}) as server:
         dsn = server.dsn()
         generate(dsn, tables)
-        print(f"PostgreSQL {server.major}: {tables:,} tables, {tables * COLUMNS:,} columns, {tables * INDEXES:,} indexes; best of {ROUNDS}")
-        ours = [_measure(OURS, dsn, tables) for _ in range(ROUNDS)]
-        theirs = [_measure(THEIRS, dsn, tables) for _ in range(ROUNDS)]
+        print(
+            f"PostgreSQL {server.major}: {tables:,} tables, {tables * COLUMNS:,} columns, {tables * INDEXES:,} indexes; best of {ROUNDS}"
+        )
+        rounds = [(_measure(OURS, dsn, tables), _measure(THEIRS, dsn, tables)) for _ in range(ROUNDS)]
+    ours, theirs = zip(*rounds, strict=True)
     (our_time, our_size), (their_time, their_size) = min(ours), min(theirs)
     ratio = their_time / our_time
     print(f"{'':24}{'seconds':>10}{'MB':>8}")

@@ -132,6 +132,17 @@ def test_subscription_options() -> None:
     assert len(compare(fifteen, subscribed(180000, "binary=false", "origin=none", "streaming=parallel"), versions=True)) == 1
 
 
+def test_of_long_texts_the_part_around_the_difference_is_shown() -> None:
+    body = "SELECT " + ", ".join(f"column_{n}" for n in range(100))
+    a = Catalog(180000, views=(View("app", "v", definition=body),))
+    b = Catalog(180000, views=(View("app", "v", definition=body.replace("column_77", "other_77")),))
+    (line,) = lines(a, b)
+    assert line.startswith("~ view app.v definition: …")
+    assert "column_77, column_78" in line
+    assert "other_77, column_78" in line
+    assert len(line) < 400
+
+
 def test_every_version_difference_says_why() -> None:
     for known in VERSION_DIFFERENCES:
         assert known.since in (15, 16, 17, 18)

@@ -274,7 +274,8 @@ def describe(difference: Difference) -> str:
     subject = "database" if difference.object.kind == "database" else str(difference.object)
     line = f"{sign} {subject}"
     if difference.change == "changed":
-        line += f" {difference.field}: {_shown(difference.old)} → {_shown(difference.new)}".replace(" : ", ": ")
+        old, new = _around(_shown(difference.old), _shown(difference.new))
+        line += f"{' ' * bool(difference.field)}{difference.field}: {old} → {new}"
     return line + (f"  ({difference.explanation})" if difference.explanation else "")
 
 
@@ -290,5 +291,21 @@ def _shown(value: Any) -> str:
     if isinstance(value, Column):
         return value.name
     text = getattr(value, "sql", value)
-    shown = re.sub(r"\s+", " ", str(text() if callable(text) else text)).strip()
-    return shown if len(shown) <= 200 else shown[:199] + "…"
+    return re.sub(r"\s+", " ", str(text() if callable(text) else text)).strip()
+
+
+_LONGEST = 160
+"""Characters of a value that are shown; of longer ones the part around the first difference."""
+
+
+def _around(old: str, new: str) -> tuple[str, str]:
+    if max(len(old), len(new)) <= _LONGEST:
+        return old, new
+    same = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
+    start = max(0, same - 40)
+    return _cut(old, start), _cut(new, start)
+
+
+def _cut(text: str, start: int) -> str:
+    end = start + _LONGEST
+    return ("…" if start else "") + text[start:end] + ("…" if len(text) > end else "")

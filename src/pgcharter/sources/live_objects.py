@@ -337,7 +337,13 @@ def dependencies(shared: Shared) -> tuple[Dependency, ...]:
         referenced = _address(shared, other_catalog, other, other_number)
         if dependent and referenced and dependent != referenced and not _within(dependent, referenced):
             found.add(Dependency(dependent, referenced))
-    return tuple(sorted(found))
+    return tuple(sorted(found, key=_by_addresses))
+
+
+def _by_addresses(dependency: Dependency) -> tuple[str, ...]:
+    """The order of `Dependency` itself, as one key made once instead of at every comparison."""
+    a, b = dependency.dependent, dependency.referenced
+    return a.kind, a.schema, a.name, a.part, b.kind, b.schema, b.name, b.part
 
 
 def _within(dependent: ObjectId, referenced: ObjectId) -> bool:
