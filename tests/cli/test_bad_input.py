@@ -56,6 +56,8 @@ FILE_CASES = [
     ("archive.sql", 2, "pg_dump archive"),
     ("latin.sql", 2, r"latin.sql:1:12: .*UTF-8"),
     ("mysql.sql", 2, "MySQL"),
+    ("broken.json", 2, "broken.json: .*not JSON"),
+    ("other.json", 2, "other.json: .*no catalog snapshot"),
     ("mysql://host/db", 2, "not a PostgreSQL address"),
     ("", 2, "empty"),
     ("no.such.module:metadata", 2, "no.such.module|no module"),
