@@ -144,7 +144,6 @@ def _operation(message: Any) -> str:
 
 
 _CALL = re.compile(r'(?<![\w."])((?:"[^"]+"|\w+)\.(?:"[^"]+"|\w+))\(')
-_READS = re.compile(r"\b(?:from|into|update|delete|exists)\b", re.IGNORECASE)
 
 
 @rule("CON04", "check-calls-changing-function", Severity.WARNING)
@@ -325,7 +324,8 @@ def _folds_case(ctx: Context, table: Table, column: Column, insensitive: set[str
 
 @email_unique_by_case.text
 def email_unique_by_case_text(ctx: Context) -> Iterator[Finding]:
-    """An e-mail column with UNIQUE, and no lower() anywhere near it."""
+    """An e-mail column with UNIQUE, and no lower() of such a column anywhere."""
+    folded: set[str] | None = None
     for table in nodes.parts(ctx):
         for key in table.keys("unique"):
             for name in key.columns:
@@ -335,8 +335,8 @@ def email_unique_by_case_text(ctx: Context) -> Iterator[Finding]:
                     continue
                 if "email" not in words or {"hash", "id", "token"} & words:
                     continue
-                folds = re.compile(rf"\b(?:lower|upper)\s*\(\s*(?:\w+\s*\(\s*)?(?:new\.)?{re.escape(name)}\b", re.IGNORECASE)
-                if not any(folds.search(s.text) for s in ctx.reading.statements):
+                folded = _folded(ctx) if folded is None else folded
+                if name.lower() not in folded:
                     yield ctx.finding(
                         column.id,
                         f"{column.id.sql()} is unique only as spelled, so Ada@example.org and ada@example.org are two rows",
@@ -345,9 +345,14 @@ def email_unique_by_case_text(ctx: Context) -> Iterator[Finding]:
                     )
 
 
-_ACTOR = re.compile(
-    r"^(?:changed|created|updated|modified|deleted|inserted|edited|performed|recorded)_?by(?:_id)?$|^actor(?:_id)?$|^audit_user$"
-)
+_FOLD = re.compile(r"\b(?:lower|upper)\s*\(\s*(?:\w+\s*\(\s*)?(?:new\.)?\"?(\w+)", re.IGNORECASE)
+
+
+def _folded(ctx: Context) -> set[str]:
+    """Names inside lower() or upper() in any statement."""
+    return {name.lower() for s in ctx.reading.statements for name in _FOLD.findall(s.text)}
+
+
 _SETTING = re.compile(r"current_setting\('(?P<name>[^']+)'(?:::text)?(?P<missing_ok>, true)?\)")
 
 

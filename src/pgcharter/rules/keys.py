@@ -260,6 +260,7 @@ def serial_column(ctx: Context) -> Iterator[Finding]:
     used = _draws(ctx)
     owners = {s.owned_by: s for s in ctx.catalog.sequences if s.owned_by and not s.identity}
     by_text = {s.id.sql(): s for s in ctx.catalog.sequences if s.owned_by is None and not s.extension}
+    drawing = "\n".join(f.body for f in ctx.catalog.own_functions if "nextval" in f.body or "currval" in f.body)
     for table in ctx.catalog.root_tables:
         foreign = {c for fk in table.foreign_keys for c in fk.columns}
         for column in table.columns:
@@ -268,7 +269,7 @@ def serial_column(ctx: Context) -> Iterator[Finding]:
             sequence = _drawn_from(column, by_text, owners.get(table.part("column", column.name)))
             if sequence is None or column.name in foreign or column.inherited or used.get(sequence.id, 0) != 1:
                 continue
-            if any(sequence.name in f.body for f in ctx.catalog.own_functions):
+            if sequence.name in drawing:
                 continue
             yield ctx.finding(
                 table.part("column", column.name),

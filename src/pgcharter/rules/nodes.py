@@ -15,7 +15,7 @@ from pgcharter.sqltext import Statement, node_place
 _SERIAL = {"serial", "serial4", "bigserial", "serial8", "smallserial", "serial2"}
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False)
 class WrittenConstraint:
     """A constraint of a column or a table."""
 
@@ -51,7 +51,7 @@ class WrittenConstraint:
         return ObjectId("column", self.table.schema, self.table.name, self.column) if self.column else self.table
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False)
 class WrittenColumn:
     """A column in CREATE TABLE or ADD COLUMN."""
 
@@ -90,7 +90,7 @@ class WrittenColumn:
         return next((c.node.raw_expr for c in self.constraints if c.kind in ("default", "generated")), None)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False)
 class WrittenTable:
     """What one CREATE TABLE or ALTER TABLE writes down."""
 
@@ -109,7 +109,7 @@ class WrittenTable:
     temporary: bool = False
     created: bool = True
     """False for ALTER TABLE."""
-    column: dict[str, WrittenColumn] = field(default_factory=dict, compare=False)
+    column: dict[str, WrittenColumn] = field(default_factory=dict)
 
     def keys(self, *kinds: str) -> Iterator[WrittenConstraint]:
         """Its constraints of these kinds."""
@@ -137,7 +137,7 @@ def columns(ctx: Context) -> Iterator[WrittenColumn]:
     return (c for t in parts(ctx) if not t.partition_of for c in t.columns)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16384)
 def written(statement: Statement) -> WrittenTable | None:
     """The table that a `create_stmt` or `alter_table_stmt` writes down."""
     if statement.node is None:
@@ -214,7 +214,7 @@ _kinds: dict[int, str] = {}
 
 
 def _constraint_kind(number: int, node: Any) -> str:
-    if not _kinds:
+    if number not in _kinds:
         values = node.DESCRIPTOR.fields_by_name["contype"].enum_type.values
         _kinds.update({v.number: v.name.removeprefix("CONSTR_").lower() for v in values})
     return _kinds[number]
