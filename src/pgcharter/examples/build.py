@@ -88,9 +88,10 @@ def alone(conn: Connection, waiting: Callable[[], None] | None = None) -> Iterat
         time.sleep(0.2)
     try:
         yield
-    finally:
-        if not conn.closed:
-            conn.execute("SELECT pg_advisory_unlock(%s)", (LOCK,))
+    except BaseException:
+        conn.close()  # it may be in the middle of something; its lock ends with it
+        raise
+    conn.execute("SELECT pg_advisory_unlock(%s)", (LOCK,))
 
 
 def _true(conn: Connection, sql: LiteralString) -> bool:

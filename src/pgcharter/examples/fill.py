@@ -82,7 +82,15 @@ def fill(conn: Connection, what: Fill, total: int, advance: Advance | None = Non
         done = last
         if advance:
             advance(what.UNIT, done, total)
+    if done > began:
+        _forget_reads(conn)
     return done - began
+
+
+def _forget_reads(conn: Connection) -> None:
+    """Set the counters of the database to zero: what loading has read says nothing about which tables and indexes are used."""
+    conn.execute("SELECT pg_stat_force_next_flush()")
+    conn.execute("SELECT pg_stat_reset()")
 
 
 def _begin(conn: Connection, what: Fill) -> int:
