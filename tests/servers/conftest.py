@@ -35,7 +35,7 @@ def python() -> Callable[..., subprocess.Popen[str]]:
 
     def start(program: str, *arguments: object, **more: object) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", program, *map(str, arguments)]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), *sys.path])}
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **{"env": environment, **more})  # type: ignore[call-overload, no-any-return]
 
     return start

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import threading
 from collections.abc import Callable, Iterator
 
 import psycopg
@@ -148,6 +151,23 @@ def test_guard_says_why_and_the_next_statement_works(server: Callable[..., Serve
         assert database.why_stopped() == "it ran longer than 0.4 s"
         assert database.why_stopped() == ""
         assert database.conn.execute("SELECT 1").fetchone() == (1,)
+
+
+@pytest.mark.slow
+def test_process_that_answers_to_nothing_is_killed(server: Callable[..., Server]) -> None:
+    """A stopped process stands in for one that loops in C code without looking at its signals."""
+    with open_scratch(limits=Limits(seconds=0.3)) as scratch, scratch.database() as database:
+        pid = database.conn.info.backend_pid
+        stop = threading.Timer(0.2, os.kill, (pid, signal.SIGSTOP))
+        stop.start()
+        with pytest.raises(psycopg.OperationalError):
+            database.conn.execute("SELECT pg_sleep(60)")
+        stop.join()
+        assert database.why_stopped() == "it ran longer than 0.3 s"
+        assert database.conn.execute("SELECT pg_backend_pid() <> %s", [pid]).fetchone() == (True,)
+        assert database.admin.execute("SELECT 1").fetchone() == (1,)
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            database.conn.execute("SELECT pg_sleep(60)")
 
 
 def test_session_that_was_ended_while_idle_is_replaced(scratch: Scratch) -> None:

@@ -113,11 +113,12 @@ class Guard:
 
     def _end(self, session: Session, connection: Connection, over: float, reason: str) -> None:
         function = "pg_catalog.pg_cancel_backend" if over < _POLITE else "pg_catalog.pg_terminate_backend"
+        known = session.database in self.stopped
+        self.stopped[session.database] = reason  # known before the statement fails, for it is asked right then
         row = connection.execute(_STOP.format(function=function).encode(), [session.pid, session.began]).fetchone()
-        if not row:
-            return
-        self.stopped[session.database] = reason
-        if over > _PATIENT and self._data:
+        if not row and not known:
+            self.stopped.pop(session.database, None)
+        if row and over > _PATIENT and self._data:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(session.pid, signal.SIGKILL)
 

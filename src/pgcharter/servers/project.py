@@ -133,10 +133,12 @@ def start(project: Path, *, major: int | None = None, settings: Mapping[str, Set
     who = accounts.current()
     home = _make_home(project.resolve(), who)
     with _locked(home):
-        running = _running(project, home)
-        if running:
+        deadline = time.monotonic() + lifecycle.START_SECONDS
+        while running := _running(project, home):
             _same_major(running.major, major, home)
-            return running
+            if _answers(running) or time.monotonic() > deadline:
+                return running
+            time.sleep(0.02)  # still starting, or dying: one of both will end
         made_by = datafolder.major_of(home / "data")
         installation = accounts.readable(binaries.choose(major or made_by), who)
         login = lifecycle.prepare(home, installation, who)
@@ -215,6 +217,20 @@ def _running(project: Path, home: Path) -> ProjectServer | None:
     if (state.pid, state.port) != (said.pid, said.port):  # somebody started it by hand, or we died before writing
         state = State(said.port, said.pid, state.release, state.bin, state.socket_dir, state.started)
     return ProjectServer(project.resolve(), home, state, login, reused=True)
+
+
+def _answers(running: ProjectServer) -> bool:
+    """Whether it is ready and listens: a process that was just killed is there a little longer than its socket."""
+    import socket
+
+    said = datafolder.read_pid_file(running.home / "data")
+    if said is None or said.status != "ready":
+        return False
+    try:
+        socket.create_connection(("127.0.0.1", running.state.port), timeout=5).close()
+    except OSError:
+        return False
+    return True
 
 
 def _same_major(running: int, wanted: int | None, home: Path) -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from pgcharter.errors import RefusedError
+from pgcharter.errors import ConnectError, RefusedError
 from pgcharter.names import literal, quote
 from pgcharter.servers import binaries, extensions, lifecycle, ownership
 from pgcharter.servers.guard import Guard, Limits
@@ -155,10 +156,21 @@ class ScratchDatabase:
     @property
     def conn(self) -> Connection:
         """An autocommit connection as the unprivileged owner; a new one when the last was lost (a statement that had to be stopped)."""
-        if self._conn is None or not _alive(self._conn):
-            self.scratch._reset_owner(self.admin)
-            self._conn = _connect(self.dsn)
+        if self._conn is not None and _alive(self._conn):
+            return self._conn
+        if self._conn is not None:
+            time.sleep(0.2)  # were its process killed, all sessions of the server would be ended within this time
+        self._conn = self._reopened()
         return self._conn
+
+    def _reopened(self) -> Connection:
+        import psycopg
+
+        try:
+            self.scratch._reset_owner(self.admin)
+        except psycopg.OperationalError:  # the server is starting anew, and has just ended this session too
+            self.scratch._reset_owner(self.admin)
+        return _connect(self.dsn)
 
     @property
     def admin(self) -> Connection:
@@ -322,7 +334,18 @@ def _with_database(dsn: str, database: str) -> str:
     return make_conninfo(dsn, dbname=database)
 
 
+_STARTING = ("the database system is starting up", "in recovery mode", "not yet accepting connections", "is shutting down")
+"""What PostgreSQL says in the moments after one of its processes had to be killed."""
+
+
 def _connect(dsn: str, options: str = "") -> Connection:
     from pgcharter.db import connect
 
-    return connect(dsn, options=options) if options else connect(dsn)
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            return connect(dsn, options=options) if options else connect(dsn)
+        except ConnectError as error:
+            if time.monotonic() > deadline or not any(words in f"{error.message} {error.hint}" for words in _STARTING):
+                raise
+            time.sleep(0.05)
