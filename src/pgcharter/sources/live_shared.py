@@ -110,6 +110,9 @@ class Shared:
             self._ahead = {key: thread.submit(self._ask, *key) for key in wanted}
             try:
                 yield
+            except KeyboardInterrupt:
+                self.conn.cancel_safe()
+                raise
             finally:
                 for future in self._ahead.values():
                     future.cancel()
