@@ -13,12 +13,10 @@ from pgcharter.sources import Progress
 from pgcharter.sources.layout import SqlFile, find
 from pgcharter.sources.text import foreign_dialect, read_stdin, read_text
 from pgcharter.sqltext import Broken, Meta, Parsed, Statement, parse
+from pgcharter.sqltext.parser import VARIABLE
 
 INCLUDES = ("i", "ir", "include", "include_relative")
 CONNECTS = ("c", "connect")
-_VARIABLE = re.compile(
-    r"""'(?:[^']|'')*'|"[^"]*"|--[^\n\r]*|(?<![:\w\]]):(?:(?P<quote>["'])(?P<quoted>\w+)(?P=quote)|(?P<bare>[A-Za-z_]\w*))"""
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,4 +184,4 @@ def filled(statement: Statement, variables: dict[str, str]) -> str:
         text, quote = variables[name], match["quote"] or ""
         return quote + text.replace(quote, quote * 2) + quote if quote else text
 
-    return _VARIABLE.sub(value, statement.text)
+    return VARIABLE.sub(value, statement.text)

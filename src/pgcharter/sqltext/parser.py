@@ -16,9 +16,10 @@ from pgcharter.sqltext.split import Command, Piece, pieces, trimmed
 LARGE = 1_000_000
 """Characters above which a text is never handed to the parser in one piece, and its data statements are only counted."""
 _DATA = re.compile(r"(?:insert|update|delete)\b", re.IGNORECASE)
-_VARIABLE = re.compile(
+VARIABLE = re.compile(
     r"""'(?:[^']|'')*'|"[^"]*"|--[^\n\r]*|(?<![:\w\]]):(?:(?P<quote>["'])(?P<quoted>\w+)(?P=quote)|(?P<bare>[A-Za-z_]\w*))"""
 )
+"""A psql variable (then a named group matched), or a string or comment in which there is none."""
 
 
 @cache
@@ -114,10 +115,10 @@ def _piece(source: Source, piece: Piece) -> list[Statement] | Broken:
         return _in_piece(source, piece, raw, base, ())
     except (postgast.PgQueryError, UnicodeError) as error:
         first = error
-    names = tuple(dict.fromkeys(m["quoted"] or m["bare"] for m in _VARIABLE.finditer(body) if m.lastgroup))
+    names = tuple(dict.fromkeys(m["quoted"] or m["bare"] for m in VARIABLE.finditer(body) if m.lastgroup))
     if names:
         try:
-            raw = postgast.parse(_VARIABLE.sub(lambda m: " " + m.group()[1:] if m.lastgroup else m.group(), body)).stmts
+            raw = postgast.parse(VARIABLE.sub(lambda m: " " + m.group()[1:] if m.lastgroup else m.group(), body)).stmts
             return _in_piece(source, piece, raw, base, names)
         except (postgast.PgQueryError, UnicodeError):
             pass
