@@ -110,6 +110,8 @@ def _dedented(part: str) -> str:
 
 Check = Callable[[Context], Iterator[Finding]]
 _EMPTY = Catalog()
+_ADDED_TO_STAND_INS = frozenset({"row_security"})
+"""Families whose findings on a table rest on what the document itself wrote about it: nobody invents a table with row security."""
 
 
 @dataclass(frozen=True)
@@ -264,7 +266,10 @@ def run(reading: Reading, guide: GuideLike, *, only: Collection[str] = (), skip:
     not_run: dict[str, str] = {}
     found: list[Finding] = []
     for item in chosen:
-        why = _cannot(item, reading, guide.options)
+        if item.options and not getattr(guide.options, item.options[0]):
+            not_run[item.code] = f"the guide leaves the house option {item.options[0]} open"
+            continue
+        why = _cannot(item, reading)
         if why:
             not_run[item.code] = why
         else:
@@ -284,10 +289,8 @@ def _gaps(reading: Reading) -> tuple[Gap, ...]:
     return tuple(dict.fromkeys(g for part in parts for g in part))
 
 
-def _cannot(item: Rule, reading: Reading, options: Options) -> str:
+def _cannot(item: Rule, reading: Reading) -> str:
     """Why the rule itself (not its twin) cannot look at this reading; empty when it can."""
-    if item.options and not getattr(options, item.options[0]):
-        return f"the guide leaves the house option {item.options[0]} open"
     if item.needs == "text":
         return "" if reading.statements or reading.source != "live" else "needs SQL text, and a live database has none"
     if reading.catalog is None:
@@ -307,7 +310,7 @@ def _look(item: Rule, reading: Reading, options: Options, *, blind: bool) -> Ite
         for found in item.check(Context(reading, options, item)):
             if found.object is None:
                 yield found
-            elif found.object not in reading.stand_ins and found.object.owner not in reading.stand_ins:
+            elif found.object not in reading.stand_ins or item.family in _ADDED_TO_STAND_INS:
                 place = None if found.place else _place(found.object, reading)
                 yield found if place is None else found.at(place)
     if item.twin is not None and item.needs != "text":
@@ -317,7 +320,11 @@ def _look(item: Rule, reading: Reading, options: Options, *, blind: bool) -> Ite
 
 
 def _place(target: ObjectId, reading: Reading) -> Place | None:
-    return reading.places.get(target) or reading.places.get(target.owner)
+    """Its own place, its relation's, or for an invented relation the first thing the document added to it."""
+    known = reading.places.get(target) or reading.places.get(target.owner)
+    if known is None and target in reading.stand_ins:
+        known = min((place for part, place in reading.places.items() if part.owner == target), default=None)
+    return known
 
 
 def _dress(found: Finding, guide: GuideLike) -> Finding:
