@@ -73,11 +73,11 @@ def _bar(title: str) -> Iterator[Advance]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=1, start=False)
+        task = bar.add_task(title, total=1, start=False, visible=False)
 
         def advance(unit: str, done: int, total: int) -> None:
             if not bar.tasks[0].started:
                 bar.start_task(task)
-            bar.update(task, description=f"{title} {unit}", completed=done, total=total)
+            bar.update(task, description=f"{title} {unit}", completed=done, total=total, visible=True)
 
         yield advance
