@@ -18,7 +18,7 @@ import pytest
 
 from pgcharter.errors import PgcharterError, RefusedError
 from pgcharter.servers import account as accounts
-from pgcharter.servers import binaries, datafolder, processes, project
+from pgcharter.servers import binaries, datafolder, folders, processes, project
 
 MAJORS = (15, 16, 17, 18)
 Python = Callable[..., "subprocess.Popen[str]"]
@@ -107,6 +107,15 @@ def test_killed_postmaster_is_recovered(shop: Path) -> None:
     again = project.start(shop)
     assert not again.reused
     assert ask(again.dsn(), "SELECT a FROM t") == 42
+
+
+def test_socket_folder_of_a_killed_server_is_swept(shop: Path) -> None:
+    killed = project.start(shop)
+    folders.sweep(accounts.current())
+    assert Path(killed.state.socket_dir).exists()
+    processes.end(killed.state.pid, killed.home / "data", (signal.SIGKILL, 10.0))
+    folders.sweep(accounts.current())
+    assert not Path(killed.state.socket_dir).exists()
 
 
 def test_killed_postmaster_with_a_backend_that_loops_is_recovered(shop: Path) -> None:

@@ -74,13 +74,22 @@ def _parents() -> list[Path]:
 
 
 def _abandoned(who: Account) -> Iterator[Path]:
-    """Folders made by `hold` whose mark nobody holds any more."""
+    """Folders made by `hold` whose mark nobody holds any more, and socket folders of servers that were killed."""
     for parent in _parents():
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):
             for folder in parent.glob(f"{_PREFIX}*"):
                 entry = folder.lstat()
-                if stat.S_ISDIR(entry.st_mode) and entry.st_uid == who.uid and _released(folder / "lock"):
+                ours = stat.S_ISDIR(entry.st_mode) and entry.st_uid == who.uid
+                if ours and (_released(folder / "lock") or _holds_dead_socket(folder)):
                     yield folder
+
+
+def _holds_dead_socket(folder: Path) -> bool:
+    """The lock file beside a socket names the server's process and data folder in its first two lines."""
+    for lock in folder.glob(".s.PGSQL.*.lock"):
+        pid, data = lock.read_text(encoding="utf-8", errors="replace").splitlines()[:2]
+        return not processes.is_postmaster(int(pid), Path(data))
+    return False
 
 
 def _released(lock: Path) -> bool:
