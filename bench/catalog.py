@@ -41,12 +41,10 @@ def run(tables: int = TABLES) -> None:
     """Generate the database on a throwaway server, read it both ways, print times, memory and ratio."""
     from pgcharter.servers import binaries, lifecycle
 
-    with lifecycle.start_ephemeral(binaries.choose(None), settings={"default_text_search_config": "pg_catalog.english"}) as server:
+    with lifecycle.start_ephemeral(binaries.choose(None)) as server:
         dsn = server.dsn()
         generate(dsn, tables)
-        print(
-            f"PostgreSQL {server.major}: {tables:,} tables, {tables * COLUMNS:,} columns, {tables * INDEXES:,} indexes; best of {ROUNDS}"
-        )
+        print(f"PostgreSQL {server.major}: {tables:,} tables, {tables * COLUMNS:,} columns, {tables * INDEXES:,} indexes; best of {ROUNDS}")
         rounds = [(_measure(OURS, dsn, tables), _measure(THEIRS, dsn, tables)) for _ in range(ROUNDS)]
     ours, theirs = zip(*rounds, strict=True)
     (our_time, our_size), (their_time, their_size) = min(ours), min(theirs)

@@ -62,6 +62,15 @@ def test_settings_reach_the_server(server: Callable[..., lifecycle.Server]) -> N
         assert conn.execute(shown).fetchone() == ("7MB", "off", "")
 
 
+def test_queries_may_run_in_parallel(server: Callable[..., lifecycle.Server]) -> None:
+    """A parallel worker takes over every setting anew; one that cannot be set again stops it."""
+    force = {"parallel_setup_cost": 0, "parallel_tuple_cost": 0, "min_parallel_table_scan_size": 0, "max_parallel_workers": 2}
+    with psycopg.connect(server(settings=force).dsn(), autocommit=True) as conn:
+        conn.execute("CREATE TABLE numbers AS SELECT g FROM generate_series(1, 100000) g")
+        plan = str(conn.execute("EXPLAIN (ANALYZE, FORMAT JSON) SELECT count(*) FROM numbers").fetchone())
+    assert "'Workers Launched': 2" in plan
+
+
 def test_wrong_password_is_refused(server: Callable[..., lifecycle.Server]) -> None:
     running = server()
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):

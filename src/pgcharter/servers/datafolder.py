@@ -58,7 +58,7 @@ def _options(data: Path, installation: Installation, password_file: Path, login:
     quick = ["--no-sync", "--wal-segsize=1", *(["--no-data-checksums"] if installation.major >= 18 else [])] if ephemeral else []
     return [
         *("-D", data, "--username", login.user, "--pwfile", password_file, "--auth=scram-sha-256"),
-        *("--encoding=UTF8", "--text-search-config=pg_catalog.english", "--no-instructions", *quick),
+        *("--encoding=UTF8", "--text-search-config=english", "--no-instructions", *quick),
     ]
 
 

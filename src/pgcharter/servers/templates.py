@@ -22,7 +22,7 @@ from pgcharter.servers.account import Account
 from pgcharter.servers.binaries import Installation
 from pgcharter.servers.datafolder import Login
 
-_FORM = 1
+_FORM = 2
 """Grows when the way data folders are initialised changes."""
 
 _UNUSED_DAYS = 60
