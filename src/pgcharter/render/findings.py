@@ -32,7 +32,7 @@ def write(page: Page, report: Report, *, everything: bool = False, quiet: bool =
         return
     shown, hidden = shorten(report.findings) if not everything else (report.findings, {})
     told: set[str] = set()
-    for group in grouped(shown):
+    for group in grouped(shown, report):
         _group(page, group, report, told)
     write_more(page, hidden, report.findings)
     write_waiver_problems(page, report)
@@ -79,16 +79,17 @@ def _title(page: Page, report: Report) -> None:
 def _group(page: Page, group: list[Finding], report: Report, told: set[str]) -> None:
     page.blank()
     first = group[0]
-    page.flow(*_heading(first), hanging=4)
+    page.flow(*_heading(first, report), hanging=4)
     last: Excerpt | None = None
     for item in group:
         last = _finding(page, item, report, told, last)
 
 
-def _heading(first: Finding) -> Iterator[Piece]:
-    place = first.place
-    if first.object:
-        yield Styled(str(first.object.owner), "heading")
+def _heading(first: Finding, report: Report) -> Iterator[Piece]:
+    subject = report.subject(first)
+    place = (report.reading.places.get(subject) if subject else None) or first.place
+    if subject:
+        yield Styled(str(subject), "heading")
         if place:
             yield Styled(f"  {place.file}:{place.line}", "place")
     elif place:

@@ -20,7 +20,7 @@ def plural(count: int, noun: str) -> str:
 def first_sentence(text: str) -> str:
     """The first sentence (or the part before its semicolon) of a text, on one line, without its stop."""
     flat = " ".join(text.split("\n\n")[0].split())
-    match = re.match(r".+?(?=[.!?](?:\s|$)|;)", flat)
+    match = re.match(r".+?(?=(?<![.])[.!?](?:\s|$)|;)", flat)
     return match[0] if match else flat
 
 

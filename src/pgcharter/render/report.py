@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 from pgcharter.catalog.reading import Reading
 from pgcharter.findings import Finding, Gap, Severity
+from pgcharter.names import ObjectId
 from pgcharter.waivers import WaiverProblem
 
 
@@ -55,6 +57,17 @@ class Report:
     """False when nobody chose the guide: no charter and no `--guide`."""
     fail_on: Severity | None = Severity.ERROR
     """Findings at or above it fail the check; None: never."""
+
+    def subject(self, finding: Finding) -> ObjectId | None:
+        """The object under which a finding is told: parts and indexes come with their table."""
+        owner = finding.object.owner if finding.object else None
+        return self._indexed.get(owner, owner) if owner else None
+
+    @cached_property
+    def _indexed(self) -> Mapping[ObjectId, ObjectId]:
+        catalog = self.reading.catalog
+        relations = (*catalog.tables, *catalog.views) if catalog else ()
+        return {index.id: relation.id for relation in relations for index in relation.indexes}
 
     @property
     def totals(self) -> Mapping[str, int]:

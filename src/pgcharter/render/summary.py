@@ -16,11 +16,11 @@ GAPS = 8
 """Gaps shown one by one."""
 
 
-def grouped(findings: Iterable[Finding]) -> list[list[Finding]]:
-    """Findings by the object they are about (members of a table with their table), in order of first appearance."""
+def grouped(findings: Iterable[Finding], report: Report) -> list[list[Finding]]:
+    """Findings by the object they are told under, in order of first appearance."""
     groups: dict[object, list[Finding]] = {}
     for item in findings:
-        key = item.object.owner if item.object else (item.place.file if item.place else "")
+        key = report.subject(item) or (item.place.file if item.place else "")
         groups.setdefault(key, []).append(item)
     return list(groups.values())
 
@@ -88,7 +88,7 @@ def write_waiver_problems(page: Page, report: Report) -> None:
 def write_totals(page: Page, report: Report) -> None:
     """Write the totals and whether the check passes."""
     if report.findings:
-        page.flow(*_counts(report.totals), f"in {plural(len(grouped(report.findings)), 'object')}", *_allowed(report))
+        page.flow(*_counts(report.totals), f"in {plural(len(grouped(report.findings, report)), 'object')}", *_allowed(report))
         page.flow(*_outcome(report))
     else:
         page.flow(
