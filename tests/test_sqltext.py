@@ -173,6 +173,13 @@ def test_a_suppression_inside_a_string_is_data() -> None:
     assert parsed.remarks == ()
 
 
+@pytest.mark.parametrize("odd", ["\u00a0", "\u0085", "\u2003", "\x1c"])
+def test_white_space_that_is_none_to_postgresql_is_left_in_place(odd: str) -> None:
+    parsed = parse(f"SELECT 1; nonsense {odd} x -- {odd}\n; SELECT 2;{odd}", "f.sql")
+    assert [s.text for s in parsed.statements] == ["SELECT 1", "SELECT 2"]
+    assert [e.text for e in parsed.errors] == [f"nonsense {odd} x", odd]
+
+
 def test_a_large_text_is_never_parsed_in_one_piece() -> None:
     rows = "INSERT INTO t VALUES (1, 'x;y');\n" * 60_000
     parsed = parse(f"CREATE TABLE t (a int, b text);\n{rows}CREATE INDEX i ON t (a);\n", "f.sql")

@@ -11,7 +11,7 @@ from pgcharter.errors import UsageError
 from pgcharter.sqltext import Broken, Meta, Parsed, Statement
 from pgcharter.sqltext.comments import directed, direction_at, sections, suppressions
 from pgcharter.sqltext.source import Source
-from pgcharter.sqltext.split import Command, Piece, pieces, trimmed
+from pgcharter.sqltext.split import SPACE, Command, Piece, pieces, trimmed
 
 LARGE = 1_000_000
 """Characters above which a text is never handed to the parser in one piece, and its data statements are only counted."""
@@ -72,7 +72,7 @@ def _statements(source: Source, raw: Iterable[Any], base: int, variables: tuple[
         start = source.char(base + item.stmt_location)
         if item.stmt_len:
             end = source.char(base + item.stmt_location + item.stmt_len)
-            body = source.text[start:end].rstrip()
+            body = source.text[start:end].rstrip(SPACE)
             if "--" in body.rpartition("\n")[2] or body.endswith("*/"):
                 body = _without_tail(source.text, start, end)
         else:

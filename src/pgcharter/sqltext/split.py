@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 _NAME = r"[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_\x80-\U0010ffff]*"
+SPACE = " \t\n\r\f\v"
+"""PostgreSQL's white space; to its scanner every other such character (a no-break space, say) is part of a name."""
 _SPACE = re.compile(r"(?:[ \t\n\r\f\v]++|--[^\n\r]*+)*+")
 # A whole statement without anything that needs thought: no backslash, no block comment.
 _PLAIN = re.compile(
@@ -172,12 +174,12 @@ def _command(text: str, at: int) -> tuple[Command, int]:
 def trimmed(text: str, start: int, end: int) -> int:
     """`end` moved back over white space and trailing comments."""
     body = text[start:end]
-    bare = body.rstrip()
+    bare = body.rstrip(SPACE)
     if "--" not in bare.rpartition("\n")[2] and not bare.endswith("*/"):
         return start + len(bare)
     at = last = start
     while at < end:
-        if text.startswith(("--", "/*"), at) or text[at].isspace():
+        if text.startswith(("--", "/*"), at) or text[at] in SPACE:
             at = skip_space(text, at)
             continue
         token = _TOKEN.match(text, at)
