@@ -73,13 +73,14 @@ def test_diff_as_json(shop: str, tmp_path: Path, capsys: Capture) -> None:
     assert (told["format"], told["version"], told["a"]) == ("pgcharter-catalog-diff", 1, file)
     assert {
         "change": "changed",
-        "object": {"kind": "table", "name": "public.items"},
+        "object": {"kind": "table", "schema": "public", "name": "items", "part": "", "sql": "public.items"},
         "field": "comment",
         "old": "",
         "new": "what we sell",
     } in told["differences"]
     assert {
-        "change": "changed", "object": {"kind": "column", "name": "public.items.name"}, "field": "not_null", "old": True, "new": False,
+        "change": "changed", "object": {"kind": "column", "schema": "public", "name": "items", "part": "name", "sql": "public.items.name"},
+        "field": "not_null", "old": True, "new": False,
     } in told["differences"]  # fmt: skip
 
 

@@ -43,7 +43,7 @@ def catalog() -> None:
 @click.argument("target")
 @click.option("-o", "--output", metavar="FILE", help="Write there instead of to stdout.")
 @click.option("--cluster", "with_cluster", is_flag=True, help="With the server's roles, memberships and settings (live targets only).")
-@click.option("--pg", "major", type=int, metavar="MAJOR", help="PostgreSQL version that files are built on.")
+@click.option("--major", type=int, metavar="MAJOR", help="PostgreSQL version that files are built on.")
 @click.option("--scratch-url", metavar="DSN", help="Server that files are built on instead of an embedded one.")
 def export(target: str, output: str | None, with_cluster: bool, major: int | None, scratch_url: str | None) -> None:
     """Write the catalog of TARGET (a DSN, SQL, models, migrations) as stable JSON that compares well line by line."""
@@ -75,9 +75,7 @@ def export(target: str, output: str | None, with_cluster: bool, major: int | Non
     "--ignore", multiple=True, metavar="WORD", help="Leave out a field (owner), a kind (extension) or a field of one (table.options)."
 )
 @click.option("--all", "everything", is_flag=True, help="Also what differs only because the PostgreSQL versions differ.")
-@click.option(
-    "--pg", "major", type=int, metavar="MAJOR", help="PostgreSQL version that files are built on; default: that of the other side."
-)
+@click.option("--major", type=int, metavar="MAJOR", help="PostgreSQL version that files are built on; default: that of the other side.")
 @click.option("--scratch-url", metavar="DSN", help="Server that files are built on instead of an embedded one.")
 @format_option
 @click.pass_context
@@ -175,9 +173,9 @@ def _data(one: Reading, other: Reading, shown: tuple[Difference, ...], hidden: i
 
 def _difference_data(difference: Difference) -> dict[str, Any]:
     from pgcharter.catalog import codec
+    from pgcharter.render.json import object_data
 
-    address = difference.object
-    data: dict[str, Any] = {"change": difference.change, "object": {"kind": address.kind, "name": address.sql()}}
+    data: dict[str, Any] = {"change": difference.change, "object": object_data(difference.object)}
     if difference.field:
         data["field"] = difference.field
     for name, value in (("old", difference.old), ("new", difference.new)):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
+from pgcharter.catalog.model import Table, View
 from pgcharter.catalog.reading import Reading
 from pgcharter.findings import Finding, Gap, Severity
 from pgcharter.names import ObjectId
@@ -66,7 +67,7 @@ class Report:
     @cached_property
     def _indexed(self) -> Mapping[ObjectId, ObjectId]:
         catalog = self.reading.catalog
-        relations = (*catalog.tables, *catalog.views) if catalog else ()
+        relations: tuple[Table | View, ...] = (*catalog.tables, *catalog.views) if catalog else ()
         return {index.id: relation.id for relation in relations for index in relation.indexes}
 
     @property

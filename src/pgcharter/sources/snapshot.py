@@ -15,9 +15,7 @@ def read(target: str) -> Reading:
 
     text = read_text(Path(target).expanduser(), target)
     try:
-        catalog = codec.loads(text)
+        held = codec.load_snapshot(text, target)
     except PgcharterError as error:
-        raise UsageError(
-            error.message, hint=error.hint or f"pgcharter catalog export DSN > {target}", place=error.place or target
-        ) from None
-    return Reading(target, "snapshot", catalog=catalog, gaps=catalog.gaps)
+        raise UsageError(error.message, hint=error.hint, place=error.place) from None
+    return Reading(target, "snapshot", catalog=held.catalog, cluster=held.cluster, gaps=held.catalog.gaps)
