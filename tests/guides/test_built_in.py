@@ -27,6 +27,13 @@ WAITING = {
     "DOC03": "comments", "DOC04": "comments", "DOC05": "comments",
 }  # fmt: skip
 """House style that no document taken in so far speaks of. A charter or guide that sets the option brings the rule."""
+TASTE = {
+    "DES02": "how many columns are too many is a matter of taste; the guide on building systems has a number",
+    "DES03": "numbered columns are ugly and break nothing; the guides on modelling ask for rows",
+    "DES04": "attributes as rows are a choice with a price; the guides on modelling ask for jsonb",
+    "IDX08": "a hash index does what it says; the guides on performance ask for btree",
+}
+"""Rules that speak of no harm and so are not in core, with what they wait for."""
 LETTERS = {"core": "H", "cloudlab": "C"}
 OWN = [(name, clause) for name in guides.available() for clause in guides.load(name).clauses if clause.guide == name]
 
@@ -87,7 +94,7 @@ def test_clause(name: str, clause: Clause) -> None:
 def test_every_rule_has_a_home_in_a_guide() -> None:
     used = {code for name in guides.available() for code in guides.load(name).rules}
     rules = engine.load()
-    assert sorted(set(rules) - used) == sorted(WAITING.keys() & rules.keys())
+    assert sorted(set(rules) - used) == sorted((WAITING.keys() | TASTE.keys()) & rules.keys())
     assert all(option in rules[code].options for code, option in WAITING.items() if code in rules)
 
 

@@ -20,14 +20,12 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import psycopg.conninfo
-import psycopg.sql
 import pytest
 
 from pgcharter import sqltext
@@ -35,7 +33,6 @@ from pgcharter.catalog.reading import Reading
 from pgcharter.findings import Finding, Severity
 from pgcharter.guides.options import Options
 from pgcharter.rules import engine
-from pgcharter.servers.lifecycle import Server
 
 CASES = Path(__file__).parent / "cases"
 FOLDERS = sorted(p for p in CASES.iterdir() if p.is_dir())
@@ -153,23 +150,6 @@ def compare(found: tuple[Finding, ...], file: Path) -> None:
     if ACCEPT:
         file.write_text(json.dumps(data(found), indent=2, ensure_ascii=False) + "\n")
     assert data(found) == json.loads(file.read_text())
-
-
-@pytest.fixture
-def others(major_server: Server) -> Iterator[None]:
-    """Drop the databases and roles that a case makes; asked for before `database`, it ends after the database is gone."""
-    with psycopg.connect(major_server.dsn(), autocommit=True) as admin:
-        before = _shared(admin)
-        yield
-        for kind, name in _shared(admin):
-            if (kind, name) not in before:
-                admin.execute(psycopg.sql.SQL("DROP {} {}").format(psycopg.sql.SQL(kind), psycopg.sql.Identifier(name)))
-
-
-def _shared(conn: psycopg.Connection[Any]) -> list[tuple[str, str]]:
-    return conn.execute(
-        "SELECT 'DATABASE', datname FROM pg_database UNION ALL SELECT 'ROLE', rolname FROM pg_roles ORDER BY 1, 2"
-    ).fetchall()
 
 
 @pytest.fixture(params=FOLDERS, ids=lambda p: p.name)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pgcharter.catalog.model import Catalog, Column, DataType, Table
+from pgcharter.catalog.model import Catalog, Column, DataType, Grant, Table
 from pgcharter.catalog.reading import Reading
 from pgcharter.errors import UsageError
 from pgcharter.findings import Finding, Place, Severity
@@ -131,3 +132,17 @@ def test_findings_of_the_source_itself_are_kept() -> None:
 def test_alternative_states_are_looked_at_too() -> None:
     result = engine.run(reading("logs", alternatives=(reading("traces"),)), Strict())
     assert {f.object.name for f in result.findings if f.object} == {"logs", "traces"}
+
+
+def test_tables_that_a_library_makes_are_left_alone_but_for_rights() -> None:
+    library = Table("public", "flyway_schema_history", columns=(Column("note", 1, DataType("text", name="text")),))
+    everyday = Table("public", "jobs", columns=tuple(Column(n, 1, DataType("text", name="text")) for n in ("queue", "payload")))
+    laravel = replace(everyday, schema="queue", columns=tuple(Column(n, 1, DataType("text", name="text")) for n in LARAVEL))
+    held = Reading("x.sql", "sql", Catalog(tables=(library, everyday, laravel)))
+    assert [str(f.object) for f in engine.run(held, Strict()).findings] == ["table public.jobs"]
+    acl = (Grant("", "DELETE"),)
+    opened = Reading("x.sql", "sql", Catalog(tables=(replace(library, acl=acl),)))
+    assert [f.code for f in engine.run(opened, Strict(), only=("SEC24",)).findings] == ["SEC24"]
+
+
+LARAVEL = ("id", "queue", "payload", "attempts", "reserved_at", "available_at", "created_at")

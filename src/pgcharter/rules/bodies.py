@@ -134,7 +134,7 @@ def mentions(body: str) -> tuple[Mention, ...]:
 
 def known_relations(catalog: Catalog, body: str) -> tuple[Mention, ...]:
     """The mentions that are tables or views of the catalog, each with its schema; ambiguous names are left out unless written in full."""
-    by_name = _relations(_Same(catalog))
+    by_name = _relations(Same(catalog))
     found: list[Mention] = []
     for m in mentions(body):
         schemas = by_name.get(m.name, frozenset())
@@ -146,7 +146,7 @@ def known_relations(catalog: Catalog, body: str) -> tuple[Mention, ...]:
 
 
 @lru_cache(maxsize=2)
-def _relations(catalog: _Same) -> dict[str, frozenset[str]]:
+def _relations(catalog: Same) -> dict[str, frozenset[str]]:
     found: dict[str, set[str]] = {}
     for table in catalog.it.tables:
         found.setdefault(table.name, set()).add(table.schema)
@@ -155,27 +155,27 @@ def _relations(catalog: _Same) -> dict[str, frozenset[str]]:
     return {name: frozenset(schemas) for name, schemas in found.items()}
 
 
-class _Same:
+class Same:
     """A catalog compared by identity: hashing one by value would walk all of it."""
 
     def __init__(self, it: Catalog) -> None:
         self.it = it
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.it is self.it
+        return isinstance(other, Same) and other.it is self.it
 
     def __hash__(self) -> int:
         return id(self.it)
 
 
 @lru_cache(maxsize=2)
-def _functions(catalog: _Same) -> dict[tuple[str, str], Function]:
+def _functions(catalog: Same) -> dict[tuple[str, str], Function]:
     return {(f.schema, f.name): f for f in catalog.it.functions}
 
 
 def functions_by_name(catalog: Catalog) -> Mapping[tuple[str, str], Function]:
     """One function for each schema and bare name."""
-    return _functions(_Same(catalog))
+    return _functions(Same(catalog))
 
 
 def readable(function: Function) -> bool:

@@ -184,8 +184,9 @@ def update_time_not_kept(ctx: Context) -> Iterator[Finding]:
 
     Instead: a BEFORE UPDATE trigger.
 
-    Except: where the application writes the column in every UPDATE it is right as it is; where other tables of the database have the
-    trigger, a table without it was forgotten, and the finding is a warning.
+    Except: where no table has such a trigger, the application is taken to write the column in every UPDATE; only a guide that expects the
+    column in every table (option `required_columns`) then mentions it. Where other tables have the trigger, a table without it was
+    forgotten, and the finding is a warning.
     """
     setters = _setters(ctx)
     tables = [
@@ -197,6 +198,8 @@ def update_time_not_kept(ctx: Context) -> Iterator[Finding]:
             continue
         address = table.part("column", name)
         forgotten = any(n == name for _, n in kept)
+        if not forgotten and name not in ctx.options.required_columns:
+            continue
         yield ctx.finding(
             address,
             f"{address.sql()} is set on insert, but nothing in the database sets it on update"

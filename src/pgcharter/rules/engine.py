@@ -303,6 +303,16 @@ def _cannot(item: Rule, reading: Reading) -> str:
 
 
 def _look(item: Rule, reading: Reading, options: Options, *, blind: bool) -> Iterator[Finding]:
+    from pgcharter.rules import library_tables
+
+    found = _seen(item, reading, options, blind=blind)
+    if library_tables.is_told(item.code):
+        return found
+    owned = library_tables.owners(reading.catalog)
+    return (f for f in found if f.object is None or not (f.object.owner in owned or library_tables.is_named(f.object)))
+
+
+def _seen(item: Rule, reading: Reading, options: Options, *, blind: bool) -> Iterator[Finding]:
     if not blind and item.needs == "text":
         yield from item.check(Context(reading, options, item, reading.statements))
         return

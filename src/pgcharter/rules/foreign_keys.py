@@ -35,14 +35,17 @@ def foreign_key_without_index(ctx: Context) -> Iterator[Finding]:
         CREATE INDEX CONCURRENTLY idx_orders_user_id ON app.orders (user_id);
 
     Except: a partial index that only leaves out NULLs is enough, and so is an index on a part of the key that is unique on the other side.
-    A key into a short list of values (text or smallint key) is only mentioned: such rows are seldom deleted.
+    A key into a short list of values (a status, a currency, a country: keyed by a short word or smallint, at most four columns, referring
+    to nothing) needs none: such rows are hardly ever deleted, and an index on a handful of values finds nothing. Where many rows are known
+    to be there, it is no list.
     """
     for table, fk in _own_keys(ctx):
         target = shapes.target_of(ctx, fk)
         if fk.temporal or table.kind == "foreign table" or any(shapes.supports(i, fk, target) for i in table.indexes):
             continue
+        if target is not None and _is_short_list(ctx, target, fk):
+            continue
         rows = ctx.rows(table)
-        listed = target is not None and _is_short_list(target, fk)
         size = f", about {rows:,.0f} rows" if rows is not None and rows >= _MANY_ROWS else ""
         columns = shapes.columns_sql(fk.columns)
         yield ctx.finding(
@@ -51,7 +54,6 @@ def foreign_key_without_index(ctx: Context) -> Iterator[Finding]:
             f"reads all of {table.name}{size}",
             fix=shapes.create_index(ctx, table, fk.columns),
             hint=_PARTITIONED if table.kind == "partitioned table" else "",
-            severity=Severity.INFO if listed else None,
             columns=list(fk.columns),
         )
 
@@ -63,12 +65,16 @@ def _sql(target: ObjectId | None) -> str:
     return target.sql() if target else "the referenced table"
 
 
-def _is_short_list(target: Table, fk: Constraint) -> bool:
-    """A table of values that people maintain: keyed by a short word or number, referring to nothing."""
-    if len(fk.referenced_columns) != 1 or target.foreign_keys:
+_LISTED = 1_000
+
+
+def _is_short_list(ctx: Context, target: Table, fk: Constraint) -> bool:
+    """A table of values that people maintain: keyed by a short word or number, with little more to say, referring to nothing."""
+    if len(fk.referenced_columns) != 1 or target.foreign_keys or (ctx.rows(target) or 0) > _LISTED:
         return False
-    column = target.column.get(fk.referenced_columns[0])
-    return column is not None and (shapes.is_text(column.type) or column.type.basic == "int2" or column.type.kind == "enum")
+    type_ = target.column[fk.referenced_columns[0]].type
+    small = type_.basic == "int2" or type_.kind == "enum" or (type_.length or _LISTED) <= 10
+    return small or (shapes.is_text(type_) and len(target.columns) <= 4)
 
 
 @rule("KEY21", "foreign-key-type-differs", Severity.WARNING)
@@ -280,7 +286,7 @@ _HISTORY = set(
 _FOREIGN_WORDS = set(
     """
     external remote legacy old original source target provider stripe vendor session request correlation trace transaction aggregate entity
-    record object row message event
+    record object row message event stream
     """.split()  # noqa: SIM905
 )  # fmt: skip
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pgcharter.catalog.model import Index, Table
 from pgcharter.findings import Finding, Severity
-from pgcharter.names import quote
+from pgcharter.names import ObjectId, quote
 from pgcharter.rules import nodes, shapes
 from pgcharter.rules.engine import Context, rule
 
@@ -26,14 +26,16 @@ def missing_primary_key(ctx: Context) -> Iterator[Finding]:
             body text NOT NULL
         );
 
-    Except: partitions, foreign tables and unlogged tables (staging) are not flagged; a NOT NULL unique key makes it a matter of form.
+    Except: partitions, foreign tables and unlogged tables (staging) are not flagged; a NOT NULL unique key makes it a matter of form,
+    and one that is the replica identity is enough.
     """
     for table in ctx.catalog.root_tables:
         if table.primary_key or table.kind == "foreign table" or table.unlogged or not table.columns or table.inherits:
             continue
         key = _unique_not_null(table)
         if key is not None:
-            yield _unpromoted(ctx, table, key)
+            if table.replica_identity in ("default", "nothing"):
+                yield _unpromoted(ctx, table, key)
         elif table.kind == "partitioned table":
             columns = shapes.columns_sql(c for c in table.partition_columns if c)
             yield ctx.finding(
@@ -86,10 +88,15 @@ def _new_key(table: Table) -> str:
 def missing_primary_key_text(ctx: Context) -> Iterator[Finding]:
     """CREATE TABLE without a key, and no other statement that adds one."""
     keyed = {c.table.name for t in nodes.parts(ctx) for c in t.keys("primary")}
+    indexed: dict[ObjectId, list[tuple[str, ...]]] = {}
+    for statement in ctx.of_kind("index_stmt"):
+        if statement.node.unique and not statement.node.HasField("where_clause"):
+            columns = tuple(p.index_elem.name for p in statement.node.index_params)
+            indexed.setdefault(nodes.relation_id(statement.node.relation), []).append(columns)
     for table in nodes.tables(ctx):
         plain = table.columns and not (table.partition_of or table.inherits or table.copies or table.unlogged)
-        unique = any(all(_never_null(table, c) for c in key.columns) for key in table.keys("unique"))
-        if plain and not unique and table.id.name not in keyed:
+        unique = [k.columns for k in table.keys("unique")] + indexed.get(table.id, [])
+        if plain and table.id.name not in keyed and not any(all(_never_null(table, c) for c in key) for key in unique):
             yield ctx.finding(
                 table.id,
                 f"table {table.id.sql()} has no primary key, so equal rows cannot be told apart and logical "
@@ -166,8 +173,9 @@ def event_version_not_unique(ctx: Context) -> Iterator[Finding]:
 
         ALTER TABLE app.events ADD CONSTRAINT uq_events_aggregate_version UNIQUE (aggregate_id, event_version);
 
-    Except: a key that also holds a tenant or a type counts the versions apart, which is fine. A time in the key is not: it makes any
-    version unique. On a table partitioned by time, let each event refer to a row of a table that keeps the versions unique.
+    Except: a key that also holds a tenant or a type counts the versions apart, which is fine, and so is a table with one row for each
+    aggregate. A time in the key is not: it makes any version unique. On a table partitioned by time, let each event refer to a row of a
+    table that keeps the versions unique.
     """
     for table in ctx.catalog.root_tables:
         stream = next((c for c in table.columns if c.name in _STREAM), None)
@@ -196,12 +204,13 @@ def _holds_events(table: str, columns: object) -> bool:
 
 
 def _is_unique_together(table: Table, stream: str, version: str) -> bool:
-    """A unique index with both columns, and no time or random value beside them; or one of the version alone (a global position)."""
+    """A unique index with both columns and no time beside them; or one of the version alone (a global position), or of the stream alone
+    (its latest state)."""
     for index in table.indexes:
         if index.unique and index.valid:
             names = {k.column for k in index.keys}
             spoiled = any(table.column[n].type.basic in _LOOSE for n in names - {stream, version} if n)
-            if (({stream, version} <= names) and not spoiled) or names == {version}:
+            if (({stream, version} <= names) and not spoiled) or names in ({version}, {stream}):
                 return True
     return False
 
@@ -234,7 +243,7 @@ def event_version_not_unique_text(ctx: Context) -> Iterator[Finding]:
             for s in ctx.of_kind("index_stmt")
             if s.node.unique and s.node.relation.relname == table.id.name
         ]
-        if not any({stream, version} <= k or k == {version} for k in keys):
+        if not any({stream, version} <= k or k in ({version}, {stream}) for k in keys):
             yield ctx.finding(
                 table.id,
                 f"{table.id.sql()} does not keep ({shapes.columns_sql((stream, version))}) unique, so {_FORK}",
@@ -255,7 +264,7 @@ def changing_primary_key(ctx: Context) -> Iterator[Finding]:
 
     Instead: a key without meaning, and a unique constraint on the value.
 
-    Except: a key of several columns, and a log of such values are not flagged.
+    Except: a key of several columns, and one that no foreign key refers to, are not flagged.
     """
     for table in ctx.catalog.root_tables:
         key = table.primary_key
@@ -263,8 +272,7 @@ def changing_primary_key(ctx: Context) -> Iterator[Finding]:
             continue
         words = shapes.words(key.columns[0])
         names = {"".join(words), "".join(words[:-1]) if words[-1:] in (("address",), ("number",)) else ""}
-        referenced = table.id in ctx.catalog.referencing
-        if names & _MUTABLE and (referenced or len(table.columns) > 2):
+        if names & _MUTABLE and table.id in ctx.catalog.referencing:
             yield ctx.finding(
                 table.part("constraint", key.name),
                 f"primary key {table.id.sql()}.{quote(key.columns[0])} is a value that people change, and references cannot follow",

@@ -117,19 +117,20 @@ def row_security_without_policy(ctx: Context) -> Iterator[Finding]:
     Why: with no policy every row is invisible and every write refused to all but the owner (and with FORCE to the owner too). Roles that
     were granted rights get empty results instead of an error, which is hard to find.
     Instead: `CREATE POLICY documents_of_tenant ON documents USING (...)`, or revoke the grants that can never be used.
-    Except: a table that is meant to be closed; without grants to others this is only a note.
+    Except: a table that nobody has rights on is closed on purpose and is not reported.
     """
     for table in ctx.catalog.root_tables:
         if not table.row_security or table.policies:
             continue
         granted = sorted({role_sql(g.grantee) for g in foreign_grants(table.acl, table.owner)})
-        to = f", although {', '.join(granted)} {'has' if len(granted) == 1 else 'have'} privileges on it" if granted else ""
-        found = ctx.finding(
+        if not granted:
+            continue
+        yield ctx.finding(
             table,
-            f"table {table.id.sql()} has row security but no policy: nobody but its owner sees a row{to}",
-            hint=f"CREATE POLICY ... ON {table.id.sql()} USING (...), or keep it closed on purpose",
+            f"table {table.id.sql()} has row security but no policy: nobody but its owner sees a row, although {', '.join(granted)} "
+            f"{'has' if len(granted) == 1 else 'have'} privileges on it",
+            hint=f"CREATE POLICY ... ON {table.id.sql()} USING (...), or revoke the privileges that can never be used",
         )
-        yield replace(found, severity=Severity.WARNING) if granted else found
 
 
 @rule("SEC04", "partition-beside-row-security", Severity.ERROR)

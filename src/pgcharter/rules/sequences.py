@@ -147,24 +147,47 @@ def generated_foreign_key_text(ctx: Context) -> Iterator[Finding]:
                     )
 
 
+_TELLING = 1_000
+"""Rows from which on a table's size says how it is used; an empty database says nothing."""
+_ACCRUING = frozenset(
+    """
+    log logs event events message messages notification notifications session sessions reading readings measurement measurements sample
+    samples metric metrics click clicks impression impressions visit visits pageview pageviews hit hits request requests audit audits
+    telemetry tick ticks trade trades delivery deliveries outbox inbox transaction transactions activity activities history
+    """.split()  # noqa: SIM905
+)
+
+
+def _accrues(table: Table) -> bool:
+    """Whether each use of the system adds rows, by the last word of the name: `page_views` does, `event_types` does not."""
+    return bool(_ACCRUING & {*shapes.words(table.name)[-1:], "".join(shapes.words(table.name)[-2:])})
+
+
 @rule("KEY06", "narrow-primary-key", Severity.INFO)
 def narrow_primary_key(ctx: Context) -> Iterator[Finding]:
-    """A generated primary key has 32 or 16 bits.
+    """A table that grows without end has a generated primary key of 32 or 16 bits.
 
     Why: an integer key ends after 2,147,483,647 values, gaps and failed inserts included; from that moment every INSERT fails, and widening
     the key and everything that refers to it rewrites the tables under an exclusive lock.
 
     Instead: `bigint GENERATED ALWAYS AS IDENTITY`, or uuid.
 
-    Except: short lists that people maintain never get there: say so with a waiver, or give them a natural key.
+    Except: most tables never get there: only those are flagged that grow with every event, message or measurement, by their name, and those
+    that by statistics hold a fiftieth of what the key can count. Which type every key should have is the house's to say
+    (`primary_key_type`).
     """
     for table in ctx.catalog.root_tables:
         column = shapes.surrogate_key(table)
         if column is not None and column.type.basic in ("int4", "int2") and shapes.is_generated_key(column):
             limit = shapes.INTEGER_MAXIMUM[column.type.basic]
+            rows = ctx.rows(table)
+            large = rows * 50 >= limit if rows is not None and rows >= _TELLING else _accrues(table)
+            if not large:
+                continue
+            size = f" and has about {rows:,.0f} rows" if rows is not None and rows * 50 >= limit else ""
             yield ctx.finding(
                 table.part("column", column.name),
-                f"primary key {table.id.sql()}.{quote(column.name)} is {column.type.sql} and "
+                f"primary key {table.id.sql()}.{quote(column.name)} is {column.type.sql}{size} and "
                 f"ends after {limit:,} values, when every insert will fail",
                 hint="bigint costs nothing on a new table; on a large one plan the change (a new column, filled in batches)",
             )

@@ -140,9 +140,10 @@ def supports(index: Index, fk: Constraint, target: Table | None) -> bool:
     """Whether the rows that reference a given row can be looked up in `index`.
 
     Its leading keys must be the foreign key's columns in any order. A part of them suffices when the referenced side of that part is
-    unique by itself (`tenant_id, user_id` is found through `user_id`). A predicate may only leave out NULLs, which reference nothing.
+    unique by itself (`tenant_id, user_id` is found through `user_id`). A predicate may only leave out NULLs, which reference nothing. GiST
+    and SP-GiST indexes on such columns (exclusion constraints with `=`) answer equality too.
     """
-    if not index.valid or index.method not in ("btree", "hash"):
+    if not index.valid or index.method not in ("btree", "hash", "gist", "spgist"):
         return False
     if index.predicate and not leaves_out_only_nulls(index.predicate, fk.columns):
         return False
@@ -156,6 +157,19 @@ def supports(index: Index, fk: Constraint, target: Table | None) -> bool:
     pairs = dict(zip(fk.columns, fk.referenced_columns, strict=False))
     reached = {pairs[c] for c in leading if c in pairs}
     return bool(reached) and target is not None and any(set(key) <= reached for key in target.unique_keys)
+
+
+_PASSING = frozenset("staging stage stg import imports imported raw landing load loads tmp temp scratch".split())  # noqa: SIM905
+
+
+def is_staging(table: Table) -> bool:
+    """Whether rows only pass through, as they came: its name or schema says so, or it is UNLOGGED."""
+    return table.unlogged or names_staging(table.schema, table.name)
+
+
+def names_staging(schema: str, name: str) -> bool:
+    """Whether the name of a table, or of its schema, says that rows only pass through."""
+    return bool(_PASSING & {*words(name), *words(schema)})
 
 
 def leaves_out_only_nulls(predicate: str, columns: tuple[str, ...]) -> bool:

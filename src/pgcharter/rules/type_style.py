@@ -151,6 +151,11 @@ def nullable_boolean(ctx: Context) -> Iterator[Finding]:
             )
 
 
+def _kept(ctx: Context) -> Iterator[tuple[Table, Column]]:
+    """Columns of tables that keep their rows; staging tables take everything as it comes."""
+    return ((t, c) for t, c in ctx.catalog.own_columns if not shapes.is_staging(t))
+
+
 @rule("TYP24", "uuid-as-text", Severity.WARNING)
 def uuid_as_text(ctx: Context) -> Iterator[Finding]:
     """A uuid is stored as text.
@@ -162,7 +167,7 @@ def uuid_as_text(ctx: Context) -> Iterator[Finding]:
 
     Except: only columns named so (`…_uuid`, `guid`) or filled by a uuid function are recognised.
     """
-    for table, column in ctx.catalog.own_columns:
+    for table, column in _kept(ctx):
         if column.generated or not shapes.is_text(column.type) or not _holds_uuid(column):
             continue
         address = table.part("column", column.name)
@@ -204,9 +209,9 @@ def date_as_text(ctx: Context) -> Iterator[Finding]:
 
     Instead: `timestamptz` for a moment, `date` for a day.
 
-    Except: only plain names of moments (`created_at`, `birth_date`) are recognised.
+    Except: only plain names of moments (`created_at`, `birth_date`) are recognised; staging tables take everything as it comes.
     """
-    for table, column in ctx.catalog.own_columns:
+    for table, column in _kept(ctx):
         if _MOMENT.search(_snake(column.name)) and shapes.is_text(column.type):
             address = table.part("column", column.name)
             kind, word = ("date", "day") if "date" in shapes.words(column.name) else ("timestamptz", "moment")
@@ -226,7 +231,9 @@ def _snake(name: str) -> str:
 def date_as_text_text(ctx: Context) -> Iterator[Finding]:
     """A string column named like a moment."""
     for column in nodes.columns(ctx):
-        if column.type in ("text", "varchar", "bpchar") and not column.array and _MOMENT.search(_snake(column.name)):
+        if shapes.names_staging(column.table.schema, column.table.name) or column.array:
+            continue
+        if column.type in ("text", "varchar", "bpchar") and _MOMENT.search(_snake(column.name)):
             yield ctx.finding(
                 column.id,
                 f"{column.id.sql()} holds a moment as {column.type}, so it neither sorts nor refuses nonsense",
@@ -244,7 +251,7 @@ def epoch_in_integer(ctx: Context) -> Iterator[Finding]:
 
     Except: only names ending in `_at` whose beginning says what happened are recognised.
     """
-    for table, column in ctx.catalog.own_columns:
+    for table, column in _kept(ctx):
         if column.type.basic != "int4" or column.type.array:
             continue
         moment = _snake(column.name)
@@ -271,7 +278,7 @@ def list_in_text(ctx: Context) -> Iterator[Finding]:
 
     Except: only text columns named `…_ids` are recognised.
     """
-    for table, column in ctx.catalog.own_columns:
+    for table, column in _kept(ctx):
         if column.name.lower().endswith("ids") and shapes.is_text(column.type) and _snake(column.name).endswith("_ids"):
             address = table.part("column", column.name)
             yield ctx.finding(

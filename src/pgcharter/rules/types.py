@@ -261,7 +261,8 @@ def json_instead_of_jsonb_text(ctx: Context) -> Iterator[Finding]:
 
 _EXACT_LENGTH = set(
     """
-    hash md sha digest checksum code iso iban bic swift country currency language locale symbol uuid guid hex token crc
+    hash md sha digest checksum code iso iban bic swift country currency language locale symbol uuid guid hex token crc prefix fingerprint
+    ulid nanoid ean upc gtin isbn issn imei vin icao iata lei salt signature etag
     """.split()  # noqa: SIM905
 )
 
@@ -275,7 +276,8 @@ def padded_char(ctx: Context) -> Iterator[Finding]:
 
     Instead: `text`, or `varchar(n)` where the house wants a limit.
 
-    Except: char(n) up to 3, and columns whose values always have the full length (codes, hashes), cannot be padded and are not flagged.
+    Except: char(n) up to 3, and columns whose values always have the full length (codes, hashes, or what a CHECK says), cannot be padded
+    and are not flagged.
     """
     for table, column in ctx.catalog.own_columns:
         if (
@@ -283,6 +285,7 @@ def padded_char(ctx: Context) -> Iterator[Finding]:
             and column.type.name == "bpchar"
             and not column.type.array
             and _is_padded(column.name, column.type.length)
+            and not any(_FIXES_LENGTH.search(c.expression) for c in table.checks if c.columns == (column.name,))
         ):
             address = table.part("column", column.name)
             wanted = f"varchar({column.type.length})" if ctx.options.text_type == "varchar" else "text"
@@ -294,15 +297,20 @@ def padded_char(ctx: Context) -> Iterator[Finding]:
             )
 
 
+_FIXES_LENGTH = re.compile(r"length\([^=<>]*\) = \d|~ '[^']*\{\d+\}")
+
+
 def _is_padded(name: str, length: int | None) -> bool:
     return length is not None and length > 3 and not _EXACT_LENGTH & set(shapes.words(name))
 
 
 @padded_char.text
 def padded_char_text(ctx: Context) -> Iterator[Finding]:
-    """A column of type char(n)."""
+    """A column of type char(n) that no CHECK looks at."""
+    checks = {t.id: [c for c in t.keys("check") if not c.column] for t in nodes.tables(ctx)}
     for column in nodes.columns(ctx):
-        if column.type == "bpchar" and column.modifiers and _is_padded(column.name, column.modifiers[0]):
+        checked = column.has("check") or any(column.name in nodes.columns_in(c.node.raw_expr) for c in checks.get(column.table, ()))
+        if column.type == "bpchar" and column.modifiers and _is_padded(column.name, column.modifiers[0]) and not checked:
             yield ctx.finding(
                 column.id,
                 f"{column.id.sql()} is char({column.modifiers[0]}), so shorter values are padded with spaces that some operations see and "

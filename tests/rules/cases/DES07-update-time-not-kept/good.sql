@@ -32,3 +32,9 @@ CREATE TABLE shop.price_history (
     price_id uuid NOT NULL,
     updated_at timestamptz NOT NULL DEFAULT now()
 );
+
+-- no table has a trigger for this one: the application writes it
+CREATE TABLE shop.carts (
+    cart_id uuid PRIMARY KEY,
+    last_updated timestamptz NOT NULL DEFAULT now()
+);

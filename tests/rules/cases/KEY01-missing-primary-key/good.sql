@@ -41,3 +41,11 @@ CREATE UNLOGGED TABLE app.import_rows (
 CREATE TEMPORARY TABLE wanted_ids (
     id bigint
 );
+
+-- the replica identity does what is asked of a key
+CREATE TABLE tag_links (
+    post_id bigint NOT NULL,
+    tag_id bigint NOT NULL
+);
+CREATE UNIQUE INDEX tag_links_both ON tag_links (post_id, tag_id);
+ALTER TABLE tag_links REPLICA IDENTITY USING INDEX tag_links_both;

@@ -57,3 +57,14 @@ CREATE TABLE shop.monthly_events (
     PRIMARY KEY (aggregate_id, event_version, created_at),
     FOREIGN KEY (aggregate_id, event_version, created_at) REFERENCES shop.event_versions (aggregate_id, event_version, created_at)
 ) PARTITION BY RANGE (created_at);
+
+-- the latest state of each: one row, whatever its version
+CREATE TABLE event_streams (
+    stream_id uuid PRIMARY KEY,
+    version bigint NOT NULL
+);
+CREATE TABLE order_projection (
+    aggregate_id uuid PRIMARY KEY,
+    version bigint NOT NULL,
+    event_type text NOT NULL
+);

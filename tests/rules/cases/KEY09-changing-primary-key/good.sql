@@ -22,3 +22,10 @@ CREATE TABLE login_attempts (
     succeeded boolean NOT NULL,
     PRIMARY KEY (email, attempted_at)
 );
+
+-- nothing refers to it
+CREATE TABLE newsletter_subscribers (
+    email text PRIMARY KEY CHECK (email = lower(email)),
+    confirmed_at timestamptz,
+    token text NOT NULL
+);

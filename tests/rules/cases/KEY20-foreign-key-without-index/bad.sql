@@ -2,13 +2,18 @@ CREATE SCHEMA shop;
 CREATE TABLE shop.users (
     user_id uuid PRIMARY KEY
 );
-CREATE TABLE shop.statuses (
-    status text PRIMARY KEY
+CREATE TABLE shop.articles (
+    sku text PRIMARY KEY,
+    title text NOT NULL,
+    price numeric(12, 2) NOT NULL,
+    stock integer NOT NULL,
+    weight_g integer
 );
 CREATE TABLE shop.orders (
     order_id uuid PRIMARY KEY,
     user_id uuid NOT NULL REFERENCES shop.users,
-    status text NOT NULL REFERENCES shop.statuses,
+    status text NOT NULL,
+    sku text NOT NULL REFERENCES shop.articles,
     referrer_id uuid CONSTRAINT fk_orders_referrer REFERENCES shop.users (user_id)
 );
 -- the wrong column first

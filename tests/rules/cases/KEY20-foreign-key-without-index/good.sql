@@ -41,3 +41,14 @@ CREATE TABLE shop.visits (
 ) PARTITION BY RANGE (visited_on);
 CREATE TABLE shop.visits_2026 PARTITION OF shop.visits FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
 CREATE INDEX idx_visits_user_id ON shop.visits (user_id);
+
+-- lists of values
+CREATE TABLE shop.currencies (code char(3) PRIMARY KEY, name text NOT NULL, digits smallint NOT NULL, symbol text, country text);
+CREATE TABLE shop.states (state text PRIMARY KEY, label text NOT NULL);
+CREATE TABLE shop.vat_rates (vat_rate_id smallint PRIMARY KEY, percent numeric(5, 2) NOT NULL);
+CREATE TABLE shop.bills (
+    bill_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    currency char(3) NOT NULL REFERENCES shop.currencies,
+    state text NOT NULL REFERENCES shop.states,
+    vat_rate_id smallint NOT NULL REFERENCES shop.vat_rates
+);

@@ -8,3 +8,10 @@ CREATE TABLE files (
     side char(1) NOT NULL,
     note bpchar
 );
+
+-- a CHECK keeps the full length
+CREATE TABLE labels (
+    gtin char(14) PRIMARY KEY,
+    batch char(8) NOT NULL CHECK (length(batch) = 8),
+    plant char(4) NOT NULL CHECK (plant ~ '^[A-Z]{4}$')
+);

@@ -5,3 +5,8 @@ CREATE TABLE devices (
     stripe_id varchar(36),
     uuid_source text
 );
+
+-- everything comes in as text
+CREATE SCHEMA staging;
+CREATE TABLE staging.rows_read (order_uuid text);
+CREATE TABLE order_imports (order_uuid text);

@@ -8,3 +8,8 @@ CREATE TABLE people (
     employed_at text,
     date_format text
 );
+
+-- everything comes in as text
+CREATE SCHEMA staging;
+CREATE TABLE staging.rows_read (created_at text, birth_date varchar(20));
+CREATE TABLE order_imports (created_at text, birth_date varchar(20));

@@ -11,3 +11,8 @@ CREATE TABLE post_tags (
     tag_id uuid NOT NULL REFERENCES tags ON DELETE CASCADE,
     PRIMARY KEY (post_id, tag_id)
 );
+
+-- everything comes in as text
+CREATE SCHEMA staging;
+CREATE TABLE staging.rows_read (product_ids text);
+CREATE TABLE order_imports (product_ids text);

@@ -1,0 +1,27 @@
+-- The shape of Laravel's migrations: users, password resets, cache, jobs, sessions, personal access tokens.
+create table "migrations" ("id" serial not null primary key, "migration" varchar(255) not null, "batch" integer not null);
+create table "users" ("id" bigserial not null primary key, "name" varchar(255) not null, "email" varchar(255) not null, "email_verified_at" timestamp(0) without time zone null, "password" varchar(255) not null, "remember_token" varchar(100) null, "created_at" timestamp(0) with time zone null, "updated_at" timestamp(0) with time zone null);
+alter table "users" add constraint "users_email_unique" unique ("email");
+create table "password_reset_tokens" ("email" varchar(255) not null, "token" varchar(255) not null, "created_at" timestamp(0) with time zone null);
+alter table "password_reset_tokens" add primary key ("email");
+create table "sessions" ("id" varchar(255) not null, "user_id" bigint null, "ip_address" varchar(45) null, "user_agent" text null, "payload" text not null, "last_activity" integer not null);
+alter table "sessions" add primary key ("id");
+create index "sessions_user_id_index" on "sessions" ("user_id");
+create index "sessions_last_activity_index" on "sessions" ("last_activity");
+create table "cache" ("key" varchar(255) not null, "value" text not null, "expiration" integer not null);
+alter table "cache" add primary key ("key");
+create table "cache_locks" ("key" varchar(255) not null, "owner" varchar(255) not null, "expiration" integer not null);
+alter table "cache_locks" add primary key ("key");
+create table "jobs" ("id" bigserial not null primary key, "queue" varchar(255) not null, "payload" text not null, "attempts" smallint not null, "reserved_at" integer null, "available_at" integer not null, "created_at" integer not null);
+create index "jobs_queue_index" on "jobs" ("queue");
+create table "job_batches" ("id" varchar(255) not null, "name" varchar(255) not null, "total_jobs" integer not null, "pending_jobs" integer not null, "failed_jobs" integer not null, "failed_job_ids" text not null, "options" text null, "cancelled_at" integer null, "created_at" integer not null, "finished_at" integer null);
+alter table "job_batches" add primary key ("id");
+create table "failed_jobs" ("id" bigserial not null primary key, "uuid" varchar(255) not null, "connection" text not null, "queue" text not null, "payload" text not null, "exception" text not null, "failed_at" timestamp(0) with time zone not null default CURRENT_TIMESTAMP);
+alter table "failed_jobs" add constraint "failed_jobs_uuid_unique" unique ("uuid");
+create table "personal_access_tokens" ("id" bigserial not null primary key, "tokenable_type" varchar(255) not null, "tokenable_id" bigint not null, "name" text not null, "token" varchar(64) not null, "abilities" text null, "last_used_at" timestamp(0) with time zone null, "expires_at" timestamp(0) with time zone null, "created_at" timestamp(0) with time zone null, "updated_at" timestamp(0) with time zone null);
+create index "personal_access_tokens_tokenable_type_tokenable_id_index" on "personal_access_tokens" ("tokenable_type", "tokenable_id");
+alter table "personal_access_tokens" add constraint "personal_access_tokens_token_unique" unique ("token");
+create table "posts" ("id" bigserial not null primary key, "user_id" bigint not null, "title" varchar(255) not null, "slug" varchar(255) not null, "published_at" timestamp(0) with time zone null, "deleted_at" timestamp(0) with time zone null);
+alter table "posts" add constraint "posts_user_id_foreign" foreign key ("user_id") references "users" ("id") on delete cascade;
+alter table "posts" add constraint "posts_slug_unique" unique ("slug");
+create index "posts_user_id_index" on "posts" ("user_id");
