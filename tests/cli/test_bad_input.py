@@ -56,7 +56,7 @@ FILE_CASES = [
     ("archive.sql", 2, "pg_dump archive"),
     ("latin.sql", 2, r"latin.sql:1:12: .*UTF-8"),
     ("mysql.sql", 2, "MySQL"),
-    ("broken.json", 2, "broken.json: .*not JSON"),
+    ("broken.json", 2, "broken.json:1:2: .*not JSON"),
     ("other.json", 2, "other.json: .*no catalog snapshot"),
     ("mysql://host/db", 2, "not a PostgreSQL address"),
     ("", 2, "empty"),

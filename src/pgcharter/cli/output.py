@@ -47,9 +47,10 @@ def show(page: Page) -> None:
 
 def show_json(data: object) -> None:
     """Write one JSON document to stdout."""
-    from pgcharter.render.json import dumps
+    from pgcharter.render.json import pieces
 
-    sys.stdout.write(dumps(data) + "\n")
+    sys.stdout.writelines(pieces(data))
+    sys.stdout.write("\n")
 
 
 def format_option(function: F) -> F:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import zip_longest
 from typing import Any
@@ -23,9 +23,36 @@ VERSION = 1
 """Version of every document written here; grows when a field changes its meaning or goes, not when one is added."""
 
 
+_OPEN_LEVELS = 4
+"""Document, list of targets, target and list of findings are written a member a line; whatever is deeper, a finding say, on one line."""
+
+
+def pieces(data: object) -> Iterator[str]:
+    """`data` as JSON, in pieces, so that a long verdict is never in memory as text.
+
+    What JSON does not know (a date, a decimal) becomes its text, what a terminal must not see its escape.
+    """
+    encode = json.JSONEncoder(ensure_ascii=False, default=_plain).encode
+    for piece in _pieces(data, 0, encode):
+        yield UNSAFE.sub(_escape, piece)
+
+
 def dumps(data: object) -> str:
-    """`data` as indented JSON; what JSON does not know (a date, a decimal) becomes its text, what a terminal must not see its escape."""
-    return UNSAFE.sub(_escape, json.dumps(data, indent=2, ensure_ascii=False, default=_plain))
+    """`data` as JSON in one text."""
+    return "".join(pieces(data))
+
+
+def _pieces(data: object, level: int, encode: Callable[[object], str]) -> Iterator[str]:
+    if level >= _OPEN_LEVELS or not data or not isinstance(data, (dict, list, tuple)):
+        yield encode(data)
+        return
+    named = isinstance(data, dict)
+    inner = "\n" + "  " * (level + 1)
+    yield "{" if named else "["
+    for number, item in enumerate(data):
+        yield f"{',' if number else ''}{inner}" + (f"{encode(str(item))}: " if named else "")
+        yield from _pieces(data[item] if isinstance(data, dict) else item, level + 1, encode)
+    yield "\n" + "  " * level + ("}" if named else "]")
 
 
 def _escape(match: re.Match[str]) -> str:
