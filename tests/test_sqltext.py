@@ -243,3 +243,17 @@ def test_bytes_and_characters_convert_both_ways(text: str) -> None:
         assert source.char(byte) == char
         place = source.place(char)
         assert source.offset(place.line, place.column) == char
+
+
+@pytest.mark.parametrize("terms", [60, 3_000, 25_000])
+def test_deep_expressions_are_parsed(terms: int) -> None:
+    parsed = parse("CREATE VIEW v AS SELECT " + "1+" * terms + "1;\nCREATE TABLE t (x int);", "f.sql")
+    assert parsed.errors == () or "nested" in parsed.errors[0].message
+    assert parsed.statements[-1].kind == "create_stmt"
+    assert terms > 10_000 or parsed.statements[0].kind == "view_stmt"
+
+
+def test_a_comment_that_is_never_closed_is_told() -> None:
+    parsed = parse("CREATE TABLE t (x int);\n  /* a /* b */ \nCREATE TABLE u (x int);", "f.sql")
+    assert [s.kind for s in parsed.statements] == ["create_stmt"]
+    assert [(e.message, str(e.place)) for e in parsed.errors] == [("unterminated /* comment", "f.sql:2:3")]

@@ -270,3 +270,12 @@ def test_roles_made_in_do_blocks_are_stood_in_for(read_sql: Read) -> None:
 def test_schema_public_is_there_already_as_in_every_database(read_sql: Read) -> None:
     reading = read_sql("CREATE SCHEMA public;\nCREATE TABLE public.t (x int);\n")
     assert (reading.findings, tables(reading)) == ((), ["public.t"])
+
+
+def test_long_concatenations_are_built_and_judged(tmp_path: Path, read: Read) -> None:
+    text = "CREATE TABLE a (id int PRIMARY KEY, t text);\nCREATE VIEW v AS SELECT " + " || ".join(["t"] * 300) + " AS x FROM a;\n"
+    (tmp_path / "a.sql").write_text(text)
+    reading = read(tmp_path / "a.sql")
+    assert reading.findings == ()
+    assert reading.catalog
+    assert [v.name for v in reading.catalog.views] == ["v"]

@@ -207,3 +207,8 @@ def test_nothing_is_said_about_copies_of_what_is_invented_or_only_part_of_a_reci
     assert place(reading, "table", "t_archive") == "5:1"
     (recipe,) = reading.alternatives
     assert {i.name for i in recipe.stand_ins if i.kind == "table"} >= {"t", "t_old"}
+
+
+def test_what_is_missing_is_guessed_from_long_concatenations_too(tmp_path: Path, read: Read) -> None:
+    (tmp_path / "a.md").write_text("```sql\nCREATE VIEW v AS SELECT " + " || ".join(["name"] * 2000) + " AS x FROM people;\n```\n")
+    assert read(tmp_path / "a.md").findings == ()

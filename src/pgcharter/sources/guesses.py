@@ -160,31 +160,33 @@ def _columns_of(expressions: Iterable[Any]) -> list[str]:
 
 def _refs(node: Any) -> Iterator[tuple[str, str]]:
     """Column references below `node`: alias and name; those of nested queries left out."""
-    kind = node.DESCRIPTOR.name
-    if kind == "SelectStmt":
-        return
-    if kind == "ColumnRef":
-        parts = [f.string.sval for f in node.fields if f.WhichOneof("node") == "string"]
-        if parts and len(parts) == len(node.fields):
-            yield (parts[-2] if len(parts) > 1 else "", parts[-1])
-        return
-    for child in _children(node):
-        yield from _refs(child)
+    pending = [node]
+    while pending:
+        here = pending.pop()
+        kind = here.DESCRIPTOR.name
+        if kind == "ColumnRef":
+            parts = [f.string.sval for f in here.fields if f.WhichOneof("node") == "string"]
+            if parts and len(parts) == len(here.fields):
+                yield (parts[-2] if len(parts) > 1 else "", parts[-1])
+        elif kind != "SelectStmt":
+            pending += reversed([*_children(here)])
 
 
 def _scopes(node: Any) -> Iterator[tuple[dict[str, str], list[tuple[str, str]]]]:
     """Every query level below `node`: alias → table, and the columns named at that level."""
-    kind = node.DESCRIPTOR.name
-    if kind in ("SelectStmt", "UpdateStmt", "DeleteStmt", "InsertStmt"):
-        tables = dict(_tables(node))
-        names = [r for child in _children(node) for r in _refs(child)]
-        if kind in ("InsertStmt", "UpdateStmt"):
-            written = node.cols if kind == "InsertStmt" else node.target_list
-            names += [("", c.res_target.name) for c in written if c.res_target.name]
-        if tables:
-            yield tables, [(alias, name) for alias, name in names if name]
-    for child in _children(node):
-        yield from _scopes(child)
+    pending = [node]
+    while pending:
+        here = pending.pop()
+        kind = here.DESCRIPTOR.name
+        if kind in ("SelectStmt", "UpdateStmt", "DeleteStmt", "InsertStmt"):
+            tables = dict(_tables(here))
+            names = [r for child in _children(here) for r in _refs(child)]
+            if kind in ("InsertStmt", "UpdateStmt"):
+                written = here.cols if kind == "InsertStmt" else here.target_list
+                names += [("", c.res_target.name) for c in written if c.res_target.name]
+            if tables:
+                yield tables, [(alias, name) for alias, name in names if name]
+        pending += reversed([*_children(here)])
 
 
 def _tables(node: Any) -> Iterator[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterable
 from functools import cache
 from typing import Any
@@ -22,11 +23,54 @@ VARIABLE = re.compile(
 """A psql variable (then a named group matched), or a string or comment in which there is none."""
 
 
+DEEP = 20_000
+"""Characters below which no text can nest so deeply that the parser, which writes its trees by recursion, outgrows a usual stack."""
+_STACK_PER_CHARACTER, _LARGEST_STACK = 300, 1 << 30
+"""Bytes of stack that the deepest text of that length takes (a level is two characters and, measured, less than 420 bytes)."""
+
+
 @cache
 def _postgast() -> Any:
     import postgast
+    from google.protobuf.internal import api_implementation
 
+    deeper = getattr(vars(api_implementation).get("_c_module"), "SetAllowOversizeProtos", None)
+    if deeper:
+        deeper(True)  # 65,535 levels instead of 100, which a concatenation of 45 strings exceeds
     return postgast
+
+
+def _tree(text: str) -> Any:
+    """The parser's tree of `text`. Raises PgQueryError, UnicodeError, or DecodeError where it is too deep to be handed over."""
+    postgast = _postgast()
+    if len(text) < DEEP:
+        return postgast.parse(text)
+    found: list[Any] = []
+    refused: list[Exception] = []
+
+    def work() -> None:
+        try:
+            found.append(postgast.parse(text))
+        except Exception as error:
+            refused.append(error)
+
+    usual = threading.stack_size(min(_LARGEST_STACK, max(64 << 20, len(text) * _STACK_PER_CHARACTER)))
+    try:
+        thread = threading.Thread(target=work, name="pgcharter-parser", daemon=True)
+        thread.start()
+    finally:
+        threading.stack_size(usual)
+    thread.join()
+    if refused:
+        raise refused[0]
+    return found[0]
+
+
+@cache
+def _refusals() -> tuple[type[Exception], ...]:
+    from google.protobuf.message import DecodeError
+
+    return (_postgast().PgQueryError, UnicodeError, DecodeError)
 
 
 def parse_text(text: str, file: str) -> Parsed:
@@ -55,10 +99,9 @@ def _offset(source: Source, broken: Broken) -> int:
 
 def _whole(source: Source) -> list[Statement] | None:
     """All statements from one call, or None when the text is not sound."""
-    postgast = _postgast()
     try:
-        tree = postgast.parse(source.text)
-    except (postgast.PgQueryError, UnicodeError):
+        tree = _tree(source.text)
+    except _refusals():
         return None
     return list(_statements(source, tree.stmts, 0))
 
@@ -107,20 +150,18 @@ def _by_piece(source: Source) -> tuple[list[Statement], list[Broken], list[Meta]
 
 def _piece(source: Source, piece: Piece) -> list[Statement] | Broken:
     """The statement of one piece, or what is wrong with it. psql variables are looked through when that makes it SQL."""
-    postgast = _postgast()
     body = piece.text(source.text)
     base = source.byte(piece.start)
     try:
-        raw = postgast.parse(body).stmts
-        return _in_piece(source, piece, raw, base, ())
-    except (postgast.PgQueryError, UnicodeError) as error:
+        return _in_piece(source, piece, _tree(body).stmts, base, ())
+    except _refusals() as error:
         first = error
     names = tuple(dict.fromkeys(m["quoted"] or m["bare"] for m in VARIABLE.finditer(body) if m.lastgroup))
     if names:
         try:
-            raw = postgast.parse(VARIABLE.sub(lambda m: " " + m.group()[1:] if m.lastgroup else m.group(), body)).stmts
+            raw = _tree(VARIABLE.sub(lambda m: " " + m.group()[1:] if m.lastgroup else m.group(), body)).stmts
             return _in_piece(source, piece, raw, base, names)
-        except (postgast.PgQueryError, UnicodeError):
+        except _refusals():
             pass
     return _broken(source, piece, body, first)
 
@@ -136,7 +177,11 @@ def _in_piece(source: Source, piece: Piece, raw: Any, base: int, names: tuple[st
 def _broken(source: Source, piece: Piece, body: str, error: Exception) -> Broken:
     """PostgreSQL's message at its position. `cursorpos` counts characters from 1 (tried on the parser, whatever its documentation says)."""
     position = getattr(error, "cursorpos", 0)
-    message = getattr(error, "message", "") or "the text cannot be encoded as UTF-8"
+    message = getattr(error, "message", "")
+    if not message:
+        message = "the text cannot be encoded as UTF-8" if isinstance(error, UnicodeError) else "it is nested too deeply to be looked at"
+    if message.startswith("unterminated /* comment"):
+        message = "unterminated /* comment"  # the parser repeats the whole comment
     start = source.place(piece.start, piece.end)
     if position < 1:
         return Broken(message, start, start, body)

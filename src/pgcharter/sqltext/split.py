@@ -10,10 +10,10 @@ _NAME = r"[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_\x80-\U0010ffff]*"
 SPACE = " \t\n\r\f\v"
 """PostgreSQL's white space; to its scanner every other such character (a no-break space, say) is part of a name."""
 _SPACE = re.compile(r"(?:[ \t\n\r\f\v]++|--[^\n\r]*+)*+")
-# A whole statement without anything that needs thought: no backslash, no block comment.
-_PLAIN = re.compile(
-    rf"""(?:[^;'"$\\/-]++|'[^'\\]*+'|"[^"]*+"|--[^\n\r]*+|-(?!-)|/(?!\*)|\$(?=\d)|(?<![\w$])\$(?P<tag>{_NAME}|)\$(?s:.*?)\$(?P=tag)\$)*+;"""
-)
+# A run of what needs no thought: no backslash, block comment or dollar quote. Possessive repeats hold neither captures nor anything that
+# could backtrack: Python before 3.11.5 matches those wrongly.
+_PLAIN = re.compile(r"""(?:[^;'"$\\/-]++|'[^'\\]*+'|"[^"]*+"|--[^\n\r]*+|-(?!-)|/(?!\*)|\$(?=[0-9]))*+""")
+_DOLLAR = re.compile(rf"(?<![\w$])\$(?:{_NAME})?\$")
 _TOKEN = re.compile(
     rf"""(?P<space>[ \t\n\r\f\v]+|--[^\n\r]*)
     |(?P<block>/\*)
@@ -63,13 +63,17 @@ class Command:
 
 def block_comment_end(text: str, start: int) -> int:
     """Offset after the block comment that opens at `start`; comments nest. The end of the text when it is never closed."""
-    depth, at = 0, start
+    end = _closing(text, start)
+    return len(text) if end is None else end
+
+
+def _closing(text: str, start: int) -> int | None:
+    depth = 0
     for edge in _BLOCK_EDGE.finditer(text, start):
         depth += 1 if edge.group() == "/*" else -1
-        at = edge.end()
         if depth == 0:
-            return at
-    return len(text)
+            return edge.end()
+    return None
 
 
 def skip_space(text: str, at: int) -> int:
@@ -81,13 +85,31 @@ def skip_space(text: str, at: int) -> int:
         at = block_comment_end(text, at)
 
 
+def _unclosed(text: str, at: int) -> int | None:
+    """Offset of the block comment among the white space and comments at `at` that is never closed; None when all are."""
+    while True:
+        at = _SPACE.match(text, at).end()  # type: ignore[union-attr]
+        if not text.startswith("/*", at):
+            return None
+        end = _closing(text, at)
+        if end is None:
+            return at
+        at = end
+
+
 def pieces(text: str) -> Iterator[Piece | Command]:
-    """Cut `text` into pieces and psql commands, in order. Nothing but white space, comments, semicolons and COPY data is left out."""
+    """Cut `text` into pieces and psql commands, in order. Nothing but white space, comments, semicolons and COPY data is left out.
+
+    A comment that is never closed is a piece too: it hides whatever stands after it.
+    """
     at, size = 0, len(text)
     no_commands: list[Command] = []
     while True:
-        at = skip_space(text, at)
+        before, at = at, skip_space(text, at)
         if at >= size:
+            opened = _unclosed(text, before)
+            if opened is not None:
+                yield Piece(opened, size)
             return
         if text[at] == ";":
             at += 1
@@ -100,7 +122,10 @@ def pieces(text: str) -> Iterator[Piece | Command]:
                 piece, at, commands = _careful(text, at)
             else:
                 piece, at, commands = Piece(at, found - 1), found, no_commands
-            piece.end = trimmed(text, piece.start, piece.end)
+            whole = piece.end
+            piece.end = trimmed(text, piece.start, whole)
+            if whole == size:
+                at = piece.end
             yield piece
             yield from commands
             at = _after_data(text, piece, at)
@@ -108,13 +133,26 @@ def pieces(text: str) -> Iterator[Piece | Command]:
 
 def _plain(text: str, at: int) -> int | None:
     """End of the statement at `at` if nothing in it needs thought."""
-    match = _PLAIN.match(text, at)
-    if match is None:
+    end = _semicolon(text, at)
+    if end is None:
         return None
     head = text[at : at + 40]
-    if (_ROUTINE.match(head) and _ATOMIC.search(text, at, match.end())) or _RULE.match(head):
+    if (_ROUTINE.match(head) and _ATOMIC.search(text, at, end)) or _RULE.match(head):
         return None
-    return match.end()
+    return end
+
+
+def _semicolon(text: str, at: int) -> int | None:
+    """Offset after the semicolon that ends the statement, dollar-quoted strings skipped; None when it takes more care to find."""
+    while True:
+        at = _PLAIN.match(text, at).end()  # type: ignore[union-attr]
+        if text.startswith(";", at):
+            return at + 1
+        opening = _DOLLAR.match(text, at)
+        closing = text.find(opening[0], opening.end()) if opening else -1
+        if opening is None or closing < 0:
+            return None
+        at = closing + len(opening[0])
 
 
 def _careful(text: str, at: int) -> tuple[Piece, int, list[Command]]:
