@@ -11,7 +11,9 @@ from pgcharter.sqltext.source import Source
 from pgcharter.sqltext.split import block_comment_end
 
 _SEEN = re.compile(r"pgcharter:", re.IGNORECASE)
-_QUOTED = re.compile(r"""(?P<text>(?<![\w$])[eE]'(?:[^'\\]|\\(?s:.)|'')*+'|'[^']*+'|"[^"]*+")|(?P<line>--[^\n\r]*)|(?P<block>/\*)""")
+_QUOTED = re.compile(
+    r"""(?P<text>(?<![\w$])[eE]'(?:[^'\\]++|\\(?s:.|\Z)|'')*(?:'|\Z)|'[^']*+'|"[^"]*+")|(?P<line>--[^\n\r]*)|(?P<block>/\*)"""
+)
 _SAYS = re.compile(r"\s*pgcharter:\s*(?P<verb>\S*)\s*(?P<rest>.*)\Z", re.IGNORECASE | re.DOTALL)
 _BECAUSE = re.compile(r"(?:^|\s)because(?:\s+(?P<reason>\S.*))?\Z", re.IGNORECASE | re.DOTALL)
 _EXAMPLE = "write it as `-- pgcharter: allow KEY01 because <the reason>`, above the statement or at the end of its line"

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 _NAME = r"[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_\x80-\U0010ffff]*"
 SPACE = " \t\n\r\f\v"
 """PostgreSQL's white space; to its scanner every other such character (a no-break space, say) is part of a name."""
-_SPACE = re.compile(r"(?:[ \t\n\r\f\v]++|--[^\n\r]*+)*+")
-# A run of what needs no thought: no backslash, block comment or dollar quote. Possessive repeats hold neither captures nor anything that
-# could backtrack: Python before 3.11.5 matches those wrongly.
-_PLAIN = re.compile(r"""(?:[^;'"$\\/-]++|'[^'\\]*+'|"[^"]*+"|--[^\n\r]*+|-(?!-)|/(?!\*)|\$(?=[0-9]))*+""")
+_SPACE = re.compile(r"(?:[ \t\n\r\f\v]++|--[^\n\r]*+)*")
+# A run of what needs no thought: no backslash, block comment or dollar quote. No group here is repeated possessively: Python before
+# 3.11.5 loses its place when an alternative in such a group fails after its first character.
+_PLAIN = re.compile(r"""(?:[^;'"$\\/-]++|'[^'\\]*+'|"[^"]*+"|--[^\n\r]*+|-(?!-)|/(?!\*)|\$(?=[0-9]))*""")
 _DOLLAR = re.compile(rf"(?<![\w$])\$(?:{_NAME})?\$")
 _TOKEN = re.compile(
     rf"""(?P<space>[ \t\n\r\f\v]+|--[^\n\r]*)
     |(?P<block>/\*)
-    |(?P<text>[eE]'(?:[^'\\]|\\(?s:.)|'')*+(?:'|\Z)|'(?:[^']|'')*+(?:'|\Z)|"(?:[^"]|"")*+(?:"|\Z))
+    |(?P<text>[eE]'(?:[^'\\]++|\\(?s:.|\Z)|'')*(?:'|\Z)|'(?:[^']++|'')*(?:'|\Z)|"(?:[^"]++|"")*(?:"|\Z))
     |(?P<dollar>\$(?:{_NAME})?\$)
     |(?P<word>[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]*)
     |(?P<back>\\)
