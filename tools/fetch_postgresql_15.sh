@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Prints the bin folder of a PostgreSQL 15 that runs here, fetching Debian's package when there is none. For CI and for developers:
 #   export PGCHARTER_PG_BIN="$(bash tools/fetch_postgresql_15.sh)"
-# Needs no rights: the packages are unpacked into ${XDG_CACHE_HOME:-~/.cache}/pgcharter/debian-postgresql-15 (as root: /var/cache/pgcharter/...),
-# nothing is installed. Debian 12 carries version 15; elsewhere point PGCHARTER_PG_BIN to your own.
+# Needs no rights: the packages (as root also the libraries they lack) are fetched, and unpacked into ${XDG_CACHE_HOME:-~/.cache}/pgcharter/debian-postgresql-15 (as root: /var/cache/pgcharter/...),
+# no server is installed. Debian 12 carries version 15; elsewhere point PGCHARTER_PG_BIN to your own.
 set -euo pipefail
 
 say() { printf '%s\n' "$*" >&2; }
@@ -34,10 +34,15 @@ if ! apt-get download postgresql-15 postgresql-client-15 >&2; then
 fi
 mkdir root
 for package in *.deb; do dpkg-deb -x "$package" root; done
-missing="$(ldd root/usr/lib/postgresql/15/bin/postgres root/usr/lib/postgresql/15/bin/psql | awk '/not found/ {print $1}' | sort -u | tr '\n' ' ')"
-if [ -n "$missing" ]; then
-    say "PostgreSQL 15 was fetched but lacks shared libraries: $missing"
-    say "remedy, as root: apt-get install -y libpq5 libicu72 libxml2 libxslt1.1 libldap-2.5-0 libssl3 liblz4-1 libzstd1"
+libraries="libpq5 libicu72 libxml2 libxslt1.1 libldap-2.5-0 libssl3 liblz4-1 libzstd1 libgssapi-krb5-2 libsystemd0 libreadline8"
+missing() { ldd root/usr/lib/postgresql/15/bin/postgres root/usr/lib/postgresql/15/bin/psql | awk '/not found/ {print $1}' | sort -u | tr '\n' ' '; }
+if [ -n "$(missing)" ] && [ "$(id -u)" = 0 ]; then
+    # shellcheck disable=SC2086 # one word a package
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $libraries >&2 || true
+fi
+if [ -n "$(missing)" ]; then
+    say "PostgreSQL 15 was fetched but lacks shared libraries: $(missing)"
+    say "remedy, as root: apt-get install -y $libraries"
     exit 3
 fi
 chmod -R a+rX root
