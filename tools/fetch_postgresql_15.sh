@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Prints the bin folder of a PostgreSQL 15 that runs here, fetching Debian's package when there is none. For CI and for developers:
 #   export PGCHARTER_PG_BIN="$(bash tools/fetch_postgresql_15.sh)"
-# Needs no rights: the packages (as root also the libraries they lack) are fetched, and unpacked into ${XDG_CACHE_HOME:-~/.cache}/pgcharter/debian-postgresql-15 (as root: /var/cache/pgcharter/...),
-# no server is installed. Debian 12 carries version 15; elsewhere point PGCHARTER_PG_BIN to your own.
+# Needs no rights: the packages (as root also the libraries they lack) are fetched and unpacked into
+# ${XDG_CACHE_HOME:-~/.cache}/pgcharter/debian-postgresql-15 (as root: /var/cache/pgcharter/...); no server is installed.
+# Debian 12 carries version 15; elsewhere point PGCHARTER_PG_BIN to your own.
 set -euo pipefail
 
 say() { printf '%s\n' "$*" >&2; }
