@@ -296,3 +296,32 @@ class TestCompletion:
         done = run("completion", shell)
         assert done.returncode == 0
         assert f"_PGCHARTER_COMPLETE={shell}_complete" in done.stdout
+
+
+class TestSurroundings:
+    @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+    def test_closed_streams_change_no_exit_code(self, closed: str, good: Path, bad: Path) -> None:
+        for file, code in ((good, 0), (bad, 1), (good.parent / "none.sql", 2)):
+            done = shell(f"{sys.executable} -m pgcharter check {file} --no-server {closed}", good.parent)
+            assert (done.returncode, "Traceback" in done.stderr) == (code, False)
+
+    def test_closed_stdin_holds_no_sql(self, tmp_path: Path) -> None:
+        done = shell(f"{sys.executable} -m pgcharter check - --no-server <&-", tmp_path)
+        assert (done.returncode, done.stderr.splitlines()[0]) == (2, "error: - holds no SQL statement")
+
+    @pytest.mark.parametrize("form", ["text", "json"])
+    def test_a_full_disk_behind_stdout_is_told(self, form: str, good: Path) -> None:
+        done = shell(f"{sys.executable} -m pgcharter check {good} --no-server --format {form} > /dev/full", good.parent)
+        assert (done.returncode, done.stderr) == (3, "error: the output cannot be written: No space left on device\n")
+
+    @pytest.mark.parametrize("arguments", ["check", "check x.sql", "check m:x", "init", "guides show core", "check {good} --no-server"])
+    def test_a_folder_that_is_gone_is_told(self, arguments: str, good: Path) -> None:
+        gone = good.parent / "gone"
+        gone.mkdir()
+        done = shell(f"rmdir {gone}; {sys.executable} -m pgcharter {arguments.format(good=good)}", gone)
+        assert "Traceback" not in done.stderr
+        assert done.returncode == 0 or done.stderr.startswith("error: the current folder does not exist any more")
+
+
+def shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, shell=True, capture_output=True, text=True, cwd=folder, env=environment(), timeout=60, check=False)

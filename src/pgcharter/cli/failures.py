@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import re
 import sys
@@ -37,8 +39,7 @@ def redact(text: str) -> str:
 
 def run(arguments: Sequence[str]) -> int:
     """Run the program on `arguments` and return its exit code; every error is told, none is raised."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    _standard_streams()
     try:
         code = _call(arguments)
         sys.stdout.flush()
@@ -52,7 +53,17 @@ def run(arguments: Sequence[str]) -> int:
     except PgcharterError as error:
         return _tell(error, arguments)
     except Exception as error:
-        return _tell(_unexpected(error, arguments), arguments)
+        return _tell(_environment(error) or _unexpected(error, arguments), arguments)
+
+
+def _standard_streams() -> None:
+    """Make the three streams usable: those the caller closed lead nowhere, and no character can be refused by an encoding."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 - lives as long as the process
+        elif mode == "w":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _call(arguments: Sequence[str]) -> int:
@@ -98,6 +109,23 @@ def _usage(error: ClickException) -> UsageError:
     return UsageError(message[:1].lower() + message[1:], hint=hint)
 
 
+def _environment(error: Exception) -> PgcharterError | None:
+    """What the surroundings did to the program: the current folder was deleted, or what we write to takes no more."""
+    if isinstance(error, OSError):
+        try:
+            Path.cwd()
+        except OSError:
+            return PgcharterError(
+                "the current folder does not exist any more, so nothing can be found from it", hint="cd to another folder"
+            )
+        if error.errno in _FULL and not error.filename:
+            return PgcharterError(f"the output cannot be written: {error.strerror}")
+    return None
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
 def _unexpected(error: Exception, arguments: Sequence[str]) -> PgcharterError:
     if _debug(arguments):
         import traceback
@@ -106,18 +134,19 @@ def _unexpected(error: Exception, arguments: Sequence[str]) -> PgcharterError:
     trace = error.__traceback__
     while trace and trace.tb_next:
         trace = trace.tb_next
-    where = f"{os.path.relpath(trace.tb_frame.f_code.co_filename, _HOME)}:{trace.tb_lineno}" if trace else ""
+    where = trace.tb_frame.f_code.co_filename if trace else ""
+    place = f"{where.removeprefix(_HOME)}:{trace.tb_lineno}" if trace and where.startswith(_HOME) else ""
     first = str(error).strip().splitlines()[:1]
     what = f"{type(error).__name__}: {first[0]}" if first else type(error).__name__
     command = next((a for a in arguments if not a.startswith("-")), "")
     return PgcharterError(
         f"a mistake inside pgcharter stopped it ({what})",
-        place=where if not where.startswith("..") else "",
+        place=place,
         hint=f"`pgcharter --debug {command} …` shows the traceback; please report it together with the command",
     )
 
 
-_HOME = Path(__file__).resolve().parents[2]
+_HOME = str(Path(__file__).resolve().parents[2]) + os.sep
 
 
 def _debug(arguments: Sequence[str]) -> bool:
@@ -133,14 +162,15 @@ def _tell(error: PgcharterError, arguments: Sequence[str]) -> int:
     from pgcharter.cli.output import screen
     from pgcharter.render.failure import error_page
 
-    try:
-        if _wants_json(arguments):
-            from pgcharter.render.json import dumps, error_data
+    if _wants_json(arguments):
+        from pgcharter.render.json import dumps, error_data
 
+        try:
             print(redact(dumps(error_data(error))), flush=True)
+        except OSError:
+            _silence_stdout()
+    with contextlib.suppress(OSError):
         print(redact(error_page(error, screen(sys.stderr))), file=sys.stderr, end="", flush=True)
-    except BrokenPipeError:
-        _silence_stdout()
     return int(error.exit_code)
 
 
