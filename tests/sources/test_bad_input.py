@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import sqlite3
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from pgcharter import sources
 from pgcharter.errors import ConnectError, Exit, PgcharterError, UsageError
+from pgcharter.sources import text
 
 
 def refused(target: str) -> PgcharterError:
@@ -127,3 +129,20 @@ def test_a_dump_of_fifty_megabytes(tmp_path: Path) -> None:
     reading = sources.read(str(path), server=False)
     assert [s.kind for s in reading.statements] == ["create_stmt", "copy_stmt", "index_stmt"]
     assert [g.what for g in reading.gaps] == [f"700000 data statements of {path}"]
+
+
+def test_pipes_are_read_but_not_waited_for_in_folders(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.sql")
+    assert "holds no SQL file" in refused(str(tmp_path)).message
+    (tmp_path / "a.sql").write_text("SELECT 1;")
+    assert len(sources.read(str(tmp_path), server=False).statements) == 1
+
+
+def test_endless_files_are_not_read_to_their_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text, "MAX_BYTES", 1 << 20)
+    assert refused("/dev/zero").message == "/dev/zero has more than 1 MiB, which is too much to look through"
+
+
+def test_links_that_lead_nowhere_are_told(tmp_path: Path) -> None:
+    (tmp_path / "a.sql").symlink_to("gone.sql")
+    assert refused(str(tmp_path)).message == f"{tmp_path / 'a.sql'} cannot be read: it is a link that leads nowhere"

@@ -53,7 +53,9 @@ def _walk(folder: Path, target: str) -> Iterator[Path]:
         folders[:] = sorted(f for f in folders if not f.startswith(".") and f not in _IGNORED)
         for name in names:
             if name.lower().endswith(SUFFIXES) and not name.startswith("."):
-                yield Path(root) / name
+                path = Path(root) / name
+                if path.is_file() or path.is_symlink():
+                    yield path
 
 
 def _shown(target: str, root: Path, path: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
 from pgcharter.errors import PgcharterError, UsageError
 from pgcharter.sqltext import Parsed
@@ -31,18 +32,25 @@ def read_text(path: Path, shown: str) -> str:
     Raises UsageError when it is not text (archives, databases, UTF-16, NUL bytes, not UTF-8) and PgcharterError when it may not be read.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise UsageError(f"{shown} has more than {MAX_BYTES // 2**20} MiB, which is too much to look through",
-                             hint="write the schema alone: pg_dump --schema-only")  # fmt: skip
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            return decode(_limited(file, shown), shown)
     except OSError as error:
-        raise PgcharterError(f"{shown} cannot be read: {error.strerror}") from None
-    return decode(data, shown)
+        why = "it is a link that leads nowhere" if path.is_symlink() and not path.exists() else error.strerror
+        raise PgcharterError(f"{shown} cannot be read: {why}") from None
+
+
+def _limited(file: BinaryIO, shown: str) -> bytes:
+    """All bytes of a file, whose size may not be known (a pipe, a device). Raises UsageError when they are too many."""
+    data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise UsageError(f"{shown} has more than {MAX_BYTES // 2**20} MiB, which is too much to look through",
+                         hint="write the schema alone: pg_dump --schema-only")  # fmt: skip
+    return data
 
 
 def read_stdin() -> str:
     """Return what stands on standard input. Raises UsageError when it is not text."""
-    return decode(sys.stdin.buffer.read(), "-")
+    return decode(_limited(sys.stdin.buffer, "-"), "-")
 
 
 def decode(data: bytes, shown: str) -> str:
