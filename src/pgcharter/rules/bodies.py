@@ -121,9 +121,15 @@ class Mention:
 _NAMED_QUERY = re.compile(rf"(?P<name>{_NAME})\s*(?:\([^()]*\)\s*)?\bas\s+(?:(?:not\s+)?materialized\s+)?\(", re.IGNORECASE)
 
 
+_NO_RELATION = re.compile(
+    r"\bdistinct\s+from\b|\b(?:extract|substring|trim|overlay|position)\s*\([^()]*(?:\([^()]*\)[^()]*)*\)", re.IGNORECASE
+)
+"""FROM that names no relation: `extract(year FROM x)`, `substring(x FROM 2)`, `IS DISTINCT FROM`."""
+
+
 def mentions(body: str) -> tuple[Mention, ...]:
     """The relations that a body reads or writes, as far as the text tells; variables may be among them, WITH queries are not."""
-    masked = mask(body)
+    masked = _NO_RELATION.sub(lambda m: " " * len(m.group()), mask(body))
     named = {unquoted(m["name"]) for m in _NAMED_QUERY.finditer(masked)} if re.search(r"\bwith\b", masked, re.IGNORECASE) else set()
     return tuple(
         Mention(" ".join((m["how"] or m["into"]).lower().split()), unquoted(m["schema"]) if m["schema"] else "", unquoted(m["name"]))

@@ -9,7 +9,7 @@ from typing import Any
 from pgcharter.catalog.model import Constraint, Function, Table, UserType
 from pgcharter.findings import Finding, Severity
 from pgcharter.names import ObjectId, quote
-from pgcharter.rules import nodes, shapes
+from pgcharter.rules import bodies, nodes, shapes
 from pgcharter.rules.engine import Context, rule
 
 
@@ -41,6 +41,8 @@ def check_depends_on_time(ctx: Context) -> Iterator[Finding]:
     depends on the clock and time zone of the server that checks.
 
     Instead: compare columns with each other (`ends_at > starts_at`), or test on writing, in a BEFORE trigger or in the application.
+
+    Except: what time only makes truer (`born_on <= CURRENT_DATE`) is merely mentioned.
     """
     for owner, check, address in _checks(ctx):
         found = _CLOCK.search(shapes.without_strings(check.expression))
@@ -55,7 +57,7 @@ def check_depends_on_time(ctx: Context) -> Iterator[Finding]:
         yield ctx.finding(
             address,
             f"check {quote(check.name)} of {owner.id.sql()} depends on {found.group()}: {what}",
-            severity=Severity.ERROR if stale else None,
+            severity=Severity.ERROR if stale else Severity.INFO,
             hint="test it on writing in a BEFORE trigger, or compare columns with each other",
             detail=check.name if address.kind == "domain" else "",
         )
@@ -115,7 +117,7 @@ def check_calls_changing_function(ctx: Context) -> Iterator[Finding]:
             function = called.get(name)
             if function is None or function.language in ("c", "internal"):
                 continue
-            reads = _reads_tables(function)
+            reads = _reads_tables(ctx, function)
             if not reads and function.volatility == "immutable":
                 continue
             why = (
@@ -135,19 +137,8 @@ def check_calls_changing_function(ctx: Context) -> Iterator[Finding]:
             )
 
 
-def _reads_tables(function: Function) -> bool:
-    """Whether a body has FROM with a relation in it (`extract(year from x)`, `substring(x from 2)` and `is distinct from` have not)."""
-    body = re.sub(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'", " ", function.body, flags=re.DOTALL)
-    body = re.sub(
-        r"\bdistinct\s+from\b|\b(?:extract|substring|trim|overlay|position)\s*\([^()]*(?:\([^()]*\)[^()]*)*\)",
-        " ",
-        body,
-        flags=re.IGNORECASE,
-    )
-    return any(
-        not re.match(r"\s*(?:unnest|generate_series|jsonb?_\w+|regexp_\w+|string_to_table)\s*\(", body[m.end() :])
-        for m in re.finditer(r"\b(?:from|join)\b", body, re.IGNORECASE)
-    )
+def _reads_tables(ctx: Context, function: Function) -> bool:
+    return any(m.how in ("from", "join") for m in bodies.known_relations(ctx.catalog, function.body))
 
 
 _NULL_IN_LIST = re.compile(r"= ANY \(+ARRAY\[[^\]]*\bNULL\b(?:::[\w .]+)?[^\]]*\]|(?:=|<>) NULL::")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import pairwise
 
 from pgcharter.catalog.model import Column, Table
 from pgcharter.findings import Finding, Severity
@@ -104,10 +103,19 @@ def _bare(predicate: str) -> str:
     return predicate[1:-1] if predicate.startswith("(") and predicate.endswith(")") and predicate.count("(") == 1 else predicate
 
 
+_FOLDED_COPY = {"normalized", "normalised", "canonical", "lower", "lowercase", "folded", "hash", "hashed", "encrypted"}
+
+
+def _names_email(name: str) -> bool:
+    """Whether a column holds an address, and as it was typed: `work_email`, not `email_template` or `normalized_email`."""
+    words = shapes.words(name)
+    if words[-1:] in (("address",), ("addr",)):
+        words = words[:-1]
+    return (words[-1:] in (("email",), ("emailaddress",)) or words[-2:] == ("e", "mail")) and not _FOLDED_COPY & set(words)
+
+
 def _is_email(column: Column) -> bool:
-    words = shapes.words(column.name)
-    named = "email" in words or ("e", "mail") in pairwise(words)
-    return named and column.type.basic in ("text", "varchar") and not {"hash", "id", "token", "digest", "key", "domain"} & set(words)
+    return column.type.basic in ("text", "varchar") and _names_email(column.name)
 
 
 def _folds_case(ctx: Context, table: Table, column: Column, insensitive: set[str]) -> bool:
@@ -136,10 +144,9 @@ def email_unique_by_case_text(ctx: Context) -> Iterator[Finding]:
         for key in table.keys("unique"):
             for name in key.columns:
                 column = table.column.get(name)
-                words = set(shapes.words(name))
                 if column is None or column.has("generated") or column.type not in ("text", "varchar"):
                     continue
-                if "email" not in words or {"hash", "id", "token"} & words:
+                if not _names_email(name):
                     continue
                 folded = _folded(ctx) if folded is None else folded
                 if name.lower() not in folded:

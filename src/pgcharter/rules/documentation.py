@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pgcharter.findings import Finding, Severity
-from pgcharter.names import ObjectId
+from pgcharter.names import ObjectId, quote
 from pgcharter.rules import shapes
 from pgcharter.rules.engine import Context, rule
 
 
 def _missing(ctx: Context, target: ObjectId, keyword: str, what: str) -> Finding:
-    return ctx.finding(
-        target,
-        f"{target} has no comment: {what}",
-        hint=f"COMMENT ON {keyword} {target.sql()} IS '...'",
-    )
+    address = target.sql()
+    return ctx.finding(target, f"{target.kind} {address} has no comment: {what}", hint=f"COMMENT ON {keyword} {address} IS '...'")
 
 
 @rule("DOC01", "table-without-comment", Severity.INFO, options=("comments",))
@@ -46,9 +43,15 @@ def column_without_comment(ctx: Context) -> Iterator[Finding]:
     if "column" not in ctx.options.comments:
         return
     for table in ctx.catalog.root_tables:
+        owner = table.id.sql()
         for column in table.columns:
             if not column.comment.strip() and not column.inherited:
-                yield _missing(ctx, table.part("column", column.name), "COLUMN", "unit and meaning are anybody's guess")
+                address = f"{owner}.{quote(column.name)}"
+                yield ctx.finding(
+                    table.part("column", column.name),
+                    f"column {address} has no comment: unit and meaning are anybody's guess",
+                    hint=f"COMMENT ON COLUMN {address} IS '...'",
+                )
 
 
 @rule("DOC03", "view-without-comment", Severity.INFO, options=("comments",))

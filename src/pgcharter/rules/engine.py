@@ -277,10 +277,11 @@ def run(reading: Reading, guide: GuideLike, *, only: Collection[str] = (), skip:
         for part in (reading, *reading.alternatives):
             found += _look(item, part, guide.options, blind=bool(why))
     extra = [f for part in (reading, *reading.alternatives) for f in part.findings if f.code not in skip]
-    dressed = [_dress(f, guide) for f in (*extra, *found)]
-    unique = list({(f.key, f.place if f.object is None else None): f for f in dressed}.values())
-    kept, suppressed = _suppress(unique, reading)
-    kept.sort(key=_order)
+    dress = _dresser(guide)
+    unique = {((f.key, f.place) if f.object is None else f.key): dress(f) for f in (*extra, *found)}
+    suppressed = _suppressed(unique.values(), reading)
+    hidden = {id(f) for f, _ in suppressed}
+    kept = [f for _, f in sorted(unique.items(), key=_order) if id(f) not in hidden]
     return Result(tuple(kept), tuple(ran), not_run, tuple(suppressed), _gaps(reading))
 
 
@@ -303,13 +304,16 @@ def _cannot(item: Rule, reading: Reading) -> str:
 
 
 def _look(item: Rule, reading: Reading, options: Options, *, blind: bool) -> Iterator[Finding]:
+    """What a rule says about a reading, but for tables that belong to a library."""
     from pgcharter.rules import library_tables
 
     found = _seen(item, reading, options, blind=blind)
     if library_tables.is_told(item.code):
         return found
+    if item.needs == "text" or reading.catalog is None or reading.unbuilt:
+        found = (f for f in found if f.object is None or not library_tables.is_named(f.object))
     owned = library_tables.owners(reading.catalog)
-    return (f for f in found if f.object is None or not (f.object.owner in owned or library_tables.is_named(f.object)))
+    return (f for f in found if f.object is None or f.object.owner not in owned) if owned else found
 
 
 def _seen(item: Rule, reading: Reading, options: Options, *, blind: bool) -> Iterator[Finding]:
@@ -318,7 +322,7 @@ def _seen(item: Rule, reading: Reading, options: Options, *, blind: bool) -> Ite
         return
     if not blind:
         for found in item.check(Context(reading, options, item)):
-            if found.object is None:
+            if found.object is None or not (reading.places or reading.stand_ins):
                 yield found
             elif found.object not in reading.stand_ins or item.family in _ADDED_TO_STAND_INS:
                 place = None if found.place else _place(found.object, reading)
@@ -337,12 +341,22 @@ def _place(target: ObjectId, reading: Reading) -> Place | None:
     return known
 
 
-def _dress(found: Finding, guide: GuideLike) -> Finding:
-    severity, clauses = guide.severity(found.code, found.severity), guide.clauses_of(found.code)
-    return found if (severity, clauses) == (found.severity, found.clauses) else replace(found, severity=severity, clauses=clauses)
+def _dresser(guide: GuideLike) -> Callable[[Finding], Finding]:
+    """A function that gives findings the severity and the clauses they have under `guide`."""
+    severity_of = cache(guide.severity)
+    clauses_of = cache(guide.clauses_of)
+
+    def dress(f: Finding) -> Finding:
+        severity, clauses = severity_of(f.code, f.severity), clauses_of(f.code)
+        if severity is f.severity and clauses == f.clauses:
+            return f
+        return Finding(f.code, f.message, f.object, f.place, severity, f.hint, f.fix, f.facts, clauses)
+
+    return dress
 
 
-def _suppress(found: Iterable[Finding], reading: Reading) -> tuple[list[Finding], list[tuple[Finding, str]]]:
+def _suppressed(found: Iterable[Finding], reading: Reading) -> list[tuple[Finding, str]]:
+    """The findings that a comment in the SQL allows, each with its reason."""
     rules = load()
     allows: dict[tuple[str, int], list[tuple[set[str], str]]] = {}
     for statement in reading.statements:
@@ -351,19 +365,19 @@ def _suppress(found: Iterable[Finding], reading: Reading) -> tuple[list[Finding]
             last = statement.place.end_line or statement.place.line
             for line in range(statement.place.line, last + 1):
                 allows.setdefault((statement.place.file, line), []).append((words, allow.reason))
-    kept: list[Finding] = []
     suppressed: list[tuple[Finding, str]] = []
-    for item in found:
-        names = {item.code.lower(), rules[item.code].slug if item.code in rules else ""}
+    for item in found if allows else ():
         reasons = allows.get((item.place.file, item.place.line), ()) if item.place else ()
+        names = {item.code.lower(), rules[item.code].slug if item.code in rules else ""}
         reason = next((why for words, why in reasons if words & names), None)
-        if reason is None:
-            kept.append(item)
-        else:
+        if reason is not None:
             suppressed.append((item, reason))
-    return kept, suppressed
+    return suppressed
 
 
-def _order(f: Finding) -> tuple[Any, ...]:
+def _order(entry: tuple[Any, Finding]) -> tuple[Any, ...]:
+    """Gravest first, then by object and place; findings without an object have their place beside the key."""
+    key, f = entry
     where = (f.place.file, f.place.line, f.place.column) if f.place else ("", 0, 0)
-    return (-f.severity, f.object.schema if f.object else "", f.object.name if f.object else "", where, f.code, f.key)
+    schema, name = (f.object.schema, f.object.name) if f.object else ("", "")
+    return (-f.severity, schema, name, where, f.code, key if f.object else key[0])

@@ -86,7 +86,8 @@ def foreign_key_type_differs(ctx: Context) -> Iterator[Finding]:
 
     Instead: the same type on both sides.
 
-    Except: text and varchar, and domains over the same type, compare alike and are not flagged.
+    Except: text and varchar, domains over the same type, and a wider integer that refers to a narrower one compare alike and are not
+    flagged: referring columns are widened first.
     """
     for table, fk in _own_keys(ctx):
         target = shapes.target_of(ctx, fk)
@@ -107,6 +108,9 @@ def foreign_key_type_differs(ctx: Context) -> Iterator[Finding]:
 
 
 def _same_type(a: DataType, b: DataType) -> bool:
+    """Whether `a` holds every value of `b` and compares with it by index."""
+    if shapes.INTEGER_TYPES.get(a.basic, 0) >= shapes.INTEGER_TYPES.get(b.basic, 9):
+        return True
     if a.basic == b.basic or {a.basic, b.basic} <= {"text", "varchar"}:
         short = a.length is not None and (b.length or 0) > a.length and a.basic != "bpchar"
         return not short
@@ -116,9 +120,7 @@ def _same_type(a: DataType, b: DataType) -> bool:
 def _difference(mine: DataType, theirs: DataType) -> str:
     widths = shapes.INTEGER_TYPES
     if mine.basic in widths and theirs.basic in widths:
-        if widths[mine.basic] < widths[theirs.basic]:
-            return f"values above {shapes.INTEGER_MAXIMUM[mine.basic]:,} cannot be referred to"
-        return "the wider column holds values that can never match"
+        return f"values above {shapes.INTEGER_MAXIMUM[mine.basic]:,} cannot be referred to"
     if mine.length is not None and shapes.is_text(mine) and shapes.is_text(theirs):
         return f"values longer than {mine.length} characters cannot be referred to"
     return "every comparison has to cast, and indexes are lost"
@@ -281,6 +283,7 @@ _HISTORY = set(
     """
     log logs audit audits history histories archive archives event events outbox inbox staging stage import imports snapshot snapshots
     journal projection projections cache queue tmp temp analytics metrics old backup view read search dead letter letters
+    fact facts agg aggregate aggregates summary summaries rollup rollups hourly daily weekly monthly stats statistics report reports
     """.split()  # noqa: SIM905
 )  # fmt: skip
 _FOREIGN_WORDS = set(
@@ -299,12 +302,13 @@ def missing_foreign_key(ctx: Context) -> Iterator[Finding]:
 
     Instead: `FOREIGN KEY (user_id) REFERENCES app.users (id) ON DELETE …`, added NOT VALID first on a large table.
 
-    Except: columns of logs, events, audit and history (they must outlive what they tell of), columns with a `_type` beside them, keys of
-    other systems, and partitioned or foreign targets without a fitting key are not flagged.
+    Except: columns of logs, events, audit and history (they must outlive what they tell of), of facts and summaries (loaded from checked
+    data), columns with a `_type` beside them, keys of other systems, and partitioned or foreign targets without a fitting key are not
+    flagged.
     """
     keys = _keys_by_reference(ctx)
     for table in ctx.catalog.root_tables:
-        if table.kind == "foreign table" or table.unlogged or _HISTORY & set(shapes.words(table.name)):
+        if table.kind == "foreign table" or shapes.is_staging(table) or _HISTORY & set(shapes.words(table.name)):
             continue
         bound = {c for t in (table, *ctx.catalog.partitions.get(table.id, ())) for fk in t.foreign_keys for c in fk.columns}
         for column in table.columns:

@@ -106,6 +106,8 @@ def errors_swallowed(ctx: Context) -> Iterator[Finding]:
 _EXECUTE = re.compile(
     r"\bexecute\s+(?!(?:function|procedure|on)\b)(?P<what>[^;]*?)(?=;|\binto\b|\busing\b|\bloop\b|\Z)", re.IGNORECASE | re.DOTALL
 )
+_LISTED = r"(?<![\w.]){0}\s*(?:(?:not\s+)?in\s*\(\s*'|(?:=|<>|!=)\s*(?:any|all)\s*\(|!?~\*?\s*')"
+"""A comparison of an argument with a list or pattern: whoever writes that has thought of what it may hold."""
 _TEXTUAL = frozenset({"text", "varchar", "bpchar", "citext", "name"})
 
 
@@ -115,12 +117,14 @@ def sql_glued_from_arguments(ctx: Context) -> Iterator[Finding]:
 
     Why: `EXECUTE 'SELECT ... ' || name` runs whatever the argument holds. With SECURITY DEFINER it runs with the owner's rights.
     Instead: `EXECUTE format('SELECT ... FROM %I WHERE name = $1', table_name) USING name`.
-    Except: arguments of type regclass, numbers and the like, and text that went through quote_ident, quote_literal, %I or %L: not reported.
+    Except: arguments of type regclass, numbers and the like, text that went through quote_ident, quote_literal, %I or %L, and text that the
+    function compares with a list or a pattern: not reported.
     """
     for function, body in _bodies(ctx):
         if function.language != "plpgsql" or "execute" not in body.lower():
             continue
         arguments = {a.name.lower() for a in function.arguments if a.name and a.type.basic in _TEXTUAL and not a.type.array}
+        arguments -= {a for a in arguments if re.search(_LISTED.format(re.escape(a)), body, re.IGNORECASE)}
         raw = next((name for text in _executed(function.body, body) for name in _raw(text, arguments)), None)
         if raw is not None:
             rights = "with the owner's rights" if function.security_definer else "as SQL"

@@ -126,13 +126,14 @@ def index_repeats_unique_key(ctx: Context) -> Iterator[Finding]:
 @index_repeats_unique_key.text
 def index_repeats_unique_key_text(ctx: Context) -> Iterator[Finding]:
     """CREATE INDEX on the columns of a PRIMARY KEY or UNIQUE of the same text."""
-    keys = {(t.id.name, k.columns): k.kind for t in nodes.parts(ctx) for k in t.keys("primary", "unique")}
+    once = nodes.created_once(ctx)
+    keys = {(t.id, k.columns): k.kind for t in nodes.parts(ctx) if t.id in once for k in t.keys("primary", "unique")}
     for statement in ctx.of_kind("index_stmt") if keys else ():
         node = statement.node
         plain = not (node.unique or node.HasField("where_clause") or node.index_including_params) and node.access_method in ("", "btree")
         elements = [p.index_elem for p in node.index_params]
         if plain and all(e.name and not e.opclass and not e.collation for e in elements):
-            kind = keys.get((node.relation.relname, tuple(e.name for e in elements)))
+            kind = keys.get((nodes.relation_id(node.relation), tuple(e.name for e in elements)))
             if kind and not any(e.nulls_ordering > 1 for e in elements):
                 table = nodes.relation_id(node.relation)
                 yield ctx.finding(
@@ -222,7 +223,8 @@ def _unindexed_partitions(ctx: Context, table: Table, parent: ObjectId) -> list[
 def index_on_boolean(ctx: Context) -> Iterator[Finding]:
     """An index has a boolean as its only key.
 
-    Why: half of the rows, or nearly all, have the same key: the planner reads the table instead, and every write keeps the index up.
+    Why: most rows have the same key: for the common value the planner reads the table instead, and every write keeps the index up. Where
+    one value is rare, a partial index finds it with a fraction of the size, and sorts as well.
 
     Instead: a partial index on what is looked up, for the rare value: `(created_at) WHERE NOT is_processed`.
 
@@ -234,9 +236,8 @@ def index_on_boolean(ctx: Context) -> Iterator[Finding]:
         if table.column[index.keys[0].column].type.basic == "bool" and index.method in ("btree", "hash"):
             yield ctx.finding(
                 index,
-                f"index {quote(index.name)} of {table.id.sql()} has only two keys, so no query gains from it and every write pays",
-                fix=shapes.drop_index(index),
-                hint=f"for the rare value: an index on what is looked up, WHERE {quote(index.keys[0].column)}",
+                f"index {quote(index.name)} of {table.id.sql()} has only two keys: it finds a rare one at best, and every write pays",
+                hint=f"an index on what is looked up, WHERE {quote(index.keys[0].column)} (or NOT), then {shapes.drop_index(index)}",
             )
 
 
@@ -270,6 +271,7 @@ def _is_fixed(predicate: str, column: str) -> bool:
     )
 
 
+_ORDERED = {"path", "ancestors", "ancestry", "lineage", "breadcrumb", "route", "sort", "order", "position", "version", "key"}
 _UNORDERED = {"jsonb": "jsonb", "tsvector": "tsvector", "xml": "xml"}
 
 
@@ -282,12 +284,15 @@ def btree_on_document(ctx: Context) -> Iterator[Finding]:
 
     Instead: a GIN index; for a single field, a btree index on the expression: `((payload ->> 'order_id'))`.
 
-    Except: unique indexes on arrays are not flagged, nor are short arrays in longer keys.
+    Except: unique indexes on arrays are not flagged, nor are short arrays in longer keys, nor arrays that are sorted by (the path of a
+    tree, a version number).
     """
     for table, index in _typed(ctx):
         if index.method != "btree" or index.unique or len(index.keys) != 1 or not index.keys[0].column:
             continue
         column = table.column[index.keys[0].column]
+        if column.type.array and _ORDERED & set(shapes.words(column.name)):
+            continue
         if column.type.array or column.type.basic in _UNORDERED:
             again = shapes.create_index(ctx, table, (column.name,), method="gin", where=index.predicate)
             yield ctx.finding(

@@ -125,10 +125,10 @@ def key_without_partition_column(ctx: Context) -> Iterator[Finding]:
             PRIMARY KEY (event_id, created_at)
         ) PARTITION BY RANGE (created_at);
     """
-    partitioned = {t.id: t for t in nodes.tables(ctx) if t.partition_columns}
-    for table in nodes.parts(ctx) if partitioned else ():
-        parent = partitioned.get(table.id)
-        if parent is None:
+    once = nodes.created_once(ctx)
+    for table in nodes.parts(ctx):
+        parent = table if table.created else once.get(table.id)
+        if parent is None or not parent.partition_columns:
             continue
         for key in table.keys("primary", "unique"):
             missing = [c for c in parent.partition_columns if c not in key.columns]

@@ -23,6 +23,8 @@ _UNMISTAKABLE = frozenset(
     password_reset_tokens personal_access_tokens job_batches failed_jobs cache_locks telescope_entries
     """.split()  # noqa: SIM905
 )
+_SCHEMAS = frozenset({"partman", "pgboss", "graphile_worker", "hdb_catalog", "drizzle", "supabase_migrations", "_timescaledb_internal"})
+"""Schemas that nobody but a library keeps its tables in."""
 _BY_COLUMNS: dict[str, frozenset[str]] = {
     "migrations": frozenset({"migration", "batch"}),
     "sessions": frozenset({"payload", "last_activity", "user_agent"}),
@@ -38,7 +40,7 @@ _TOLD_ALL_THE_SAME = ("SEC", "SRC", "SRV", "IDX04", "CON01")
 
 def is_named(target: ObjectId) -> bool:
     """Whether `target` is, or is part of, a table whose name alone tells that it belongs to a library."""
-    return target.name.lower() in _UNMISTAKABLE
+    return target.name.lower() in _UNMISTAKABLE or target.schema in _SCHEMAS
 
 
 def is_told(code: str) -> bool:

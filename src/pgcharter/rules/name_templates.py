@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 
 from pgcharter.catalog.model import Constraint, Table
 from pgcharter.findings import Finding, Severity
@@ -21,11 +22,18 @@ def _filled(template: str, table: Table, columns: Iterable[str]) -> str:
     return shapes.cut(name)
 
 
+@cache
+def _around(template: str) -> tuple[str, str]:
+    """What stands before and after the first hole of a template."""
+    found = _HOLE.search(template)
+    return (template[: found.start()], template[found.end() :]) if found else (template, "")
+
+
 def _fits(name: str, template: str, table: Table, columns: tuple[str, ...], *, strict: bool) -> bool:
     """Whether the name follows the template; one that had to be cut at 63 bytes need only agree as far as it goes."""
     if strict and columns:
         return name == _filled(template, table, columns)
-    head, _, tail = _HOLE.sub("\0", template.replace("{table}", table.name), count=1).partition("\0")
+    head, tail = (part.replace("{table}", table.name) for part in _around(template))
     if name.startswith(head) and name.endswith(tail) and len(name) > len(head) + len(tail):
         return True
     return len(name.encode()) >= MAX_BYTES - 1 and (name.startswith(head[: len(name)]) or head.startswith(name))
@@ -53,10 +61,11 @@ def index_name(ctx: Context) -> Iterator[Finding]:
             whole = tuple(k.column for k in index.keys) if all(k.column for k in index.keys) else ()
             if not _fits(index.name, template, table, whole, strict=ctx.options.index_name_strict):
                 wanted = _free(_filled(template, table, whole or ("expression",)), (i.name for i in table.indexes))
+                address = index.id.sql()
                 yield ctx.finding(
                     index,
-                    f"{index.id} on {table.id.sql()} is not named after {template}",
-                    fix=f"ALTER INDEX {index.id.sql()} RENAME TO {quote(wanted)}",
+                    f"index {address} on {table.id.sql()} is not named after {template}",
+                    fix=f"ALTER INDEX {address} RENAME TO {quote(wanted)}",
                 )
 
 

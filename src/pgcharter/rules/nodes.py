@@ -132,6 +132,19 @@ def parts(ctx: Context) -> Iterator[WrittenTable]:
             yield table
 
 
+def created_once(ctx: Context) -> dict[ObjectId, WrittenTable]:
+    """Tables that the whole text creates exactly once: only of those is it certain which table another statement speaks of.
+
+    A document shows several tables of one name, a chain of migrations drops one and makes it anew.
+    """
+    found: dict[ObjectId, list[WrittenTable]] = {}
+    for statement in ctx.reading.statements:
+        table = written(statement) if statement.kind == "create_stmt" else None
+        if table is not None and not table.temporary:
+            found.setdefault(table.id, []).append(table)
+    return {name: tables[0] for name, tables in found.items() if len(tables) == 1}
+
+
 def columns(ctx: Context) -> Iterator[WrittenColumn]:
     """Columns in CREATE TABLE and ADD COLUMN; those of partitions belong to the parent and are left out."""
     return (c for t in parts(ctx) if not t.partition_of for c in t.columns)

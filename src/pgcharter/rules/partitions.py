@@ -38,7 +38,7 @@ def no_partitions(ctx: Context) -> Iterator[Finding]:
             )
 
 
-@rule("DES21", "default-partition", Severity.WARNING)
+@rule("DES21", "default-partition", Severity.INFO)
 def default_partition(ctx: Context) -> Iterator[Finding]:
     """A table partitioned by range has a DEFAULT partition.
 
@@ -47,7 +47,8 @@ def default_partition(ctx: Context) -> Iterator[Finding]:
 
     Instead: create partitions ahead, alert when the newest is near, and let an INSERT without a partition fail.
 
-    Except: partitions by list or hash are not flagged.
+    Except: partitions by list or hash are not flagged. One that is not known to hold rows is only mentioned: tools that create partitions
+    keep such a net and watch it.
     """
     for table, partitions in _partitioned(ctx):
         default = next((p for p in partitions if p.partition_bound == "DEFAULT"), None)
@@ -60,6 +61,7 @@ def default_partition(ctx: Context) -> Iterator[Finding]:
                 hint=f"when it is empty: ALTER TABLE {table.id.sql()} DETACH PARTITION {default.id.sql()}"
                 if not rows
                 else f"move its {rows:,.0f} rows into partitions of their own first",
+                severity=Severity.WARNING if rows else None,
                 table=table.id.sql(),
             )
 

@@ -88,7 +88,7 @@ def _granted_objects(ctx: Context) -> Iterator[tuple[ObjectId, str, Acl, str]]:
             yield sequence.id, "SEQUENCE", sequence.acl, sequence.owner
 
 
-@rule("SEC26", "grant-without-default-privileges", Severity.WARNING)
+@rule("SEC26", "grant-without-default-privileges", Severity.INFO)
 def grant_without_default_privileges(ctx: Context) -> Iterator[Finding]:
     """A role with rights on every table of a schema, but not on the next one.
 

@@ -17,6 +17,21 @@ _ALWAYS = re.compile(
 )
 _CARD = re.compile(r"(?:\A|_)card_(?:number|no|num)\Z")
 _CARD_NEIGHBOUR = re.compile(r"expir|exp_(?:month|year|date)|valid_(?:thru|until)|cvv|cvc|card_?holder|card_type|card_brand")
+_OTHER_CARDS = {
+    "loyalty",
+    "library",
+    "gift",
+    "member",
+    "membership",
+    "id",
+    "identity",
+    "insurance",
+    "sim",
+    "bonus",
+    "access",
+    "badge",
+    "fuel",
+}
 _PROTECTED = re.compile(r"encrypt|cipher|crypt|hash|token|hmac|digest|mask|last_?(?:4|four)|redact", re.IGNORECASE)
 _NUMERIC = frozenset({"int4", "int8", "numeric"})
 
@@ -48,6 +63,8 @@ def _plain_number(table: Table, column: Column) -> str:
         return ""
     if _ALWAYS.search(name):
         return "a social security number" if "ssn" in name or "social" in name else "card data"
+    if _OTHER_CARDS & {*shapes.words(table.name), *shapes.words(column.name)}:
+        return ""
     neighbours = [c.name for c in table.columns if c is not column]
     return "card data" if _CARD.search(name) and any(_CARD_NEIGHBOUR.search(n.lower()) for n in neighbours) else ""
 

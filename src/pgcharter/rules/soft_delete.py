@@ -69,8 +69,9 @@ def unique_ignores_soft_delete(ctx: Context) -> Iterator[Finding]:
 
         CREATE UNIQUE INDEX CONCURRENTLY uq_users_email ON app.users (email) WHERE deleted_at IS NULL;
 
-    Except: values that are never used twice (tokens, hashes, document numbers, generated keys) and keys that a foreign key refers to are
-    not flagged. An upsert must name the predicate as well: ON CONFLICT (email) WHERE deleted_at IS NULL.
+    Except: values that are never used twice (tokens, hashes, document numbers, generated keys), keys made of references only (such a row is
+    revived, not made again) and keys that a foreign key refers to are not flagged. An upsert must name the predicate as well:
+    ON CONFLICT (email) WHERE deleted_at IS NULL.
     """
     for table in ctx.catalog.root_tables:
         deleted = mark(ctx, table) if table.kind != "foreign table" else None
@@ -92,6 +93,9 @@ def _is_meant_to_be_reused(table: Table, index: Index, deleted: Column, referred
     ):
         return False
     if any(shapes.is_generated_key(table.column[c]) or table.column[c].generated for c in plain):
+        return False
+    bound = {c for fk in table.foreign_keys for c in fk.columns}
+    if len(plain) == len(index.keys) and set(plain) <= bound:
         return False
     return not any(_NEVER_REUSED & set(shapes.words(n)) for n in names)
 
@@ -124,9 +128,10 @@ def unique_ignores_soft_delete_text(ctx: Context) -> Iterator[Finding]:
     for table in nodes.tables(ctx):
         deleted = next((n for n in (ctx.options.soft_delete_column, *_FALLBACK) if n in table.column), None)
         primary = next((set(k.columns) for k in table.keys("primary")), {""})
+        bound = {c for k in table.keys("foreign") for c in k.columns}
         for key in table.keys("unique") if deleted else ():
             free = (table.id.name, key.columns) not in referred and not primary <= set(key.columns)
-            if free and deleted not in key.columns and all(_reusable(table, c) for c in key.columns):
+            if free and deleted not in key.columns and not set(key.columns) <= bound and all(_reusable(table, c) for c in key.columns):
                 yield ctx.finding(
                     key.id,
                     f"({shapes.columns_sql(key.columns)}) of {table.id.sql()} is unique among deleted rows too, so a deleted row's value "

@@ -102,11 +102,11 @@ def _without_coalesce(expression: str) -> str:
 @search_text_becomes_null.text
 def search_text_becomes_null_text(ctx: Context) -> Iterator[Finding]:
     """to_tsvector(a || b) in CREATE INDEX or in a generated column, where the columns are not known to be NOT NULL."""
-    known = {t.id.name: t for t in nodes.tables(ctx)}
+    known = nodes.created_once(ctx)
     for statement in ctx.of_kind("index_stmt"):
         if "to_tsvector" not in statement.text.lower() or "||" not in statement.text:
             continue
-        table = known.get(statement.node.relation.relname)
+        table = known.get(nodes.relation_id(statement.node.relation))
         for item in statement.node.index_params:
             nulls = _bare_columns(item.index_elem.expr, table)
             if nulls:

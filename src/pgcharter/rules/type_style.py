@@ -153,7 +153,8 @@ def nullable_boolean(ctx: Context) -> Iterator[Finding]:
 
 def _kept(ctx: Context) -> Iterator[tuple[Table, Column]]:
     """Columns of tables that keep their rows; staging tables take everything as it comes."""
-    return ((t, c) for t, c in ctx.catalog.own_columns if not shapes.is_staging(t))
+    passing = {id(t) for t in ctx.catalog.root_tables if shapes.is_staging(t)}
+    return ((t, c) for t, c in ctx.catalog.own_columns if id(t) not in passing)
 
 
 @rule("TYP24", "uuid-as-text", Severity.WARNING)
@@ -325,7 +326,7 @@ def address_too_short(ctx: Context) -> Iterator[Finding]:
     """
     for table, column in ctx.catalog.own_columns:
         words = shapes.words(column.name)
-        named = "ip" in words or words[-2:] == ("remote", "addr")
+        named = ("ip" in words or words[-2:] == ("remote", "addr")) and "4" not in column.name
         if named and shapes.is_text(column.type) and column.type.length is not None and 15 <= column.type.length < 39:
             address = table.part("column", column.name)
             yield ctx.finding(

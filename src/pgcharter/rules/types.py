@@ -37,10 +37,10 @@ def timestamp_without_time_zone(ctx: Context) -> Iterator[Finding]:
         ALTER TABLE app.orders ALTER COLUMN placed_at TYPE timestamptz USING placed_at AT TIME ZONE 'UTC';
 
     Except: a time on the wall (an appointment "at nine, wherever that is") is rightly without zone: columns called `local…`, and tables
-    with a time zone column, are not flagged.
+    with a time zone column, are not flagged, nor are generated columns, which say how they come by their value.
     """
     for table in ctx.catalog.root_tables:
-        naive = [c for c in table.columns if c.type.basic == "timestamp" and not c.inherited]
+        naive = [c for c in table.columns if c.type.basic == "timestamp" and not c.inherited and not c.generated]
         if not naive or table.kind == "foreign table" or _has_zone_column(table.column):
             continue
         aware = [c.name for c in table.columns if c.type.basic == "timestamptz"]
@@ -78,6 +78,7 @@ def timestamp_without_time_zone_text(ctx: Context) -> Iterator[Finding]:
         for column in table.columns:
             if (
                 column.type == "timestamp"
+                and not column.has("generated")
                 and not _is_wall_time(column.name)
                 and not _has_zone_column(table.column)
                 and not table.partition_of
@@ -262,7 +263,7 @@ def json_instead_of_jsonb_text(ctx: Context) -> Iterator[Finding]:
 _EXACT_LENGTH = set(
     """
     hash md sha digest checksum code iso iban bic swift country currency language locale symbol uuid guid hex token crc prefix fingerprint
-    ulid nanoid ean upc gtin isbn issn imei vin icao iata lei salt signature etag
+    ulid nanoid ean upc gtin isbn issn imei vin icao iata lei salt signature etag four digits
     """.split()  # noqa: SIM905
 )
 

@@ -10,3 +10,6 @@ CREATE TABLE visits (
     visited_on date NOT NULL,
     UNIQUE (site_id, visit_id)
 ) PARTITION BY RANGE (visited_on);
+
+CREATE TABLE hits (hit_id bigint NOT NULL, hit_on date NOT NULL) PARTITION BY RANGE (hit_on);
+ALTER TABLE hits ADD PRIMARY KEY (hit_id);
