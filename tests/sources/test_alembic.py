@@ -113,3 +113,43 @@ def test_projects_that_cannot_be_read(change: object, error: type[PgcharterError
         sources.read(str(project), server=False)
     assert says in caught.value.message
     assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ("op.get_bind().execute(sa.text('SELECT 1')).scalar(); raise KeyError('x')", "the upgrade stops here: KeyError: 'x'"),
+        ("op.get_bind().execute(sa.text('SELECT 1')).scalar(); raise SystemExit(4)", "it ends the program with exit code 4"),
+    ],
+)
+def test_an_upgrade_that_its_own_python_stops_is_a_finding(body: str, says: str, project: Path, read: Read) -> None:
+    revise(project, "0003", "0002", body)
+    reading = read(project)
+    assert set(tables(reading)) == {"public.orders", "public.users"}
+    assert [(f.code, Path(f.place.file).name, f.place.line) for f in reading.findings if f.place] == [("SRC01", "0003_x.py", 7)]
+    assert says in reading.findings[0].message
+
+
+def test_an_upgrade_that_does_not_begin_is_an_error(project: Path, read: Read) -> None:
+    (project / "migrations" / "env.py").write_text("import sys; sys.exit(4)")
+    with pytest.raises(PgcharterError, match="cannot be run: it ends the program with exit code 4"):
+        read(project)
+    (project / "migrations" / "env.py").unlink()
+    with pytest.raises(PgcharterError, match="cannot be run: ImportError"):
+        read(project)
+
+
+@pytest.mark.parametrize("text", ["%%%", "[alembic]\nscript_location = %(gone)s\n", b"\xff\xfe[alembic]"])
+def test_an_ini_that_is_none(text: str | bytes, project: Path) -> None:
+    (project / "alembic.ini").write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(UsageError, match="is no configuration file"):
+        sources.read(str(project), server=False)
+
+
+def test_what_revisions_print_and_how_they_leave(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    revise(project, "0003", "0002", "pass\nprint('printed')")
+    sources.read(str(project), server=False)
+    assert capsys.readouterr() == ("", "printed\n")
+    revise(project, "0003", "0002", "pass\nraise SystemExit(3)")
+    with pytest.raises(PgcharterError, match="it ends the program with exit code 3"):
+        sources.read(str(project), server=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,64 @@ def test_attributes_that_are_no_models(attribute: str, says: str) -> None:
     if attribute == "Bsae":
         assert isinstance(caught.value, UsageError)
         assert caught.value.hint == "did you mean Base?"
+
+
+STRANGE = """
+import sys
+from sqlalchemy import BigInteger, Column, Integer, MetaData, Table
+from sqlalchemy.dialects.postgresql import CITEXT, HSTORE
+from sqlalchemy.types import UserDefinedType
+print("printed")
+
+class Half(UserDefinedType):
+    pass
+
+class Exploding(UserDefinedType):
+    def get_col_spec(self, **_):
+        raise RuntimeError("no spec")
+
+half, exploding, fine = MetaData(), MetaData(), MetaData()
+Table("t", half, Column("id", Integer, primary_key=True), Column("x", Half()))
+Table("t", exploding, Column("id", Integer, primary_key=True), Column("x", Exploding()))
+Table("t", fine, Column("id", BigInteger, primary_key=True), Column("c", CITEXT), Column("h", HSTORE))
+
+def leave():
+    sys.exit(5)
+"""
+
+
+@pytest.fixture
+def strange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "strange_models.py").write_text(STRANGE)
+    (tmp_path / "leaving_models.py").write_text("import sys; sys.exit(3)")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+
+@pytest.mark.usefixtures("strange")
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        ("leaving_models:Base", "module leaving_models cannot be imported: it ends the program with exit code 3"),
+        ("strange_models:leave", "strange_models:leave failed when called: it ends the program with exit code 5"),
+        ("strange_models:half", "cannot be turned into SQL: AttributeError: 'Half' object has no attribute 'get_col_spec'"),
+        ("strange_models:exploding", "cannot be turned into SQL: RuntimeError: no spec"),
+    ],
+)
+def test_code_that_misbehaves(target: str, says: str) -> None:
+    with pytest.raises(PgcharterError) as caught:
+        sources.read(target, server=False)
+    assert says in caught.value.message
+
+
+@pytest.mark.usefixtures("strange")
+def test_what_models_print_spoils_no_output(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "strange_models", raising=False)
+    sources.read("strange_models:fine", server=False)
+    assert capsys.readouterr() == ("", "printed\n")
+
+
+@pytest.mark.usefixtures("strange")
+def test_several_extensions_for_one_table(read: Read) -> None:
+    reading = read("strange_models:fine")
+    assert reading.findings == ()
+    assert {g.what for g in reading.gaps} >= {"extension citext", "extension hstore"}

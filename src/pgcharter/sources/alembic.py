@@ -6,6 +6,7 @@ server, so that no migration can reach a real database.
 
 from __future__ import annotations
 
+import configparser
 import contextlib
 import io
 import linecache
@@ -13,6 +14,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
 from pgcharter.catalog.reading import Reading
@@ -21,6 +23,7 @@ from pgcharter.findings import Finding, Gap, Place, Severity
 from pgcharter.names import ObjectId
 from pgcharter.sources import Progress
 from pgcharter.sources.generated import Emitted, build, state, statements
+from pgcharter.sources.models import described, foreign_code
 from pgcharter.sources.pythontext import shown
 from pgcharter.sqltext import Statement
 
@@ -55,19 +58,25 @@ class Project:
             ) from None
         path = Path(target).expanduser()
         self.target = target
+        self.stopped_at: Place | None = None
+        """Where the last run failed."""
         self.ini = (path / "alembic.ini" if path.is_dir() else path).resolve()
         self.config: Config = Config(str(self.ini))
-        if not self.config.file_config.get("alembic", "script_location", fallback=""):
+        try:
+            location = self.config.file_config.get("alembic", "script_location", fallback="")
+        except (configparser.Error, UnicodeDecodeError) as error:
+            raise UsageError(f"{shown(str(self.ini))} is no configuration file: {described(error)}") from None
+        if not location:
             raise UsageError(f"{target} has no [alembic] section with script_location, so it is no Alembic project")
-        with self.inside():
-            try:
+        try:
+            with self.inside(), foreign_code():
                 self.script: ScriptDirectory = ScriptDirectory.from_config(self.config)
                 revisions = list(self.script.walk_revisions("base", "heads"))
                 self.heads = tuple(self.script.get_heads())
-            except CommandError as error:
-                raise PgcharterError(f"{target} cannot be read: {str(error).splitlines()[0]}") from None
-            except Exception as error:
-                raise PgcharterError(f"{target} cannot be read: {type(error).__name__}: {error}") from None
+        except CommandError as error:
+            raise PgcharterError(f"{target} cannot be read: {str(error).splitlines()[0]}") from None
+        except Exception as error:
+            raise PgcharterError(f"{target} cannot be read: {described(error)}") from None
         if not revisions:
             raise UsageError(f"{target} holds no revision", hint="alembic revision -m 'first'")
         self.files = {str(Path(r.path).resolve()): shown(r.path) for r in revisions}
@@ -91,12 +100,23 @@ class Project:
         """The line of a revision file that is being executed now; the configuration file when it is none."""
         frame: FrameType | None = sys._getframe(1)
         while frame is not None:
-            name = self.files.get(os.path.realpath(frame.f_code.co_filename))
-            if name:
-                line = linecache.getline(frame.f_code.co_filename, frame.f_lineno)
-                return Place(name, frame.f_lineno, len(line) - len(line.lstrip()) + 1)
+            found = self._place(frame, frame.f_lineno)
+            if found:
+                return found
             frame = frame.f_back
         return Place(shown(str(self.ini)), 1)
+
+    def origin(self, error: BaseException) -> Place:
+        """The line of a revision file where `error` arose; the configuration file when it is none."""
+        found = [self._place(frame, line) for frame, line in walk_tb(error.__traceback__)]
+        return next(filter(None, reversed(found)), Place(shown(str(self.ini)), 1))
+
+    def _place(self, frame: FrameType, number: int) -> Place | None:
+        name = self.files.get(os.path.realpath(frame.f_code.co_filename))
+        if name is None:
+            return None
+        line = linecache.getline(frame.f_code.co_filename, number)
+        return Place(name, number, len(line) - len(line.lstrip()) + 1)
 
     def findings(self) -> list[Finding]:
         """SRC03 when the chain has several heads."""
@@ -142,6 +162,8 @@ def read(
                 gaps.append(
                     Gap("the chain as a script", f"`alembic upgrade --sql` fails ({why}), so it was run on the scratch server instead")
                 )
+                if stopped and not emitted:
+                    raise PgcharterError(f"{target} cannot be run: {stopped}", place=str(project.stopped_at or ""))
                 if stopped:
                     last = emitted[-1].place if emitted else None
                     gaps.append(Gap("the revisions from here on", f"the upgrade stops: {stopped}", last))
@@ -153,6 +175,8 @@ def read(
             database, builder = second, Builder(second)
         if not why or stopped:
             build(database, builder, wanted, (lambda n: progress("building", n, len(wanted))) if progress else None)
+        if stopped and not builder.refusals:
+            findings = [*findings, _stopped(project, stopped)]
         return state(
             target,
             "alembic",
@@ -164,6 +188,12 @@ def read(
             gaps=gaps,
             texts=project.texts(),
         )
+
+
+def _stopped(project: Project, why: str) -> Finding:
+    """SRC01 for an upgrade that stops though PostgreSQL refuses nothing."""
+    message = f"the upgrade stops here: {why}; what this revision and those after it make was not looked at"
+    return Finding("SRC01", message, place=project.stopped_at, severity=Severity.ERROR, facts={"detail": why})
 
 
 def _offline(project: Project) -> tuple[list[Emitted], str]:
@@ -237,10 +267,11 @@ def _run(project: Project, *, as_sql: bool) -> str:
             with kept:
                 script.run_env()
     except SystemExit as error:
-        return f"env.py ended the program with {error.code}"
+        project.stopped_at = project.origin(error)
+        return f"it ends the program with exit code {error.code}"
     except Exception as error:
-        first = (str(error).strip().splitlines() or [""])[0]
-        return f"{type(error).__name__}: {first}"
+        project.stopped_at = project.origin(error)
+        return described(error)
     finally:
         root.handlers[:], root.level = handlers, level
         logging.disable(disabled)

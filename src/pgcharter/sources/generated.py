@@ -50,9 +50,9 @@ def build(database: ScratchDatabase, builder: Builder, wanted: Iterable[Statemen
             progress(number)
         if statement.direction == "up":
             refusal = builder.run(statement)
-            if refusal is not None and helper.extension_for(refusal):
+            while refusal is not None and helper.extension_for(refusal):
                 builder.forget(refusal)
-                builder.run(statement)
+                refusal = builder.run(statement)
     builder.gaps += [Gap(what, "needed but created by none of the statements: taken as given") for what in helper.made]
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,9 +73,10 @@ def load(target: str) -> MetaData:
     value = _attribute(_module(module_name, target), attribute.removesuffix("()"), target)
     if callable(value) and not isinstance(value, type) and not isinstance(getattr(value, "metadata", None), MetaData):
         try:
-            value = value()
+            with foreign_code():
+                value = value()
         except Exception as error:
-            raise PgcharterError(f"{target} failed when called: {type(error).__name__}: {_first_line(error)}") from None
+            raise PgcharterError(f"{target} failed when called: {described(error)}") from None
     found = value if isinstance(value, MetaData) else getattr(value, "metadata", None)
     if not isinstance(found, MetaData):
         raise UsageError(
@@ -89,7 +92,8 @@ def _module(name: str, target: str) -> Any:
     if here not in sys.path:
         sys.path.insert(0, here)
     try:
-        return importlib.import_module(name)
+        with foreign_code():
+            return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name and (name == error.name or name.startswith(error.name + ".")):
             raise UsageError(
@@ -102,7 +106,7 @@ def _module(name: str, target: str) -> Any:
             f"module {name} cannot be imported: {error.msg}", place=f"{error.filename}:{error.lineno}:{error.offset}"
         ) from None
     except Exception as error:
-        raise PgcharterError(f"module {name} cannot be imported: {type(error).__name__}: {_first_line(error)}") from None
+        raise PgcharterError(f"module {name} cannot be imported: {described(error)}") from None
 
 
 def _attribute(module: Any, path: str, target: str) -> Any:
@@ -117,8 +121,27 @@ def _attribute(module: Any, path: str, target: str) -> Any:
     return value
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [""])[0]
+class EndedError(Exception):
+    """Code that is not ours asked for the end of the program."""
+
+
+@contextlib.contextmanager
+def foreign_code() -> Iterator[None]:
+    """Run code that is not ours: what it prints goes to stderr, where it spoils no result, and it cannot end the program.
+
+    Raises EndedError when it tries to.
+    """
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    except SystemExit as error:
+        raise EndedError(f"it ends the program with exit code {error.code}") from None
+
+
+def described(error: Exception) -> str:
+    """What went wrong in code that is not ours, on one line."""
+    first = (str(error).strip().splitlines() or [""])[0]
+    return first if isinstance(error, EndedError) else f"{type(error).__name__}: {first}"
 
 
 def _emitted(metadata: MetaData, definitions: Definitions, target: str) -> list[Emitted]:
@@ -134,9 +157,11 @@ def _emitted(metadata: MetaData, definitions: Definitions, target: str) -> list[
 
     engine = create_mock_engine("postgresql+psycopg://", take)
     try:
-        metadata.create_all(engine, checkfirst=False)
-    except SQLAlchemyError as error:
-        raise PgcharterError(f"{target} cannot be turned into SQL: {_first_line(error)}") from None
+        with foreign_code():
+            metadata.create_all(engine, checkfirst=False)
+    except Exception as error:
+        why = described(error) if not isinstance(error, SQLAlchemyError) else described(error).partition(": ")[2]
+        raise PgcharterError(f"{target} cannot be turned into SQL: {why}") from None
     return found
 
 

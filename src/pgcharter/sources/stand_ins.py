@@ -107,7 +107,7 @@ class StandIns:
 
     def _extension(self, name: str) -> bool:
         extension = _EXTENSION_OF.get(name)
-        if extension is None:
+        if extension is None or f"extension {extension}" in self.made:
             return False
         self.database.create_extension(extension)
         self.made.append(f"extension {extension}")
