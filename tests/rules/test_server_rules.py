@@ -190,7 +190,7 @@ def test_row_security_not_forced_asks_who_the_owner_is(
 
 def test_text_of_a_grant_is_left_to_the_rule_on_statements(database: str) -> None:
     with psycopg.connect(database, autocommit=True) as conn:
-        for name in "abc":
+        for name in "abcde":
             conn.execute(f"CREATE TABLE {name} (id bigint PRIMARY KEY)".encode())
         conn.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO pg_monitor")
     reading = live.read(database)

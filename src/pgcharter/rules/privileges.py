@@ -88,6 +88,10 @@ def _granted_objects(ctx: Context) -> Iterator[tuple[ObjectId, str, Acl, str]]:
             yield sequence.id, "SEQUENCE", sequence.acl, sequence.owner
 
 
+_PATTERN = 5
+"""So many tables with the same grant are no chance."""
+
+
 @rule("SEC26", "grant-without-default-privileges", Severity.INFO)
 def grant_without_default_privileges(ctx: Context) -> Iterator[Finding]:
     """A role with rights on every table of a schema, but not on the next one.
@@ -95,7 +99,7 @@ def grant_without_default_privileges(ctx: Context) -> Iterator[Finding]:
     Why: `GRANT ... ON ALL TABLES` is a snapshot. The next table is not in it, and the first query on it fails in production. Default
     privileges hold only for tables made by the role they were declared for.
     Instead: `ALTER DEFAULT PRIVILEGES FOR ROLE owner IN SCHEMA app GRANT SELECT ON TABLES TO reader`.
-    Except: grants that are made table by table on purpose. Three tables with the same grant are taken for a pattern; a text that holds
+    Except: grants that are made table by table on purpose. Five tables with the same grant are taken for a pattern; a text that holds
     the GRANT itself is left to the rule on statements.
     """
     if ctx.reading.statements:
@@ -105,7 +109,7 @@ def grant_without_default_privileges(ctx: Context) -> Iterator[Finding]:
         by_schema[table.schema, table.owner].append(table)
     declared = {(d.schema, d.role, g.grantee) for d in ctx.catalog.default_privileges if d.objects == "tables" for g in d.grants}
     for (schema, owner), tables in sorted(by_schema.items()):
-        if len(tables) < 3:
+        if len(tables) < _PATTERN:
             continue
         for role, rights in sorted(_everywhere(tables, owner).items()):
             if role and (schema, owner, role) not in declared and ("", owner, role) not in declared:

@@ -63,7 +63,8 @@ def _owner(cluster: Cluster | None, name: str) -> str:
 
 @row_security_not_forced.text
 def _not_forced_in_text(ctx: Context) -> Iterator[Finding]:
-    """ENABLE without FORCE for the same table anywhere in the text."""
+    """ENABLE without FORCE for the same table anywhere in the text, where a policy is written for it."""
+    with_policy = {(s.node.table.schemaname, s.node.table.relname) for s in ctx.reading.statements if s.kind == "create_policy_stmt"}
     enabled: dict[tuple[str, str], Statement | None] = {}
     for statement in ctx.of_kind("alter_table_stmt"):
         relation = statement.node.relation
@@ -75,7 +76,7 @@ def _not_forced_in_text(ctx: Context) -> Iterator[Finding]:
             elif subtype in (_at("AT_ForceRowSecurity", command), _at("AT_DisableRowSecurity", command)):
                 enabled[key] = None
     for (schema, name), enabling in enabled.items():
-        if enabling is not None:
+        if enabling is not None and (schema, name) in with_policy:
             table = ".".join(quote(p) for p in (schema, name) if p)
             yield ctx.finding(
                 enabling,

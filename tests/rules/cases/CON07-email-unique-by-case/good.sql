@@ -39,3 +39,11 @@ CREATE TABLE login_attempts (
     attempted_at timestamptz NOT NULL,
     PRIMARY KEY (email, attempted_at)
 );
+
+-- names with email in them that are no addresses as typed
+CREATE TABLE mailings (
+    mailing_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    email_template text NOT NULL UNIQUE,
+    email_subject varchar(200) UNIQUE,
+    normalized_email text UNIQUE
+);

@@ -33,3 +33,14 @@ CREATE TABLE tags (
     tag_id uuid PRIMARY KEY,
     label text NOT NULL UNIQUE
 );
+
+-- a row of references is revived, not made again
+CREATE TABLE clubs (club_id bigint PRIMARY KEY);
+CREATE TABLE people (person_id bigint PRIMARY KEY);
+CREATE TABLE club_members (
+    club_member_id bigint PRIMARY KEY,
+    club_id bigint NOT NULL REFERENCES clubs,
+    person_id bigint NOT NULL REFERENCES people,
+    deleted_at timestamptz,
+    UNIQUE (club_id, person_id)
+);

@@ -8,3 +8,8 @@ CREATE FUNCTION search_text(title text, body text) RETURNS tsvector LANGUAGE sql
 CREATE FUNCTION parts(doc jsonb) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$ SELECT count(*) FROM jsonb_array_elements(doc) rates $$;
 CREATE FUNCTION doubled(amounts numeric[]) RETURNS numeric LANGUAGE sql IMMUTABLE
     AS $$ WITH rates (n) AS MATERIALIZED (SELECT unnest(amounts)) SELECT sum(n * 2) FROM rates $$;
+
+-- FROM that names no relation, beside tables of that name
+CREATE TABLE part (id bigint PRIMARY KEY);
+CREATE FUNCTION without_part(whole text, part text) RETURNS text LANGUAGE sql IMMUTABLE
+    AS $$ SELECT CASE WHEN whole IS DISTINCT FROM part THEN trim(both ' ' FROM part) ELSE substring(whole FROM 1) END $$;

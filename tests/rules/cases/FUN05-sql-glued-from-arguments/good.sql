@@ -15,3 +15,12 @@ BEGIN
     EXECUTE format('SELECT %L || ''%s''', wanted, columns) INTO note;
     RETURN result;
 END $$;
+
+-- compared with a list first
+CREATE FUNCTION sorted(relation regclass, direction text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF direction NOT IN ('asc', 'desc') THEN
+        RAISE EXCEPTION 'no such direction: %', direction;
+    END IF;
+    EXECUTE 'SELECT 1 FROM ' || relation || ' ORDER BY 1 ' || direction;
+END $$;

@@ -8,3 +8,8 @@ CREATE INDEX idx_products_attributes ON products USING gin (attributes jsonb_pat
 CREATE INDEX idx_products_colour ON products ((attributes ->> 'colour'));
 CREATE INDEX idx_products_tags ON products USING gin (tags);
 CREATE UNIQUE INDEX uq_products_path ON products (path);
+
+-- sorted by
+CREATE TABLE tree_nodes (node_id bigint PRIMARY KEY, path bigint[] NOT NULL, release_version integer[] NOT NULL);
+CREATE INDEX tree_nodes_path ON tree_nodes (path);
+CREATE INDEX tree_nodes_version ON tree_nodes (release_version);

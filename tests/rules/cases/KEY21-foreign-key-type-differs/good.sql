@@ -11,3 +11,10 @@ CREATE TABLE orders (
     country text REFERENCES countries (code),
     shipped_to varchar(20) REFERENCES countries (code)
 );
+
+-- widened ahead of the key it refers to
+CREATE TABLE wide_targets (wide_target_id integer PRIMARY KEY);
+CREATE TABLE wide_sources (
+    wide_source_id bigint PRIMARY KEY,
+    wide_target_id bigint NOT NULL REFERENCES wide_targets
+);

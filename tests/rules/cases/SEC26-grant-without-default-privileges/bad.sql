@@ -6,6 +6,8 @@ SET ROLE case_owner;
 CREATE TABLE app.a (id bigint PRIMARY KEY);
 CREATE TABLE app.b (id bigint PRIMARY KEY);
 CREATE TABLE app.c (id bigint PRIMARY KEY);
+CREATE TABLE app.d (id bigint PRIMARY KEY);
+CREATE TABLE app.e (id bigint PRIMARY KEY);
 GRANT SELECT ON ALL TABLES IN SCHEMA app TO case_app;
 GRANT INSERT ON app.a TO case_app;
 RESET ROLE;

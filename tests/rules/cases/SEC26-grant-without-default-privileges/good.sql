@@ -6,3 +6,10 @@ CREATE TABLE app.a (id bigint PRIMARY KEY);
 CREATE TABLE app.b (id bigint PRIMARY KEY);
 CREATE TABLE app.c (id bigint PRIMARY KEY);
 GRANT SELECT ON app.a, app.b TO case_other;
+
+-- three tables, each granted by name
+CREATE SCHEMA small;
+CREATE TABLE small.a (id bigint PRIMARY KEY);
+CREATE TABLE small.b (id bigint PRIMARY KEY);
+CREATE TABLE small.c (id bigint PRIMARY KEY);
+GRANT SELECT ON small.a, small.b, small.c TO case_other;

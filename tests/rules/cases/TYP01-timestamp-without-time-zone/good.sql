@@ -14,3 +14,10 @@ CREATE TABLE reminders (
     reminder_id uuid PRIMARY KEY,
     local_time timestamp NOT NULL
 );
+
+-- computed, and says how
+CREATE TABLE stamped (
+    stamped_id bigint PRIMARY KEY,
+    at timestamptz NOT NULL,
+    day timestamp GENERATED ALWAYS AS (date_trunc('day', at AT TIME ZONE 'UTC')) STORED
+);

@@ -6,3 +6,6 @@ CREATE TABLE logins (
     ip_hash varchar(64),
     ship_to varchar(20)
 );
+
+-- the older protocol, by name
+CREATE TABLE leases (lease_id bigint PRIMARY KEY, ip_v4 varchar(15) NOT NULL);
