@@ -221,7 +221,8 @@ def _sets(ctx: Context, trigger: Trigger, column: str) -> bool:
 
 
 def _assigns(function: Function, column: str) -> bool:
-    return re.search(rf"\bnew\s*\.\s*\"?{re.escape(column)}\"?\s*:?=", function.body, re.IGNORECASE) is not None
+    target = rf"\bnew\s*\.\s*\"?{re.escape(column)}\"?"
+    return re.search(rf"{target}\s*:?=|\binto\s+(?:strict\s+)?{target}", function.body, re.IGNORECASE) is not None
 
 
 def _setters(ctx: Context) -> dict[str, Function]:

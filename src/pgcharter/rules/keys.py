@@ -159,6 +159,8 @@ _VERSION = {
     "revision",
 }
 _FORK = "two writers can append the same version of one aggregate"
+_CONTENT = {"payload", "data", "body", "metadata", "meta", "type", "kind", "event", "name", "event_name"}
+"""What an event has beside its place in a stream; calendars and matches have other columns."""
 _EVENTS = {"event", "events", "eventstore", "journal", "stream", "streams", "commits"}
 
 
@@ -200,7 +202,7 @@ def event_version_not_unique(ctx: Context) -> Iterator[Finding]:
 
 def _holds_events(table: str, columns: object) -> bool:
     names = set(columns)  # type: ignore[call-overload]
-    return bool(_EVENTS & set(shapes.words(table))) or "event_type" in names or "event_data" in names
+    return "event_type" in names or "event_data" in names or bool(_EVENTS & set(shapes.words(table)) and _CONTENT & names)
 
 
 def _is_unique_together(table: Table, stream: str, version: str) -> bool:
@@ -216,11 +218,11 @@ def _is_unique_together(table: Table, stream: str, version: str) -> bool:
 
 
 def _is_claimed(ctx: Context, table: Table, stream: str, version: str) -> bool:
-    """Whether each event points, with a unique key, at a row of another table that keeps its version unique."""
+    """Whether each event points at a row of another table that keeps its version unique, with a unique key where that is possible."""
     for fk in table.foreign_keys:
         pairs = dict(zip(fk.columns, fk.referenced_columns, strict=False))
         target = ctx.catalog.table.get(fk.references) if fk.references and {stream, version} <= set(pairs) else None
-        own = any(set(key) <= set(fk.columns) for key in table.unique_keys)
+        own = table.kind == "partitioned table" or any(set(key) <= set(fk.columns) for key in table.unique_keys)
         if target is not None and own and any(set(key) == {pairs[stream], pairs[version]} for key in target.unique_keys):
             return True
     return False

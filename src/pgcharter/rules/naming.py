@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from pgcharter import nouns
 from pgcharter.catalog.model import Column
@@ -16,33 +16,28 @@ _SNAKE = re.compile(r"_?[a-z][a-z0-9]*(?:_+[a-z0-9]+)*_?\Z")
 _PLAIN = re.compile(r"[a-z_\x80-\U0010ffff][a-z0-9_$\x80-\U0010ffff]*\Z")
 
 
-def _named(ctx: Context) -> Iterator[tuple[ObjectId, str]]:
-    """Everything the user has named: each address with its bare name.
+def _named(ctx: Context, wanted: Callable[[str], bool]) -> Iterator[tuple[ObjectId, str]]:
+    """Everything the user has given a name that is `wanted`: each address with its bare name.
 
     Left out are partitions, and view columns that have their name from a table's column, which is told there.
     """
     catalog = ctx.catalog
-    for schema in catalog.schemas:
-        if not schema.extension:
-            yield schema.id, schema.name
+    yield from ((s.id, s.name) for s in catalog.schemas if not s.extension and wanted(s.name))
     from_tables: set[str] = set()
     for table in catalog.root_tables:
-        yield table.id, table.name
+        if wanted(table.name):
+            yield table.id, table.name
         for column in table.columns:
             from_tables.add(column.name)
-            if not column.inherited:
+            if not column.inherited and wanted(column.name):
                 yield table.part("column", column.name), column.name
     for view in catalog.own_views:
-        yield view.id, view.name
-        yield from ((view.part("column", c.name), c.name) for c in view.columns if c.name not in from_tables)
-    for function in catalog.own_functions:
-        yield function.id, function.name
-    for item in catalog.types:
-        if not item.extension:
-            yield item.id, item.name
-    for sequence in catalog.sequences:
-        if not sequence.extension and sequence.owned_by is None:
-            yield sequence.id, sequence.name
+        if wanted(view.name):
+            yield view.id, view.name
+        yield from ((view.part("column", c.name), c.name) for c in view.columns if c.name not in from_tables and wanted(c.name))
+    yield from ((f.id, f.name) for f in catalog.own_functions if wanted(f.name))
+    yield from ((t.id, t.name) for t in catalog.types if not t.extension and wanted(t.name))
+    yield from ((s.id, s.name) for s in catalog.sequences if not s.extension and s.owned_by is None and wanted(s.name))
 
 
 @rule("NAM01", "not-snake-case", Severity.INFO, options=("identifier_case",))
@@ -55,10 +50,9 @@ def not_snake_case(ctx: Context) -> Iterator[Finding]:
     """
     if ctx.options.identifier_case != "snake_case":
         return
-    for target, name in _named(ctx):
-        if not _SNAKE.match(name):
-            better = snake(name)
-            yield ctx.finding(target, f"{target} is not written in snake_case", hint=f"rename it to {quote(better)}" if better else "")
+    for target, name in _named(ctx, lambda name: not _SNAKE.match(name)):
+        better = snake(name)
+        yield ctx.finding(target, f"{target} is not written in snake_case", hint=f"rename it to {quote(better)}" if better else "")
 
 
 def snake(name: str) -> str:
@@ -78,12 +72,11 @@ def name_needs_quotes(ctx: Context) -> Iterator[Finding]:
     """
     if ctx.options.identifier_case is not None:
         return
-    for target, name in _named(ctx):
-        if not _PLAIN.match(name):
-            better = snake(name)
-            yield ctx.finding(
-                target, f"{target} can only be used in double quotes", hint=f"rename it to {quote(better)}" if better else "rename it"
-            )
+    for target, name in _named(ctx, lambda name: not _PLAIN.match(name)):
+        better = snake(name)
+        yield ctx.finding(
+            target, f"{target} can only be used in double quotes", hint=f"rename it to {quote(better)}" if better else "rename it"
+        )
 
 
 @rule("NAM03", "reserved-word", Severity.WARNING)
@@ -94,8 +87,8 @@ def reserved_word(ctx: Context) -> Iterator[Finding]:
     Instead: `users`, `orders`, `valid_from`.
     Except: words that may stand as a name without quotes, such as name, value or position, are not reported.
     """
-    for target, name in _named(ctx):
-        if name in RESERVED_KEYWORDS and target.kind not in ("function", "procedure", "aggregate"):
+    for target, _ in _named(ctx, RESERVED_KEYWORDS.__contains__):
+        if target.kind not in ("function", "procedure", "aggregate"):
             yield ctx.finding(
                 target,
                 f"{target} is named by a reserved word: without quotes SQL means something else or nothing by it",
@@ -111,8 +104,8 @@ def system_prefix(ctx: Context) -> Iterator[Finding]:
     Instead: another prefix, or none.
     Except: none.
     """
-    for target, name in _named(ctx):
-        if name.startswith("pg_") and target.kind not in ("column", "schema"):
+    for target, _ in _named(ctx, lambda name: name.startswith("pg_")):
+        if target.kind not in ("column", "schema"):
             yield ctx.finding(
                 target, f"{target} begins with pg_, which belongs to PostgreSQL: a later version may hide it", hint="rename it"
             )

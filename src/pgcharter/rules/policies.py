@@ -18,6 +18,7 @@ _EMPTY_IN_BODY = re.compile(
     r"(?:uuid|int\w*|bigint|smallint|numeric|bool\w*|date|timestamp\w*|jsonb?)\b",
     re.IGNORECASE,
 )
+_HANDLED = re.compile(r"\bexception\s+when\b", re.IGNORECASE)
 _IDENTITY = re.compile(r"current_setting\(|\b(?:CURRENT_USER|SESSION_USER|CURRENT_ROLE)\b")
 _OPAQUE = re.compile(r"\bSELECT\b")
 
@@ -64,7 +65,7 @@ def fragile_setting_in_policy(ctx: Context) -> Iterator[Finding]:
                 fix=_alter(table, policy, using=using, check=check),
             )
         for function, _ in _called(ctx, f"{policy.using} {policy.check}"):
-            if bodies.readable(function) and _EMPTY_IN_BODY.search(function.body):
+            if bodies.readable(function) and _EMPTY_IN_BODY.search(function.body) and not _HANDLED.search(bodies.mask(function.body)):
                 helpers[function.id.sql()] = ctx.finding(
                     function,
                     f"function {function.id.sql()}, which policies call, casts a setting that is '' on a reused connection: it raises",

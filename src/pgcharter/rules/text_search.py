@@ -157,7 +157,8 @@ def search_vector_without_index(ctx: Context) -> Iterator[Finding]:
         for column in table.columns if table.kind != "foreign table" else ():
             if column.type.basic != "tsvector" or column.type.array or column.inherited:
                 continue
-            if any(k.column == column.name or shapes.mentions(k.expression, column.name) for i in table.indexes for k in i.keys):
+            indexes = (i for t in (table, *ctx.catalog.partitions.get(table.id, ())) for i in t.indexes)
+            if any(k.column == column.name or shapes.mentions(k.expression, column.name) for i in indexes for k in i.keys):
                 continue
             address = table.part("column", column.name)
             yield ctx.finding(

@@ -213,7 +213,7 @@ def date_as_text(ctx: Context) -> Iterator[Finding]:
     Except: only plain names of moments (`created_at`, `birth_date`) are recognised; staging tables take everything as it comes.
     """
     for table, column in _kept(ctx):
-        if _MOMENT.search(_snake(column.name)) and shapes.is_text(column.type):
+        if _MOMENT.search(_snake(column.name)) and shapes.is_text(column.type) and not _has_pattern(table, column.name):
             address = table.part("column", column.name)
             kind, word = ("date", "day") if "date" in shapes.words(column.name) else ("timestamptz", "moment")
             yield ctx.finding(
@@ -221,6 +221,11 @@ def date_as_text(ctx: Context) -> Iterator[Finding]:
                 f"{address.sql()} holds a {word} as {column.type.sql}, so it neither sorts nor refuses nonsense",
                 hint=f"when every value can be read: {change_type(table, column, kind, f'{quote(column.name)}::{kind}')}",
             )
+
+
+def _has_pattern(table: Table, column: str) -> bool:
+    """Whether a CHECK says how the text is written: a month, a partial date."""
+    return any(column in c.columns and " ~ " in c.expression for c in table.checks)
 
 
 @lru_cache(maxsize=65536)
@@ -234,7 +239,7 @@ def date_as_text_text(ctx: Context) -> Iterator[Finding]:
     for column in nodes.columns(ctx):
         if shapes.names_staging(column.table.schema, column.table.name) or column.array:
             continue
-        if column.type in ("text", "varchar", "bpchar") and _MOMENT.search(_snake(column.name)):
+        if column.type in ("text", "varchar", "bpchar") and not column.has("check") and _MOMENT.search(_snake(column.name)):
             yield ctx.finding(
                 column.id,
                 f"{column.id.sql()} holds a moment as {column.type}, so it neither sorts nor refuses nonsense",

@@ -298,11 +298,15 @@ def padded_char(ctx: Context) -> Iterator[Finding]:
             )
 
 
+_UUID_LENGTH = 36
+_BCRYPT_LENGTH = 60
 _FIXES_LENGTH = re.compile(r"length\([^=<>]*\) = \d|~ '[^']*\{\d+\}")
 
 
 def _is_padded(name: str, length: int | None) -> bool:
-    return length is not None and length > 3 and not _EXACT_LENGTH & set(shapes.words(name))
+    if length is None or length <= 3 or length == _UUID_LENGTH or (length == _BCRYPT_LENGTH and "password" in shapes.words(name)):
+        return False
+    return not _EXACT_LENGTH & set(shapes.words(name))
 
 
 @padded_char.text

@@ -47,3 +47,9 @@ CREATE TABLE mailings (
     email_subject varchar(200) UNIQUE,
     normalized_email text UNIQUE
 );
+
+-- capitals are refused
+CREATE TABLE invitations (
+    invitation_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    email text NOT NULL UNIQUE CHECK (email !~ '[A-Z]')
+);

@@ -38,3 +38,8 @@ CREATE TABLE shop.carts (
     cart_id uuid PRIMARY KEY,
     last_updated timestamptz NOT NULL DEFAULT now()
 );
+
+-- by SELECT INTO
+CREATE TABLE shop.beats (beat_id uuid PRIMARY KEY, updated_at timestamptz NOT NULL DEFAULT now());
+CREATE FUNCTION shop.beat() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN SELECT clock_timestamp() INTO NEW.updated_at; RETURN NEW; END $$;
+CREATE TRIGGER beat BEFORE UPDATE ON shop.beats FOR EACH ROW EXECUTE FUNCTION shop.beat();

@@ -68,3 +68,6 @@ CREATE TABLE order_projection (
     version bigint NOT NULL,
     event_type text NOT NULL
 );
+
+-- events of another kind
+CREATE TABLE calendar_events (calendar_event_id bigint PRIMARY KEY, stream_name text, revision integer NOT NULL, title text NOT NULL);

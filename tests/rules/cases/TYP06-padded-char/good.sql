@@ -15,3 +15,6 @@ CREATE TABLE labels (
     batch char(8) NOT NULL CHECK (length(batch) = 8),
     plant char(4) NOT NULL CHECK (plant ~ '^[A-Z]{4}$')
 );
+
+-- always as long: a bcrypt hash, a uuid written out
+CREATE TABLE logins (login_id char(36) PRIMARY KEY, password char(60) NOT NULL);

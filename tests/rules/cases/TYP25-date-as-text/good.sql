@@ -13,3 +13,6 @@ CREATE TABLE people (
 CREATE SCHEMA staging;
 CREATE TABLE staging.rows_read (created_at text, birth_date varchar(20));
 CREATE TABLE order_imports (created_at text, birth_date varchar(20));
+
+-- a partial date, and the CHECK says how it is written
+CREATE TABLE partial_dates (partial_date_id bigint PRIMARY KEY, start_date text NOT NULL CHECK (start_date ~ '^\d{4}(-\d\d)?$'));
