@@ -13,6 +13,7 @@ from pgcharter import sources
 from pgcharter.catalog.reading import Reading
 from pgcharter.names import ObjectId
 from pgcharter.sources.fences import fences
+from pgcharter.sqltext import node_place
 
 ReadText = Callable[..., Reading]
 
@@ -212,3 +213,19 @@ def test_nothing_is_said_about_copies_of_what_is_invented_or_only_part_of_a_reci
 def test_what_is_missing_is_guessed_from_long_concatenations_too(tmp_path: Path, read: Read) -> None:
     (tmp_path / "a.md").write_text("```sql\nCREATE VIEW v AS SELECT " + " || ".join(["name"] * 2000) + " AS x FROM people;\n```\n")
     assert read(tmp_path / "a.md").findings == ()
+
+
+def test_what_an_html_comment_hides_is_no_block() -> None:
+    text = "<!-- old:\n```sql\nCREATE TABLE a (x int);\n```\n-->\n<!-- short -->\n```sql\nCREATE TABLE b (x int);\n```\n<!--\n```sql\n"
+    assert [f.text(text) for f in fences(text)] == ["CREATE TABLE b (x int);\n"]
+
+
+@pytest.mark.timeout(20)
+def test_time_grows_with_the_text_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.md"
+    block = "# h\n\n" + "text " * 60 + "\n\n```sql\nCREATE TABLE t{0} (id int PRIMARY KEY, é text);\n  SELECT * FROM t{0};\n```\n"
+    path.write_text("".join(block.format(n) for n in range(3000)) + " " * 1_000_000 + "x\n")
+    reading = sources.read(str(path), server=False)
+    assert len(reading.statements) == 6000
+    last = reading.statements[-1]
+    assert (last.place.line, last.place.column, node_place(last, 9).column) == (2999 * 8 + 7, 3, 10)

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 SQL = {"sql", "postgresql", "postgres", "pgsql", "psql", "ddl"}
-_OPEN = re.compile(r"(?P<lead>[ \t]*(?:>[ \t]?|[-*+][ \t]+|\d{1,9}[.)][ \t]+)*[ \t]*)(?P<fence>`{3,}|~{3,})(?P<info>[^`\n\r]*)\r?\n?")
+_OPEN = re.compile(r"(?P<lead>[ \t]*+(?:>[ \t]*+|[-*+][ \t]++|\d{1,9}[.)][ \t]++)*+)(?P<fence>`{3,}|~{3,})(?P<info>[^`\n\r]*)\r?\n?")
+_COMMENT = re.compile(r" {0,3}<!--")
 _LEAD = re.compile(r"[ \t]*(?:>[ \t]?)*")
 _WORD = re.compile(r"[{.\s]*([A-Za-z0-9_+-]+)")
 
@@ -34,13 +35,16 @@ class Fence:
 
 
 def fences(text: str) -> Iterator[Fence]:
-    """The fenced blocks of `text` in order. A block that is never closed reaches to the end, as CommonMark says."""
+    """The fenced blocks of `text` in order, without those in HTML comments. What is never closed reaches to the end, as CommonMark says."""
     at = 0
     while at < len(text):
-        line_end = text.find("\n", at)
-        line_end = len(text) if line_end < 0 else line_end + 1
+        line_end = _line_end(text, at)
         opening = _OPEN.match(text, at, line_end)
+        hidden = _COMMENT.match(text, at, line_end)
         at = line_end
+        if hidden:
+            closing = text.find("-->", hidden.end())
+            at = max(at, _line_end(text, closing)) if closing >= 0 else len(text)
         if opening and opening.end() == line_end:
             start, mark = line_end, opening["fence"]
             end, at = _closed(text, start, mark)
@@ -51,10 +55,15 @@ def fences(text: str) -> Iterator[Fence]:
 def _closed(text: str, start: int, mark: str) -> tuple[int, int]:
     at = start
     while at < len(text):
-        line_end = text.find("\n", at)
-        line_end = len(text) if line_end < 0 else line_end + 1
+        line_end = _line_end(text, at)
         line = text[_LEAD.match(text, at).end() : line_end].strip()  # type: ignore[union-attr]
         if len(line) >= len(mark) and not line.strip(mark[0]):
             return at, line_end
         at = line_end
     return len(text), len(text)
+
+
+def _line_end(text: str, at: int) -> int:
+    """Offset after the line that `at` is in."""
+    end = text.find("\n", at)
+    return len(text) if end < 0 else end + 1

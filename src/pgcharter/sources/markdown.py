@@ -80,14 +80,13 @@ def read(
 def load(name: str, text: str) -> Document:
     """Find the blocks of `text` and parse those that are SQL. Raises UsageError when none is."""
     document = Document(name, text)
-    blank = re.sub(r"[^\n]", " ", text)
     source = Source(text, name)
     for fence in fences(text):
         body = fence.text(text)
         if fence.language not in SQL:
             document.others.append(TextBlock(fence.language, body, source.place(fence.start, fence.end)))
             continue
-        parsed = parse(blank[: fence.start] + body, name)
+        parsed = parse(body, name, source.line(fence.start) - 1)
         document.blocks.append(parsed)
         document.gaps += [_fragment(e) for e in parsed.errors]
         document.findings += [remark_finding(r) for r in parsed.remarks]
@@ -293,8 +292,9 @@ class _Building:
         catalog = anonymous(live.read_catalog(world.database.admin))
         copied = _copied(world, only_made)
         own = [m for m in made if m.statement >= (world.builder.first if only_made else 0) and m.statement not in copied]
-        places = {i: p for i, p in locate(own, world.builder.numbered, catalog).items() if i in {m.id for m in own} or not only_made}
-        invented = frozenset(_everything(catalog)) - {m.id for m in own}
+        made_here = {m.id for m in own}
+        places = {i: p for i, p in locate(own, world.builder.numbered, catalog).items() if i in made_here or not only_made}
+        invented = frozenset(_everything(catalog)) - made_here
         places = {i: p for i, p in places.items() if i not in invented}
         return Reading(self.document.name, "markdown", catalog=catalog, places=places, stand_ins=invented)
 

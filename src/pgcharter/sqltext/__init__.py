@@ -32,7 +32,7 @@ class Statement:
     place: Place
     """Where its first word stands."""
     offset: int = 0
-    """Characters before it in its file."""
+    """Characters before it in its text."""
     node: Any = field(default=None, repr=False, compare=False)
     """The parser's message of that kind. Its `location` fields count bytes: `node_place` turns them into places."""
     allows: tuple[Allow, ...] = ()
@@ -107,14 +107,14 @@ def offset_place(statement: Statement, position: int) -> Place:
     return statement.source.place(statement.offset + position - 1)
 
 
-def parse(text: str, file: str) -> Parsed:
-    """Parse `text`; a piece that is no SQL becomes an element of `errors` and hides nothing else.
+def parse(text: str, file: str, above: int = 0) -> Parsed:
+    """Parse `text`, above which `above` lines of its file stand; what is no SQL goes into `errors` and hides nothing else.
 
     Raises UsageError when the text holds a NUL byte: no PostgreSQL text can, and the parser would not see what follows.
     """
     from pgcharter.sqltext.parser import parse_text
 
-    return parse_text(text, file)
+    return parse_text(text, file, above)
 
 
 def enum_name(node: Any, name: str) -> str:

@@ -73,9 +73,9 @@ def _refusals() -> tuple[type[Exception], ...]:
     return (_postgast().PgQueryError, UnicodeError, DecodeError)
 
 
-def parse_text(text: str, file: str) -> Parsed:
+def parse_text(text: str, file: str, above: int) -> Parsed:
     """See `pgcharter.sqltext.parse`."""
-    source = Source(text.removeprefix("\ufeff"), file)
+    source = Source(text.removeprefix("\ufeff"), file, above)
     nul = source.text.find("\0")
     if nul >= 0:
         raise UsageError("the text holds a NUL byte, which no PostgreSQL text can", place=str(source.place(nul)),

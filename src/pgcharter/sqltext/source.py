@@ -14,9 +14,11 @@ _LINE = re.compile("\n")
 class Source:
     """A text with its name; turns byte and character offsets into each other and into places."""
 
-    def __init__(self, text: str, file: str) -> None:
+    def __init__(self, text: str, file: str, above: int = 0) -> None:
         self.text = text
         self.file = file
+        self.above = above
+        """Lines of the file that stand above the text."""
         self.ascii = text.isascii()
 
     @cached_property
@@ -48,14 +50,14 @@ class Source:
 
     def offset(self, line: int, column: int) -> int:
         """Character offset of a line and column, both from 1."""
-        return self._lines[line - 1] + column - 1
+        return self._lines[line - self.above - 1] + column - 1
 
     def line(self, char: int) -> int:
         """Line (from 1) of character offset `char`."""
-        return bisect_right(self._lines, char)
+        return self.above + bisect_right(self._lines, char)
 
     def place(self, start: int, end: int | None = None) -> Place:
         """The place of the characters from `start` to `end` (exclusive)."""
         line = bisect_right(self._lines, start)
-        last = 0 if end is None else bisect_right(self._lines, max(start, end - 1))
-        return Place(self.file, line, start - self._lines[line - 1] + 1, last)
+        last = 0 if end is None else self.line(max(start, end - 1))
+        return Place(self.file, self.above + line, start - self._lines[line - 1] + 1, last)
