@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import psycopg
 import pytest
@@ -196,3 +197,29 @@ class TestServer:
         done = program("check", make_conninfo(database, user=role, password="right"), "--format", "json", cwd=tmp_path)
         assert done.returncode in (0, 1), done.stderr
         assert json.loads(done.stdout)["targets"][0]["source"] == "live"
+
+
+def test_nothing_left_to_run_is_wrong_usage(program: Callable[..., Done], tmp_path: Path) -> None:
+    (tmp_path / "a.sql").write_text("CREATE TABLE a (x int);")
+    done = program("check", tmp_path / "a.sql", "--no-server", "--only", "KEY01", "--skip", "KEY01,KEY02")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: every rule that --only names is left out by --skip")
+
+
+def test_what_may_not_be_read_is_told(program: Callable[..., Done], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.sql").write_text("CREATE TABLE a (x int);")
+
+    def refuse(path: Path, *_: object, **__: object) -> NoReturn:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    with monkeypatch.context() as barred:
+        barred.setattr(Path, "open", refuse)
+        done = program("check", tmp_path / "a.sql", "--no-server")
+    assert done.returncode == 3
+    assert "a.sql cannot be read: Permission denied" in " ".join(done.stderr.split())
+    with monkeypatch.context() as barred:
+        barred.setattr("pgcharter.charter.find", refuse)
+        done = program("check", tmp_path / "a.sql", "--no-server")
+    assert done.returncode == 3
+    assert "mistake" not in done.stderr
+    assert "cannot be used: Permission denied" in " ".join(done.stderr.split())

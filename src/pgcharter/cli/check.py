@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pgcharter.cli.output import Command, format_option, screen, show, show_json
-from pgcharter.errors import Exit
+from pgcharter.errors import Exit, UsageError
 
 if TYPE_CHECKING:
     from pgcharter.guides.score import Scorecard
@@ -51,7 +51,7 @@ def complete_guides(_ctx: click.Context, _parameter: click.Parameter, incomplete
 
 
 @click.command(cls=Command, examples=EXAMPLES)
-@click.argument("targets", nargs=-1, metavar="[TARGET]...", type=click.Path())
+@click.argument("targets", nargs=-1, metavar="[TARGET]...", type=click.Path(readable=False))
 @click.option("--guide", metavar="ID|PATH", shell_complete=complete_guides, help="Guide to hold against, instead of the charter's.")
 @click.option("--env", "environment", metavar="NAME", help="Check the database of this environment of the charter.")
 @click.option(
@@ -91,6 +91,8 @@ def check(
     from pgcharter.cli.project import open_project, project_of, targets_of
     from pgcharter.cli.verdict import Wish, judge, read_target, settle
 
+    if only and only <= skip:
+        raise UsageError("every rule that --only names is left out by --skip, so nothing would be looked at")
     named = targets
     if environment or not targets:
         named += targets_of(open_project(Path(), guide).charter, environment)

@@ -110,7 +110,7 @@ def _usage(error: ClickException) -> UsageError:
 
 
 def _environment(error: Exception) -> PgcharterError | None:
-    """What the surroundings did to the program: the current folder was deleted, or what we write to takes no more."""
+    """What the surroundings did to the program: the current folder was deleted, what we write to takes no more, or a path is barred."""
     if isinstance(error, OSError):
         try:
             Path.cwd()
@@ -120,10 +120,13 @@ def _environment(error: Exception) -> PgcharterError | None:
             )
         if error.errno in _FULL and not error.filename:
             return PgcharterError(f"the output cannot be written: {error.strerror}")
+        if error.errno in (*_FULL, *_FORBIDDEN) and error.filename:
+            return PgcharterError(f"{error.filename} cannot be used: {error.strerror}")
     return None
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP, errno.ENAMETOOLONG, errno.EMFILE, errno.ENFILE)
 
 
 def _unexpected(error: Exception, arguments: Sequence[str]) -> PgcharterError:
