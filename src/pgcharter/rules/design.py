@@ -259,12 +259,13 @@ def missing_required_column(ctx: Context) -> Iterator[Finding]:
 
     Instead: the columns of the guide's option `required_columns`.
 
-    Except: tables that join two others, partitions, foreign tables and lists of values (a short natural key) are not meant.
+    Except: tables that join two others, partitions, foreign tables and lists of values (a short natural key) are not meant. A table that
+    others may write but nobody but its owner may update (events, an audit trail) needs no time of change.
     """
     for table in ctx.catalog.root_tables if ctx.options.required_columns else ():
         if table.kind == "foreign table" or not table.columns or _is_join_table(table) or _is_list_of_values(table):
             continue
-        missing = [c for c in ctx.options.required_columns if c not in table.column]
+        missing = [c for c in ctx.options.required_columns if c not in table.column and not (c in _UPDATED and _is_append_only(table))]
         if missing:
             yield ctx.finding(
                 table,
@@ -273,6 +274,14 @@ def missing_required_column(ctx: Context) -> Iterator[Finding]:
                 hint="rows that are there already get the moment of the change" if any(_is_moment(c) for c in missing) else "",
                 missing=missing,
             )
+
+
+def _is_append_only(table: Table) -> bool:
+    """A record of what happened, by its name; or others may insert rows and none of them may update one."""
+    if _NEVER_UPDATED & set(shapes.words(table.name)):
+        return True
+    rights = {g.privilege for g in table.acl or () if g.grantee != table.owner}
+    return "INSERT" in rights and "UPDATE" not in rights and not any(g.privilege == "UPDATE" for c in table.columns for g in c.acl or ())
 
 
 def _is_moment(name: str) -> bool:
@@ -299,6 +308,7 @@ def _is_list_of_values(table: Table) -> bool:
 def missing_required_column_text(ctx: Context) -> Iterator[Finding]:
     """CREATE TABLE without a required column."""
     added = {(c.table.name, c.name) for c in nodes.columns(ctx)} if ctx.options.required_columns else set()
+    granted = {o.range_var.relname for s in ctx.of_kind("grant_stmt") for o in s.node.objects if o.HasField("range_var")}
     for table in nodes.tables(ctx) if ctx.options.required_columns else ():
         if table.partition_of or table.copies or table.inherits or not table.columns:
             continue
@@ -313,6 +323,8 @@ def missing_required_column_text(ctx: Context) -> Iterator[Finding]:
         if natural or (len(bound) >= 2 and key is not None and set(key.columns) <= bound):
             continue
         missing = [c for c in ctx.options.required_columns if (table.id.name, c) not in added]
+        if table.id.name in granted or _NEVER_UPDATED & set(shapes.words(table.id.name)):
+            missing = [c for c in missing if c not in _UPDATED]
         if missing:
             yield ctx.finding(
                 table.id,

@@ -286,14 +286,16 @@ def run(reading: Reading, guide: GuideLike, *, only: Collection[str] = (), skip:
             continue
         why = _cannot(item, reading)
         if why:
-            not_run[item.code] = why
+            not_run[item.code] = f"only its text form looked: {why}" if item.twin and reading.statements else why
         else:
             ran.append(item.code)
         for part in (reading, *reading.alternatives):
             found += _look(item, part, guide.options, blind=bool(why))
     extra = [f for part in (reading, *reading.alternatives) for f in part.findings if f.code not in skip]
     dress = _dresser(guide)
-    unique = {((f.key, f.place) if f.object is None else f.key): dress(f) for f in (*extra, *found)}
+    unique: dict[Any, Finding] = {}
+    for f in (*extra, *found):
+        unique.setdefault((f.key, f.place) if f.object is None else f.key, dress(f))
     suppressed = _suppressed(unique.values(), reading)
     hidden = {id(f) for f, _ in suppressed}
     kept = [f for _, f in sorted(unique.items(), key=_order) if id(f) not in hidden]
@@ -301,7 +303,10 @@ def run(reading: Reading, guide: GuideLike, *, only: Collection[str] = (), skip:
 
 
 def _gaps(reading: Reading) -> tuple[Gap, ...]:
+    from pgcharter.rules import library_tables
+
     parts = [reading.gaps, reading.catalog.gaps if reading.catalog else (), reading.cluster.gaps if reading.cluster else ()]
+    parts.append(library_tables.gaps(reading.catalog))
     return tuple(dict.fromkeys(g for part in parts for g in part))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from functools import lru_cache
 
 from pgcharter.catalog.model import Catalog
+from pgcharter.findings import Gap
 from pgcharter.names import ObjectId
 from pgcharter.rules.bodies import Same
 
@@ -38,6 +39,9 @@ _TOLD_ALL_THE_SAME = ("SEC", "SRC", "SRV", "IDX04", "CON01")
 """What its owner can mend without changing the library's design: rights, invalid indexes, constraints never validated."""
 
 
+_SHOWN = 4
+
+
 def is_named(target: ObjectId) -> bool:
     """Whether `target` is, or is part of, a table whose name alone tells that it belongs to a library."""
     return target.name.lower() in _UNMISTAKABLE or target.schema in _SCHEMAS
@@ -51,6 +55,16 @@ def is_told(code: str) -> bool:
 def owners(catalog: Catalog | None) -> Collection[ObjectId]:
     """The tables of libraries in a catalog, and their indexes, which have addresses of their own."""
     return _owners(Same(catalog)) if catalog is not None else frozenset()
+
+
+def gaps(catalog: Catalog | None) -> tuple[Gap, ...]:
+    """What is not said about the tables of libraries, told once."""
+    names = sorted(i.sql() for i in owners(catalog) if i.kind == "table")
+    if not names:
+        return ()
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    why = "libraries make them, so nothing is said about their shape; rights and validity are judged"
+    return (Gap(f"tables {', '.join(names[:_SHOWN])}{more}" if len(names) > 1 else f"table {names[0]}", why),)
 
 
 @lru_cache(maxsize=4)

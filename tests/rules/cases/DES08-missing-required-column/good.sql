@@ -12,3 +12,15 @@ CREATE TABLE user_roles (
     role text NOT NULL REFERENCES roles,
     PRIMARY KEY (user_id, role)
 );
+
+-- only ever appended to: nobody but the owner may update a row
+CREATE ROLE des08_app;
+CREATE TABLE page_views (
+    page_view_id uuid PRIMARY KEY,
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+GRANT SELECT, INSERT ON page_views TO des08_app;
+CREATE TABLE audit_entries (
+    audit_entry_id uuid PRIMARY KEY,
+    created_at timestamptz NOT NULL DEFAULT now()
+);
