@@ -13,7 +13,10 @@ from tests.sources.conftest import Read
 from pgcharter import sources
 from pgcharter.catalog.reading import Reading
 from pgcharter.names import ObjectId
+from pgcharter.servers import scratch
 from pgcharter.servers.lifecycle import Server
+from pgcharter.sources.build import Builder
+from pgcharter.sqltext import parse
 
 
 def tables(reading: Reading) -> list[str]:
@@ -279,3 +282,14 @@ def test_long_concatenations_are_built_and_judged(tmp_path: Path, read: Read) ->
     assert reading.findings == ()
     assert reading.catalog
     assert [v.name for v in reading.catalog.views] == ["v"]
+
+
+def test_a_session_ended_between_statements_costs_none(major_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scratch, "_alive", lambda conn: not conn.closed)  # as if it ended after the look and before the statement
+    first, second = parse("CREATE TABLE a (x int);\nCREATE TABLE b (x int);", "a.sql").statements
+    with scratch.open_scratch(url=major_server.dsn()) as server, server.database() as database:
+        builder = Builder(database)
+        assert builder.run(first) is None
+        database.admin.execute("SELECT pg_terminate_backend(%s, 5000)", [database.conn.info.backend_pid])
+        assert builder.run(second) is None
+        assert builder.built == [first, second]

@@ -44,6 +44,8 @@ class Refusal:
     detail: str = ""
     position: int = 0
     """Character (from 1) of the text that was sent; 0 when PostgreSQL names none."""
+    stopped: bool = False
+    """Ended by the scratch server's guard, as the message says."""
 
 
 @dataclass
@@ -122,8 +124,14 @@ class Builder:
             self.refusals.remove(refusal)
 
     def attempt(self, statement: Statement, sql: str) -> Refusal | None:
-        """Send `sql`; make the roles it lacks and send it again. Nothing is noted except those roles."""
+        """Send `sql`; make the roles it lacks and send it again. Nothing is noted except those roles.
+
+        A session that was ended, but not for this statement's sake (the guard may hit the next one), is opened anew and the statement
+        sent once more.
+        """
         refusal = self.send(statement, sql)
+        if refusal is not None and refusal.sqlstate == "57P01" and not refusal.stopped:
+            refusal = self.send(statement, sql)
         if refusal is not None and refusal.message.startswith("tablespace "):
             sql = without_tablespaces(sql)
             refusal = self.send(statement, sql)
@@ -150,13 +158,13 @@ class Builder:
         diag = error.diag
         if diag.message_primary is None:
             why = str(error).strip().splitlines()[0] if str(error).strip() else "the server closed the connection"
-            return Refusal(statement, self._stopped() or why, "57P01")
+            stopped = self._stopped()
+            return Refusal(statement, stopped or why, "57P01", stopped=bool(stopped))
         position = int(diag.statement_position or 0)
         message = diag.message_primary
-        if diag.sqlstate in ("57014", "57P01"):
-            message = self._stopped() or message
-        return Refusal(statement, message, diag.sqlstate or "", diag.message_hint or "", diag.message_detail or "",
-                       max(0, position - shift))  # fmt: skip
+        stopped = self._stopped() if diag.sqlstate in ("57014", "57P01") else ""
+        return Refusal(statement, stopped or message, diag.sqlstate or "", diag.message_hint or "", diag.message_detail or "",
+                       max(0, position - shift), bool(stopped))  # fmt: skip
 
     def _stopped(self) -> str:
         """Why the scratch server's guard ended the statement."""
