@@ -109,6 +109,9 @@ class Builder:
         why = excuse(statement.kind, statement.text, refusal.sqlstate, refusal.message, self.unavailable)
         if not why and cause is not None and id(cause) in self._excused:
             why = f"not built: {refusal.message}, because line {cause.place.line} of {cause.place.file} was not built"
+        if statement.variables and refusal.message.endswith('at or near ":"'):
+            names = ", ".join(f":{name}" for name in statement.variables)
+            why = f"not built: psql would put a value for {names}, which no \\set gives"
         if why:
             self._excused.add(id(statement))
             self.gaps.append(Gap(head(statement), why, statement.place))

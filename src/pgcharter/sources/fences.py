@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 SQL = {"sql", "postgresql", "postgres", "pgsql", "psql", "ddl"}
-_OPEN = re.compile(r"(?P<lead>[ \t]*+(?:>[ \t]*+|[-*+][ \t]++|\d{1,9}[.)][ \t]++)*+)(?P<fence>`{3,}|~{3,})(?P<info>[^`\n\r]*)\r?\n?")
+_OPEN = re.compile(r"(?P<lead>[ \t]*+(?:>[ \t]*+|[-*+][ \t]++|\d{1,9}[.)][ \t]++)*)(?P<fence>`{3,}|~{3,})(?P<info>[^`\n\r]*)\r?\n?")
 _COMMENT = re.compile(r" {0,3}<!--")
 _LEAD = re.compile(r"[ \t]*(?:>[ \t]?)*")
 _WORD = re.compile(r"[{.\s]*([A-Za-z0-9_+-]+)")
