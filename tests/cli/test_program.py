@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from pgcharter import __version__
-from pgcharter.cli.failures import redact
 
 PGCHARTER = (sys.executable, "-m", "pgcharter")
 HEAVY = {"psycopg", "rich", "pydantic", "postgast", "sqlalchemy", "alembic", "jinja2", "google.protobuf"}
@@ -253,22 +252,6 @@ def on_terminal(*arguments: str, stream: str = "stdout", **extra: str) -> str:
     process.wait(60)
     os.close(master)
     return b"".join(chunks).decode()
-
-
-@pytest.mark.parametrize(
-    ("text", "kept"),
-    [
-        ("postgresql://me:hunter2@host/db failed", "postgresql://me:***@host/db failed"),
-        ("postgresql+psycopg://me:p:w@host/db", "postgresql+psycopg://me:***@host/db"),
-        ("host=x password=hunter2 dbname=y", "host=x password=*** dbname=y"),
-        ("host=x password='hunter 2' dbname=y", "host=x password=*** dbname=y"),
-        ("postgresql://host/db?password=hunter2&x=1", "postgresql://host/db?password=***&x=1"),
-        ("PGPASSWORD=hunter2 psql", "PGPASSWORD=*** psql"),
-        ("a table about passwords: postgresql://host/db", "a table about passwords: postgresql://host/db"),
-    ],
-)
-def test_redact(text: str, kept: str) -> None:
-    assert redact(text) == kept
 
 
 class TestCompletion:

@@ -13,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from tests.conftest import ServerFactory, installation
 
 from pgcharter import db
-from pgcharter.db import connect, redact
+from pgcharter.db import connect
 from pgcharter.db.refusals import explain, too_old
 from pgcharter.errors import ConnectError, Exit
 from pgcharter.servers import lifecycle
@@ -31,27 +31,6 @@ def refusal(dsn: str, **options: object) -> ConnectError:
     assert "\n" not in error.message
     assert error.exit_code == Exit.FAILED
     return error
-
-
-@pytest.mark.parametrize(
-    ("dsn", "shown"),
-    [
-        ("postgresql://me:secret@host:5432/shop", "postgresql://me:***@host:5432/shop"),
-        ("postgresql://me:se/cr@et@host/shop", "postgresql://me:***@host/shop"),
-        ("postgresql://me@host/shop", "postgresql://me@host/shop"),
-        ("postgresql://host/shop?user=me&password=secret&sslmode=require", "postgresql://host/shop?user=me&password=***&sslmode=require"),
-        ("postgresql://host/shop?sslpassword=secret", "postgresql://host/shop?sslpassword=***"),
-        ("host=a password=secret dbname=shop", "host=a password=*** dbname=shop"),
-        ("host=a password='se cr\\'et' dbname=shop", "host=a password=*** dbname=shop"),
-        ("password = secret host=a", "password = *** host=a"),
-        ("postgresql+psycopg://me:secret@host/shop", "postgresql+psycopg://me:***@host/shop"),
-        ("error for postgresql://me:secret@host/shop and password=secret", "error for postgresql://me:***@host/shop and password=***"),
-        ("", ""),
-        ("dbname=shop", "dbname=shop"),
-    ],
-)
-def test_redact(dsn: str, shown: str) -> None:
-    assert redact(dsn) == shown
 
 
 def test_no_such_host() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
 import sys
 from collections.abc import Sequence
 from itertools import pairwise
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgcharter.errors import Exit, PgcharterError, UsageError
+from pgcharter.redact import redact
 
 if TYPE_CHECKING:
     from click import ClickException, Command
@@ -23,18 +23,6 @@ INTERRUPTED = 130
 """128 + SIGINT, what shells expect after Ctrl-C."""
 PIPE_CLOSED = 141
 """128 + SIGPIPE, what shells expect when the reader (`head`) went away."""
-
-_SECRETS = (
-    re.compile(r"(?P<keep>\b[a-z][a-z0-9+.]*://[^\s:/@]*):[^\s@]*(?=@)", re.IGNORECASE),
-    re.compile(r"(?P<keep>\b(?:password|sslpassword|passwd|pgpassword)\s*=)\s*(?:'(?:[^'\\]|\\.)*'|[^\s&'\"]+)", re.IGNORECASE),
-)
-
-
-def redact(text: str) -> str:
-    """Return `text` with the passwords of connection strings replaced by `***`."""
-    for pattern in _SECRETS:
-        text = pattern.sub(lambda m: m["keep"] + ("***" if m["keep"].endswith("=") else ":***"), text)
-    return text
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -36,8 +36,8 @@ class Wish:
 def read_target(target: str, wish: Wish) -> Reading:
     """Read one target, with progress where someone watches; raises what `sources.read` raises."""
     from pgcharter import sources
-    from pgcharter.cli.failures import redact
     from pgcharter.cli.progress import progress
+    from pgcharter.redact import redact
 
     with progress(f"reading {redact(target)}") as advance:
         return sources.read(target, major=wish.major, scratch_url=wish.scratch_url, server=wish.server, progress=advance)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import psycopg
@@ -10,23 +9,12 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 
 from pgcharter.errors import ConnectError
+from pgcharter.redact import SECRET_WORDS
 
 Connection = psycopg.Connection[TupleRow]
 
 OLDEST = 14
 """Oldest major version that is read at all (with a stated gap; 15 to 18 are supported)."""
-
-_SECRETS = ("password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key")
-_URI_PASSWORD = re.compile(r"(?<=://)([^/@\s:]*):\S*@")
-_URI_SECRET = re.compile(rf"([?&](?:{'|'.join(_SECRETS)})=)[^&\s]*", re.IGNORECASE)
-_WORD_SECRET = re.compile(rf"(?<![?&\w])((?:{'|'.join(_SECRETS)})\s*=\s*)('(?:[^'\\]|\\.)*'|(?:[^\s'\\]|\\.)+)", re.IGNORECASE)
-
-
-def redact(dsn: str) -> str:
-    """Return `dsn` without passwords, readable and still in its own form (URI or key words); also for text that only contains a DSN."""
-    text = _URI_PASSWORD.sub(r"\1:***@", dsn)
-    text = _URI_SECRET.sub(r"\1***", text)
-    return _WORD_SECRET.sub(r"\1***", text)
 
 
 def connect(dsn: str, *, autocommit: bool = True, **options: Any) -> Connection:
@@ -47,7 +35,7 @@ def connect(dsn: str, *, autocommit: bool = True, **options: Any) -> Connection:
     for name in ("connect_timeout", "application_name"):
         if name in wanted:
             options.pop(name, None)
-    secrets = [str(wanted[name]) for name in _SECRETS if wanted.get(name)]
+    secrets = [str(wanted[name]) for name in SECRET_WORDS if wanted.get(name)]
     try:
         conn = psycopg.connect(make_conninfo(dsn, **options), autocommit=autocommit)
     except psycopg.Error as error:

@@ -9,11 +9,11 @@ from typing import Any
 import psycopg
 
 from pgcharter.errors import ConnectError
+from pgcharter.redact import redact
 
 
 def explain(error: psycopg.Error, wanted: Mapping[str, Any], secrets: Sequence[str]) -> ConnectError:
     """Turn libpq's text into ours. `wanted` is the parsed DSN, `secrets` what must not be repeated."""
-    from pgcharter.db import redact
 
     said = _clean(str(error), secrets)
     target = _target(wanted)

@@ -11,10 +11,11 @@ from psycopg.pq import TransactionStatus
 
 from pgcharter.catalog.model import Catalog, Cluster, Stats
 from pgcharter.catalog.reading import Reading
-from pgcharter.db import Connection, connect, redact
+from pgcharter.db import Connection, connect
 from pgcharter.db.queries import query
 from pgcharter.errors import PgcharterError
 from pgcharter.findings import Gap
+from pgcharter.redact import redact
 from pgcharter.sources import live_cluster, live_objects
 from pgcharter.sources.live_relations import Relations
 from pgcharter.sources.live_shared import Shared
