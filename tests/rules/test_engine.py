@@ -16,7 +16,7 @@ from pgcharter.guides.options import Options
 from pgcharter.names import ObjectId
 from pgcharter.rules import engine
 from pgcharter.rules.engine import Rule
-from pgcharter.sqltext import Allow, Statement
+from pgcharter.sqltext import Allow, Statement, parse
 
 CASES = Path(__file__).parent / "cases"
 SERVER_TESTS = Path(__file__).parent / "test_server_rules.py"
@@ -146,3 +146,28 @@ def test_tables_that_a_library_makes_are_left_alone_but_for_rights() -> None:
 
 
 LARAVEL = ("id", "queue", "payload", "attempts", "reserved_at", "available_at", "created_at")
+
+
+def test_the_way_back_of_a_migration_is_not_the_design() -> None:
+    statements = tuple(parse("CREATE TABLE a (x integer);\nCREATE TABLE b (x integer);", "1.sql").statements)
+    both = Reading("1.sql", "sql", statements=(statements[0], replace(statements[1], direction="down")))
+    assert [f.object.name for f in engine.run(both, Strict()).findings if f.object] == ["a"]
+
+
+def test_a_rule_of_an_open_house_option_does_not_look() -> None:
+    result = engine.run(reading("users"), Strict(), only=["NAM05"])
+    assert result.ran == ()
+    assert result.not_run == {"NAM05": "the guide leaves the house option table_number open"}
+
+
+def test_what_is_not_said_about_library_tables_is_told() -> None:
+    gaps = engine.run(reading("notes", "django_migrations"), Strict()).gaps
+    assert [g.what for g in gaps] == ["table app.django_migrations"]
+
+
+def test_of_two_equal_findings_the_first_stands() -> None:
+    here, there = Place("a.sql", 1), Place("a.sql", 9)
+    table = bare("notes")
+    earlier = Reading("a.md", "markdown", Catalog(tables=(table,)), places={table.id: there})
+    both = Reading("a.md", "markdown", Catalog(tables=(table,)), places={table.id: here}, alternatives=(earlier,))
+    assert [f.place for f in engine.run(both, Strict()).findings] == [here]

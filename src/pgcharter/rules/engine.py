@@ -275,7 +275,11 @@ def _without_collection() -> Iterator[None]:
 
 @_without_collection()
 def run(reading: Reading, guide: GuideLike, *, only: Collection[str] = (), skip: Collection[str] = ()) -> Result:
-    """Hold `reading` against every rule that `guide` uses (or those in `only`, which need not be in the guide)."""
+    """Hold `reading` against every rule that `guide` uses (or those in `only`, which need not be in the guide).
+
+    Statements of a migration's way back are not looked at: what they make is not the design.
+    """
+    reading = _forward(reading)
     chosen = [r for code, r in load().items() if (code in only if only else code in guide.rules) and code not in skip]
     ran: list[str] = []
     not_run: dict[str, str] = {}
@@ -300,6 +304,13 @@ def run(reading: Reading, guide: GuideLike, *, only: Collection[str] = (), skip:
     hidden = {id(f) for f, _ in suppressed}
     kept = [f for _, f in sorted(unique.items(), key=_order) if id(f) not in hidden]
     return Result(tuple(kept), tuple(ran), not_run, tuple(suppressed), _gaps(reading))
+
+
+def _forward(reading: Reading) -> Reading:
+    if all(s.direction == "up" for s in reading.statements):
+        return reading
+    up, unbuilt = ([s for s in part if s.direction == "up"] for part in (reading.statements, reading.unbuilt))
+    return replace(reading, statements=tuple(up), unbuilt=tuple(unbuilt))
 
 
 def _gaps(reading: Reading) -> tuple[Gap, ...]:

@@ -150,7 +150,7 @@ def columns(ctx: Context) -> Iterator[WrittenColumn]:
     return (c for t in parts(ctx) if not t.partition_of for c in t.columns)
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=262144)
 def written(statement: Statement) -> WrittenTable | None:
     """The table that a `create_stmt` or `alter_table_stmt` writes down."""
     if statement.node is None:
