@@ -135,6 +135,7 @@ def test_an_upgrade_that_does_not_begin_is_an_error(project: Path, read: Read) -
     with pytest.raises(PgcharterError, match="cannot be run: it ends the program with exit code 4"):
         read(project)
     (project / "migrations" / "env.py").unlink()
+    shutil.rmtree(project / "migrations" / "__pycache__", ignore_errors=True)
     with pytest.raises(PgcharterError, match="cannot be run: ImportError"):
         read(project)
 

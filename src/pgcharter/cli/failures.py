@@ -107,6 +107,7 @@ def _environment(error: Exception) -> PgcharterError | None:
                 "the current folder does not exist any more, so nothing can be found from it", hint="cd to another folder"
             )
         if error.errno in _FULL and not error.filename:
+            _silence_stdout()
             return PgcharterError(f"the output cannot be written: {error.strerror}")
         if error.errno in (*_FULL, *_FORBIDDEN) and error.filename:
             return PgcharterError(f"{error.filename} cannot be used: {error.strerror}")

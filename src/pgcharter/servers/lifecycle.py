@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shlex
 import signal
 import socket
@@ -147,6 +148,10 @@ def start(folder: Path, installation: Installation, *, settings: Mapping[str, Se
     return server
 
 
+_PARTIAL = "data.partial-"
+"""A name of its own for each try: the initdb of a killed run may still be at work in, or removing, the one before."""
+
+
 def prepare(folder: Path, installation: Installation, who: Account, *, ephemeral: bool = False) -> Login:
     """Make `folder/data` when it is missing, whole or not at all, and return its superuser's login. Raises PgcharterError otherwise."""
     data, secret = folder / "data", folder / "pgpass"
@@ -154,8 +159,9 @@ def prepare(folder: Path, installation: Installation, who: Account, *, ephemeral
     if made_by is None:
         login = datafolder.random_login("postgres")
         datafolder.write_private(secret, f"*:*:*:{login.user}:{login.password}\n")
-        partial = folder / "data.partial"
-        folders.remove(partial)
+        for left in folder.glob(f"{_PARTIAL}*"):
+            folders.remove(left)
+        partial = folder / f"{_PARTIAL}{secrets.token_hex(4)}"
         datafolder.initialise(who.make_folder(partial), installation, who, login, ephemeral=ephemeral)
         partial.rename(data)
         return login
