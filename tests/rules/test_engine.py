@@ -86,6 +86,9 @@ def test_find_names_the_nearest_rule() -> None:
     with pytest.raises(UsageError) as caught:
         engine.find("missing-primary-kee")
     assert "did you mean missing-primary-key?" in caught.value.hint
+    with pytest.raises(UsageError) as short:
+        engine.find("key1")
+    assert short.value.hint.startswith("did you mean KEY01?")
 
 
 def test_run_dresses_findings_with_the_guide() -> None:

@@ -219,7 +219,8 @@ def find(word: str) -> Rule:
             return known
     import difflib
 
-    near = difflib.get_close_matches(wanted, [*rules, *(r.slug for r in rules.values())], n=1, cutoff=0.4)
+    padded = re.sub(r"\d+$", lambda digits: digits[0].zfill(2), wanted.upper())
+    near = [padded] if padded in rules else difflib.get_close_matches(wanted, [*rules, *(r.slug for r in rules.values())], n=1, cutoff=0.4)
     near = near or difflib.get_close_matches(wanted.upper(), rules, n=1)
     hint = f"did you mean {near[0]}? `pgcharter rules list` shows all" if near else "`pgcharter rules list` shows all"
     raise UsageError(f"there is no rule {word!r}", hint=hint)
