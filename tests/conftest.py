@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -22,6 +23,10 @@ from pgcharter.servers.scratch import Scratch, open_scratch
 
 if TYPE_CHECKING:
     from pgcharter.db import Connection
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+"""A run started in the background ignores Ctrl-C, and every program it starts would inherit that."""
 
 MAJORS = (15, 16, 17, 18)
 """Every supported major; parametrize with it, the fixtures skip what is missing."""
