@@ -34,12 +34,15 @@ TASTE = {
     "IDX08": "a hash index does what it says; the guides on performance ask for btree",
 }
 """Rules that speak of no harm and so are not in core, with what they wait for."""
-LETTERS = {"core": "H", "cloudlab": "C"}
+LETTERS = {"core": "H", "cloudlab": "C", "thinkalike": "T", "default": "D", "creampie": "P", "blueprint": "B"}
 OWN = [(name, clause) for name in guides.available() for clause in guides.load(name).clauses if clause.guide == name]
 
 
-def items() -> list[dict[str, Any]]:
-    text = (Path(__file__).parent / "cloudlab_items.toml").read_text(encoding="utf-8")
+DOCUMENTS = sorted(p.stem for p in (Path(__file__).parent / "items").glob("*.toml"))
+
+
+def items(name: str) -> list[dict[str, Any]]:
+    text = (Path(__file__).parent / "items" / f"{name}.toml").read_text(encoding="utf-8")
     return tomllib.loads(text)["item"]
 
 
@@ -116,18 +119,24 @@ def test_options_that_a_rule_needs_are_set_in_a_guide_that_writes_a_clause_for_i
             assert not wanted or any(getattr(guide.options, name) for name in wanted), f"{clause.id}: {code} is silent without {wanted}"
 
 
-def test_every_item_of_the_document_has_a_clause_or_a_reason() -> None:
-    own = {c.id for c in guides.load("cloudlab").clauses if c.guide == "cloudlab"}
-    for number, item in enumerate(items(), start=1):
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_item_of_the_document_has_a_clause_or_a_reason(name: str) -> None:
+    own = {c.id for c in guides.load(name).clauses if c.guide == name}
+    for number, item in enumerate(items(name), start=1):
         assert item["number"] == number
         assert item["text"]
         assert ("clause" in item) != ("reason" in item), item
         assert item.get("clause", next(iter(own))) in own, item
         assert item.get("reason", "x").strip(), item
-    lines = [item["line"] for item in items()]
+    lines = [item["line"] for item in items(name)]
     assert lines == sorted(lines)
 
 
-def test_every_clause_comes_from_the_document() -> None:
-    own = {c.id for c in guides.load("cloudlab").clauses if c.guide == "cloudlab"}
-    assert own == {item["clause"] for item in items() if "clause" in item}
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_clause_comes_from_the_document(name: str) -> None:
+    own = {c.id for c in guides.load(name).clauses if c.guide == name}
+    assert own == {item["clause"] for item in items(name) if "clause" in item}
+
+
+def test_every_guide_taken_from_a_document_has_its_list_of_items() -> None:
+    assert [name for name in guides.available() if name != "core"] == DOCUMENTS

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from pgcharter.cli.output import Command, format_option, screen, show, show_json
+from pgcharter.cli.output import Command
+from pgcharter.cli.showing import form_option, show_verdicts
 from pgcharter.errors import Exit, UsageError
-
-if TYPE_CHECKING:
-    from pgcharter.guides.score import Scorecard
-    from pgcharter.render.report import Report
 
 LEVELS = ("error", "warning", "info", "never")
 
@@ -65,7 +60,7 @@ def complete_guides(_ctx: click.Context, _parameter: click.Parameter, incomplete
 @click.option("--score", is_flag=True, help="Also give the verdict clause by clause.")
 @click.option("--all", "everything", is_flag=True, help="Show every finding, not a few examples of each rule.")
 @click.option("--quiet", "-q", is_flag=True, help="Print only the totals.")
-@format_option
+@form_option
 def check(
     targets: tuple[str, ...],
     guide: str | None,
@@ -112,28 +107,5 @@ def check(
         )
         verdicts.append(judge(read_target(target, wish), project, wish))
     reports = settle([report for report, _ in verdicts])
-    _show(reports, [card for _, card in verdicts], form, everything=everything, quiet=quiet)
+    show_verdicts(reports, [card for _, card in verdicts], form, everything=everything, quiet=quiet)
     return Exit.FINDINGS if any(report.failed for report in reports) else Exit.FINE
-
-
-def _show(reports: Sequence[Report], cards: Sequence[Scorecard | None], form: str, *, everything: bool, quiet: bool) -> None:
-    if form == "json":
-        from pgcharter.render.json import check_data
-
-        show_json(check_data(reports, cards))
-        return
-    from pgcharter.render import findings
-    from pgcharter.render.page import Page
-
-    page = Page(screen())
-    for report, card in zip(reports, cards, strict=True):
-        findings.write(page, report, everything=everything, quiet=quiet)
-        if card:
-            from pgcharter.render import score
-
-            score.write(page, card, everything=everything)
-    if not quiet:
-        from pgcharter.render.advice import write_advice
-
-        write_advice(page, reports, everything=everything)
-    show(page)

@@ -14,13 +14,27 @@ class Options:
     """How tables, columns and other objects are written."""
     table_number: Literal["plural", "singular"] | None = None
     """Grammatical number of table names."""
+    column_number: Literal["singular"] | None = None
+    """Grammatical number of column names; columns that hold several values (arrays, documents) may be plural."""
+    join_table_name: str | None = None
+    """Template of tables that join two others: `{left}_{right}`, in either order; `{left_singular}` and `{right_singular}` exist too."""
+    table_prefixes: tuple[str, ...] = ()
+    """Prefixes of domains: every table begins with one of them. Empty: any name."""
+    tenant_table_prefix: str | None = None
+    """Prefix of tables that have the tenant column: `tenant_`."""
+    reserved_words: tuple[str, ...] = ()
+    """Names that the house gives to nothing, beyond the words that SQL reserves: data, info, type."""
     primary_key_name: str | None = None
-    """Name of a single-column surrogate key: `id`, or a template with `{table}` (as is) or `{singular}`: `{singular}_id`."""
+    """Name of a single-column surrogate key: `id`, or a template with `{table}` (as is) or `{singular}`: `{singular}_id`. Several are
+    joined by ` or `: `id or {singular}_id`."""
+    foreign_key_column: str | None = None
+    """Template of a single foreign key column, from the table it refers to: `{singular}_id`, or `{table}_id`; a role may stand before it
+    (`billing_address_id`)."""
     primary_key_type: Literal["uuid", "bigint", "uuid or bigint"] | None = None
     """Type of surrogate keys."""
     text_type: Literal["text", "varchar"] | None = None
     """text: no varchar(n). varchar: every string column has a length."""
-    fixed_values: Literal["enum", "check", "lookup"] | None = None
+    fixed_values: Literal["enum", "check", "enum or check", "lookup"] | None = None
     """How a column with a fixed set of values is built."""
     index_name: str | None = None
     """Template of plain index names: `idx_{table}_{columns}`; `{columns}` may be any description when `index_name_strict` is false."""
@@ -32,16 +46,27 @@ class Options:
     """Template of foreign key names: `fk_{table}_{columns}`."""
     check_name: str | None = None
     """Template of check constraint names: `chk_{description}`."""
+    primary_key_constraint_name: str | None = None
+    """Template of primary key names: `pk_{table}`."""
+    sequence_name: str | None = None
+    """Template of sequence names: `seq_{table}_{column}`."""
+    timestamp_type: Literal["timestamptz", "timestamp"] | None = None
+    """Type of columns that hold a moment; `timestamp` means that the house keeps UTC without a zone."""
     timestamp_suffix: str | None = None
     """Suffix of timestamp columns: `_at`."""
     date_suffix: str | None = None
     """Suffix of date columns."""
     boolean_prefixes: tuple[str, ...] = ()
     """Allowed beginnings of boolean columns: is_, has_, can_. Empty: any."""
+    boolean_required: bool = False
+    """Boolean columns are NOT NULL and have a default."""
     required_columns: tuple[str, ...] = ()
-    """Columns that every entity table must have: created_at, updated_at."""
+    """Columns that every entity table must have: `created_at`, or with its type: `created_at timestamptz`, `created_at timestamptz not
+    null`."""
     comments: tuple[Literal["table", "column", "view", "function", "type"], ...] = ()
     """Which kinds of object must have a comment."""
+    comment_language: str | None = None
+    """Language of comments as a two-letter code: en, de, fr, es, it, pt, nl."""
     on_delete_required: bool = False
     """Every foreign key states what happens on delete."""
     tenant_column: str = "tenant_id"
@@ -54,6 +79,10 @@ class Options:
     """Type of amounts of money. `integer` means minor units; both refuse floating point."""
     numeric_precision_required: bool = False
     """Every numeric column states precision and scale."""
+    encryption_at_rest_required: bool = False
+    """Somebody must have declared what encrypts data on disk and in backups."""
+    encryption_at_rest: str | None = None
+    """What encrypts data on disk and in backups, in words: nobody can see it from inside the database."""
     allowed_extensions: tuple[str, ...] = ()
     """Extensions that may be installed. Empty: any."""
     max_indexes: int = 12

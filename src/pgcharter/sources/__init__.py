@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +13,14 @@ from pgcharter.errors import UsageError
 
 if TYPE_CHECKING:
     from pgcharter.catalog.reading import Reading
+    from pgcharter.db import Connection
 
 Progress = Callable[[str, int, int], None]
 """Called as work goes on: what is being done, how many of how many. The total is 0 while unknown."""
+
+Look = Callable[["Connection", "Reading"], "Reading"]
+"""A further look at a database while it is there, after its catalog was read: returns the reading with what it found. On a live server
+the connection is the user's; on a scratch database it is that of the unprivileged owner. Nothing it does may outlast it."""
 
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://")
 _MODELS = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(?:\(\))?\Z")
@@ -32,30 +37,33 @@ def read(
     scratch_url: str | None = None,
     server: bool = True,
     progress: Progress | None = None,
+    looks: Sequence[Look] = (),
 ) -> Reading:
     """Read `target`, whatever it is.
 
     `major` is the PostgreSQL version files are built on, `scratch_url` a server to build them on instead of an embedded one; with
-    `server=False` files are only read as text. Raises UsageError when the target cannot be understood, ConnectError when a server cannot
-    be reached, UnavailableError when no PostgreSQL is at hand to build on or an extra is missing.
+    `server=False` files are only read as text. `looks` are taken at the database that holds the schema; a snapshot, a text and a Markdown
+    document, which is built in many states, have none.
+    Raises UsageError when the target cannot be understood, ConnectError when a server cannot be reached, UnavailableError when no
+    PostgreSQL is at hand to build on or an extra is missing.
     """
     target = _named(target)
     scheme = _SCHEME.match(target)
     if scheme:
-        return _live(_uri(target, scheme["scheme"]), target)
+        return _live(_uri(target, scheme["scheme"]), looks)
     path = Path(target).expanduser()
     try:
         there = path.exists()
     except OSError:
         there = False
     if target == "-" or there:
-        return _file(target, path, major, scratch_url, server, progress)
+        return _file(target, path, major, scratch_url, server, progress, looks)
     if "=" in target:
-        return _live(_keywords(target), target)
+        return _live(_keywords(target), looks)
     if _MODELS.match(target):
         from pgcharter.sources import models
 
-        return models.read(target, major=major, scratch_url=scratch_url, server=server)
+        return models.read(target, major=major, scratch_url=scratch_url, server=server, looks=looks)
     raise UsageError(f"there is no file or folder {target!r}, and it is no DSN either", hint=_near(path) or _WAYS)
 
 
@@ -91,19 +99,27 @@ def _keywords(target: str) -> str:
     return target
 
 
-def _live(dsn: str, target: str) -> Reading:
+def taken(reading: Reading, conn: Connection, looks: Sequence[Look]) -> Reading:
+    """`reading` after every further look at the database behind `conn`."""
+    for look in looks:
+        reading = look(conn, reading)
+    return reading
+
+
+def _live(dsn: str, looks: Sequence[Look]) -> Reading:
     from pgcharter.sources import live
 
-    del target
-    return live.read(dsn)
+    return live.read(dsn, looks=looks)
 
 
-def _file(target: str, path: Path, major: int | None, scratch_url: str | None, server: bool, progress: Progress | None) -> Reading:
+def _file(
+    target: str, path: Path, major: int | None, scratch_url: str | None, server: bool, progress: Progress | None, looks: Sequence[Look]
+) -> Reading:
     suffix = path.suffix.lower()
     if (path.is_dir() and (path / "alembic.ini").is_file()) or suffix == ".ini":
         from pgcharter.sources import alembic
 
-        return alembic.read(target, major=major, scratch_url=scratch_url, server=server, progress=progress)
+        return alembic.read(target, major=major, scratch_url=scratch_url, server=server, progress=progress, looks=looks)
     if suffix in _MARKDOWN:
         from pgcharter.sources import markdown
 
@@ -117,7 +133,7 @@ def _file(target: str, path: Path, major: int | None, scratch_url: str | None, s
         raise UsageError(f"{target} is Python; models are named by module and attribute", hint=f"pgcharter check {module}:metadata")
     from pgcharter.sources import files
 
-    return files.read(target, major=major, scratch_url=scratch_url, server=server, progress=progress)
+    return files.read(target, major=major, scratch_url=scratch_url, server=server, progress=progress, looks=looks)
 
 
 def _near(path: Path) -> str:

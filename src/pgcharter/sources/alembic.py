@@ -12,7 +12,7 @@ import io
 import linecache
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from pgcharter.catalog.reading import Reading
 from pgcharter.errors import PgcharterError, UnavailableError, UsageError
 from pgcharter.findings import Finding, Gap, Place, Severity
 from pgcharter.names import ObjectId
-from pgcharter.sources import Progress
+from pgcharter.sources import Look, Progress, taken
 from pgcharter.sources.generated import Emitted, build, state, statements
 from pgcharter.sources.models import described, foreign_code
 from pgcharter.sources.pythontext import shown
@@ -130,7 +130,13 @@ class Project:
 
 
 def read(
-    target: str, *, major: int | None = None, scratch_url: str | None = None, server: bool = True, progress: Progress | None = None
+    target: str,
+    *,
+    major: int | None = None,
+    scratch_url: str | None = None,
+    server: bool = True,
+    progress: Progress | None = None,
+    looks: Sequence[Look] = (),
 ) -> Reading:
     """Read the folder or `alembic.ini` of an Alembic project.
 
@@ -177,7 +183,7 @@ def read(
             build(database, builder, wanted, (lambda n: progress("building", n, len(wanted))) if progress else None)
         if stopped and not builder.refusals:
             findings = [*findings, _stopped(project, stopped)]
-        return state(
+        reading = state(
             target,
             "alembic",
             database,
@@ -188,6 +194,7 @@ def read(
             gaps=gaps,
             texts=project.texts(),
         )
+        return taken(reading, database.conn, looks)
 
 
 def _stopped(project: Project, why: str) -> Finding:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from pgcharter.catalog.model import Catalog
 from pgcharter.catalog.reading import Reading
 from pgcharter.findings import Gap
-from pgcharter.sources import Progress
+from pgcharter.sources import Look, Progress, taken
 from pgcharter.sources.script import Script, load
 
 _UNPLACED = Gap("where DO blocks and renames made things", "the scratch server's role is no superuser, so only plain statements are placed")
 
 
 def read(
-    target: str, *, major: int | None = None, scratch_url: str | None = None, server: bool = True, progress: Progress | None = None
+    target: str,
+    *,
+    major: int | None = None,
+    scratch_url: str | None = None,
+    server: bool = True,
+    progress: Progress | None = None,
+    looks: Sequence[Look] = (),
 ) -> Reading:
     """Read a SQL file, a folder of them, or standard input (`-`).
 
@@ -23,7 +30,7 @@ def read(
     script = load(target, progress)
     if not server:
         return _text_only(target, script)
-    return build(target, script, major=major, scratch_url=scratch_url, progress=progress)
+    return build(target, script, major=major, scratch_url=scratch_url, progress=progress, looks=looks)
 
 
 def anonymous(catalog: Catalog) -> Catalog:
@@ -38,7 +45,14 @@ def _text_only(target: str, script: Script) -> Reading:
 
 
 def build(
-    target: str, script: Script, *, major: int | None, scratch_url: str | None, progress: Progress | None, source: str = "sql"
+    target: str,
+    script: Script,
+    *,
+    major: int | None,
+    scratch_url: str | None,
+    progress: Progress | None,
+    source: str = "sql",
+    looks: Sequence[Look] = (),
 ) -> Reading:
     """Build `script` on a scratch server and read the catalog it leads to."""
     from pgcharter.servers.scratch import open_scratch
@@ -60,16 +74,17 @@ def build(
         made = recorder.read(database.admin)
         recorder.remove(database.admin)
         catalog = anonymous(live.read_catalog(database.admin))
-    unplaced = () if recorded else (_UNPLACED,)
-    places = locate(made, builder.numbered, catalog)
-    return Reading(
-        target,
-        source,
-        catalog=catalog,
-        statements=script.statements,
-        unbuilt=tuple(builder.unbuilt),
-        places=places,
-        findings=(*script.findings, *builder.findings()),
-        gaps=(*script.gaps, *builder.gaps, *unresolved_roles(builder), *unplaced),
-        texts=script.texts,
-    )
+        unplaced = () if recorded else (_UNPLACED,)
+        places = locate(made, builder.numbered, catalog)
+        reading = Reading(
+            target,
+            source,
+            catalog=catalog,
+            statements=script.statements,
+            unbuilt=tuple(builder.unbuilt),
+            places=places,
+            findings=(*script.findings, *builder.findings()),
+            gaps=(*script.gaps, *builder.gaps, *unresolved_roles(builder), *unplaced),
+            texts=script.texts,
+        )
+        return taken(reading, database.conn, looks)

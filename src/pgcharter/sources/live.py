@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import psycopg
@@ -16,13 +16,13 @@ from pgcharter.db.queries import query
 from pgcharter.errors import PgcharterError
 from pgcharter.findings import Gap
 from pgcharter.redact import redact
-from pgcharter.sources import live_cluster, live_objects
+from pgcharter.sources import Look, live_cluster, live_objects, taken
 from pgcharter.sources.live_relations import Relations
 from pgcharter.sources.live_shared import Shared
 
 
-def read(dsn: str) -> Reading:
-    """Read the database at `dsn`: its catalog, the server around it and what the server has counted.
+def read(dsn: str, *, looks: Sequence[Look] = ()) -> Reading:
+    """Read the database at `dsn`: its catalog, the server around it, what the server has counted, and what further `looks` find.
 
     Raises ConnectError or PgcharterError.
     """
@@ -30,8 +30,9 @@ def read(dsn: str) -> Reading:
         catalog = read_catalog(conn)
         cluster = read_cluster(conn)
         stats = read_stats(conn, catalog)
-    gaps = tuple(dict.fromkeys((*catalog.gaps, *cluster.gaps)))
-    return Reading(target=redact(dsn), source="live", catalog=catalog, cluster=cluster, stats=stats, gaps=gaps)
+        gaps = tuple(dict.fromkeys((*catalog.gaps, *cluster.gaps)))
+        reading = Reading(target=redact(dsn), source="live", catalog=catalog, cluster=cluster, stats=stats, gaps=gaps)
+        return taken(reading, conn, looks)
 
 
 def read_catalog(conn: Connection) -> Catalog:

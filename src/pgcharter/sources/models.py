@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from pgcharter.catalog.reading import Reading
 from pgcharter.errors import PgcharterError, UnavailableError, UsageError
 from pgcharter.findings import Gap, Place
 from pgcharter.names import ObjectId
+from pgcharter.sources import Look, taken
 from pgcharter.sources.generated import Emitted, build, state, statements
 from pgcharter.sources.pythontext import Definitions
 
@@ -25,7 +26,9 @@ _UNSEEN = Gap(
 )
 
 
-def read(target: str, *, major: int | None = None, scratch_url: str | None = None, server: bool = True) -> Reading:
+def read(
+    target: str, *, major: int | None = None, scratch_url: str | None = None, server: bool = True, looks: Sequence[Look] = ()
+) -> Reading:
     """Read `module:attribute`: a MetaData, a declarative base, or a function that returns one.
 
     Raises UsageError when it cannot be imported or is something else, UnavailableError when SQLAlchemy is missing.
@@ -49,7 +52,7 @@ def read(target: str, *, major: int | None = None, scratch_url: str | None = Non
             database.conn.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(schema)}")
         builder = Builder(database)
         build(database, builder, wanted)
-        return state(
+        reading = state(
             target,
             "models",
             database,
@@ -61,6 +64,7 @@ def read(target: str, *, major: int | None = None, scratch_url: str | None = Non
             gaps=(_UNSEEN,),
             texts=definitions.texts(),
         )
+        return taken(reading, database.conn, looks)
 
 
 def load(target: str) -> MetaData:
