@@ -22,6 +22,12 @@ def test_the_example_loads(tmp_path: Path) -> None:
     assert [c.proof for c in guide.clauses if c.guide == "acme"] == ["rule", "drill"]
 
 
+def test_the_example_of_own_sql_loads(tmp_path: Path) -> None:
+    (clause,) = re.findall(r"```toml\n(\[\[clause\]\]\n.*?)```", PAGE, re.DOTALL)
+    (tmp_path / "own.toml").write_text('id = "acme"\ntitle = "Acme"\n' + clause, encoding="utf-8")
+    assert guides.load(str(tmp_path / "own.toml")).own == {"OWN-A7.1"}
+
+
 def test_every_key_of_a_clause_is_described() -> None:
     described = re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE)
     wanted = {f.name for f in fields(Clause)} - {"guide"} | {"rule", "probe", "drill", "later", "document"}

@@ -73,7 +73,7 @@ WRONG = [
     (HEAD + '[clause]\nid = "O1"\n', "ours.toml:3", "clauses are written [[clause]], with two brackets", ""),
     (HEAD + CLAUSE + 'sectoin = "x"\n', "ours.toml:8", 'there is no key "sectoin" in clause O1', 'did you mean "section"?'),
     (HEAD + CLAUSE + 'guide = "core"\n', "ours.toml:8", 'there is no key "guide" in clause O1',
-     "known here: id, level, note, proof, reason, requirement, rules, section, text"),
+     "known here: id, level, note, on, proof, reason, requirement, rules, section, sql, text, timeout"),
     (HEAD + '[[clause]]\nid = "O1"\nsection = "Keys"\n', "ours.toml:3", 'clause O1 has no "text", which it needs', ""),
     (HEAD + '[[clause]]\nsection = "Keys"\ntext = "x"\n', "ours.toml:3", 'clause 1 has no "id", which it needs', ""),
     (HEAD + CLAUSE + 'level = "shoud"\n', "ours.toml:8", 'key "level" must be "must", "should" or "may", not "shoud"',

@@ -47,6 +47,8 @@ class Reading:
     """Markdown: earlier definitions of objects that a later block defines again, each state checked by itself."""
     findings: tuple[Finding, ...] = ()
     """What the source itself found: statements that PostgreSQL refused (code SRC01 and on)."""
+    own: Mapping[str, str] = field(default_factory=dict)
+    """The guide's own SQL checks by code: empty when it was asked, else why it could not be."""
     gaps: tuple[Gap, ...] = ()
     texts: Mapping[str, str] = field(default_factory=dict)
     """Full text by file name, for source excerpts."""

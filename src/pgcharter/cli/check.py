@@ -105,7 +105,7 @@ def check(
             score=score,
             partial=bool(targets),
         )
-        verdicts.append(judge(read_target(target, wish), project, wish))
+        verdicts.append(judge(read_target(target, wish, project), project, wish))
     reports = settle([report for report, _ in verdicts])
     show_verdicts(reports, [card for _, card in verdicts], form, everything=everything, quiet=quiet)
     return Exit.FINDINGS if any(report.failed for report in reports) else Exit.FINE

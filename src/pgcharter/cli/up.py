@@ -231,7 +231,7 @@ def _check(place: Place, files: list[File], project: Project, server: ProjectSer
         partial=True,
     )
     reading = replace(
-        verdict.read_target(server.dsn(place.name), wish),
+        verdict.read_target(server.dsn(place.name), wish, project),
         target=server.shown_dsn(place.name),
         statements=tuple(s for f in files for s in f.parsed.statements if s.direction == "up"),
         texts={f.shown: f.parsed.text for f in files},

@@ -33,14 +33,16 @@ class Wish:
     """Whether the targets came from the command line, so that they need not be all there is."""
 
 
-def read_target(target: str, wish: Wish) -> Reading:
-    """Read one target, with progress where someone watches; raises what `sources.read` raises."""
+def read_target(target: str, wish: Wish, project: Project) -> Reading:
+    """Read one target and ask it the guide's own SQL, with progress where someone watches; raises what `sources.read` raises."""
     from pgcharter import sources
     from pgcharter.cli.progress import progress
     from pgcharter.redact import redact
+    from pgcharter.sources import own_checks
 
+    looks = own_checks.looks(project.guide, only=wish.only, skip=wish.skip)
     with progress(f"reading {redact(target)}") as advance:
-        return sources.read(target, major=wish.major, scratch_url=wish.scratch_url, server=wish.server, progress=advance)
+        return sources.read(target, major=wish.major, scratch_url=wish.scratch_url, server=wish.server, progress=advance, looks=looks)
 
 
 def judge(reading: Reading, project: Project, wish: Wish) -> tuple[Report, Scorecard | None]:

@@ -13,6 +13,7 @@ from pgcharter.errors import CharterError
 from pgcharter.findings import Severity
 from pgcharter.guides.model import Clause, Guide
 from pgcharter.guides.options import Options
+from pgcharter.guides.own_sql import wrong_check
 from pgcharter.guides.style import ReadsOptions, asked, contradiction
 from pgcharter.tomlfile import TomlFile, build, nearest, reject_unknown, shown
 
@@ -161,7 +162,7 @@ def _clauses(file: TomlFile, guide_id: str) -> tuple[Clause, ...]:
         where = f"clause {data.get('id', index + 1)}" if isinstance(data, dict) else "a clause"
         clause = build(file, data, Clause, ("clause", index), where=where)
         _check_clause(file, clause, index)
-        made.append(dataclasses.replace(clause, guide=guide_id))
+        made.append(dataclasses.replace(clause, guide=guide_id, rules=(clause.code,) if clause.sql else clause.rules))
     return tuple(made)
 
 
@@ -171,6 +172,8 @@ def _check_clause(file: TomlFile, clause: Clause, index: int) -> None:
         wrong = ("id", f'"{clause.id}" is no clause id, which is letters, digits, dots and dashes')
     elif clause.proof == "rule" and not clause.rules:
         wrong = ("proof", f"clause {clause.id} is proven by rule but names no rules")
+    elif clause.sql or clause.proof == "sql":
+        wrong = wrong_check(clause)
     elif clause.proof == "document" and not clause.reason:
         wrong = ("proof", f'clause {clause.id} is document only but gives no "reason"')
     elif clause.proof in ("probe", "drill", "later") and not clause.requirement:
@@ -196,6 +199,7 @@ def _check_unique(file: TomlFile, clauses: tuple[Clause, ...], guide_id: str) ->
 
 def _check_codes(word: str, guide: Guide, codes: Codes) -> None:
     named = {code for clause in guide.clauses for code in clause.rules} | guide.severities.keys() | guide.off
+    codes = {*codes, *guide.own}
     if all(code in codes or _SOURCE_CODE.match(code) for code in named):
         return
     path = _path(word, Path())

@@ -21,12 +21,13 @@ def effective(guide: Guide, charter: Charter, *, codes: Codes | None = None) -> 
         return guide
     severities, off = severities_of(file, charter.severity, (*charter.root, "severity"))
     if codes is not None:
+        known = {*codes, *guide.own}
         for code in charter.severity:
-            check_codes(file, (code,), codes, (*charter.root, "severity", code))
+            check_codes(file, (code,), known, (*charter.root, "severity", code))
         for index, waiver in enumerate(charter.waivers):
-            check_codes(file, (waiver.rule,), codes, (*charter.root, "waiver", index, "rule"))
+            check_codes(file, (waiver.rule,), known, (*charter.root, "waiver", index, "rule"))
         for key, named in (("only", charter.check.only), ("skip", charter.check.skip)):
-            check_codes(file, named, codes, (*charter.root, "check", key))
+            check_codes(file, named, known, (*charter.root, "check", key))
     merged = dataclasses.replace(
         guide,
         options=options_of(file, charter.options, (*charter.root, "options"), guide.options),

@@ -11,7 +11,9 @@ from pgcharter.findings import Severity
 from pgcharter.guides.options import Options
 
 Level = Literal["must", "should", "may"]
-Proof = Literal["rule", "probe", "drill", "document", "later"]
+Proof = Literal["rule", "sql", "probe", "drill", "document", "later"]
+OWN = "OWN-"
+"""Findings of a clause's own SQL have this and its id as their code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +28,16 @@ class Clause:
     """What is asked, in our own words; one sentence without a full stop."""
     level: Level = "must"
     proof: Proof = "rule"
-    """rule: by the rules named, now. probe: tried on a live server. drill: rehearsed. later: by a feature to come. document: not provable,
-    for people to read. Probe, drill and later name the requirement they wait for."""
+    """rule: by the rules named, now. sql: by its own query. probe: tried on a live server. drill: rehearsed. later: by a feature to come.
+    document: not provable, for people to read. Probe, drill and later name the requirement they wait for."""
     rules: tuple[str, ...] = ()
-    """Codes of the rules that break this clause when they find something."""
+    """Codes of the rules that break this clause when they find something; for proof `sql` the code of its own findings."""
+    sql: str = ""
+    """A query that must return no row; its rows are the findings. One SELECT, asked in a read-only transaction."""
+    on: Literal["data", "schema"] = "data"
+    """What its own query looks at: rows, which only a live database has, or the catalog, which files that are built have too."""
+    timeout: int = 10
+    """Seconds its own query may take."""
     requirement: str = ""
     """Row of the capability that is still to come, `MG3`: until then the clause is unproven, never holding."""
     reason: str = ""
@@ -38,6 +46,11 @@ class Clause:
     """Where the source contradicts itself or its example is wrong: what we take as right, and why."""
     guide: str = field(default="", metadata={"in_file": False})
     """Id of the guide that wrote it."""
+
+    @property
+    def code(self) -> str:
+        """Code of what its own SQL finds: `OWN-A1.1`."""
+        return OWN + self.id
 
 
 @dataclass(frozen=True)
@@ -67,6 +80,11 @@ class Guide:
             for code in clause.rules:
                 found[code] = (*found.get(code, ()), clause.id)
         return found
+
+    @cached_property
+    def own(self) -> frozenset[str]:
+        """Codes of its clauses' own SQL checks."""
+        return frozenset(c.code for c in self.clauses if c.sql)
 
     @cached_property
     def rules(self) -> frozenset[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from pgcharter.findings import Finding, Gap
-from pgcharter.guides.model import Clause, Guide
+from pgcharter.guides.model import OWN, Clause, Guide
 from pgcharter.waivers import Waiver
 
 State = Literal["holds", "broken", "unproven", "waived"]
@@ -158,4 +158,4 @@ _AWAITED = {
 def _unrun(code: str, result: Outcome) -> str:
     if code in result.ran or code.startswith(SOURCE_FAMILY):
         return ""
-    return result.not_run.get(code, "not run in this check")
+    return result.not_run.get(code, "its own SQL was not asked" if code.startswith(OWN) else "not run in this check")

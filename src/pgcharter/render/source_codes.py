@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from pgcharter.findings import Finding, Severity
+from pgcharter.guides.model import OWN
 from pgcharter.rules import engine
 from pgcharter.rules.engine import Check, Context, Rule
 
@@ -24,6 +25,8 @@ def all_described() -> Mapping[str, Rule]:
 def find(word: str) -> Rule:
     """What has this code or slug, in any case; raises UsageError with the nearest name when nothing has."""
     wanted = word.strip().lower()
+    if wanted.startswith(OWN.lower()):
+        return Rule(OWN + word.strip()[len(OWN) :], "own-sql", Severity.WARNING, "catalog", _own, "sources")
     known = next((r for r in SOURCE_CODES.values() if wanted in (r.code.lower(), r.slug)), None)
     return known or engine.find(word)
 
@@ -91,5 +94,27 @@ def _idle(_: Context) -> Iterator[Finding]:
         CREATE TABLE app.raw_lines (line text NOT NULL);
 
     Except: never; take the comment out when it is not needed.
+    """
+    return iter(())
+
+
+@_describe("SRC05", "own-check-failed", Severity.ERROR)
+def _own_failed(_: Context) -> Iterator[Finding]:
+    """A clause's own SQL that could not be asked.
+
+    Why: nobody knows whether the clause holds. A check that silently does not look is worse than none.
+
+    Instead: mend the query in the guide; a table or column of it may have been renamed, the role may lack SELECT on it, or it takes
+    longer than its `timeout` allows.
+
+    Except: the clause does not concern this project: switch it off in the charter, `[severity] "OWN-A1.1" = "off"`.
+    """
+    return iter(())
+
+
+def _own(_: Context) -> Iterator[Finding]:
+    """A row that a clause's own SQL returned.
+
+    Why: the guide says that this query must return no row: `pgcharter guides show GUIDE` reads the clause.
     """
     return iter(())

@@ -11,6 +11,7 @@ from pgcharter.findings import Finding, Severity
 from pgcharter.names import ObjectId, quote
 from pgcharter.rules import bodies, nodes, shapes
 from pgcharter.rules.engine import Context, rule
+from pgcharter.sqltext import walk
 
 
 def _checks(ctx: Context) -> Iterator[tuple[Table | UserType, Constraint, ObjectId]]:
@@ -82,7 +83,7 @@ def check_depends_on_time_text(ctx: Context) -> Iterator[Finding]:
 
 
 def _reads_clock(expression: Any) -> bool:
-    for name, message in nodes.walk(expression):
+    for name, message in walk(expression):
         if name == "SQLValueFunction":
             if "CURRENT_ROLE" not in (op := _operation(message)) and ("DATE" in op or "TIME" in op):
                 return True

@@ -296,6 +296,8 @@ def run(reading: Reading, guide: GuideLike, *, only: Collection[str] = (), skip:
             ran.append(item.code)
         for part in (reading, *reading.alternatives):
             found += _look(item, part, guide.options, blind=bool(why))
+    ran += [code for code, why in reading.own.items() if not why]
+    not_run.update({code: why for code, why in reading.own.items() if why})
     extra = [f for part in (reading, *reading.alternatives) for f in part.findings if f.code not in skip]
     dress = _dresser(guide)
     unique: dict[Any, Finding] = {}

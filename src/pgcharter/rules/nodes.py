@@ -10,7 +10,7 @@ from typing import Any
 from pgcharter.findings import Place
 from pgcharter.names import ObjectId
 from pgcharter.rules.engine import Context
-from pgcharter.sqltext import Statement, node_place
+from pgcharter.sqltext import Statement, node_place, walk
 
 _SERIAL = {"serial", "serial4", "bigserial", "serial8", "smallserial", "serial2"}
 
@@ -231,20 +231,6 @@ def _constraint_kind(number: int, node: Any) -> str:
         values = node.DESCRIPTOR.fields_by_name["contype"].enum_type.values
         _kinds.update({v.number: v.name.removeprefix("CONSTR_").lower() for v in values})
     return _kinds[number]
-
-
-def walk(node: Any) -> Iterator[tuple[str, Any]]:
-    """Every message inside `node` with the name of its type, outermost first: `FuncCall`, `ColumnRef`, `SQLValueFunction`, ..."""
-    stack = [node]
-    while stack:
-        here = stack.pop()
-        yield here.DESCRIPTOR.name, here
-        for descriptor, value in here.ListFields():
-            if descriptor.message_type is not None:
-                if hasattr(value, "DESCRIPTOR"):
-                    stack.append(value)
-                else:
-                    stack.extend(value)
 
 
 def functions(node: Any) -> Iterator[str]:

@@ -10,6 +10,7 @@ from pgcharter.findings import Finding, Severity
 from pgcharter.names import quote
 from pgcharter.rules import nodes, shapes
 from pgcharter.rules.engine import Context, rule
+from pgcharter.sqltext import walk
 
 
 @rule("IDX30", "search-text-becomes-null", Severity.ERROR)
@@ -135,10 +136,10 @@ def search_text_becomes_null_text(ctx: Context) -> Iterator[Finding]:
 
 def _bare_columns(expression: object, table: nodes.WrittenTable | None) -> tuple[str, ...]:
     """Columns joined outside COALESCE that may be NULL; without their CREATE TABLE at hand nothing is known of them."""
-    joined = any(kind == "A_Expr" and any(n.string.sval == "||" for n in m.name) for kind, m in nodes.walk(expression))
+    joined = any(kind == "A_Expr" and any(n.string.sval == "||" for n in m.name) for kind, m in walk(expression))
     if not joined or table is None:
         return ()
-    inside = {c for kind, m in nodes.walk(expression) if kind == "CoalesceExpr" for c in nodes.columns_in(m)}
+    inside = {c for kind, m in walk(expression) if kind == "CoalesceExpr" for c in nodes.columns_in(m)}
     outside = (table.column.get(name) for name in sorted(nodes.columns_in(expression) - inside))
     return tuple(c.name for c in outside if c is not None and not c.has("notnull", "primary"))
 

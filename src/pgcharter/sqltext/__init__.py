@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from pgcharter.findings import Place
 from pgcharter.sqltext.source import Source
 
-__all__ = ["Allow", "Broken", "Meta", "Parsed", "Source", "Statement", "enum_name", "node_place", "offset_place", "parse"]
+__all__ = ["Allow", "Broken", "Meta", "Parsed", "Source", "Statement", "enum_name", "node_place", "offset_place", "parse", "walk"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,3 +122,17 @@ def enum_name(node: Any, name: str) -> str:
     """Name of the value of an enum field of a parser's message: `enum_name(constraint, "contype")` is `CONSTR_PRIMARY`."""
     field_type = node.DESCRIPTOR.fields_by_name[name].enum_type
     return str(field_type.values_by_number[getattr(node, name)].name)
+
+
+def walk(node: Any) -> Iterator[tuple[str, Any]]:
+    """Every message inside `node` with the name of its type, outermost first: `FuncCall`, `ColumnRef`, `SQLValueFunction`, ..."""
+    stack = [node]
+    while stack:
+        here = stack.pop()
+        yield here.DESCRIPTOR.name, here
+        for descriptor, value in here.ListFields():
+            if descriptor.message_type is not None:
+                if hasattr(value, "DESCRIPTOR"):
+                    stack.append(value)
+                else:
+                    stack.extend(value)

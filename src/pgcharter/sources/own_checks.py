@@ -1,0 +1,113 @@
+"""A guide's own SQL: each check is a query that must return no row, asked of the database behind a reading, read only, within a time.
+
+What a query returns is told a finding a row. Columns called `table` (or `table_name`), `schema` (`table_schema`) and `column`
+(`column_name`) name the object it is about, `message` says it in words; anything else is shown as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg.sql import SQL
+
+from pgcharter.catalog.reading import Reading
+from pgcharter.findings import Finding, Gap, Severity
+from pgcharter.guides.model import Clause, Guide
+from pgcharter.names import ObjectId
+
+if TYPE_CHECKING:
+    from pgcharter.db import Connection
+    from pgcharter.sources import Look
+
+ROWS = 100
+"""Rows of one check that are told."""
+WIDTH = 120
+"""Characters of a row or a value that are told."""
+_SEVERITY = {"must": Severity.ERROR, "should": Severity.WARNING, "may": Severity.INFO}
+_NAMES = {
+    "table": "table", "table_name": "table", "relation": "table", "schema": "schema", "table_schema": "schema", "schema_name": "schema",
+    "column": "column", "column_name": "column", "message": "message",
+}  # fmt: skip
+
+
+def looks(guide: Guide, *, only: Collection[str] = (), skip: Collection[str] = ()) -> tuple[Look, ...]:
+    """The look that asks every own check of `guide` which is not switched off; none when there are none."""
+    wanted = [c for c in guide.clauses if c.sql and c.code not in guide.off and c.code not in skip and (not only or c.code in only)]
+
+    def look(conn: Connection, reading: Reading) -> Reading:
+        for clause in wanted:
+            reading = _asked(clause, conn, reading)
+        return reading
+
+    return (look,) if wanted else ()
+
+
+def _asked(clause: Clause, conn: Connection, reading: Reading) -> Reading:
+    """`reading` with what the check of `clause` found, or why it could not be asked."""
+    if clause.on == "data" and reading.source != "live":
+        return replace(reading, own={**reading.own, clause.code: "looks at data, and only a live database has any"})
+    try:
+        names, rows = _rows(clause, conn)
+    except psycopg.Error as error:
+        why = _refusal(clause, error)
+        return replace(reading, own={**reading.own, clause.code: why}, findings=(*reading.findings, _failed(clause, why)))
+    found = tuple(_findings(clause, names, rows[:ROWS], reading))
+    more = (Gap(f"further rows of {clause.code}", f"only the first {ROWS} are told"),) if len(rows) > ROWS else ()
+    own = {**reading.own, clause.code: ""}
+    return replace(reading, own=own, findings=(*reading.findings, *found), gaps=(*reading.gaps, *more))
+
+
+def _rows(clause: Clause, conn: Connection) -> tuple[Sequence[str], list[tuple[Any, ...]]]:
+    """Names of the columns and one row more than is told. The transaction can only read, waits for nobody, and is rolled back."""
+    with conn.transaction(force_rollback=True):
+        conn.execute("set transaction read only")
+        conn.execute(f"set local statement_timeout = '{clause.timeout}s'; set local lock_timeout = '2s'")
+        with conn.cursor("pgcharter_own_check") as cursor:
+            cursor.execute(SQL(clause.sql))
+            rows = cursor.fetchmany(ROWS + 1)
+            return [c.name for c in cursor.description or ()], rows
+
+
+def _refusal(clause: Clause, error: psycopg.Error) -> str:
+    if isinstance(error, psycopg.errors.QueryCanceled):
+        return f"it took longer than its {clause.timeout} s"
+    said = (error.diag.message_primary or str(error).strip() or "the connection was lost").splitlines()[0]
+    return f"PostgreSQL says: {said}"
+
+
+def _failed(clause: Clause, why: str) -> Finding:
+    message = f"the check of clause {clause.id} could not be made, so nobody knows whether it holds: {why}"
+    hint = f'mend "sql" of clause {clause.id} in guide {clause.guide}' + ('; "timeout" gives it more time' if "longer" in why else "")
+    return Finding("SRC05", message, severity=Severity.ERROR, hint=hint, facts={"detail": clause.id}, clauses=(clause.id,))
+
+
+def _findings(clause: Clause, names: Sequence[str], rows: Sequence[tuple[Any, ...]], reading: Reading) -> Iterator[Finding]:
+    for row in rows:
+        known = {_NAMES[n.lower()]: v for n, v in zip(names, row, strict=True) if n.lower() in _NAMES and v is not None}
+        target = _object(known, reading)
+        rest = ", ".join(f"{n} = {_short(v)}" for n, v in zip(names, row, strict=True) if target is None or n.lower() not in _NAMES)
+        message = str(known.get("message") or clause.text[:1].lower() + clause.text[1:] + (f": {rest[:WIDTH]}" if rest else ""))
+        facts = {"detail": rest[:WIDTH]} if rest else {}
+        place = reading.places.get(target) or reading.places.get(target.owner) if target else None
+        yield Finding(clause.code, message, target, place, _SEVERITY[clause.level], clause.note, facts=facts, clauses=(clause.id,))
+
+
+def _short(value: object) -> str:
+    text = "NULL" if value is None else str(value)
+    return text if len(text) <= WIDTH else text[: WIDTH - 1] + "…"
+
+
+def _object(known: Mapping[str, Any], reading: Reading) -> ObjectId | None:
+    """The relation or column that a row names; without a schema, the only relation of that name."""
+    if "table" not in known or reading.catalog is None:
+        return None
+    catalog = reading.catalog
+    relations = [i for i in (*(t.id for t in catalog.tables), *(v.id for v in catalog.views)) if i.name == str(known["table"])]
+    relations = [r for r in relations if "schema" not in known or r.schema == str(known["schema"])]
+    if len(relations) != 1:
+        return None
+    found = relations[0]
+    return ObjectId("column", found.schema, found.name, str(known["column"])) if "column" in known else found
