@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgcharter.tomlfile import TomlFile, listed, nearest, shown
+from pgcharter.errors import CharterError
+from pgcharter.tomlfile import TomlFile, build, listed, nearest, shown
 
 TEXT = '''\
 # a comment with key = 1
@@ -103,3 +107,50 @@ def test_words() -> None:
     assert nearest("fial_on", ["fail_on", "only"]) == 'did you mean "fail_on"?'
     assert nearest("zzz", ["fail_on", "only"]) == ""
     assert [shown(v) for v in ("x", True, 3, {}, [])] == ['"x"', "true", "3", "a table", "a list"]
+
+
+@dataclass(frozen=True)
+class Part:
+    name: str
+    size: int = 1
+    kind: Literal["small", "large"] = "small"
+
+    def __post_init__(self) -> None:
+        if self.kind == "large" and self.size < 10:
+            raise ValueError(f'part "{self.name}" is no large one')
+
+
+@dataclass(frozen=True)
+class Whole:
+    title: str = ""
+    parts: tuple[Part, ...] = ()
+
+
+def made(text: str) -> Whole:
+    file = TomlFile.parse(text.encode(), "x.toml")
+    return build(file, file.data.get("w", {}), Whole, ("w",), where="w", base=Whole("before"))
+
+
+def test_an_array_of_tables_makes_a_tuple_of_dataclasses() -> None:
+    assert made("[[w.parts]]\nname = 'a'\n[[w.parts]]\nname = 'b'\nsize = 3") == Whole("before", (Part("a"), Part("b", 3)))
+    assert made("[w]\nparts = [{ name = 'a' }]") == Whole("before", (Part("a"),))
+    assert made("") == Whole("before")
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "sentence"),
+    [
+        ("[[w.parts]]\nname = 'a'\n\n[[w.parts]]\nnam = 'b'", "x.toml:5", 'there is no key "nam" in number 2 of parts'),
+        ("[[w.parts]]\nname = 'a'\n[[w.parts]]\nsize = 2", "x.toml:3", 'number 2 of parts has no "name", which it needs'),
+        ("[[w.parts]]\nname = 'a'\nsize = 'x'", "x.toml:3", 'key "size" must be a whole number, not "x"'),
+        ("[[w.parts]]\nname = 'a'\nkind = 'smal'", "x.toml:3", 'key "kind" must be "small" or "large", not "smal"'),
+        ("\n[[w.parts]]\nname = 'a'\nkind = 'large'", "x.toml:2", 'part "a" is no large one'),
+        ("[w.parts]\nname = 'a'", "x.toml:1", "parts are written [[w.parts]], with two brackets"),
+        ("[w]\nparts = ['a']", "x.toml:2", 'number 1 of parts must be a table, not "a"'),
+        ("[w]\nparts = [\n  { nme = 'a' },\n]", "x.toml:2", 'there is no key "nme" in number 1 of parts'),
+    ],
+)
+def test_errors_inside_an_array_of_tables_have_their_line(text: str, place: str, sentence: str) -> None:
+    with pytest.raises(CharterError) as error:
+        made(text)
+    assert (error.value.place, error.value.message) == (place, sentence)

@@ -166,6 +166,7 @@ def build(
 ) -> T:
     """Make a `model` (a dataclass) from the table `data` at `path`; keys left out come from `base` or the model's defaults.
 
+    A field that is a tuple of dataclasses takes an array of tables. A model that refuses its values together raises ValueError.
     Raises CharterError with file:line for an unknown key, a missing one, a value of the wrong type or outside the allowed words.
     """
     if not isinstance(data, Mapping):
@@ -177,7 +178,10 @@ def build(
         needed = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
         if needed and item.init and item.name not in values:
             raise CharterError(f'{where} has no "{item.name}", which it needs', place=file.place(*path))
-    return model(**values)
+    try:
+        return model(**values)
+    except ValueError as wrong:
+        raise CharterError(str(wrong), place=file.place(*path)) from None
 
 
 def typed(
@@ -186,8 +190,11 @@ def typed(
     """The values of `data` converted to the types that the fields of `model` want; same errors as `build`."""
     hints = _hints(model)
     reject_unknown(file, data, hints, path, noun=noun, where=where)
-    values = {}
+    values: dict[str, Any] = {}
     for key, value in data.items():
+        if inner := _element_model(hints[key]):
+            values[key] = _tables(file, value, inner, (*path, key))
+            continue
         try:
             values[key] = _convert(value, hints[key])
         except _MismatchError as wrong:
@@ -195,6 +202,21 @@ def typed(
             sentence = f'{noun} "{key}" must be {wrong.wanted}, not {shown(wrong.value)}'
             raise CharterError(sentence, hint=hint, place=file.place(*path, key)) from None
     return values
+
+
+def _element_model(annotation: Any) -> type | None:
+    """The dataclass that an annotation wants a tuple of."""
+    arguments = typing.get_args(annotation)
+    wanted = typing.get_origin(annotation) is tuple and dataclasses.is_dataclass(arguments[0])
+    return typing.cast("type", arguments[0]) if wanted else None
+
+
+def _tables(file: TomlFile, value: object, model: type[T], path: tuple[Key, ...]) -> tuple[T, ...]:
+    """An array of tables, each made into a `model`."""
+    name = ".".join(str(p) for p in path)
+    if not isinstance(value, list):
+        raise CharterError(f"{path[-1]} are written [[{name}]], with two brackets", place=file.place(*path))
+    return tuple(build(file, table, model, (*path, index), where=f"number {index + 1} of {path[-1]}") for index, table in enumerate(value))
 
 
 @cache

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import json
 import os
-import tomllib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -31,8 +30,10 @@ import pytest
 from pgcharter import sqltext
 from pgcharter.catalog.reading import Reading
 from pgcharter.findings import Finding, Severity
+from pgcharter.guides.files import options_of
 from pgcharter.guides.options import Options
 from pgcharter.rules import engine
+from pgcharter.tomlfile import TomlFile
 
 CASES = Path(__file__).parent / "cases"
 FOLDERS = sorted(p for p in CASES.iterdir() if p.is_dir())
@@ -75,8 +76,7 @@ class Case:
         file = self.folder / "options.toml"
         if not file.exists():
             return Options()
-        values = tomllib.loads(file.read_text())
-        return replace(Options(), **{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        return options_of((toml := TomlFile.read(file)), toml.data, (), Options())
 
     def sql(self, name: str) -> str:
         return (self.folder / name).read_text()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from pgcharter.guides.domains import Domain
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -93,3 +95,7 @@ class Options:
     """More columns than this in one table is a finding."""
     exposed_schemas: tuple[str, ...] = ("public",)
     """Schemas whose objects roles other than the owner can reach."""
+    domains: tuple[Domain, ...] = ()
+    """Data domains, each with its tables, its level of consistency and what keeps it: written [[options.domains]]."""
+    jsonb_check_required: bool = False
+    """Every document column (jsonb, json) has a CHECK on its shape."""
