@@ -24,15 +24,9 @@ ROWS = frozenset(
 """Rows of the list of capabilities that a clause may wait for."""
 WAITING = {
     "NAM07": "date_suffix", "NAM08": "boolean_prefixes", "NAM11": "unique_name", "NAM12": "foreign_key_name", "SEC33": "allowed_extensions",
-    "DOC03": "comments", "DOC04": "comments", "DOC05": "comments",
 }  # fmt: skip
 """House style that no document taken in so far speaks of. A charter or guide that sets the option brings the rule."""
-TASTE = {
-    "DES02": "how many columns are too many is a matter of taste; the guide on building systems has a number",
-    "DES03": "numbered columns are ugly and break nothing; the guides on modelling ask for rows",
-    "DES04": "attributes as rows are a choice with a price; the guides on modelling ask for jsonb",
-    "IDX08": "a hash index does what it says; the guides on performance ask for btree",
-}
+TASTE: dict[str, str] = {}
 """Rules that speak of no harm and so are not in core, with what they wait for."""
 LETTERS = {"core": "H", "cloudlab": "C", "thinkalike": "T", "default": "D", "creampie": "P", "blueprint": "B"}
 OWN = [(name, clause) for name in guides.available() for clause in guides.load(name).clauses if clause.guide == name]
