@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import click
 
 from pgcharter.cli.check import complete_guides
 from pgcharter.cli.output import Command, format_option, screen, show, show_json
-from pgcharter.errors import UsageError
+from pgcharter.errors import PgcharterError, RefusedError, UsageError
 
 LIST_EXAMPLES = (("pgcharter guides list", "the built-in guides"),)
 SHOW_EXAMPLES = (
@@ -14,11 +17,19 @@ SHOW_EXAMPLES = (
     ("pgcharter guides show cloudlab --section naming", "only sections with this word in their heading"),
     ("pgcharter guides show ./house.toml --format json", "your own, for programs"),
 )
+NEW_EXAMPLES = (
+    ("pgcharter guides new standards.toml", "a guide of your own on top of core"),
+    ("pgcharter guides new db/standards.toml --extends thinkalike --title 'Acme standards'", "on top of a whole one"),
+)
+SCHEMA_EXAMPLES = (
+    ("pgcharter guides schema > guide.schema.json", "for an editor: #:schema ./guide.schema.json as the guide's first line"),
+    ("pgcharter guides schema --charter > charter.schema.json", "the same for pgcharter.toml"),
+)
 
 
 @click.group()
 def guides() -> None:
-    """List the guides, or read one clause by clause."""
+    """List the guides, read one clause by clause, or write your own."""
 
 
 @guides.command("list", cls=Command, examples=LIST_EXAMPLES)
@@ -69,3 +80,63 @@ def show_guide(guide: str, section: str | None, form: str) -> None:
     page = Page(screen())
     write_guide(page, chosen, options=not section)
     show(page)
+
+
+@guides.command("new", cls=Command, examples=NEW_EXAMPLES)
+@click.argument("file", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--extends", default="core", metavar="ID|PATH", shell_complete=complete_guides, show_default=True, help="Guide to build on.")
+@click.option("--title", metavar="TEXT", help="Name of the document.")
+@click.option("--force", is_flag=True, help="Overwrite a file that is there.")
+def new_guide(file: Path, extends: str, title: str | None, force: bool) -> None:
+    """Write a guide of your own (FILE, ending in .toml): a clause of every kind and every house option as a comment."""
+    from pgcharter import guides as library
+    from pgcharter.guides.starter import starter
+
+    if file.suffix != ".toml":
+        raise UsageError(
+            f"a guide is a TOML file, and {file} does not end in .toml", hint=f"pgcharter guides new {file.with_suffix('.toml')}"
+        )
+    if file.exists() and not force:
+        raise RefusedError(f"{file} is there already", hint=f"pgcharter guides new {file} --force overwrites it")
+    parent = library.load(str(file.parent / extends) if extends.endswith(".toml") else extends)
+    guide_id = re.sub(r"[^a-z0-9]+", "-", file.stem.lower()).strip("-") or "own"
+    if guide_id in library.available():
+        raise UsageError(
+            f"there is a built-in guide called {guide_id}, so yours needs another name", hint=f"pgcharter guides new our-{file.name}"
+        )
+    text = starter(guide_id, title or f"{file.stem} database standards", parent, extends=extends)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise PgcharterError(f"the guide cannot be written: {(error.strerror or 'unknown error').lower()}", place=str(file)) from error
+    _tell_new(file, extends)
+
+
+def _tell_new(file: Path, extends: str) -> None:
+    from pgcharter.render.page import Page, Styled
+
+    page = Page(screen())
+    page.flow(Styled("✔", "good"), " wrote ", Styled(str(file), "strong"), Styled(f"  extends {extends}", "dim"))
+    page.blank()
+    page.line(Styled("next", "strong"))
+    page.flow(Styled(f"pgcharter guides show {file}", "command"), Styled("  read it back", "dim"), indent=2)
+    page.flow(Styled(f"pgcharter check TARGET --guide {file} --score", "command"), Styled("  hold something against it", "dim"), indent=2)
+    show(page)
+
+
+@guides.command("schema", cls=Command, examples=SCHEMA_EXAMPLES)
+@click.option("--charter", is_flag=True, help="That of the charter, pgcharter.toml, instead.")
+def print_schema(charter: bool) -> None:
+    """Print the JSON Schema of a guide's file, for completion and checking in an editor."""
+    from pgcharter import charter as charters
+    from pgcharter import guides as library
+    from pgcharter.guides.schema import charter_schema, guide_schema
+    from pgcharter.render.source_codes import all_described
+
+    codes, known = all_described().keys(), library.available()
+    if charter:
+        tables, lists = {charters.CHECK.name: charters.CHECK.model}, {"waiver": charters.Waiver}
+        show_json(charter_schema(codes, known, tables, lists, {"environments": charters.Environment}))
+        return
+    show_json(guide_schema(codes, known))

@@ -27,6 +27,7 @@ class Clause:
     text: str
     """What is asked, in our own words; one sentence without a full stop."""
     level: Level = "must"
+    """must, should or may, as RFC 2119 means them."""
     proof: Proof = "rule"
     """rule: by the rules named, now. sql: by its own query. probe: tried on a live server. drill: rehearsed. later: by a feature to come.
     document: not provable, for people to read. Probe, drill and later name the requirement they wait for."""

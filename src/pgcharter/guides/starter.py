@@ -1,0 +1,91 @@
+"""The text of a new guide: a clause of every kind, and the options of the guide it extends to choose from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+
+from pgcharter.guides.model import Guide
+from pgcharter.guides.options import Options
+from pgcharter.guides.schema import explained
+from pgcharter.tomlfile import shown
+
+
+def starter(guide_id: str, title: str, parent: Guide, *, extends: str) -> str:
+    """Text of a guide called `guide_id` that extends `parent`, which is named as `extends`."""
+    return _TEXT.format(
+        id=_quoted(guide_id),
+        title=_quoted(title),
+        extends=_quoted(extends),
+        parent=f"{parent.title}: {len(parent.clauses)} clauses",
+        options="\n".join(_options(parent.options)),
+    )
+
+
+def _options(base: Options) -> list[str]:
+    """Every option as a comment: what it says, and its value now."""
+    words: Mapping[str, str] = explained(Options)
+    lines = []
+    for item in fields(Options):
+        meaning = words.get(item.name, "").partition(". ")[0].rstrip(".")
+        value = getattr(base, item.name)
+        lines.append(f"# {item.name} = {_shown(value)}" + (f"  # {meaning}" if meaning else ""))
+    return lines
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return '"any"'
+    return f"[{', '.join(map(_shown, value))}]" if isinstance(value, tuple) else shown(value)
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+_TEXT = """\
+# A team's own standards. `pgcharter guides show <this file>` reads it back; `guide = "<this file>"` in pgcharter.toml makes it hold.
+# For completion in an editor: `pgcharter guides schema > guide.schema.json`, and this as the first line: #:schema ./guide.schema.json
+id = {id}
+title = {title}
+version = "1"
+source = ""  # the document it is taken from: where, and of which day
+extends = {extends}  # {parent}
+
+# House style: uncomment what you decide. An option brings the rules that read it.
+[options]
+{options}
+
+# How much a rule matters: "error", "warning", "info" or "off". `pgcharter rules list` shows all rules.
+[severity]
+# KEY01 = "error"
+
+# Clauses: what the document asks, one sentence each, and how it is shown to hold.
+[[clause]]
+id = "A1.1"
+section = "Keys"
+text = "Every table has a primary key"
+rules = ["KEY01"]  # broken when one of these rules finds something
+
+# A query of your own that must return no row; each row is a finding.
+[[clause]]
+id = "A2.1"
+section = "House rules"
+level = "should"
+text = "No table is left over from a trial"
+proof = "sql"
+on = "schema"  # the catalog is enough; "data" looks at rows and waits for a live database
+sql = '''
+SELECT schemaname AS schema, tablename AS table, format('table %I is left over from a trial', tablename) AS message
+FROM pg_catalog.pg_tables
+WHERE schemaname NOT IN ('pg_catalog', 'information_schema') AND tablename ~ '_(old|tmp|bak|copy)[0-9]*$'
+'''
+
+# What nobody can prove is for people to read, with the reason.
+[[clause]]
+id = "A3.1"
+section = "Working together"
+text = "Every change of the schema is reviewed by a second person"
+proof = "document"
+reason = "reviews happen outside the database"
+"""
