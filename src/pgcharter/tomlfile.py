@@ -198,7 +198,7 @@ def typed(
         try:
             values[key] = _convert(value, hints[key])
         except _MismatchError as wrong:
-            hint = nearest(wrong.value, _words(hints[key])) if isinstance(wrong.value, str) else ""
+            hint = nearest(wrong.value, allowed_words(hints[key])) if isinstance(wrong.value, str) else ""
             sentence = f'{noun} "{key}" must be {wrong.wanted}, not {shown(wrong.value)}'
             raise CharterError(sentence, hint=hint, place=file.place(*path, key)) from None
     return values
@@ -239,11 +239,11 @@ def shown(value: object) -> str:
     return str(value)
 
 
-def _words(annotation: Any) -> tuple[str, ...]:
+def allowed_words(annotation: Any) -> tuple[str, ...]:
     """The words an annotation allows, however deep they stand."""
     if typing.get_origin(annotation) is Literal:
         return tuple(str(a) for a in typing.get_args(annotation))
-    return tuple(w for a in typing.get_args(annotation) for w in _words(a))
+    return tuple(w for a in typing.get_args(annotation) for w in allowed_words(a))
 
 
 def _convert(value: object, annotation: Any) -> Any:

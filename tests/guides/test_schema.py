@@ -46,7 +46,7 @@ def test_a_new_guide_is_valid_loads_and_keeps_what_it_extends(guide: dict[str, A
     assert made.title == 'Acme "own" \\ standards'
     assert made.options == guides.load(name).options
     options = text.partition("[options]\n")[2].partition("\n\n")[0]
-    chosen = "[options]\n" + "\n".join(line.removeprefix("# ") for line in options.splitlines())
+    chosen = "[options]\n" + "\n".join(line.removeprefix("# ") for line in options.splitlines() if not line.startswith("## "))
     (tmp_path / "all.toml").write_text('id = "all"\ntitle = "All"\nextends = "' + name + '"\n' + chosen, encoding="utf-8")
     assert guides.load(str(tmp_path / "all.toml")).options == made.options
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
+from typing import get_type_hints
 
 from pgcharter.guides.model import Guide
 from pgcharter.guides.options import Options
 from pgcharter.guides.schema import explained
-from pgcharter.tomlfile import shown
+from pgcharter.tomlfile import allowed_words, shown
 
 
 def starter(guide_id: str, title: str, parent: Guide, *, extends: str) -> str:
@@ -23,13 +24,15 @@ def starter(guide_id: str, title: str, parent: Guide, *, extends: str) -> str:
 
 
 def _options(base: Options) -> list[str]:
-    """Every option as a comment: what it says, and its value now."""
-    words: Mapping[str, str] = explained(Options)
+    """Every option as a comment: what it says, the words it takes, and its value now."""
+    meanings: Mapping[str, str] = explained(Options)
+    hints = get_type_hints(Options)
     lines = []
     for item in fields(Options):
-        meaning = words.get(item.name, "").partition(". ")[0].rstrip(".")
-        value = getattr(base, item.name)
-        lines.append(f"# {item.name} = {_shown(value)}" + (f"  # {meaning}" if meaning else ""))
+        meaning = meanings.get(item.name, "").partition(". ")[0].rstrip(".")
+        words = allowed_words(hints[item.name])
+        lines.append(f"## {meaning}" + (f": {', '.join(words)}" if words else ""))
+        lines.append(f"# {item.name} = {_shown(getattr(base, item.name))}")
     return lines
 
 
@@ -52,7 +55,7 @@ version = "1"
 source = ""  # the document it is taken from: where, and of which day
 extends = {extends}  # {parent}
 
-# House style: uncomment what you decide. An option brings the rules that read it.
+# House style: uncomment what you decide, "any" takes an option back. An option brings the rules that read it.
 [options]
 {options}
 
