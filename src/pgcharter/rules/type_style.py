@@ -105,19 +105,18 @@ def fixed_values(ctx: Context) -> Iterator[Finding]:
     Why: enum, CHECK list and lookup table each have their price (an enum's label cannot be dropped, a list is repeated in each table, a
     lookup needs a join); a mixture has all of them, and tools cannot find the values in one place.
 
-    Instead: the guide's option `fixed_values`: `enum`, `check` or `lookup`.
+    Instead: the guide's option `fixed_values`: `enum`, `check`, `enum or check` or `lookup`.
 
     Except: lists of numbers and of a single value are rules, not sets of values.
     """
     wanted = ctx.options.fixed_values
     for table, column in ctx.catalog.own_columns if wanted else ():
         built = _built_as(table, column)
-        if built and built != wanted:
+        if wanted and built and built not in wanted.split(" or "):
             address = table.part("column", column.name)
             words = {"enum": "an enum type", "check": "a CHECK with the list of values", "lookup": "a lookup table"}
-            yield ctx.finding(
-                address, f"{address.sql()} has its values in {words[built]}, and the guide asks for {words[wanted or built]}", built=built
-            )
+            asked = " or ".join(words[w] for w in wanted.split(" or "))
+            yield ctx.finding(address, f"{address.sql()} has its values in {words[built]}, and the guide asks for {asked}", built=built)
 
 
 def _built_as(table: Table, column: Column) -> str:
