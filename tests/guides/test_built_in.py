@@ -24,6 +24,11 @@ ROWS = frozenset(
 """Rows of the list of capabilities that a clause may wait for."""
 WAITING = {
     "NAM07": "date_suffix", "NAM08": "boolean_prefixes", "NAM11": "unique_name", "NAM12": "foreign_key_name", "SEC33": "allowed_extensions",
+    "CST01": "domains",
+    "CST02": "domains",
+    "CST03": "domains",
+    "CST04": "domains",
+    "CST05": "domains",
 }  # fmt: skip
 """House style that no document taken in so far speaks of. A charter or guide that sets the option brings the rule."""
 TASTE: dict[str, str] = {}
