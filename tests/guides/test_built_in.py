@@ -23,7 +23,7 @@ ROWS = frozenset(
 )  # fmt: skip
 """Rows of the list of capabilities that a clause may wait for."""
 WAITING = {
-    "NAM07": "date_suffix", "NAM08": "boolean_prefixes", "NAM11": "unique_name", "NAM12": "foreign_key_name", "SEC33": "allowed_extensions",
+    "NAM07": "date_suffix", "NAM08": "boolean_prefixes", "SEC33": "allowed_extensions",
     "CST01": "domains",
     "CST02": "domains",
     "CST03": "domains",
