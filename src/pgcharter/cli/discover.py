@@ -12,6 +12,8 @@ SKIPPED = frozenset({"node_modules", "site-packages", "venv", "env", "build", "d
 DEPTH = 4
 """Levels below the folder that are looked at."""
 MAX_FILES = 5000
+_VARIABLES = ("DATABASE_URL", "POSTGRES_URL", "DB_URL")
+_ADDRESS = re.compile(r"postgres(?:ql)?(?:\+\w+)?://")
 _METADATA = re.compile(r"^(?P<name>\w+)\s*(?::\s*[\w.]+\s*)?=\s*(?:\w+\.)*MetaData\(", re.MULTILINE)
 _BASE = re.compile(r"^class\s+(?P<name>\w+)\s*\([^)]*\bDeclarativeBase\b", re.MULTILINE)
 _FUNCTION = re.compile(r"^(?P<name>\w+)\s*=\s*(?:\w+\.)*declarative_base\(", re.MULTILINE)
@@ -22,6 +24,23 @@ def discover(folder: Path) -> tuple[tuple[str, str], ...]:
     files = list(_files(folder)) if folder.is_dir() else []
     found = (_alembic(files), _sql(files), _models(folder, files))
     return tuple(item for item in found if item)
+
+
+def database_variable(folder: Path) -> str:
+    """Name of the environment variable that gives the project its database: one that is set, or that an .env file names; its value is not
+    looked at further than to see that it is a PostgreSQL address."""
+    for name in _VARIABLES:
+        if _ADDRESS.match(os.environ.get(name, "")):
+            return name
+    for file in sorted(folder.glob(".env*")) if folder.is_dir() else ():
+        try:
+            text = file.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        for name, value in re.findall(r"^(?:export\s+)?([A-Z_][A-Z0-9_]*)\s*=\s*[\"']?(\S+)", text, re.MULTILINE):
+            if _ADDRESS.match(value):
+                return str(name)
+    return ""
 
 
 def _files(folder: Path) -> Iterator[Path]:
