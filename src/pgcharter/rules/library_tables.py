@@ -24,7 +24,9 @@ _UNMISTAKABLE = frozenset(
     password_reset_tokens personal_access_tokens job_batches failed_jobs cache_locks telescope_entries
     """.split()  # noqa: SIM905
 )
-_SCHEMAS = frozenset({"partman", "pgboss", "graphile_worker", "hdb_catalog", "drizzle", "supabase_migrations", "_timescaledb_internal"})
+_SCHEMAS = frozenset(
+    {"pgcharter", "partman", "pgboss", "graphile_worker", "hdb_catalog", "drizzle", "supabase_migrations", "_timescaledb_internal"}
+)
 """Schemas that nobody but a library keeps its tables in."""
 _BY_COLUMNS: dict[str, frozenset[str]] = {
     "migrations": frozenset({"migration", "batch"}),
