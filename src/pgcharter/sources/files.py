@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from pgcharter.catalog.model import Catalog
 from pgcharter.catalog.reading import Reading
 from pgcharter.findings import Gap
 from pgcharter.sources import Look, Progress, taken
 from pgcharter.sources.script import Script, load
+
+if TYPE_CHECKING:
+    from pgcharter.servers.scratch import ScratchDatabase
 
 _UNPLACED = Gap("where DO blocks and renames made things", "the scratch server's role is no superuser, so only plain statements are placed")
 
@@ -29,7 +33,7 @@ def read(
     """
     script = load(target, progress)
     if not server:
-        return _text_only(target, script)
+        return text_only(target, script)
     return build(target, script, major=major, scratch_url=scratch_url, progress=progress, looks=looks)
 
 
@@ -38,7 +42,8 @@ def anonymous(catalog: Catalog) -> Catalog:
     return replace(catalog, database=replace(catalog.database, name="", acl=None, comment=""))
 
 
-def _text_only(target: str, script: Script) -> Reading:
+def text_only(target: str, script: Script) -> Reading:
+    """The reading of a script that no server saw."""
     return Reading(
         target, "sql", statements=script.statements, findings=tuple(script.findings), gaps=tuple(script.gaps), texts=script.texts
     )
@@ -56,35 +61,49 @@ def build(
 ) -> Reading:
     """Build `script` on a scratch server and read the catalog it leads to."""
     from pgcharter.servers.scratch import open_scratch
+
+    with open_scratch(major, url=scratch_url) as scratch, scratch.database() as database:
+        return build_on(database, target, script, progress=progress, source=source, looks=looks)
+
+
+def build_on(
+    database: ScratchDatabase,
+    target: str,
+    script: Script,
+    *,
+    progress: Progress | None = None,
+    source: str = "sql",
+    looks: Sequence[Look] = (),
+) -> Reading:
+    """Build `script` on the empty scratch `database` and read the catalog it leads to."""
     from pgcharter.sources import live, recorder
     from pgcharter.sources.build import Builder, unresolved_roles
     from pgcharter.sources.places import locate
 
-    with open_scratch(major, url=scratch_url) as scratch, scratch.database() as database:
-        recorded = recorder.install(database.admin)
-        builder = Builder(database)
-        file = ""
-        for number, step in enumerate(script.steps):
-            if progress and number % 50 == 0:
-                progress("building", number, len(script.steps))
-            if file and step.file != file:
-                builder.end_file()
-            file = step.file
-            builder.run(step.statement, step.sql)
-        made = recorder.read(database.admin)
-        recorder.remove(database.admin)
-        catalog = anonymous(live.read_catalog(database.admin))
-        unplaced = () if recorded else (_UNPLACED,)
-        places = locate(made, builder.numbered, catalog)
-        reading = Reading(
-            target,
-            source,
-            catalog=catalog,
-            statements=script.statements,
-            unbuilt=tuple(builder.unbuilt),
-            places=places,
-            findings=(*script.findings, *builder.findings()),
-            gaps=(*script.gaps, *builder.gaps, *unresolved_roles(builder), *unplaced),
-            texts=script.texts,
-        )
-        return taken(reading, database.conn, looks)
+    recorded = recorder.install(database.admin)
+    builder = Builder(database)
+    file = ""
+    for number, step in enumerate(script.steps):
+        if progress and number % 50 == 0:
+            progress("building", number, len(script.steps))
+        if file and step.file != file:
+            builder.end_file()
+        file = step.file
+        builder.run(step.statement, step.sql)
+    made = recorder.read(database.admin)
+    recorder.remove(database.admin)
+    catalog = anonymous(live.read_catalog(database.admin))
+    unplaced = () if recorded else (_UNPLACED,)
+    places = locate(made, builder.numbered, catalog)
+    reading = Reading(
+        target,
+        source,
+        catalog=catalog,
+        statements=script.statements,
+        unbuilt=tuple(builder.unbuilt),
+        places=places,
+        findings=(*script.findings, *builder.findings()),
+        gaps=(*script.gaps, *builder.gaps, *unresolved_roles(builder), *unplaced),
+        texts=script.texts,
+    )
+    return taken(reading, database.conn, looks)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -50,8 +50,8 @@ class Script:
         return {p.file: p.text for p in self.parsed}
 
 
-def load(target: str, progress: Progress | None = None) -> Script:
-    """Read and parse what `target` holds (`-` is standard input).
+def load(target: str, progress: Progress | None = None, *, unsaved: Mapping[Path, str] | None = None) -> Script:
+    """Read and parse what `target` holds (`-` is standard input). `unsaved` are texts by real path that go before what is on disk.
 
     Raises UsageError when it holds no SQL, or is something else than PostgreSQL's SQL.
     """
@@ -59,13 +59,25 @@ def load(target: str, progress: Progress | None = None) -> Script:
         root, files, texts = Path.cwd(), [SqlFile(Path("-"), "-")], {"-": read_stdin()}
     else:
         root, files = find(target)
-        texts = {}
+        texts = {f.name: text for f in files if (text := unsaved.get(f.path.resolve())) is not None} if unsaved else {}
     script = Script()
     for number, file in enumerate(files):
         if progress and number % 50 == 0:
             progress("reading", number, len(files))
         _parsed(file, texts.get(file.name), script)
     _refuse_nothing(target, files, script)
+    return _finished(root, files, script)
+
+
+def of_text(name: str, text: str) -> Script:
+    """The script of a text that is no file, called `name`; includes in it are not followed. It may be empty."""
+    file, script = SqlFile(Path(name), name), Script()
+    _parsed(file, text, script)
+    return _finished(Path(), [file], script)
+
+
+def _finished(root: Path, files: list[SqlFile], script: Script) -> Script:
+    """`script` with its steps in order, and what parsing found."""
     _order(root, files, script)
     for parsed in script.parsed:
         script.findings += [broken_finding(b) for b in parsed.errors]
