@@ -9,6 +9,12 @@ from fnmatch import fnmatchcase
 from typing import Literal
 
 from pgcharter.findings import Finding
+from pgcharter.known import same_key
+from pgcharter.names import ObjectId
+
+NEAR = 14
+"""Days before its end from which a waiver is mentioned."""
+_NO_SCHEMA = {"schema", "database", "role", "extension", "setting", "tablespace", "server", "publication", "subscription", "event trigger"}
 
 
 @dataclass(frozen=True)
@@ -34,19 +40,36 @@ class Waiver:
         if found.code != self.rule:
             return False
         if self.key:
-            return found.key == self.key
-        return found.object is not None and fnmatchcase(found.object.sql(), self.object)
+            return same_key(found, self.key)
+        return found.object is not None and self._names(found.object)
+
+    def _names(self, target: ObjectId) -> bool:
+        """Whether `object` means `target`; where one of the two does not say the schema, as text may not, the rest of the name decides."""
+        address = target.sql()
+        if fnmatchcase(address, self.object):
+            return True
+        if target.kind in _NO_SCHEMA:
+            return False
+        if target.schema:
+            return target.schema == "public" and self.object == address.removeprefix("public.")
+        rest = self.object.partition(".")[2]
+        return not rest.startswith(("*", "?")) and bool(rest) and fnmatchcase(address, rest)
 
     def expired(self, today: date) -> bool:
         """Whether its last day has passed."""
         return self.expires is not None and today > self.expires
 
+    def ends_soon(self, today: date) -> bool:
+        """Whether its last day comes within two weeks."""
+        return self.expires is not None and 0 <= (self.expires - today).days <= NEAR
+
 
 @dataclass(frozen=True, slots=True)
 class WaiverProblem:
-    """A waiver that does not do its work any more."""
+    """A waiver that does not do its work any more, or not for long."""
 
-    kind: Literal["expired", "dangling"]
+    kind: Literal["expired", "dangling", "ending"]
+    """Past its day, which fails the check; covering nothing; near its last day."""
     waiver: Waiver
     message: str
     hint: str
@@ -82,14 +105,21 @@ def waive(findings: Iterable[Finding], waivers: Sequence[Waiver], today: date) -
 
 
 def _problem(waiver: Waiver, found: Sequence[Finding], today: date) -> WaiverProblem | None:
-    target = waiver.object or waiver.key
+    what = f"the waiver of {waiver.rule} for {waiver.object or waiver.key}"
+    owner = f" (owner: {waiver.owner})" if waiver.owner else ""
     covered = sum(waiver.covers(f) for f in found)
     if not covered:
-        message = f"the waiver of {waiver.rule} for {target} covers no finding, so it only hides a future one"
-        return WaiverProblem("dangling", waiver, message, "take it out")
+        return WaiverProblem("dangling", waiver, f"{what} covers no finding, so it only hides a future one{owner}", "take it out")
     if waiver.expired(today):
         counted = "its finding counts" if covered == 1 else f"its {covered} findings count"
-        owner = f" (owner: {waiver.owner})" if waiver.owner else ""
-        message = f"the waiver of {waiver.rule} for {target} expired on {waiver.expires}, so {counted} again{owner}"
+        message = f"{what} expired on {waiver.expires}, so {counted} again{owner}"
         return WaiverProblem("expired", waiver, message, "mend the finding, or agree on a new date in expires")
+    if waiver.ends_soon(today) and waiver.expires:
+        counted = "its finding counts" if covered == 1 else f"its {covered} findings count"
+        message = f"{what} ends {_in_days((waiver.expires - today).days)}, after {waiver.expires}; then {counted} again{owner}"
+        return WaiverProblem("ending", waiver, message, "mend the finding in time, or agree on a new date in expires")
     return None
+
+
+def _in_days(days: int) -> str:
+    return "today" if days == 0 else "tomorrow" if days == 1 else f"in {days} days"

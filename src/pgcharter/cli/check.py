@@ -8,9 +8,11 @@ from pathlib import Path
 import click
 
 from pgcharter.cli.output import Command
+from pgcharter.cli.recorded import show_recorded
 from pgcharter.cli.showing import form_option, show_verdicts
 from pgcharter.errors import Exit, UsageError
 
+KNOWN_FILE = "pgcharter-known.json"
 LEVELS = ("error", "warning", "info", "never")
 
 EXAMPLES = (
@@ -19,6 +21,8 @@ EXAMPLES = (
     ("pgcharter check app.models:metadata --guide cloudlab", "SQLAlchemy models against a whole guide"),
     ("pgcharter check migrations --no-server", "text only: no server needed, in an instant"),
     ("pgcharter check --env production --fail-on error --format json", "for CI: the charter says where it is"),
+    ("pgcharter check db --known known.json --record", "record what is found now; later, with --known alone, only new findings count"),
+    ("pgcharter check db --changed-since origin/main", "for a pull request: only what the branch brought"),
 )
 
 
@@ -45,6 +49,13 @@ def complete_guides(_ctx: click.Context, _parameter: click.Parameter, incomplete
     return [g for g in guides.available() if g.startswith(incomplete)]
 
 
+def complete_revisions(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Branches and tags of the repository here, for shell completion."""
+    from pgcharter.sources.revision import references
+
+    return [name for name in references(Path()) if name.startswith(incomplete)]
+
+
 @click.command(cls=Command, examples=EXAMPLES)
 @click.argument("targets", nargs=-1, metavar="[TARGET]...", type=click.Path(readable=False))
 @click.option("--guide", metavar="ID|PATH", shell_complete=complete_guides, help="Guide to hold against, instead of the charter's.")
@@ -54,6 +65,19 @@ def complete_guides(_ctx: click.Context, _parameter: click.Parameter, incomplete
 )
 @click.option("--only", multiple=True, metavar="CODE,...", callback=_codes, shell_complete=complete_rules, help="Run only these rules.")
 @click.option("--skip", multiple=True, metavar="CODE,...", callback=_codes, shell_complete=complete_rules, help="Do not run these rules.")
+@click.option("--min-severity", type=click.Choice(LEVELS[:3]), help="Show only findings at or above it; all of them still decide.")
+@click.option(
+    "--known", type=click.Path(path_type=Path), metavar="FILE", help="Findings recorded in FILE do not count.  [default: the charter's]"
+)
+@click.option(
+    "--record", is_flag=True, help=f"Write what is found now to the --known file ({KNOWN_FILE} without one), so that it is known."
+)
+@click.option(
+    "--changed-since",
+    metavar="REV",
+    shell_complete=complete_revisions,
+    help="Count only what is new since this git revision, or since the branch left it.",
+)
 @click.option("--no-server", is_flag=True, help="Look at the text only; build nothing.")
 @click.option("--major", type=click.IntRange(min=1), metavar="N", help="Build files on this major version of PostgreSQL.")
 @click.option("--scratch-url", metavar="DSN", help="Build files on this server instead of a throwaway one.")
@@ -68,6 +92,10 @@ def check(
     fail_on: str | None,
     only: frozenset[str],
     skip: frozenset[str],
+    min_severity: str | None,
+    known: Path | None,
+    record: bool,
+    changed_since: str | None,
     no_server: bool,
     major: int | None,
     scratch_url: str | None,
@@ -81,18 +109,22 @@ def check(
     TARGET is a connection string (postgresql://… or libpq keywords), a file or folder of .sql, a Markdown file with SQL blocks, SQLAlchemy
     metadata as module:attribute, an Alembic project, or a catalog snapshot (.json). Without one, the charter says what to check.
 
-    Exit codes: 0 nothing at or above --fail-on, 1 findings, 2 wrong usage or charter, 3 a target could not be read, 4 refused as unsafe.
+    Exit codes: 0 nothing at or above --fail-on, 1 findings (or a waiver past its day), 2 wrong usage or charter, 3 a target could not be
+    read, 4 refused as unsafe.
     """
-    from pgcharter.cli.project import open_project, project_of, targets_of
+    from pgcharter.cli.living import Living
+    from pgcharter.cli.project import environment_of, open_project, project_of, targets_of
     from pgcharter.cli.verdict import Wish, judge, read_target, settle
 
     if only and only <= skip:
         raise UsageError("every rule that --only names is left out by --skip, so nothing would be looked at")
-    named = targets
+    living = Living(known, changed_since or "", record=record, min_severity=min_severity or "info")
+    named = [(target, "") for target in targets]
     if environment or not targets:
-        named += targets_of(open_project(Path(), guide).charter, environment)
+        charter = open_project(Path(), guide).charter
+        named += [(target, environment_of(charter, environment)) for target in targets_of(charter, environment)]
     verdicts = []
-    for target in named:
+    for target, source in named:
         project = project_of(target, guide)
         section = project.charter.check
         wish = Wish(
@@ -105,7 +137,11 @@ def check(
             score=score,
             partial=bool(targets),
         )
-        verdicts.append(judge(read_target(target, wish, project), project, wish))
+        living.prepare(target, project)
+        report, card = judge(read_target(target, wish, project), project, wish)
+        verdicts.append((living.settled(report, target, source, project, wish), card))
+    recorded = living.write()
     reports = settle([report for report, _ in verdicts])
     show_verdicts(reports, [card for _, card in verdicts], form, everything=everything, quiet=quiet)
+    show_recorded(recorded, on_stdout=form == "text")
     return Exit.FINDINGS if any(report.failed for report in reports) else Exit.FINE

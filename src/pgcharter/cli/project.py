@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +11,10 @@ from pgcharter import charter as charters
 from pgcharter import guides
 from pgcharter.charter import Charter, Environment
 from pgcharter.errors import UsageError
+from pgcharter.guides.files import check_codes
 from pgcharter.guides.model import Guide
 from pgcharter.rules import engine
+from pgcharter.rules.engine import Rule
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,16 @@ def _open(path: Path | None, guide: str | None) -> Project:
     charter = charters.read(path, name=shortest(path)) if path else Charter()
     codes = engine.load()
     loaded = guides.load(guide or charter.guide, codes=codes)
+    _check_paths(charter, codes)
     return Project(charter, guides.effective(loaded, charter, codes=codes), chosen=bool(guide or path))
+
+
+def _check_paths(charter: Charter, codes: Mapping[str, Rule]) -> None:
+    """Raise CharterError for a [[path]] that names a rule which does not exist."""
+    for index, setting in enumerate(charter.paths):
+        for key, named in (("only", setting.only), ("skip", setting.skip), ("severity", setting.severity)):
+            if charter.file:
+                check_codes(charter.file, tuple(named), codes, (*charter.root, "path", index, key))
 
 
 def shortest(path: Path) -> str:
@@ -77,6 +89,12 @@ def targets_of(charter: Charter, environment: str | None) -> tuple[str, ...]:
         hint="name a target: a connection string, a file or folder of SQL, a Markdown file, module:metadata, or an Alembic project; "
         "`pgcharter init` writes a charter that remembers it",
     )
+
+
+def environment_of(charter: Charter, environment: str | None) -> str:
+    """Name of the environment that `targets_of` takes its connection string from; empty when the charter names targets."""
+    only = next(iter(charter.environments)) if len(charter.environments) == 1 else ""
+    return environment or ("" if charter.check.targets else only)
 
 
 def _from_folder(folder: Path, target: str) -> str:

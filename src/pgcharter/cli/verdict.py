@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -48,20 +51,23 @@ def read_target(target: str, wish: Wish, project: Project) -> Reading:
 def judge(reading: Reading, project: Project, wish: Wish) -> tuple[Report, Scorecard | None]:
     """Hold a reading against the project's guide and waivers; the scorecard only where it was asked for."""
     from pgcharter.findings import Severity
+    from pgcharter.paths import settle as settle_paths
     from pgcharter.render.report import Report
     from pgcharter.rules import engine
     from pgcharter.waivers import waive
 
     guide = project.guide
     result = engine.run(reading, guide, only=wish.only, skip=wish.skip)
-    waived = waive(result.findings, project.charter.waivers, date.today())
+    settled = settle_paths(result.findings, project.charter.paths, below(project.charter.folder))
+    waived = waive(settled.kept, project.charter.waivers, date.today())
     report = Report(
         reading=reading,
         guide=guide,
         findings=waived.kept,
         suppressed=result.suppressed,
         waived=tuple((found, waiver.reason) for found, waiver in waived.waived),
-        waiver_problems=tuple(p for p in waived.problems if p.waiver.rule in result.ran and (p.kind == "expired" or not wish.partial)),
+        waiver_problems=tuple(p for p in waived.problems if p.waiver.rule in result.ran and (p.kind != "dangling" or not wish.partial)),
+        left_out=tuple((found, setting.place) for found, setting in settled.left_out),
         rest=() if project.chosen or wish.only else _rest(reading, project, wish),
         gaps=result.gaps,
         not_run=result.not_run,
@@ -74,6 +80,25 @@ def judge(reading: Reading, project: Project, wish: Wish) -> tuple[Report, Score
     from pgcharter.guides.score import score
 
     return report, score(guide, result, waived=waived.waived, gaps=result.gaps)
+
+
+def below(folder: Path) -> Callable[[str], str | None]:
+    """A function that gives a file, as a finding names it, its path from `folder`; None when it is not below it."""
+    top = os.path.realpath(folder)
+
+    @cache
+    def where(file: str) -> str | None:
+        relative = _relative(os.path.realpath(file), top)
+        return None if relative is None or relative == ".." or relative.startswith("../") else relative
+
+    return where
+
+
+def _relative(path: str, top: str) -> str | None:
+    try:
+        return os.path.relpath(path, top).replace(os.sep, "/")
+    except ValueError:
+        return None
 
 
 def settle(reports: Sequence[Report]) -> list[Report]:

@@ -11,7 +11,7 @@ from pgcharter.render.page import Page, Piece, Styled, columns
 from pgcharter.render.phrases import first_sentence, plural, sql
 from pgcharter.render.report import Report
 from pgcharter.render.source_codes import described
-from pgcharter.render.summary import MARKS, grouped, write_more, write_not_seen, write_totals, write_waiver_problems
+from pgcharter.render.summary import MARKS, grouped, write_mended, write_more, write_not_seen, write_totals, write_waiver_problems
 
 BUDGET = 40
 """Findings shown in full; beyond that fewer examples of each rule are shown, harm last to be cut."""
@@ -36,6 +36,7 @@ def write(page: Page, report: Report, *, everything: bool = False, quiet: bool =
         _group(page, group, report, told)
     write_more(page, hidden, report.findings)
     write_waiver_problems(page, report)
+    write_mended(page, report)
     write_not_seen(page, report)
     page.blank()
     write_totals(page, report)

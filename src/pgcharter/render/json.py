@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import zip_longest
@@ -106,6 +107,14 @@ def report_data(report: Report, card: Scorecard | None = None) -> dict[str, Any]
             {"kind": p.kind, "rule": p.waiver.rule, "message": p.message, "hint": p.hint, "place": p.waiver.place}
             for p in report.waiver_problems
         ],
+        "known": [finding_data(f) for f in report.known],
+        "known_gone": [{"key": e.key, "code": e.code, "message": e.message, "count": e.count} for e in report.known_gone],
+        "known_file": report.known_file or None,
+        "unchanged": [finding_data(f) for f in report.unchanged],
+        "changed_since": report.since or None,
+        "left_out": [{**finding_data(f), "setting": place} for f, place in report.left_out],
+        "min_severity": report.min_severity.word,
+        "below": dict(Counter(f.severity.word for f in report.below)),
         "beyond_guide": len(report.rest),
         "gaps": [gap_data(g) for g in report.gaps],
         "rules_run": list(report.ran),

@@ -11,6 +11,7 @@ from typing import Protocol
 from pgcharter.catalog.model import Table, View
 from pgcharter.catalog.reading import Reading
 from pgcharter.findings import Finding, Gap, Severity
+from pgcharter.known import Entry
 from pgcharter.names import ObjectId
 from pgcharter.waivers import WaiverProblem
 
@@ -47,7 +48,22 @@ class Report:
     waived: tuple[tuple[Finding, str], ...] = ()
     """Allowed by the charter, with the reason."""
     waiver_problems: tuple[WaiverProblem, ...] = ()
-    """Waivers that are past their day or cover nothing."""
+    """Waivers that are past their day or cover nothing, or will be soon."""
+    known: tuple[Finding, ...] = ()
+    """Recorded in the known file: not counted."""
+    known_gone: tuple[Entry, ...] = ()
+    """Recorded there, and mended since."""
+    known_file: str = ""
+    """The known file as the user would name it; empty without one."""
+    unchanged: tuple[Finding, ...] = ()
+    """With `--changed-since`: what the revision had already; not counted."""
+    since: str = ""
+    """The revision compared with; empty without one."""
+    left_out: tuple[tuple[Finding, str], ...] = ()
+    """Left out by a [[path]] of the charter, with the place where that stands."""
+    below: tuple[Finding, ...] = ()
+    """Under `--min-severity`: not shown, but they fail the check like any other."""
+    min_severity: Severity = Severity.INFO
     rest: tuple[Finding, ...] = ()
     """Without a charter: what rules outside the guide would say."""
     gaps: tuple[Gap, ...] = ()
@@ -78,5 +94,10 @@ class Report:
 
     @property
     def failed(self) -> bool:
-        """Whether a finding is at or above the level that fails."""
-        return self.fail_on is not None and any(f.severity >= self.fail_on for f in self.findings)
+        """Whether a finding is at or above the level that fails, or a waiver is past its day."""
+        return self.fail_on is not None and (self.expired or any(f.severity >= self.fail_on for f in (*self.findings, *self.below)))
+
+    @property
+    def expired(self) -> bool:
+        """Whether a waiver is past its day while what it accepted is still there."""
+        return any(p.kind == "expired" for p in self.waiver_problems)

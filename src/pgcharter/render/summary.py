@@ -85,15 +85,47 @@ def write_waiver_problems(page: Page, report: Report) -> None:
         page.flow(Styled("hint", "dim"), f"  {problem.hint}", indent=4, hanging=6)
 
 
+def write_mended(page: Page, report: Report) -> None:
+    """Write the recorded findings that are gone, so that the file can shrink."""
+    if not report.known_gone:
+        return
+    page.blank()
+    page.line(Styled("mended", "strong"), Styled(f"  (still recorded in {report.known_file})", "dim"))
+    for entry in report.known_gone[:GAPS]:
+        again = f" ({entry.count:,} times)" if entry.count > 1 else ""
+        page.flow(Styled("· ", "dim"), f"{entry.code} {entry.message}{again}", indent=2, hanging=2)
+    if len(report.known_gone) > GAPS:
+        page.line(Styled("· ", "dim"), f"{len(report.known_gone) - GAPS:,} more; --format json has them all", indent=2)
+    page.flow(Styled("hint", "dim"), "  take them out with --record, so that they cannot come back unseen", indent=4, hanging=6)
+
+
 def write_totals(page: Page, report: Report) -> None:
     """Write the totals and whether the check passes."""
     if report.findings:
         page.flow(*_counts(report.totals), f"in {plural(len(grouped(report.findings, report)), 'object')}", *_allowed(report))
         page.flow(*_outcome(report))
     else:
-        page.flow(
-            Styled("✔", "good"), f" nothing to mend: {plural(len(report.ran) + len(_half_seen(report)), 'rule')} looked", *_allowed(report)
-        )
+        new = "new " if report.known or report.unchanged else ""
+        least = f" at {report.min_severity.word} or above" if report.below else ""
+        looked = plural(len(report.ran) + len(_half_seen(report)), "rule")
+        page.flow(Styled("✔", "good"), f" nothing {new}to mend{least}: {looked} looked", *_allowed(report))
+        if report.failed or report.below:
+            page.flow(*_outcome(report))
+    for line in _not_counted(report):
+        page.flow(Styled(f"· {line}", "dim"), hanging=2)
+
+
+def _not_counted(report: Report) -> Iterator[str]:
+    """What is there and does not count, or counts and is not shown."""
+    if report.below:
+        yield f"{plural(len(report.below), 'finding')} below {report.min_severity.word} not shown (--min-severity)"
+    if report.known or report.known_gone:
+        mended = sum(e.count for e in report.known_gone)
+        more = f"; {mended:,} more recorded there {'is' if mended == 1 else 'are'} mended" if mended else ""
+        yield f"{plural(len(report.known), 'known finding')} not counted ({report.known_file}){more}"
+    if report.unchanged:
+        there = "was" if len(report.unchanged) == 1 else "were"
+        yield f"{plural(len(report.unchanged), 'finding')} not counted that {there} there at {report.since} (--changed-since)"
 
 
 def _counts(totals: Mapping[str, int]) -> Iterator[Piece]:
@@ -110,7 +142,10 @@ def _outcome(report: Report) -> Iterator[Piece]:
         return
     at = f"{report.fail_on.word} or above" if report.fail_on is not Severity.ERROR else "error"
     yield Styled("✘ fails", "error") if report.failed else Styled("✔ passes", "good")
-    yield Styled(f"  {'findings' if report.failed else 'nothing'} at {at} (--fail-on)", "dim")
+    counted = any(f.severity >= report.fail_on for f in (*report.findings, *report.below))
+    why = [f"{'findings' if counted else 'nothing'} at {at} (--fail-on)"] if counted or not report.expired else []
+    why += ["a waiver is past its day"] if report.expired else []
+    yield Styled(f"  {', and '.join(why)}", "dim")
 
 
 def _allowed(report: Report) -> Iterator[Piece]:
@@ -119,5 +154,7 @@ def _allowed(report: Report) -> Iterator[Piece]:
         parts.append(f"{len(report.suppressed):,} allowed by a comment")
     if report.waived:
         parts.append(f"{len(report.waived):,} waived by the charter")
+    if report.left_out:
+        parts.append(f"{len(report.left_out):,} left out by its [[path]]")
     if parts:
         yield Styled("; " + ", ".join(parts), "dim")
