@@ -35,6 +35,10 @@ WAITING = {
 TASTE: dict[str, str] = {
     "DES15": "whether files belong into a database is a matter of taste; the guide on team databases asks to consider other places",
     "DES16": "large objects left behind do harm; core is to take it in",
+    "NRM01": "a copy may be deliberate; the guides on modelling ask for third normal form",
+    "NRM02": "as NRM01",
+    "NRM03": "as NRM01, and a sample proves no rule of the business",
+    "NRM04": "as NRM03",
 }
 """Rules that speak of no harm and so are not in core, with what they wait for."""
 LETTERS = {"core": "H", "cloudlab": "C", "thinkalike": "T", "default": "D", "creampie": "P", "blueprint": "B"}

@@ -92,14 +92,14 @@ class Case:
 
     def read(self, dsn: str) -> Reading:
         """Read the database, or the one it created, with no more evidence than the rule asks for, so that the case proves what it needs."""
-        from pgcharter.sources import live
+        from pgcharter.sources import live, sampling
 
         file = self.folder / "connect"
-        whole = live.read(psycopg.conninfo.make_conninfo(dsn, dbname=file.read_text().strip()) if file.exists() else dsn)
         needs = self.rule.needs
-        return replace(
-            whole, cluster=whole.cluster if needs == "cluster" else None, stats=whole.stats if needs == "stats" else None, source="live"
-        )
+        target = psycopg.conninfo.make_conninfo(dsn, dbname=file.read_text().strip()) if file.exists() else dsn
+        whole = live.read(target, looks=[sampling.look(60)] if needs == "samples" else ())
+        stats = whole.stats if needs in ("stats", "samples") else None
+        return replace(whole, cluster=whole.cluster if needs == "cluster" else None, stats=stats, source="live")
 
     def require_version(self, dsn: str) -> None:
         file = self.folder / "since"

@@ -936,6 +936,54 @@ class RelationStats:
     scans: int = 0
     last_value: int | None = None
     """For a sequence: the last value handed out."""
+    live: int = 0
+    """For a table: rows the server has counted as they came and went; 0 after a crash or a reset of the counters."""
+    written: int = 0
+    """For a table: rows inserted, updated or deleted since the counters began."""
+    analysed: bool = False
+    """For a table: whether ANALYZE, by hand or by autovacuum, has run since the counters began."""
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionalDependency:
+    """One column follows from another in every row that was looked at."""
+
+    table: ObjectId
+    determinant: str
+    dependent: str
+    rows: int
+    """Rows with both filled."""
+    values: int
+    """Distinct values of the determinant in them."""
+    outcomes: int
+    """Distinct values of the dependent column in them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Derivation:
+    """One column is the product or the sum of two others in every row that was looked at."""
+
+    table: ObjectId
+    column: str
+    operator: str
+    """`*` or `+`."""
+    left: str
+    right: str
+    rows: int
+    """Rows with all three filled."""
+    telling: int
+    """Those of them in which both operands matter: neither 0, nor 1 for a product."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What samples of the rows have shown: counts only, no value of the data."""
+
+    tables: int = 0
+    """Tables whose rows were looked at."""
+    rows: int = 0
+    dependencies: tuple[FunctionalDependency, ...] = ()
+    derivations: tuple[Derivation, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -944,3 +992,8 @@ class Stats:
 
     relations: Mapping[ObjectId, RelationStats] = field(default_factory=dict)
     stats_reset: str = ""
+    null_fractions: Mapping[ObjectId, float] = field(default_factory=dict)
+    """Share of NULLs, for columns that lead an index and are mostly NULL."""
+    samples: Samples | None = None
+    """None when no rows were looked at."""
+    gaps: tuple[Gap, ...] = ()

@@ -39,6 +39,7 @@ NEEDS = {
     "catalog": "a catalog",
     "cluster": "a live server",
     "stats": "a live server's statistics",
+    "samples": "a look at a live server's rows",
 }
 
 

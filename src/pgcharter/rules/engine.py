@@ -20,8 +20,9 @@ from pgcharter.guides.options import Options
 from pgcharter.names import ObjectId
 from pgcharter.sqltext import Statement
 
-Needs = Literal["text", "catalog", "cluster", "stats"]
-"""The weakest evidence a rule can work with. A `text` rule sees statements, a `catalog` rule a Catalog, and so on."""
+Needs = Literal["text", "catalog", "cluster", "stats", "samples"]
+"""The weakest evidence a rule can work with. A `text` rule sees statements, a `catalog` rule a Catalog, a `samples` rule what a look at
+the rows of a live database has shown, and so on."""
 
 
 class Identified(Protocol):
@@ -334,6 +335,8 @@ def _cannot(item: Rule, reading: Reading) -> str:
         return "needs a live server: roles and settings are not in files"
     if item.needs == "stats" and reading.stats is None:
         return "needs a live server: sizes and counters are not in files"
+    if item.needs == "samples" and (reading.stats is None or reading.stats.samples is None):
+        return "needs a look at the rows of a live database: --sample SECONDS"
     return ""
 
 

@@ -30,7 +30,7 @@ def read(dsn: str, *, looks: Sequence[Look] = ()) -> Reading:
         catalog = read_catalog(conn)
         cluster = read_cluster(conn)
         stats = read_stats(conn, catalog)
-        gaps = tuple(dict.fromkeys((*catalog.gaps, *cluster.gaps)))
+        gaps = tuple(dict.fromkeys((*catalog.gaps, *cluster.gaps, *stats.gaps)))
         reading = Reading(target=redact(dsn), source="live", catalog=catalog, cluster=cluster, stats=stats, gaps=gaps)
         return taken(reading, conn, looks)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from pgcharter.catalog.model import Catalog, Cluster, HbaLine, Membership, RelationStats, Role, Setting, Stats, Tablespace
 from pgcharter.findings import Gap
@@ -89,14 +89,37 @@ def stats(shared: Shared, catalog: Catalog) -> Stats:
     own |= {("index", i.schema, i.name) for t in catalog.tables for i in t.indexes}
     own |= {("index", i.schema, i.name) for v in catalog.views for i in v.indexes}
     found: dict[ObjectId, RelationStats] = {}
-    for schema, name, kind, rows, size, scans in shared.rows(_FILE, "relation_stats"):
+    for schema, name, kind, rows, size, scans, live, written, analysed in shared.rows(_FILE, "relation_stats"):
         key = _KINDS[kind], schema, name
         if key in own:
-            found[ObjectId(*key)] = RelationStats(rows=rows, bytes=size, scans=scans)
+            found[ObjectId(*key)] = RelationStats(rows, size, scans, live=live, written=written, analysed=analysed)
     sequences = {s.id for s in catalog.sequences}
     for schema, name, value in shared.rows(_FILE, "sequence_values"):
         address = ObjectId("sequence", schema, name)
         if address in sequences:
             found[address] = RelationStats(last_value=value)
     reset = shared.rows(_FILE, "stats_reset")
-    return Stats(found, reset[0][0].isoformat() if reset and reset[0][0] else "")
+    shares = shared.rows(_FILE, "null_fractions")
+    return Stats(
+        relations=found,
+        stats_reset=reset[0][0].isoformat() if reset and reset[0][0] else "",
+        null_fractions={ObjectId("column", *address): share for *address, share in shares if share is not None},
+        gaps=_unseen({ObjectId("table", schema, name) for schema, name, _, share in shares if share is None}),
+    )
+
+
+def _unseen(tables: Collection[ObjectId]) -> tuple[Gap, ...]:
+    """One gap for all tables whose column statistics our role may not see."""
+    if not tables:
+        return ()
+    return (Gap(f"column statistics of {some(tables)}", "the role may not read all of their rows"),)
+
+
+_NAMED = 3
+
+
+def some(tables: Collection[ObjectId]) -> str:
+    """The first few by name, the rest counted."""
+    names = [t.sql() for t in sorted(tables)]
+    rest = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {rest:,} more {'table' if rest == 1 else 'tables'}" if rest > 0 else "")

@@ -55,7 +55,11 @@ select n.nspname, c.relname, c.relkind, c.reltuples,
        (greatest(c.relpages, 0)::bigint + greatest(coalesce(t.relpages, 0), 0)::bigint) * pg_catalog.current_setting('block_size')::bigint,
        coalesce(pg_catalog.pg_stat_get_numscans(c.oid), 0)
          + case when c.relkind in ('r', 'm') then coalesce((select pg_catalog.sum(pg_catalog.pg_stat_get_numscans(i.indexrelid))
-                                                             from pg_catalog.pg_index i where i.indrelid = c.oid), 0)::bigint else 0 end
+                                                             from pg_catalog.pg_index i where i.indrelid = c.oid), 0)::bigint else 0 end,
+       coalesce(pg_catalog.pg_stat_get_live_tuples(c.oid), 0),
+       coalesce(pg_catalog.pg_stat_get_tuples_inserted(c.oid) + pg_catalog.pg_stat_get_tuples_updated(c.oid)
+                  + pg_catalog.pg_stat_get_tuples_deleted(c.oid), 0),
+       pg_catalog.pg_stat_get_last_analyze_time(c.oid) is not null or pg_catalog.pg_stat_get_last_autoanalyze_time(c.oid) is not null
   from pg_catalog.pg_class c
   join pg_catalog.pg_namespace n on n.oid = c.relnamespace
   left join pg_catalog.pg_class t on t.oid = c.reltoastrelid
@@ -72,3 +76,16 @@ select n.nspname, c.relname,
 
 -- name: stats_reset
 select s.stats_reset from pg_catalog.pg_stat_database s where s.datname = pg_catalog.current_database()
+
+-- name: null_fractions
+-- Of columns that lead an index of a large table and are mostly NULL. pg_stats shows what our role may read; no value is asked for.
+-- The share is NULL where our role may not see it.
+select n.nspname, c.relname, a.attname, s.null_frac
+  from (select distinct i.indrelid, i.indkey[0] as attnum from pg_catalog.pg_index i) i
+  join pg_catalog.pg_class c on c.oid = i.indrelid and c.relkind in ('r', 'p') and c.reltuples >= 10000
+  join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+  join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = i.attnum and a.attnum > 0
+  left join pg_catalog.pg_stats s on s.schemaname = n.nspname and s.tablename = c.relname and s.attname = a.attname
+                                 and s.inherited = (c.relkind = 'p')
+ where n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+   and (s.null_frac > 0.5 or not pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT') or pg_catalog.row_security_active(c.oid))

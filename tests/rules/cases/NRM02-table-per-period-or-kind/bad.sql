@@ -1,0 +1,10 @@
+CREATE TABLE orders_2023 (id bigint PRIMARY KEY, placed_at timestamptz NOT NULL, total numeric(12, 2) NOT NULL, customer_id bigint);
+CREATE TABLE orders_2024 (id bigint PRIMARY KEY, placed_at timestamptz NOT NULL, total numeric(12, 2) NOT NULL, customer_id bigint);
+CREATE TABLE "Hits202401" (id bigint PRIMARY KEY, page text NOT NULL, visitor uuid NOT NULL);
+CREATE TABLE "Hits202402" (id bigint PRIMARY KEY, page text NOT NULL, visitor uuid NOT NULL);
+CREATE TABLE contacts_acme (id bigint PRIMARY KEY, phone text, email text, employer text);
+CREATE TABLE contacts_globex (id bigint PRIMARY KEY, phone text, email text, employer text);
+CREATE TABLE contacts_initech (id bigint PRIMARY KEY, phone text, email text, employer text);
+CREATE TABLE shard_1 (id bigint PRIMARY KEY, payload jsonb, arrived_at timestamptz);
+CREATE TABLE shard_2 (id bigint PRIMARY KEY, payload jsonb, arrived_at timestamptz);
+CREATE TABLE shard_3 (id bigint PRIMARY KEY, payload jsonb, arrived_at timestamptz);
