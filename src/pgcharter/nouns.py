@@ -1,101 +1,122 @@
-"""English nouns as table names use them: singular, plural, or neither. Says nothing when unsure: a wrong guess is a false alarm."""
+"""English nouns as table and column names use them: singular, plural, or neither. Silent when unsure: a wrong guess is a false alarm."""
 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Literal
+
+from pgcharter import noun_lists
+from pgcharter.noun_lists import (
+    ENDING_IN_IE,
+    ENDING_IN_OE,
+    EXTRA_PLURALS,
+    ING_ED_LY,
+    IRREGULAR,
+    NO_NOUNS,
+    NOUNS,
+    VOWEL_NOUNS,
+)
 
 Number = Literal["singular", "plural"]
 
-_IRREGULAR = {
-    "person": "people", "child": "children", "man": "men", "woman": "women", "foot": "feet", "tooth": "teeth", "goose": "geese",
-    "mouse": "mice", "louse": "lice", "ox": "oxen", "criterion": "criteria", "phenomenon": "phenomena", "datum": "data",
-    "medium": "media", "bacterium": "bacteria", "curriculum": "curricula", "index": "indices", "matrix": "matrices",
-    "vertex": "vertices", "appendix": "appendices", "analysis": "analyses", "basis": "bases", "crisis": "crises", "diagnosis": "diagnoses",
-    "hypothesis": "hypotheses", "thesis": "theses", "axis": "axes", "synopsis": "synopses", "parenthesis": "parentheses",
-    "stimulus": "stimuli", "radius": "radii", "alumnus": "alumni", "nucleus": "nuclei", "leaf": "leaves", "half": "halves",
-    "knife": "knives", "life": "lives", "shelf": "shelves", "wolf": "wolves", "wife": "wives", "thief": "thieves", "loaf": "loaves",
-    "calf": "calves", "self": "selves", "hero": "heroes", "potato": "potatoes", "tomato": "tomatoes", "echo": "echoes", "veto": "vetoes",
-    "quiz": "quizzes", "die": "dice", "cookie": "cookies", "movie": "movies", "tie": "ties", "pie": "pies", "zombie": "zombies",
-    "selfie": "selfies", "calorie": "calories", "cache": "caches", "axe": "axes", "shoe": "shoes", "toe": "toes", "niche": "niches",
-    "bus": "buses", "gas": "gases", "bonus": "bonuses", "virus": "viruses", "campus": "campuses", "status": "statuses",
-    "alias": "aliases", "atlas": "atlases", "canvas": "canvases", "census": "censuses", "corpus": "corpora", "bias": "biases",
-    "iris": "irises", "lens": "lenses", "consensus": "consensuses", "apparatus": "apparatuses", "surplus": "surpluses",
-    "focus": "focuses", "menu": "menus", "genus": "genera", "opus": "opuses", "chorus": "choruses", "abacus": "abacuses",
-    "house": "houses", "warehouse": "warehouses", "course": "courses", "expense": "expenses", "license": "licenses",
-    "purchase": "purchases", "release": "releases", "response": "responses", "phase": "phases", "case": "cases", "base": "bases",
-    "database": "databases", "invoice": "invoices", "use": "uses", "horse": "horses", "nurse": "nurses", "clause": "clauses",
-    "cause": "causes", "lease": "leases", "disease": "diseases", "exercise": "exercises", "franchise": "franchises",
-    "enterprise": "enterprises", "promise": "promises", "price": "prices", "size": "sizes", "prize": "prizes", "archive": "archives",
-}  # fmt: skip
-_SINGULAR = {plural: single for single, plural in _IRREGULAR.items() if plural not in ("axes", "bases")} | {"indexes": "index"}
-_UNSURE = frozenset(
-    """
-    data media series species news sms gps dns https http css js os ios tls ssl aws rss cms pos erp crm vat gst kpis means headquarters
-    equipment information metadata inventory stock staff feedback software hardware firmware evidence content contents traffic weather
-    money cash research knowledge advice furniture luggage mail email_queue history audit log journal ledger registry catalog catalogue
-    queue inbox outbox cache config configuration archive backlog schedule calendar glossary directory index settings preferences
-    analytics statistics stats metrics economics logistics physics mathematics politics ethics genetics goods sales savings earnings
-    thanks belongings credentials details specs terms permissions operations communications relations proceeds premises surroundings
-    sheep fish deer aircraft offspring personnel police cattle swiss chassis corps always plus minus basics lotus
-    old new tmp temp temporary backup bak copy staging raw archived deleted active pending current latest all view mv summary total
-    membership ownership access progress business process
-    """.split()  # noqa: SIM905
-)
-"""Mass and collective nouns, plural-only words, words that are no nouns: a table may be called so under either style."""
+UNCOUNTABLE = noun_lists.UNCOUNTABLE
+"""Words without a number: what refers to `equipment` is `equipment_id`."""
+KNOWN = (NOUNS | VOWEL_NOUNS | ING_ED_LY | ENDING_IN_IE | ENDING_IN_OE | IRREGULAR.keys()) - UNCOUNTABLE
+"""Singular nouns that are certain."""
+_SINGULAR = {many: one for one, many in IRREGULAR.items()} | EXTRA_PLURALS
+TWOFOLD = frozenset({"axes", "bases", "leaves", "lives", "dice"})
+"""Plurals of two nouns each (axe and axis), or a plural and a verb."""
+_NOUN_ENDING = re.compile(r"(?:[aeiou][a-z]*)(?:tion|sion|ment|ness|ship|ance|ence|ity|ology|graphy|ism|ist|hood|dom|ware)\Z")
 
 
 def words(name: str) -> list[str]:
     """The words of an identifier in lower case: `OrderItems2024` and `order_items_2024` both give order, items (digits dropped)."""
     split = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
-    return [w for w in re.split(r"[^a-zA-Z]+", split.lower()) if w]
+    return [w for w in re.split(r"[\W\d_]+", split.lower()) if w]
 
 
+def plural(word: str) -> str:
+    """The plural of a singular noun: `city` gives `cities`."""
+    word = word.lower()
+    if word in IRREGULAR:
+        return IRREGULAR[word]
+    if re.search(r"(?:[^aeou]|qu)y\Z", word):
+        return word[:-1] + "ies"
+    return word + ("es" if re.search(r"(?:[sxz]|ch|sh)\Z", word) else "s")
+
+
+_PLURAL = {many: one for one in KNOWN if (many := plural(one))} | _SINGULAR
+"""Plurals that are certain, with their singular."""
+
+
+@lru_cache(maxsize=65536)
 def number(word: str) -> Number | None:
     """Whether one English word is singular or plural; None when it is both, neither, or unknown."""
     word = word.lower()
-    if word in _UNSURE or len(word) < 3:
+    if word in UNCOUNTABLE or word in NO_NOUNS or len(word) < 3 or not word.isascii():
         return None
-    if word in _SINGULAR:
-        return "plural"
-    if word in _IRREGULAR:
+    if word in KNOWN:
         return "singular"
-    if word.endswith(("ss", "is", "us", "as", "os", "ys")):
-        return "singular" if word.endswith("ss") else ("plural" if _plainly_plural(word) else None)
-    if word.endswith("s"):
+    if word in _PLURAL:
         return "plural"
-    return None if word.endswith(("ed", "ing", "ly", "a", "i")) else "singular"
+    if not word.endswith("s"):
+        return "singular" if _NOUN_ENDING.search(word) else None
+    if word.endswith("ss"):
+        return "singular"
+    return "plural" if re.search(r"(?:[bcdefghklmnprtvwxyz]|[aeou]y)s\Z", word) and _looks_plural(word) else None
 
 
-def _plainly_plural(word: str) -> bool:
-    """Plurals in -ays, -eys, -oys: `days`, `keys`, `toys`."""
-    return bool(re.search(r"[aeou]ys\Z", word))
+def _looks_plural(word: str) -> bool:
+    """Long enough to tell, and no adverb such as `always`."""
+    return bool(re.search(r"[aeou]ys\Z", word)) or (len(word) >= 5 and not word.endswith("ys"))
 
 
+def is_surely_plural(word: str) -> bool:
+    """Whether the word is the plural of a noun that is certain, and nothing else."""
+    word = word.lower()
+    return word in _PLURAL and not any(word in other for other in (UNCOUNTABLE, NO_NOUNS, TWOFOLD, KNOWN))
+
+
+_TO_Y = re.compile(r"[^aeiou]ies\Z")
+_BY_ES = re.compile(r"(?:ss|sh|[^aeiou]ch|[aeiou]tch|[aeo]ach|x|zz|tz)es\Z")
+_BY_S = re.compile(r"(?:[aino]ses|[nrp]ses|ouses|auses|[aeiu]zes|ves|ces|ges|les|res|tes|des|kes|mes|nes|pes|bes|fes|thes|ues|ees|yes)\Z")
+
+
+@lru_cache(maxsize=65536)
 def singular(word: str) -> str | None:
     """The singular of a plural word, the word itself when it is singular, None when unsure."""
-    known = number(word)
     lower = word.lower()
-    if known is None:
+    if lower in UNCOUNTABLE or lower in ("axes", "bases"):
         return None
-    if known == "singular":
-        return lower
-    if lower in _SINGULAR:
-        return _SINGULAR[lower]
-    if lower.endswith("ies"):
+    if lower in _PLURAL and lower not in KNOWN:
+        return _PLURAL[lower]
+    known = "singular" if lower in KNOWN else number(lower)
+    if known != "plural":
+        return lower if known else None
+    if _TO_Y.search(lower):
         return lower[:-3] + "y"
-    if re.search(r"(ss|sh|ch|x|zz)es\Z", lower):
+    if _BY_ES.search(lower):
         return lower[:-2]
-    if lower.endswith("ses"):
-        return None
-    return lower[:-1]
+    return lower[:-1] if _BY_S.search(lower) or not lower.endswith("es") else None
+
+
+_BOUNDARY = re.compile(r"_+|(?<=[a-z0-9])(?=[A-Z])")
+
+
+def _parted(name: str) -> tuple[str, str]:
+    """What stands before the last word, and that word: `order_` and `items`, `Order` and `Items`."""
+    last = max((m.end() for m in _BOUNDARY.finditer(name)), default=0)
+    return name[:last], name[last:]
 
 
 def singular_name(name: str) -> str | None:
-    """The snake_case identifier with its last word in the singular: `order_items` gives `order_item`; None when unsure."""
-    head, mark, last = name.rpartition("_")
+    """The identifier with its last word in the singular: `order_items` gives `order_item`; None when unsure."""
+    head, last = _parted(name)
     single = singular(last)
-    return None if single is None else f"{head}{mark}{single}"
+    if single is None:
+        return None
+    return head + (single.capitalize() if last[:1].isupper() and not last.isupper() else single.upper() if last.isupper() else single)
 
 
 def number_of_name(name: str) -> Number | None:
