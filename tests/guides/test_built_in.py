@@ -33,16 +33,11 @@ WAITING = {
     "NAM14": "column_number", "NAM15": "foreign_key_column", "NAM16": "sequence_name", "NAM17": "primary_key_constraint_name",
     "NAM18": "join_table_name", "NAM19": "table_prefixes", "NAM20": "tenant_table_prefix", "NAM21": "reserved_words",
     "DOC07": "comment_language", "DES11": "required_columns", "TYP31": "timestamp_type", "TYP32": "boolean_required",
+    "SEC34": "tenant_isolation",
+    "SEC35": "tenant_isolation",
 }  # fmt: skip
 """House style that no document taken in so far speaks of. A charter or guide that sets the option brings the rule."""
-TASTE: dict[str, str] = {
-    "DES15": "whether files belong into a database is a matter of taste; the guide on team databases asks to consider other places",
-    "DES16": "large objects left behind do harm; core is to take it in",
-    "NRM01": "a copy may be deliberate; the guides on modelling ask for third normal form",
-    "NRM02": "as NRM01",
-    "NRM03": "as NRM01, and a sample proves no rule of the business",
-    "NRM04": "as NRM03",
-}
+TASTE: dict[str, str] = {}
 """Rules that speak of no harm and so are not in core, with what they wait for."""
 LETTERS = {"core": "H", "cloudlab": "C", "thinkalike": "T", "default": "D", "creampie": "P", "blueprint": "B"}
 OWN = [(name, clause) for name in guides.available() for clause in guides.load(name).clauses if clause.guide == name]
