@@ -1,0 +1,1 @@
+"""The blog: users, sessions, posts and comments, written to the guide `default`."""
