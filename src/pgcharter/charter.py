@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from pgcharter.errors import CharterError
-from pgcharter.findings import Severity
-from pgcharter.paths import PathSetting
-from pgcharter.tomlfile import TomlFile, build, nearest, reject_unknown, shown
+from pgcharter.paths import PathSetting, read_paths
+from pgcharter.tomlfile import TomlFile, build, reject_unknown, shown
 from pgcharter.waivers import Waived, Waiver, WaiverProblem, waive
 
 __all__ = [
@@ -157,7 +156,7 @@ def read(path: Path, *, sections: Iterable[Section[Any]] = (), name: str = "") -
         options=_table(file, data, "options", root),
         severity=_table(file, data, "severity", root),
         waivers=_waivers(file, data, root),
-        paths=_paths(file, data, root),
+        paths=read_paths(file, data.get("path", []), (*root, "path")),
         environments=_environments(file, data, root),
         path=path,
         file=file,
@@ -197,50 +196,6 @@ def _waiver(file: TomlFile, data: object, path: tuple[str | int, ...]) -> Waiver
         hint = f'name one: object = "app.users", or object = "legacy.*"; to drop the rule altogether: [severity] {made.rule} = "off"'
         raise CharterError(sentence, hint=hint, place=file.place(*path))
     return replace(made, place=file.place(*path))
-
-
-_LEVELS: Mapping[str, Severity | None] = {"off": None, **{s.word: s for s in Severity}}
-
-
-def _paths(file: TomlFile, data: Mapping[str, Any], root: tuple[str, ...]) -> tuple[PathSetting, ...]:
-    written = data.get("path", [])
-    if not isinstance(written, list):
-        raise CharterError("settings for some paths are written [[path]], with two brackets", place=file.place(*root, "path"))
-    return tuple(_path_setting(file, item, (*root, "path", index)) for index, item in enumerate(written))
-
-
-def _path_setting(file: TomlFile, data: object, path: tuple[str | int, ...]) -> PathSetting:
-    rest = {k: v for k, v in data.items() if k != "severity"} if isinstance(data, Mapping) else data
-    made = build(file, rest, PathSetting, path, where="[[path]]")
-    severity = data.get("severity", {}) if isinstance(data, Mapping) else {}
-    if not isinstance(severity, Mapping):
-        hint = 'write severity = { DOC01 = "off" }'
-        raise CharterError(f'key "severity" must be a table, not {shown(severity)}', hint=hint, place=file.place(*path, "severity"))
-    for code, word in severity.items():
-        if word not in _LEVELS:
-            sentence = f'severity of {code} must be "error", "warning", "info" or "off", not {shown(word)}'
-            hint = nearest(word, _LEVELS) if isinstance(word, str) else ""
-            raise CharterError(sentence, hint=hint, place=file.place(*path, "severity", code))
-    if not made.match:
-        raise CharterError('[[path]] has no "match", which it needs', hint='write match = ["legacy/**"]', place=file.place(*path))
-    if not (made.only or made.skip or severity):
-        hint = 'write skip = ["DOC01"], only = [...] or severity = { DOC01 = "info" }'
-        raise CharterError("[[path]] says nothing about its files", hint=hint, place=file.place(*path))
-    for glob in made.match:
-        _check_glob(glob, file.place(*path, "match"))
-    return replace(made, severity={code: _LEVELS[word] for code, word in severity.items()}, place=file.place(*path))
-
-
-def _check_glob(glob: str, place: str) -> None:
-    """Raise CharterError for a pattern that can match nothing below the charter's folder."""
-    if not glob.strip("/ "):
-        raise CharterError(f"{shown(glob)} in match names no path", hint='every file of the project is match = ["**"]', place=place)
-    if "\\" in glob:
-        slashed = glob.replace("\\", "/")
-        raise CharterError(f"{shown(glob)} in match has backslashes, which match nothing", hint=f'write "{slashed}"', place=place)
-    if glob.startswith(("/", "~")) or re.match(r"[A-Za-z]:", glob) or ".." in glob.split("/"):
-        sentence = f"{shown(glob)} in match leads out of the charter's folder, where its paths start"
-        raise CharterError(sentence, hint='write it as seen from there, such as "db/legacy/**"', place=place)
 
 
 def _environments(file: TomlFile, data: Mapping[str, Any], root: tuple[str, ...]) -> Mapping[str, Environment]:

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 
+from pgcharter.errors import CharterError
 from pgcharter.findings import Finding, Severity
+from pgcharter.tomlfile import TomlFile, build, nearest, shown
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class PathSetting:
     """Codes of the only rules whose findings count there."""
     skip: tuple[str, ...] = ()
     """Codes of rules whose findings do not count there."""
-    severity: Mapping[str, Severity | None] = field(default_factory=dict, metadata={"in_file": False}, hash=False)
+    severity: Mapping[str, Severity | None] = field(default_factory=dict, hash=False)
     """Code → severity there; None: off."""
     place: str = field(default="", metadata={"in_file": False}, compare=False)
     """`file:line` where it is written."""
@@ -89,3 +91,47 @@ def _last_word(code: str, settings: Sequence[PathSetting]) -> PathSetting | None
 def _levelled(found: Finding, settings: Sequence[PathSetting]) -> Finding:
     level = next((s.severity[found.code] for s in reversed(settings) if s.severity.get(found.code)), None)
     return found if level is None else replace(found, severity=level)
+
+
+_LEVELS: Mapping[str, Severity | None] = {"off": None, **{s.word: s for s in Severity}}
+
+
+def read_paths(file: TomlFile, written: object, path: tuple[str | int, ...]) -> tuple[PathSetting, ...]:
+    """The settings that a charter has at `path`. Raises CharterError with file and line for whatever is wrong in them."""
+    if not isinstance(written, list):
+        raise CharterError("settings for some paths are written [[path]], with two brackets", place=file.place(*path))
+    return tuple(_path_setting(file, item, (*path, index)) for index, item in enumerate(written))
+
+
+def _path_setting(file: TomlFile, data: object, path: tuple[str | int, ...]) -> PathSetting:
+    rest = {k: v for k, v in data.items() if k != "severity"} if isinstance(data, Mapping) else data
+    made = build(file, rest, PathSetting, path, where="[[path]]")
+    severity = data.get("severity", {}) if isinstance(data, Mapping) else {}
+    if not isinstance(severity, Mapping):
+        hint = 'write severity = { DOC01 = "off" }'
+        raise CharterError(f'key "severity" must be a table, not {shown(severity)}', hint=hint, place=file.place(*path, "severity"))
+    for code, word in severity.items():
+        if word not in _LEVELS:
+            sentence = f'severity of {code} must be "error", "warning", "info" or "off", not {shown(word)}'
+            hint = nearest(word, _LEVELS) if isinstance(word, str) else ""
+            raise CharterError(sentence, hint=hint, place=file.place(*path, "severity", code))
+    if not made.match:
+        raise CharterError('[[path]] has no "match", which it needs', hint='write match = ["legacy/**"]', place=file.place(*path))
+    if not (made.only or made.skip or severity):
+        hint = 'write skip = ["DOC01"], only = [...] or severity = { DOC01 = "info" }'
+        raise CharterError("[[path]] says nothing about its files", hint=hint, place=file.place(*path))
+    for glob in made.match:
+        _check_glob(glob, file.place(*path, "match"))
+    return replace(made, severity={code: _LEVELS[word] for code, word in severity.items()}, place=file.place(*path))
+
+
+def _check_glob(glob: str, place: str) -> None:
+    """Raise CharterError for a pattern that can match nothing below the charter's folder."""
+    if not glob.strip("/ "):
+        raise CharterError(f"{shown(glob)} in match names no path", hint='every file of the project is match = ["**"]', place=place)
+    if "\\" in glob:
+        slashed = glob.replace("\\", "/")
+        raise CharterError(f"{shown(glob)} in match has backslashes, which match nothing", hint=f'write "{slashed}"', place=place)
+    if glob.startswith(("/", "~")) or re.match(r"[A-Za-z]:", glob) or ".." in glob.split("/"):
+        sentence = f"{shown(glob)} in match leads out of the charter's folder, where its paths start"
+        raise CharterError(sentence, hint='write it as seen from there, such as "db/legacy/**"', place=place)

@@ -81,6 +81,12 @@ def complete_revisions(_ctx: click.Context, _parameter: click.Parameter, incompl
 @click.option("--no-server", is_flag=True, help="Look at the text only; build nothing.")
 @click.option("--major", type=click.IntRange(min=1), metavar="N", help="Build files on this major version of PostgreSQL.")
 @click.option("--scratch-url", metavar="DSN", help="Build files on this server instead of a throwaway one.")
+@click.option(
+    "--sample",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Spend up to this long on samples of a live database's rows.",
+)
 @click.option("--score", is_flag=True, help="Also give the verdict clause by clause.")
 @click.option("--all", "everything", is_flag=True, help="Show every finding, not a few examples of each rule.")
 @click.option("--quiet", "-q", is_flag=True, help="Print only the totals.")
@@ -99,6 +105,7 @@ def check(
     no_server: bool,
     major: int | None,
     scratch_url: str | None,
+    sample: float | None,
     score: bool,
     everything: bool,
     quiet: bool,
@@ -134,6 +141,7 @@ def check(
             server=not no_server,
             major=major,
             scratch_url=scratch_url,
+            sample=sample,
             score=score,
             partial=bool(targets),
         )

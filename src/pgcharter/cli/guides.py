@@ -136,7 +136,7 @@ def print_schema(charter: bool) -> None:
 
     codes, known = all_described().keys(), library.available()
     if charter:
-        tables, lists = {charters.CHECK.name: charters.CHECK.model}, {"waiver": charters.Waiver}
+        tables, lists = {charters.CHECK.name: charters.CHECK.model}, {"waiver": charters.Waiver, "path": charters.PathSetting}
         show_json(charter_schema(codes, known, tables, lists, {"environments": charters.Environment}))
         return
     show_json(guide_schema(codes, known))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pgcharter.cli.output import screen
 
 if TYPE_CHECKING:
-    from pgcharter.cli.living import Book, Change
+    from pgcharter.cli.known import Book, Change
 
 
 def show_recorded(written: Sequence[tuple[Book, Change]], *, on_stdout: bool) -> None:

@@ -31,6 +31,8 @@ class Wish:
     """Whether files may be built on a server."""
     major: int | None = None
     scratch_url: str | None = None
+    sample: float | None = None
+    """Seconds to spend on samples of a live database's rows; None for no look at rows."""
     score: bool = False
     partial: bool = False
     """Whether the targets came from the command line, so that they need not be all there is."""
@@ -41,9 +43,9 @@ def read_target(target: str, wish: Wish, project: Project) -> Reading:
     from pgcharter import sources
     from pgcharter.cli.progress import progress
     from pgcharter.redact import redact
-    from pgcharter.sources import own_checks
+    from pgcharter.sources import own_checks, sampling
 
-    looks = own_checks.looks(project.guide, only=wish.only, skip=wish.skip)
+    looks = (*own_checks.looks(project.guide, only=wish.only, skip=wish.skip), *([sampling.look(wish.sample)] if wish.sample else []))
     with progress(f"reading {redact(target)}") as advance:
         return sources.read(target, major=wish.major, scratch_url=wish.scratch_url, server=wish.server, progress=advance, looks=looks)
 

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from pgcharter import guides
-from pgcharter.known import DEFAULT_NAME
+from pgcharter.known_file import DEFAULT_NAME
 from pgcharter.render.findings import shorten
 from pgcharter.render.page import Page, Styled, columns
 from pgcharter.render.phrases import plural
