@@ -43,9 +43,13 @@ def read_target(target: str, wish: Wish, project: Project) -> Reading:
     from pgcharter import sources
     from pgcharter.cli.progress import progress
     from pgcharter.redact import redact
-    from pgcharter.sources import own_checks, sampling
+    from pgcharter.sources import own_checks
 
-    looks = (*own_checks.looks(project.guide, only=wish.only, skip=wish.skip), *([sampling.look(wish.sample)] if wish.sample else []))
+    looks = own_checks.looks(project.guide, only=wish.only, skip=wish.skip)
+    if wish.sample is not None:
+        from pgcharter.sources import sampling
+
+        looks = (*looks, sampling.look(wish.sample))
     with progress(f"reading {redact(target)}") as advance:
         return sources.read(target, major=wish.major, scratch_url=wish.scratch_url, server=wish.server, progress=advance, looks=looks)
 
