@@ -30,7 +30,7 @@ WAITING = {
     "CST04": "domains",
     "CST05": "domains",
     "CON30": "jsonb_check_required",
-    "NAM15": "foreign_key_column", "NAM16": "sequence_name", "NAM17": "primary_key_constraint_name",
+    "NAM16": "sequence_name", "NAM17": "primary_key_constraint_name",
     "NAM19": "table_prefixes", "NAM20": "tenant_table_prefix", "NAM21": "reserved_words",
     "DOC07": "comment_language", "DES11": "required_columns", "TYP31": "timestamp_type",
 }  # fmt: skip
