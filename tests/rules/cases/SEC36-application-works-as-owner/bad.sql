@@ -1,0 +1,10 @@
+CREATE ROLE case_shop LOGIN;
+CREATE ROLE case_group;
+CREATE ROLE case_program LOGIN IN ROLE case_group;
+CREATE SCHEMA app;
+CREATE TABLE app.orders (id bigint PRIMARY KEY);
+CREATE TABLE app.items (id bigint PRIMARY KEY);
+CREATE TABLE app.invoices (id bigint PRIMARY KEY);
+ALTER TABLE app.orders OWNER TO case_shop;
+ALTER TABLE app.items OWNER TO case_shop;
+ALTER TABLE app.invoices OWNER TO case_group;

@@ -1,0 +1,11 @@
+CREATE ROLE case_migrator LOGIN;
+CREATE ROLE case_app LOGIN;
+CREATE ROLE case_nobody;
+CREATE SCHEMA app;
+CREATE TABLE app.orders (id bigint PRIMARY KEY);
+CREATE TABLE app.items (id bigint PRIMARY KEY);
+CREATE TABLE app.archive (id bigint PRIMARY KEY);
+ALTER TABLE app.orders OWNER TO case_migrator;
+ALTER TABLE app.items OWNER TO case_migrator;
+ALTER TABLE app.archive OWNER TO case_nobody;
+GRANT SELECT (id) ON app.orders TO case_app;
