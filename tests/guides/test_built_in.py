@@ -42,6 +42,7 @@ TASTE: dict[str, str] = {
     "SEC36": "small programs work as the owner of their tables; guides that ask for least privilege ask for roles",
     "SEC37": "small programs work as the owner of their tables; guides that ask for least privilege ask for roles",
     "SEC42": "default privileges that hold for nobody do harm; core is to take it in",
+    "SEC38": "people's data open to everybody does harm; core is to take it in",
 }
 """Rules that speak of no harm and so are not in core, with what they wait for."""
 LETTERS = {"core": "H", "cloudlab": "C", "thinkalike": "T", "default": "D", "creampie": "P", "blueprint": "B"}
