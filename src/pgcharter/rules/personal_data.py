@@ -16,7 +16,10 @@ _ALWAYS = re.compile(
     r"tax_(?:id|number|payer_id)|iban|bank_account(?:_number|_no)?|salary|home_address|driver_licen[sc]e(?:_number|_no)?|"
     r"password(?:_hash|_digest)?|passwd|pwd)\Z"
 )
-_OF_PEOPLE = set(
+_OF_PEOPLE = re.compile(
+    r"(?:\A|_)(?:e_?mail(?:_address)?|(?:mobile|cell)?_?phone(?:_number|_no)?|mobile(?:_number)?|telephone|street(?:_address)?)\Z"
+)
+_PEOPLE = set(
     """
     user users customer customers person persons people member members employee employees staff patient patients student students contact
     contacts subscriber subscribers profile profiles guest guests
