@@ -1,46 +1,77 @@
-"""Names of indexes and constraints after the guide's templates, such as `idx_{table}_{columns}`."""
+"""Names of indexes, constraints and sequences after the guide's templates, such as `idx_{table}_{columns}`."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from functools import cache
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
-from pgcharter.catalog.model import Constraint, Table
+from pgcharter.catalog.model import Constraint, Index, Sequence, Table
 from pgcharter.findings import Finding, Severity
-from pgcharter.names import MAX_BYTES, quote
-from pgcharter.rules import shapes
+from pgcharter.names import quote
+from pgcharter.rules import renames, shapes, templates
 from pgcharter.rules.engine import Context, rule
 
-_HOLE = re.compile(r"\{(?:columns|description)\}")
+_ANY = ("columns", "column", "description")
+"""Placeholders that any words may stand for."""
 
 
-def _filled(template: str, table: Table, columns: Iterable[str]) -> str:
-    name = template.replace("{table}", table.name)
-    for place in ("{columns}", "{description}"):
-        name = name.replace(place, "_".join(columns))
-    return shapes.cut(name)
+@dataclass
+class _Names:
+    """The names that fixes of one rule may give: none that is there already, none twice."""
+
+    ctx: Context
+    template: str
+    promised: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+
+    def taken(self, table: Table) -> set[str]:
+        """Names that are there or promised."""
+        return {*renames.taken(self.ctx, table.schema), *(c.name for c in table.constraints), *self.promised[table.schema]}
+
+    def give(self, table: Table, filled: templates.Values) -> str:
+        """A free name after the template."""
+        name = templates.proposal(self.template, filled, self.taken(table))
+        self.promised[table.schema].add(name)
+        return name
+
+    def is_lent(self, table: Table, filled: templates.Values, name: str) -> bool:
+        """Whether something else has the very name of the template, so that more words must tell apart."""
+        first = templates.shortened(self.template, filled)
+        return first != name and first in self.taken(table)
 
 
-@cache
-def _around(template: str) -> tuple[str, str]:
-    """What stands before and after the first hole of a template."""
-    found = _HOLE.search(template)
-    return (template[: found.start()], template[found.end() :]) if found else (template, "")
+def _columns(index: Index) -> tuple[str, ...]:
+    """Its key columns; none when one of its keys is an expression."""
+    return index.columns if len(index.columns) == len(index.keys) else ()
 
 
-def _fits(name: str, template: str, table: Table, columns: tuple[str, ...], *, strict: bool) -> bool:
-    """Whether the name follows the template; one that had to be cut at 63 bytes need only agree as far as it goes."""
-    if strict and columns:
-        return name == _filled(template, table, columns)
-    head, tail = (part.replace("{table}", table.name) for part in _around(template))
-    if name.startswith(head) and name.endswith(tail) and len(name) > len(head) + len(tail):
-        return True
-    return len(name.encode()) >= MAX_BYTES - 1 and (name.startswith(head[: len(name)]) or head.startswith(name))
+def _is_own(index: Index) -> bool:
+    """Whether the index has a name of its own, not that of a constraint or a parent's."""
+    return not (index.constraint or index.primary or index.parent or index.exclusion)
 
 
-def _free(name: str, taken: Iterable[str]) -> str:
-    return shapes.fresh_name(name, taken)
+def _indexes(ctx: Context, template: str, kinds: tuple[bool, ...], *, strict: bool = False) -> Iterator[Finding]:
+    """Findings on indexes that do not follow the template; `kinds` are unique (True) and plain ones (False)."""
+    names = _Names(ctx, template)
+    for table in ctx.catalog.root_tables:
+        for index in table.indexes:
+            if not _is_own(index) or index.unique not in kinds:
+                continue
+            columns = _columns(index)
+            filled = templates.values(table, columns)
+            apart = bool(index.predicate or index.include or index.method != "btree") or _has_twin(table, index)
+            apart = apart or names.is_lent(table, filled, index.name)
+            if not templates.fits(index.name, template, filled, free=() if strict and columns else _ANY, numbered=apart):
+                fix, hint = renames.relation(ctx, index.id, names.give(table, templates.values(table, columns or ("expression",))))
+                word = "unique index" if index.unique else "index"
+                message = f"{word} {index.id.sql()} on {table.id.sql()} is not named after {template}"
+                yield ctx.finding(index, message, fix=fix, hint=hint)
+
+
+def _has_twin(table: Table, index: Index) -> bool:
+    """Whether another index has the same columns, so that one of the two needs a longer name."""
+    return any(other.columns == index.columns and other.name != index.name and not other.constraint for other in table.indexes)
 
 
 @rule("NAM10", "index-name", Severity.INFO, options=("index_name", "index_name_strict"))
@@ -48,49 +79,38 @@ def index_name(ctx: Context) -> Iterator[Finding]:
     """An index whose name does not follow the guide's template.
 
     Why: names appear in plans, logs and alerts; one pattern tells table and columns at a glance.
-    Instead: `idx_orders_customer_id`.
-    Except: indexes behind constraints (they have the constraint's name), and those of partitions, which follow their parent.
+
+    Instead: `idx_orders_customer_id`. The template knows {table}, {singular}, {schema} and {columns}.
+
+    Except: indexes behind constraints (they have the constraint's name), those of partitions, which follow their parent, and names of
+    more than 63 bytes that were cut by PostgreSQL or shortened with a hash by SQLAlchemy, Rails or Django.
     """
-    template = ctx.options.index_name
-    if not template:
-        return
-    for table in ctx.catalog.root_tables:
-        for index in table.indexes:
-            if index.constraint or index.primary or index.parent or (index.unique and ctx.options.unique_name):
-                continue
-            whole = tuple(k.column for k in index.keys) if all(k.column for k in index.keys) else ()
-            if not _fits(index.name, template, table, whole, strict=ctx.options.index_name_strict):
-                wanted = _free(_filled(template, table, whole or ("expression",)), (i.name for i in table.indexes))
-                address = index.id.sql()
+    if ctx.options.index_name:
+        kinds = (False,) if ctx.options.unique_name else (False, True)
+        yield from _indexes(ctx, ctx.options.index_name, kinds, strict=ctx.options.index_name_strict)
+
+
+def _constraints(ctx: Context, template: str | None, kind: str) -> Iterator[Finding]:
+    """Findings on constraints of one kind that do not follow the template."""
+    names = _Names(ctx, template or "")
+    for table in ctx.catalog.root_tables if template else ():
+        own = [(c, _values(ctx, table, c)) for c in table.constraints if c.kind == kind and not c.inherited]
+        wholes = [templates.render(template or "", filled) for _, filled in own]
+        for (constraint, filled), whole in zip(own, wholes, strict=True):
+            apart = wholes.count(whole) > 1 or names.is_lent(table, filled, constraint.name)
+            if not templates.fits(constraint.name, template or "", filled, free=_ANY, numbered=apart):
+                fix, hint = renames.constraint(ctx, table, constraint.name, names.give(table, filled))
                 yield ctx.finding(
-                    index,
-                    f"index {address} on {table.id.sql()} is not named after {template}",
-                    fix=f"ALTER INDEX {address} RENAME TO {quote(wanted)}",
+                    table.part("constraint", constraint.name),
+                    f"{kind} constraint {quote(constraint.name)} of {table.id.sql()} is not named after {template}",
+                    fix=fix,
+                    hint=hint,
                 )
 
 
-def _constraints(ctx: Context, template: str | None, kind: str) -> Iterator[tuple[Table, Constraint]]:
-    if not template:
-        return
-    for table in ctx.catalog.root_tables:
-        for constraint in table.constraints:
-            if (
-                constraint.kind == kind
-                and not constraint.inherited
-                and not _fits(constraint.name, template, table, constraint.columns, strict=False)
-            ):
-                yield table, constraint
-
-
-def _rename(ctx: Context, table: Table, constraint: Constraint, template: str, fill: Iterable[str]) -> Finding:
-    target = table.part("constraint", constraint.name)
-    taken = (*(c.name for c in table.constraints), *(i.name for i in table.indexes))
-    wanted = _free(_filled(template, table, tuple(fill)), taken)
-    return ctx.finding(
-        target,
-        f"{constraint.kind} constraint {quote(constraint.name)} of {table.id.sql()} is not named after {template}",
-        fix=f"{shapes.alter(table)} RENAME CONSTRAINT {quote(constraint.name)} TO {quote(wanted)}",
-    )
+def _values(ctx: Context, table: Table, constraint: Constraint) -> dict[str, str]:
+    about = constraint.columns if constraint.kind != "check" else constraint.columns[:3] or (table.name,)
+    return templates.values(table, about, shapes.target_of(ctx, constraint))
 
 
 @rule("NAM11", "unique-name", Severity.INFO, options=("unique_name",))
@@ -98,23 +118,14 @@ def unique_name(ctx: Context) -> Iterator[Finding]:
     """A unique constraint or unique index whose name does not follow the guide's template.
 
     Why: the name is what the application sees in the error, and often what it tells the cases apart by.
+
     Instead: `uq_users_email`.
-    Except: primary keys.
+
+    Except: primary keys, and what follows a parent.
     """
-    template = ctx.options.unique_name
-    for table, constraint in _constraints(ctx, template, "unique"):
-        yield _rename(ctx, table, constraint, template or "", constraint.columns)
-    for table in ctx.catalog.root_tables if template else ():
-        for index in table.indexes:
-            if index.unique and not index.constraint and not index.primary and not index.parent:
-                whole = tuple(k.column for k in index.keys) if all(k.column for k in index.keys) else ()
-                if not _fits(index.name, template or "", table, whole, strict=False):
-                    wanted = _free(_filled(template or "", table, whole or ("expression",)), (i.name for i in table.indexes))
-                    yield ctx.finding(
-                        index,
-                        f"unique index {index.id.sql()} on {table.id.sql()} is not named after {template}",
-                        fix=f"ALTER INDEX {index.id.sql()} RENAME TO {quote(wanted)}",
-                    )
+    yield from _constraints(ctx, ctx.options.unique_name, "unique")
+    if ctx.options.unique_name:
+        yield from _indexes(ctx, ctx.options.unique_name, (True,))
 
 
 @rule("NAM12", "foreign-key-name", Severity.INFO, options=("foreign_key_name",))
@@ -122,12 +133,13 @@ def foreign_key_name(ctx: Context) -> Iterator[Finding]:
     """A foreign key whose name does not follow the guide's template.
 
     Why: the name is all that an error message gives; migrations need it to change the key.
-    Instead: `fk_orders_customer_id`.
+
+    Instead: `fk_orders_customer_id`, or `fk_orders_customers` where the template is `fk_{table}_{referenced}`; several keys between the
+    same two tables are told apart by words behind that.
+
     Except: foreign keys of partitions, which follow their parent.
     """
-    template = ctx.options.foreign_key_name
-    for table, constraint in _constraints(ctx, template, "foreign key"):
-        yield _rename(ctx, table, constraint, template or "", constraint.columns)
+    yield from _constraints(ctx, ctx.options.foreign_key_name, "foreign key")
 
 
 @rule("NAM13", "check-name", Severity.INFO, options=("check_name",))
@@ -135,10 +147,80 @@ def check_name(ctx: Context) -> Iterator[Finding]:
     """A check constraint whose name does not follow the guide's template.
 
     Why: a good name tells in the error message which rule was broken.
+
     Instead: `chk_price_positive`.
+
     Except: checks of partitions and those that a parent table gave.
     """
-    template = ctx.options.check_name
-    for table, constraint in _constraints(ctx, template, "check"):
-        about = constraint.columns[:3] or (table.name,)
-        yield _rename(ctx, table, constraint, template or "", about)
+    yield from _constraints(ctx, ctx.options.check_name, "check")
+
+
+@rule("NAM17", "primary-key-constraint-name", Severity.INFO, options=("primary_key_constraint_name",))
+def primary_key_constraint_name(ctx: Context) -> Iterator[Finding]:
+    """A primary key whose name does not follow the guide's template.
+
+    Why: the name stands in the error of a duplicate key and is what migrations drop and replace.
+
+    Instead: `pk_orders` for `pk_{table}`. Renaming the constraint renames its index; foreign keys that use it are not touched.
+
+    Except: keys of partitions, which follow their parent.
+    """
+    yield from _constraints(ctx, ctx.options.primary_key_constraint_name, "primary key")
+
+
+@rule("NAM16", "sequence-name", Severity.INFO, options=("sequence_name",))
+def sequence_name(ctx: Context) -> Iterator[Finding]:
+    """A sequence whose name does not follow the guide's template.
+
+    Why: roles need rights on sequences and code draws from them by name; one pattern says which column a sequence feeds.
+
+    Instead: `seq_orders_number` for `seq_{table}_{column}`. The sequence of a serial column may be renamed like any other: the column's
+    default follows.
+
+    Except: sequences of identity columns, which nobody grants or names. One that no column or several columns draw from need only begin and
+    end as the template does.
+    """
+    template = ctx.options.sequence_name or ""
+    names = _Names(ctx, template)
+    fed = _fed_columns(ctx)
+    for sequence in ctx.catalog.sequences if template else ():
+        if sequence.extension or sequence.identity:
+            continue
+        uses = fed.get((sequence.schema, sequence.name), [])
+        table, columns = _fed_by(ctx, sequence, uses)
+        filled = templates.values(table, columns) if table else {"schema": sequence.schema}
+        lent = table is not None and names.is_lent(table, filled, sequence.name)
+        if not templates.fits(sequence.name, template, filled, numbered=lent):
+            address = sequence.id.sql()
+            fix, hint = (
+                renames.relation(ctx, sequence.id, names.give(table, filled)) if table else ("", f"ALTER SEQUENCE {address} RENAME TO …")
+            )
+            if any(late for _, _, late in uses):
+                fix, hint = "", f"{fix or hint}; a default draws from it by name and must change with it"
+            yield ctx.finding(sequence, f"sequence {address} is not named after {template}", fix=fix, hint=hint)
+
+
+_Use = tuple[Table, str, bool]
+"""A table, its column, and whether its default finds the sequence by name at each call."""
+
+
+def _fed_columns(ctx: Context) -> dict[tuple[str, str], list[_Use]]:
+    """Columns whose default draws from a sequence, by that sequence."""
+    found: dict[tuple[str, str], list[_Use]] = defaultdict(list)
+    for table in ctx.catalog.root_tables:
+        for column in table.columns:
+            drawn = re.search(r"nextval\(\(*'((?:[^']|'')+)'::(regclass|text)", column.default)
+            if drawn and not column.inherited:
+                parts = [p.strip('"').replace('""', '"') for p in re.findall(r'"(?:[^"]|"")+"|[^."]+', drawn[1].replace("''", "'"))]
+                schema, name = parts if len(parts) == 2 else (table.schema, parts[-1])
+                found[schema, name].append((table, column.name, drawn[2] == "text"))
+    return found
+
+
+def _fed_by(ctx: Context, sequence: Sequence, uses: list[_Use]) -> tuple[Table | None, tuple[str, ...]]:
+    """The one column that the sequence belongs to, by ownership or by use."""
+    if sequence.owned_by is not None:
+        return ctx.catalog.table.get(sequence.owned_by.owner), (sequence.owned_by.part,)
+    if len(uses) == 1:
+        return uses[0][0], (uses[0][1],)
+    return None, ()

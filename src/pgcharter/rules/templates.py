@@ -1,0 +1,109 @@
+"""Templates of names, such as `idx_{table}_{columns}`: filled in, cut to 63 bytes, and recognised in names that others have cut."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+
+from pgcharter import nouns
+from pgcharter.catalog.model import Table
+from pgcharter.names import MAX_BYTES
+from pgcharter.rules import shapes
+
+Values = Mapping[str, str]
+"""What each placeholder stands for; an empty value is not known and may be anything."""
+_HOLE = re.compile(r"\{(\w+)\}")
+_HASHED = re.compile(r"_?[0-9a-f]{4,12}(?:_[a-z]{2,4})?\Z")
+"""How SQLAlchemy, Alembic, Rails and Django end a name they had to shorten: four to twelve digits, with Django's suffix behind."""
+_HASHED_LEAST = 24
+"""Rails' and Django's shortened names may be well below 63 bytes."""
+
+
+def values(table: Table, columns: Iterable[str] = (), referenced: Table | None = None) -> dict[str, str]:
+    """Placeholders of a name that belongs to `table`."""
+    joined = "_".join(columns)
+    filled = {"table": table.name, "singular": singular(table.name), "schema": table.schema}
+    filled |= {"columns": joined, "column": joined, "description": joined}
+    if referenced is not None:
+        filled |= {"referenced": referenced.name, "referenced_singular": singular(referenced.name)}
+    return filled
+
+
+def singular(name: str) -> str:
+    """The singular of a table's name, or the name itself when that is not certain."""
+    return nouns.singular_name(name) or name
+
+
+def render(template: str, filled: Values) -> str:
+    """The template with its placeholders filled in, however long."""
+    return _HOLE.sub(lambda hole: filled.get(hole[1], ""), template)
+
+
+def shortened(template: str, filled: Values) -> str:
+    """The name within 63 bytes: the longest part loses bytes first, and no character is cut through, as PostgreSQL does it itself."""
+    bytes_ = {name: filled.get(name, "").encode() for name in dict.fromkeys(_HOLE.findall(template))}
+    excess = len(render(template, filled).encode()) - MAX_BYTES
+    while excess > 0 and any(bytes_.values()):
+        longest = max(reversed(bytes_), key=lambda n: len(bytes_[n]))
+        bytes_[longest] = bytes_[longest][:-1]
+        excess -= template.count(f"{{{longest}}}")
+    return shapes.cut(render(template, {n: b.decode(errors="ignore") for n, b in bytes_.items()}))
+
+
+def fits(name: str, template: str, filled: Values, *, free: Collection[str] = (), numbered: bool = False) -> bool:
+    """Whether `name` follows the template.
+
+    The placeholders in `free` may be anything. A name that had to be cut need only agree as far as the ways of cutting it leave it:
+    at 63 bytes, part by part as PostgreSQL does, or with a hash at the end. `numbered` allows a tail that tells apart what would
+    otherwise have one name.
+    """
+    tail = r"(?:_.+|\d+)?" if numbered else ""
+    if re.fullmatch(_pattern(template, filled, free) + tail, name):
+        return True
+    whole = render(template, filled)
+    head = template[: min((m.start() for m in _HOLE.finditer(template) if _is_free(m[1], filled, free)), default=len(template))]
+    if head != template and len(name.encode()) > MAX_BYTES - 4 and _agree(name, render(head, filled)):
+        return True
+    return len(whole.encode()) > MAX_BYTES and _is_cut(name, template, filled)
+
+
+def _is_free(hole: str, filled: Values, free: Collection[str]) -> bool:
+    return hole in free or not filled.get(hole)
+
+
+def _pattern(template: str, filled: Values, free: Collection[str]) -> str:
+    """The template as a regular expression; the case of tables and columns does not count."""
+    parts = _HOLE.split(template)
+    holes = (".+" if _is_free(h, filled, free) else f"(?i:{re.escape(filled[h])})" for h in parts[1::2])
+    return "".join(re.escape(text) + hole for text, hole in zip(parts[::2], (*holes, ""), strict=True))
+
+
+def _agree(name: str, head: str) -> bool:
+    """Whether one begins with the other, whatever the case."""
+    shorter, longer = sorted((name.lower(), head.lower()), key=len)
+    return longer.startswith(shorter)
+
+
+def _is_cut(name: str, template: str, filled: Values) -> bool:
+    """Whether `name` is the template's name, too long as it is, shortened in a known way."""
+    whole = render(template, filled)
+    if name in (shapes.cut(whole), shortened(template, filled)):
+        return True
+    for last in ("[0-9]+", "_[0-9]+"):
+        stem = re.sub(last + r"\Z", "", name)
+        if stem != name and len(name.encode()) > MAX_BYTES - 4 and _agree(stem, whole):
+            return True
+    found = _HASHED.search(name)
+    if found is None or len(name.encode()) < _HASHED_LEAST:
+        return False
+    stem = name[: found.start()]
+    return _agree(stem, whole) or _agree(stem, f"idx_on_{filled.get('columns', '')}") or _agree(stem[:10], filled.get("table", "")[:10])
+
+
+def proposal(template: str, filled: Values, taken: Collection[str]) -> str:
+    """A name after the template that fits into 63 bytes and is free."""
+    first = shortened(template, filled)
+    if first not in taken:
+        return first
+    more = f"{template}_{{columns}}" if "{column" not in template and "{description}" not in template else template
+    return shapes.fresh_name(shortened(more, filled), taken)

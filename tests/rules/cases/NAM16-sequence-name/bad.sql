@@ -1,0 +1,10 @@
+CREATE TABLE orders (id bigserial PRIMARY KEY, number bigint, seq_orders_note text);
+CREATE SEQUENCE order_numbers;
+ALTER TABLE orders ALTER COLUMN number SET DEFAULT nextval('order_numbers');
+CREATE SEQUENCE tickets;
+CREATE SEQUENCE "Late One";
+CREATE TABLE lates (id bigint PRIMARY KEY DEFAULT nextval(('public."Late One"'::text)::regclass));
+CREATE TABLE named (id serial PRIMARY KEY, other int);
+CREATE FUNCTION draw() RETURNS bigint LANGUAGE sql AS $$ SELECT nextval('public.named_id_seq') $$;
+CREATE TABLE things (id serial PRIMARY KEY);
+CREATE TABLE seq_things_id (a int PRIMARY KEY);

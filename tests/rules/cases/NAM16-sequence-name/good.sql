@@ -1,0 +1,12 @@
+CREATE TABLE orders (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, number bigint, part bigint);
+CREATE SEQUENCE seq_orders_number;
+ALTER TABLE orders ALTER COLUMN number SET DEFAULT nextval('seq_orders_number');
+CREATE SEQUENCE seq_everywhere_used;
+CREATE TABLE a (id bigint PRIMARY KEY DEFAULT nextval('seq_everywhere_used'));
+CREATE TABLE b (id bigint PRIMARY KEY DEFAULT nextval('seq_everywhere_used'));
+CREATE TABLE serials (id serial PRIMARY KEY);
+ALTER SEQUENCE serials_id_seq RENAME TO seq_serials_id;
+CREATE TABLE "Big Orders" ("Id" bigint PRIMARY KEY);
+CREATE SEQUENCE "seq_Big Orders_Id" OWNED BY "Big Orders"."Id";
+CREATE TABLE a_table_with_a_name_that_is_so_long_that_nothing_else_fits_in (id bigint PRIMARY KEY);
+CREATE SEQUENCE seq_a_table_with_a_name_that_is_so_long_that_nothing_else_fits_in_id OWNED BY a_table_with_a_name_that_is_so_long_that_nothing_else_fits_in.id;
