@@ -30,14 +30,12 @@ CREATE SCHEMA care;
 CREATE SCHEMA audit;
 CREATE SCHEMA reporting;
 
-COMMENT ON SCHEMA platform IS 'What the other schemas stand on: extensions, trigger functions, retention; no role may enter';
+COMMENT ON SCHEMA platform IS 'What the other schemas stand on: trigger functions, partitions, retention; no role may enter';
 COMMENT ON SCHEMA partitions IS 'Month partitions; no role may enter, rows are reached through their parents';
 COMMENT ON SCHEMA people IS 'Patients, practitioners and what they are qualified for';
 COMMENT ON SCHEMA care IS 'Appointments, clinical notes, measurements';
 COMMENT ON SCHEMA audit IS 'Who changed what, and when; nobody but the owner writes it';
 COMMENT ON SCHEMA reporting IS 'Views for reading: joined, summarised or masked';
-
-CREATE EXTENSION IF NOT EXISTS btree_gist SCHEMA platform;
 
 -- Functions are executable by everybody unless this is said before they are made.
 ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;

@@ -11,14 +11,14 @@ CREATE DOMAIN care.icd10_code AS VARCHAR(8)
 COMMENT ON DOMAIN care.icd10_code IS 'Diagnosis by ICD-10: a letter, two signs, up to four more after a dot';
 
 CREATE TABLE care.rooms (
-    room_code VARCHAR(8) PRIMARY KEY,
+    room_number SMALLINT PRIMARY KEY,
     room_name VARCHAR(60) NOT NULL,
     CONSTRAINT rooms_room_name_key UNIQUE (room_name),
-    CONSTRAINT rooms_room_code_format CHECK (room_code ~ '^[A-Z][0-9]{2}$')
+    CONSTRAINT rooms_room_number_range CHECK (room_number BETWEEN 101 AND 399)
 );
 
 COMMENT ON TABLE care.rooms IS 'Rooms that patients are seen in';
-COMMENT ON COLUMN care.rooms.room_code IS 'Building and number as on the door [public]';
+COMMENT ON COLUMN care.rooms.room_number IS 'Floor and number as on the door: a natural key [public]';
 COMMENT ON COLUMN care.rooms.room_name IS 'What patients are told [public]';
 
 GRANT SELECT ON care.rooms TO clinic_reception;
@@ -28,7 +28,7 @@ CREATE TABLE care.appointments (
     appointment_id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     patient_id BIGINT NOT NULL,
     practitioner_id BIGINT NOT NULL,
-    room_code VARCHAR(8) NOT NULL,
+    room_number SMALLINT NOT NULL,
     starts_at TIMESTAMP WITH TIME ZONE NOT NULL,
     ends_at TIMESTAMP WITH TIME ZONE NOT NULL,
     appointment_status care.appointment_status NOT NULL DEFAULT 'booked',
@@ -39,21 +39,22 @@ CREATE TABLE care.appointments (
         REFERENCES people.patients (patient_id) ON DELETE RESTRICT,
     CONSTRAINT appointments_practitioner_id_fkey FOREIGN KEY (practitioner_id)
         REFERENCES people.practitioners (practitioner_id) ON DELETE RESTRICT,
-    CONSTRAINT appointments_room_code_fkey FOREIGN KEY (room_code)
-        REFERENCES care.rooms (room_code) ON DELETE RESTRICT,
+    CONSTRAINT appointments_room_number_fkey FOREIGN KEY (room_number)
+        REFERENCES care.rooms (room_number) ON DELETE RESTRICT,
     CONSTRAINT appointments_length CHECK (ends_at > starts_at AND ends_at <= starts_at + interval '4 hours'),
+    -- A range of one key overlaps only itself: equality for GiST without an extension.
     CONSTRAINT appointments_practitioner_free EXCLUDE USING gist (
-        practitioner_id WITH =, tstzrange(starts_at, ends_at) WITH &&
+        int8range(practitioner_id, practitioner_id, '[]') WITH &&, tstzrange(starts_at, ends_at) WITH &&
     ) WHERE (appointment_status <> 'cancelled'),
     CONSTRAINT appointments_room_free EXCLUDE USING gist (
-        room_code WITH =, tstzrange(starts_at, ends_at) WITH &&
+        int4range(room_number, room_number, '[]') WITH &&, tstzrange(starts_at, ends_at) WITH &&
     ) WHERE (appointment_status <> 'cancelled')
 );
 
 -- The day of a patient or practitioner is read from the index alone.
 CREATE INDEX appointments_patient_id_starts_at_idx ON care.appointments (patient_id, starts_at) INCLUDE (ends_at, appointment_status);
 CREATE INDEX appointments_practitioner_id_starts_at_idx ON care.appointments (practitioner_id, starts_at) INCLUDE (ends_at, appointment_status);
-CREATE INDEX appointments_room_code_idx ON care.appointments (room_code);
+CREATE INDEX appointments_room_number_idx ON care.appointments (room_number);
 -- Reminders look for what is still to come.
 CREATE INDEX appointments_booked_idx ON care.appointments (starts_at) WHERE appointment_status = 'booked';
 
@@ -61,7 +62,7 @@ COMMENT ON TABLE care.appointments IS 'Who sees whom, where and when; neither a 
 COMMENT ON COLUMN care.appointments.appointment_id IS 'Key that notes refer to [internal]';
 COMMENT ON COLUMN care.appointments.patient_id IS 'Who comes [confidential]';
 COMMENT ON COLUMN care.appointments.practitioner_id IS 'Whom the patient sees [confidential]';
-COMMENT ON COLUMN care.appointments.room_code IS 'Where [internal]';
+COMMENT ON COLUMN care.appointments.room_number IS 'Where [internal]';
 COMMENT ON COLUMN care.appointments.starts_at IS 'From when, inclusive [confidential]';
 COMMENT ON COLUMN care.appointments.ends_at IS 'Until when, exclusive; four hours at most [confidential]';
 COMMENT ON COLUMN care.appointments.appointment_status IS 'How far it has come; a cancelled one frees practitioner and room [confidential]';

@@ -6,7 +6,7 @@
 CREATE FUNCTION care.book_appointment(
     p_patient_id bigint,
     p_practitioner_id bigint,
-    p_room_code varchar,
+    p_room_number integer,
     p_starts_at timestamptz,
     p_minutes integer,
     p_visit_reason varchar
@@ -29,8 +29,8 @@ BEGIN
         RAISE EXCEPTION 'practitioner % takes no appointments', coalesce(p_practitioner_id::text, 'NULL')
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    INSERT INTO care.appointments (patient_id, practitioner_id, room_code, starts_at, ends_at, visit_reason)
-    VALUES (p_patient_id, p_practitioner_id, p_room_code, p_starts_at, p_starts_at + make_interval(mins => p_minutes), p_visit_reason)
+    INSERT INTO care.appointments (patient_id, practitioner_id, room_number, starts_at, ends_at, visit_reason)
+    VALUES (p_patient_id, p_practitioner_id, p_room_number, p_starts_at, p_starts_at + make_interval(mins => p_minutes), p_visit_reason)
     RETURNING appointment_id INTO booked;
     RETURN booked;
 EXCEPTION
@@ -41,10 +41,10 @@ EXCEPTION
 END
 $$;
 
-COMMENT ON FUNCTION care.book_appointment(bigint, bigint, varchar, timestamptz, integer, varchar) IS
+COMMENT ON FUNCTION care.book_appointment(bigint, bigint, integer, timestamptz, integer, varchar) IS
     'Books an appointment and returns its key; fails with exclusion_violation when practitioner or room is taken. Runs as the caller';
 
-GRANT EXECUTE ON FUNCTION care.book_appointment(bigint, bigint, varchar, timestamptz, integer, varchar) TO clinic_reception, clinic_practitioner;
+GRANT EXECUTE ON FUNCTION care.book_appointment(bigint, bigint, integer, timestamptz, integer, varchar) TO clinic_reception, clinic_practitioner;
 
 CREATE FUNCTION care.record_measurement(
     p_patient_id bigint,

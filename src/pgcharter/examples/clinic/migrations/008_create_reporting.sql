@@ -15,7 +15,7 @@ SELECT
     pt.given_name || ' ' || pt.family_name AS patient_name,
     pr.given_name || ' ' || pr.family_name AS practitioner_name
 FROM care.appointments AS a
-JOIN care.rooms AS r ON r.room_code = a.room_code
+JOIN care.rooms AS r ON r.room_number = a.room_number
 JOIN people.patients AS pt ON pt.patient_id = a.patient_id
 JOIN people.practitioners AS pr ON pr.practitioner_id = a.practitioner_id;
 

@@ -37,14 +37,14 @@ SELECT
     CASE WHEN n % 6 = 0 THEN ARRAY['penicillin', 'nuts'] WHEN n % 5 = 0 THEN ARRAY['pollen'] ELSE '{}' END
 FROM generate_series(1, 60) AS n;
 
-INSERT INTO care.rooms (room_code, room_name)
-VALUES ('A01', 'Blue room'), ('A02', 'Green room'), ('B01', 'Laboratory'), ('B02', 'Gymnasium'), ('B03', 'Quiet room');
+INSERT INTO care.rooms (room_number, room_name)
+VALUES (101, 'Blue room'), (102, 'Green room'), (201, 'Laboratory'), (202, 'Gymnasium'), (203, 'Quiet room');
 
-INSERT INTO care.appointments (patient_id, practitioner_id, room_code, starts_at, ends_at, appointment_status, visit_reason)
+INSERT INTO care.appointments (patient_id, practitioner_id, room_number, starts_at, ends_at, appointment_status, visit_reason)
 SELECT
     1 + n % 60,
     1 + n % 5,
-    (ARRAY['A01', 'A02', 'B01', 'B02', 'B03'])[1 + n % 5],
+    (ARRAY[101, 102, 201, 202, 203])[1 + n % 5],
     TIMESTAMP WITH TIME ZONE '2026-10-05 08:00:00+00' + make_interval(days => n / 40, mins => n % 40 / 5 * 45),
     TIMESTAMP WITH TIME ZONE '2026-10-05 08:30:00+00' + make_interval(days => n / 40, mins => n % 40 / 5 * 45),
     (ARRAY['finished', 'finished', 'missed', 'finished', 'cancelled'])[1 + n % 7 % 5]::care.appointment_status,
