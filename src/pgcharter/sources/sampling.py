@@ -117,7 +117,7 @@ class _Work:
     def _ask(self, *queries: str) -> Iterator[list[tuple[object, ...]]]:
         """Answers to queries in one short transaction that is rolled back, each within its share of what is left of the budget."""
         left = self.deadline - time.monotonic()
-        share = max(50, int(1000 * min(left, max(1.0, self.seconds / 4))))
+        share = max(50, int(1000 * min(left, max(0.2, self.seconds / 4))))
         with self.conn.transaction(force_rollback=True), self.conn.cursor(row_factory=tuple_row) as cursor:
             cursor.execute(_SQL["prepare"].encode(), (str(share),))
             for query in queries:
