@@ -72,7 +72,7 @@ def judge(reading: Reading, project: Project, wish: Wish) -> tuple[Report, Score
         findings=waived.kept,
         suppressed=result.suppressed,
         waived=tuple((found, waiver.reason) for found, waiver in waived.waived),
-        waiver_problems=tuple(p for p in waived.problems if p.waiver.rule in result.ran and (p.kind != "dangling" or not wish.partial)),
+        waiver_problems=tuple(p for p in waived.problems if p.kind != "dangling" or (p.waiver.rule in result.ran and not wish.partial)),
         left_out=tuple((found, setting.place) for found, setting in settled.left_out),
         rest=() if project.chosen or wish.only else _rest(reading, project, wish),
         gaps=result.gaps,
