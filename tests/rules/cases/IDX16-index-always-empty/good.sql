@@ -1,0 +1,5 @@
+CREATE TABLE users (id bigint PRIMARY KEY, email text NOT NULL, deleted_at timestamptz, removed_at timestamptz NOT NULL DEFAULT 'infinity');
+CREATE UNIQUE INDEX ON users (email) WHERE deleted_at IS NULL;
+CREATE INDEX ON users (email) WHERE deleted_at IS NULL OR removed_at IS NULL;
+CREATE INDEX ON users (email) WHERE removed_at = 'infinity';
+CREATE INDEX ON users (id) WHERE email <> 'removed_at IS NULL';
