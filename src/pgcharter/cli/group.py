@@ -29,8 +29,9 @@ class Entry:
 COMMANDS: dict[str, Entry] = {
     "check": Entry("check", "Hold a database, SQL files, models or migrations against a guide."),
     "explain": Entry("check", "Say what a rule flags, why it matters and what to do instead."),
-    "guides": Entry("check", "List the guides, or read one clause by clause."),
+    "guides": Entry("check", "List the guides, read one clause by clause, or write your own."),
     "rules": Entry("check", "List the rules."),
+    "lsp": Entry("check", "Be an editor's language server: findings and quick fixes while SQL is written."),
     "init": Entry("change", "Write a charter (pgcharter.toml) for this project."),
     "up": Entry("operate", "Start PostgreSQL, build an example, fill it, check it and say how to connect."),
     "server": Entry("operate", "Start, stop and use the project's own PostgreSQL."),
