@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
 from pgcharter.guides.domains import Domain
+
+
+@dataclass(frozen=True, slots=True)
+class RequiredColumn:
+    """One entry of the option `required_columns`."""
+
+    name: str
+    type: str = ""
+    """As it was written; empty when any type will do."""
+    not_null: bool = False
+
+    @classmethod
+    def read(cls, entry: str) -> RequiredColumn:
+        """Read `created_at`, `created_at timestamptz` or `created_at timestamptz not null`."""
+        name, _, rest = " ".join(entry.split()).partition(" ")
+        type_ = re.sub(r"(?i)\bnot null\Z", "", rest)
+        return cls(name, type_.strip(), type_ != rest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,3 +117,8 @@ class Options:
     """Data domains, each with its tables, its level of consistency and what keeps it: written [[options.domains]]."""
     jsonb_check_required: bool = False
     """Every document column (jsonb, json) has a CHECK on its shape."""
+
+    @property
+    def required(self) -> tuple[RequiredColumn, ...]:
+        """The entries of `required_columns`, read."""
+        return tuple(map(RequiredColumn.read, self.required_columns))

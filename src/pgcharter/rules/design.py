@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pgcharter.catalog.model import Function, Table, Trigger
 from pgcharter.findings import Finding, Severity
 from pgcharter.names import ObjectId, quote
-from pgcharter.rules import nodes, shapes
+from pgcharter.rules import shapes
 from pgcharter.rules.engine import Context, rule
 
 
@@ -161,7 +161,7 @@ def table_inheritance(ctx: Context) -> Iterator[Finding]:
         )
 
 
-_UPDATED = {
+UPDATED = {
     "updated_at",
     "modified_at",
     "last_modified",
@@ -171,7 +171,7 @@ _UPDATED = {
     "modified_on",
     "date_updated",
 }
-_NEVER_UPDATED = {"log", "logs", "audit", "history", "archive", "archives", "events", "snapshot", "snapshots", "backup", "old"}
+NEVER_UPDATED = {"log", "logs", "audit", "history", "archive", "archives", "events", "snapshot", "snapshots", "backup", "old"}
 _NOW = re.compile(r"\b(?:now|clock_timestamp|statement_timestamp|transaction_timestamp)\(\)|CURRENT_TIMESTAMP|LOCALTIMESTAMP|CURRENT_DATE")
 
 
@@ -190,15 +190,15 @@ def update_time_not_kept(ctx: Context) -> Iterator[Finding]:
     """
     setters = _setters(ctx)
     tables = [
-        (t, c.name) for t in ctx.catalog.root_tables for c in t.columns if c.name in _UPDATED and _NOW.search(c.default) and not c.generated
+        (t, c.name) for t in ctx.catalog.root_tables for c in t.columns if c.name in UPDATED and _NOW.search(c.default) and not c.generated
     ]
     kept = {(t.id, name) for t, name in tables if any(_sets(ctx, trigger, name) for trigger in t.triggers)}
     for table, name in tables:
-        if (table.id, name) in kept or table.kind == "foreign table" or table.rules or _NEVER_UPDATED & set(shapes.words(table.name)):
+        if (table.id, name) in kept or table.kind == "foreign table" or table.rules or NEVER_UPDATED & set(shapes.words(table.name)):
             continue
         address = table.part("column", name)
         forgotten = any(n == name for _, n in kept)
-        if not forgotten and name not in ctx.options.required_columns:
+        if not forgotten and name not in {c.name for c in ctx.options.required}:
             continue
         yield ctx.finding(
             address,
@@ -234,7 +234,7 @@ def _setters(ctx: Context) -> dict[str, Function]:
             and len(re.findall(r":?=", function.body)) == 1
             and "if" not in re.findall(r"\w+", function.body.lower())
         ):
-            for column in _UPDATED:
+            for column in UPDATED:
                 if _assigns(function, column):
                     found.setdefault(column, function)
     return found
@@ -249,89 +249,6 @@ def _trigger(table: Table, column: str, setter: Function | None) -> list[str]:
     ]  # fmt: skip
     trigger = quote(shapes.fresh_name(f"{table.name}_{column}", (t.name for t in table.triggers)))
     return [*made, f"CREATE TRIGGER {trigger} BEFORE UPDATE ON {table.id.sql()} FOR EACH ROW EXECUTE FUNCTION {name}"]
-
-
-@rule("DES08", "missing-required-column", Severity.INFO, options=("required_columns",))
-def missing_required_column(ctx: Context) -> Iterator[Finding]:
-    """A table lacks a column that the house expects in every table.
-
-    Why: when a row was made and last changed is asked of every table one day, and cannot be told afterwards.
-
-    Instead: the columns of the guide's option `required_columns`.
-
-    Except: tables that join two others, partitions, foreign tables and lists of values (a short natural key) are not meant. A table that
-    others may write but nobody but its owner may update (events, an audit trail) needs no time of change.
-    """
-    for table in ctx.catalog.root_tables if ctx.options.required_columns else ():
-        if table.kind == "foreign table" or not table.columns or _is_join_table(table) or _is_list_of_values(table):
-            continue
-        missing = [c for c in ctx.options.required_columns if c not in table.column and not (c in _UPDATED and _is_append_only(table))]
-        if missing:
-            yield ctx.finding(
-                table,
-                f"{table.id.sql()} has no {' and no '.join(quote(c) for c in missing)}, which the guide expects in every table",
-                fix=[_add(table, c) for c in missing if _is_moment(c)],
-                hint="rows that are there already get the moment of the change" if any(_is_moment(c) for c in missing) else "",
-                missing=missing,
-            )
-
-
-def _is_append_only(table: Table) -> bool:
-    """A record of what happened, by its name; or others may insert rows and none of them may update one."""
-    if _NEVER_UPDATED & set(shapes.words(table.name)):
-        return True
-    rights = {g.privilege for g in table.acl or () if g.grantee != table.owner}
-    return "INSERT" in rights and "UPDATE" not in rights and not any(g.privilege == "UPDATE" for c in table.columns for g in c.acl or ())
-
-
-def _is_moment(name: str) -> bool:
-    return name in _UPDATED or name in ("created_at", "created_on", "inserted_at")
-
-
-def _add(table: Table, column: str) -> str:
-    return f"{shapes.alter(table)} ADD COLUMN {quote(column)} timestamptz NOT NULL DEFAULT now()"
-
-
-def _is_join_table(table: Table) -> bool:
-    """A key made of two foreign keys, and little else."""
-    bound = {c for fk in table.foreign_keys for c in fk.columns}
-    key = table.primary_key
-    return len(table.foreign_keys) >= 2 and key is not None and set(key.columns) <= bound and len(table.columns) - len(bound) <= 2
-
-
-def _is_list_of_values(table: Table) -> bool:
-    key = table.primary_key
-    return key is not None and len(key.columns) == 1 and shapes.is_text(table.column[key.columns[0]].type) and not table.foreign_keys
-
-
-@missing_required_column.text
-def missing_required_column_text(ctx: Context) -> Iterator[Finding]:
-    """CREATE TABLE without a required column."""
-    added = {(c.table.name, c.name) for c in nodes.columns(ctx)} if ctx.options.required_columns else set()
-    granted = {o.range_var.relname for s in ctx.of_kind("grant_stmt") for o in s.node.objects if o.HasField("range_var")}
-    for table in nodes.tables(ctx) if ctx.options.required_columns else ():
-        if table.partition_of or table.copies or table.inherits or not table.columns:
-            continue
-        bound = {c for k in table.keys("foreign") for c in k.columns}
-        key = next(table.keys("primary"), None)
-        natural = (
-            key is not None
-            and len(key.columns) == 1
-            and (c := table.column.get(key.columns[0]))
-            and c.type in ("text", "varchar", "bpchar")
-        )
-        if natural or (len(bound) >= 2 and key is not None and set(key.columns) <= bound):
-            continue
-        missing = [c for c in ctx.options.required_columns if (table.id.name, c) not in added]
-        if table.id.name in granted or _NEVER_UPDATED & set(shapes.words(table.id.name)):
-            missing = [c for c in missing if c not in _UPDATED]
-        if missing:
-            yield ctx.finding(
-                table.id,
-                f"{table.id.sql()} has no {' and no '.join(quote(c) for c in missing)}, which the guide expects in every table",
-                place=table.statement.place,
-                missing=missing,
-            )
 
 
 _RECORD = {"record_id", "row_id", "entity_id", "object_id", "record_pk", "row_pk"}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pgcharter.catalog.model import Index, Table
 from pgcharter.findings import Finding, Severity
 from pgcharter.names import ObjectId, quote
-from pgcharter.rules import nodes, shapes
+from pgcharter.rules import nodes, renames, shapes
 from pgcharter.rules.engine import Context, rule
 
 
@@ -328,7 +328,8 @@ def primary_key_name(ctx: Context) -> Iterator[Finding]:
 
     Why: who knows the table's name should know the key's, in every query and every foreign key.
 
-    Instead: the name in the guide's option `primary_key_name`: `id`, or `{singular}_id` for `order_id` in `orders`.
+    Instead: the name in the guide's option `primary_key_name`: `id`, or `{singular}_id` for `order_id` in `orders`; `id or {singular}_id`
+    allows both.
 
     Except: natural keys, keys of several columns, and keys shared with another table are not meant.
     """
@@ -340,9 +341,7 @@ def primary_key_name(ctx: Context) -> Iterator[Finding]:
         wanted = shapes.key_names(template, table.name)
         if column.name not in wanted:
             address = table.part("column", column.name)
-            yield ctx.finding(
-                address,
-                f"primary key {address.sql()} is not named {wanted[0]} as the guide asks",
-                fix=f"{shapes.alter(table)} RENAME COLUMN {quote(column.name)} TO {quote(wanted[0])}",
-                hint="queries that name the column change with it",
-            )
+            single = shapes.key_names(template.partition(" or ")[0], table.name)[0]
+            names = " or ".join(dict.fromkeys(shapes.key_names(t, table.name)[0] for t in template.split(" or ")))
+            fix, hint = renames.column(ctx, table, column.name, single)
+            yield ctx.finding(address, f"primary key {address.sql()} is not named {names} as the guide asks", fix=fix, hint=hint)

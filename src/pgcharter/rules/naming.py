@@ -96,6 +96,22 @@ def reserved_word(ctx: Context) -> Iterator[Finding]:
             )
 
 
+@rule("NAM21", "house-reserved-word", Severity.INFO, options=("reserved_words",))
+def house_reserved_word(ctx: Context) -> Iterator[Finding]:
+    """A name that is nothing but a word the house gives to nothing.
+
+    Why: `data`, `info` or `type` say nothing about what is meant, or mean something else in the code of this house.
+
+    Instead: a name that says more: `payload`, `address_info`, `payment_type`. Only the whole name counts, whatever its case.
+
+    Except: words that SQL itself reserves are told by the rule on those.
+    """
+    words = {w.lower() for w in ctx.options.reserved_words}
+    for target, name in _named(ctx, lambda name: name.lower() in words) if words else ():
+        if name not in RESERVED_KEYWORDS or target.kind in ("function", "procedure", "aggregate"):
+            yield ctx.finding(target, f"{target} has a name that the guide gives to nothing", hint="rename it to a word that says more")
+
+
 @rule("NAM04", "system-prefix", Severity.INFO)
 def system_prefix(ctx: Context) -> Iterator[Finding]:
     """A name that begins with `pg_`.

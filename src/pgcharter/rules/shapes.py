@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from pgcharter import nouns
@@ -192,11 +192,14 @@ def target_of(ctx: Context, fk: Constraint) -> Table | None:
 def key_names(template: str, table: str) -> tuple[str, ...]:
     """Names that a template such as `{singular}_id` allows for the key of `table`, the expected one first.
 
-    A name in front may be left out (`user_id` in `app_users`), as guides leave it open.
+    Several templates are joined by ` or `. A name in front may be left out (`user_id` in `app_users`), as guides leave it open.
     """
+    return tuple(dict.fromkeys(name for one in template.split(" or ") for name in _key_names(one.strip(), table)))
+
+
+def _key_names(template: str, table: str) -> Iterator[str]:
     base = nouns.singular_name(table) or table
-    names = [template.replace("{table}", table).replace("{singular}", base)]
+    yield template.replace("{table}", table).replace("{singular}", base)
     while "{" in template and "_" in base:
         base = base.partition("_")[2]
-        names.append(template.replace("{table}", base).replace("{singular}", base))
-    return tuple(dict.fromkeys(names))
+        yield template.replace("{table}", base).replace("{singular}", base)

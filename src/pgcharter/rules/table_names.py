@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pgcharter import nouns
 from pgcharter.catalog.model import Column, Constraint, Table
 from pgcharter.findings import Finding, Severity
+from pgcharter.names import quote
 from pgcharter.rules import renames, shapes
 from pgcharter.rules.engine import Context, rule
 
@@ -72,7 +73,7 @@ def _is_beside(ctx: Context, table: Table, column: Column) -> bool:
         return True
     if column.type.basic in ("timestamptz", "timestamp", "date", "bool", "tstzrange", "daterange") or column.generated:
         return True
-    known = (ctx.options.soft_delete_column, *(c.partition(" ")[0] for c in ctx.options.required_columns))
+    known = (ctx.options.soft_delete_column, *(c.name for c in ctx.options.required))
     if column.name in known or column.name.endswith("_by") or any(column.name in fk.columns for fk in table.foreign_keys):
         return True
     said = shapes.words(column.name)
@@ -101,3 +102,53 @@ def _filled(template: str, left: str, right: str) -> str:
     for place, name in (("left", left), ("right", right)):
         template = template.replace(f"{{{place}}}", name).replace(f"{{{place}_singular}}", nouns.singular_name(name) or name)
     return template
+
+
+@rule("NAM19", "table-prefix", Severity.INFO, options=("table_prefixes",))
+def table_prefix(ctx: Context) -> Iterator[Finding]:
+    """A table without a prefix that the house gives its tables.
+
+    Why: prefixes put tables of one domain side by side and tell at a glance who answers for a table; one without belongs to nobody.
+
+    Instead: a name that begins with one of the guide's option `table_prefixes`: `billing_invoices`.
+
+    Except: partitions, foreign tables, tables in a schema that is called like a prefix (`billing.invoices`), and tables of tenants, where
+    those have a prefix of their own.
+    """
+    prefixes = ctx.options.table_prefixes
+    allowed = (*prefixes, *filter(None, (ctx.options.tenant_table_prefix,)))
+    for table in ctx.catalog.root_tables if prefixes else ():
+        if table.kind == "foreign table" or _begins(table.name, allowed) or table.schema in {p.rstrip("_") for p in prefixes}:
+            continue
+        fix, hint = renames.table(ctx, table, prefixes[0] + table.name) if len(prefixes) == 1 else ("", f"rename it to {prefixes[0]}...")
+        begin = " or ".join(prefixes)
+        yield ctx.finding(table, f"{table.id.sql()} does not begin with {begin}, so nobody can tell its domain", fix=fix, hint=hint)
+
+
+def _begins(name: str, prefixes: tuple[str, ...]) -> bool:
+    return any(name.startswith(p) and name != p for p in prefixes)
+
+
+@rule("NAM20", "tenant-table-prefix", Severity.INFO, options=("tenant_table_prefix",))
+def tenant_table_prefix(ctx: Context) -> Iterator[Finding]:
+    """A table of tenants whose name does not say so.
+
+    Why: who writes a query must know that rows of several tenants are in the table; the prefix says it where the column list is far away.
+
+    Instead: the guide's option `tenant_table_prefix` before the name of every table with the tenant column: `tenant_orders`.
+
+    Except: partitions, foreign tables, and the table of the tenants themselves, to which the column refers.
+    """
+    prefix = ctx.options.tenant_table_prefix or ""
+    column = ctx.options.tenant_column
+    themselves = {fk.references for t in ctx.catalog.root_tables for fk in t.foreign_keys if fk.columns == (column,)}
+    for table in ctx.catalog.root_tables if prefix and column else ():
+        key = table.primary_key
+        if column not in table.column or table.kind == "foreign table" or table.id in themselves or (key and key.columns == (column,)):
+            continue
+        domains = (d for d in ctx.options.table_prefixes if table.name.startswith(d))
+        if not any(_begins(name, (prefix,)) for name in (table.name, *(table.name.removeprefix(d) for d in domains))):
+            fix, hint = renames.table(ctx, table, prefix + table.name)
+            yield ctx.finding(
+                table, f"{table.id.sql()} holds rows of tenants ({quote(column)}) and does not begin with {prefix}", fix=fix, hint=hint
+            )
