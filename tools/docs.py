@@ -10,17 +10,22 @@ from __future__ import annotations
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import get_type_hints
 
 import click
 
 from pgcharter import guides
 from pgcharter.cli.group import COMMANDS, pgcharter
 from pgcharter.guides.model import Clause, Guide
+from pgcharter.guides.options import Options
+from pgcharter.guides.schema import explained
 from pgcharter.render.guides import changed_options
 from pgcharter.render.rules import NEEDS
 from pgcharter.render.source_codes import all_described
 from pgcharter.rules.engine import Rule
+from pgcharter.tomlfile import allowed_words, shown
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "docs" / "reference"
@@ -38,6 +43,7 @@ def pages() -> Iterator[tuple[Path, str]]:
     for guide in known:
         yield REFERENCE / "guides" / f"{guide.id}.md", NOTICE + guide_page(guide)
     yield REFERENCE / "guides" / "README.md", NOTICE + guide_index(known)
+    yield REFERENCE / "options.md", NOTICE + options_page(rules, known)
     yield REFERENCE / "command-line.md", NOTICE + command_page()
 
 
@@ -141,6 +147,32 @@ def proof(clause: Clause) -> str:
     if clause.requirement:
         words.append(f"{clause.proof}: a feature to come ({clause.requirement})")
     return ", ".join(words) or (f"document only: {cell(clause.reason)}" if clause.proof == "document" else clause.proof)
+
+
+def options_page(rules: Sequence[Rule], known: Sequence[Guide]) -> str:
+    """Every house option: what it says, the words it takes, the rules that read it, and what the guides set it to."""
+    parts = [
+        "# House options\n",
+        'Written under `[options]` of a guide or a charter; the charter\'s win. `"any"` takes back what a guide set.\n'
+        "`pgcharter guides schema` prints the same for editors.\n",
+    ]
+    words, hints = explained(Options), get_type_hints(Options)
+    for item in fields(Options):
+        choices = allowed_words(hints[item.name])
+        takes = ", ".join(f"`{w}`" for w in choices)
+        readers = ", ".join(f"[{r.code}](rules/{r.code}.md)" for r in rules if item.name in r.options)
+        chosen = {g.id: changed_options(g)[item.name] for g in known if item.name in changed_options(g)}
+        parts.append(f"## {item.name}\n\n{words[item.name]}\n")
+        rows = [("takes", takes), ("default", "" if item.default in (None, ()) else f"`{shown(item.default)}`"), ("read by", readers)]
+        rows += [(f"in [{guide}](guides/{guide}.md)", value_cell(value)) for guide, value in chosen.items()]
+        parts.append("| | |\n|---|---|\n" + "".join(f"| {name} | {value} |\n" for name, value in rows if value))
+    return "\n".join(parts)
+
+
+def value_cell(value: object) -> str:
+    """An option's value inside a table."""
+    items = value if isinstance(value, tuple) else (value,)
+    return ", ".join(f"`{shown(v)}`".replace("|", "\\|") for v in items)
 
 
 def command_page() -> str:
