@@ -44,7 +44,7 @@ INSERT INTO care.appointments (patient_id, practitioner_id, room_number, starts_
 SELECT
     1 + n % 60,
     1 + n % 5,
-    (ARRAY[101, 102, 201, 202, 203])[1 + n % 5],
+    (ARRAY[101, 102, 201, 202, 203])[1 + (n + n / 40) % 5],
     TIMESTAMP WITH TIME ZONE '2026-10-05 08:00:00+00' + make_interval(days => n / 40, mins => n % 40 / 5 * 45),
     TIMESTAMP WITH TIME ZONE '2026-10-05 08:30:00+00' + make_interval(days => n / 40, mins => n % 40 / 5 * 45),
     (ARRAY['finished', 'finished', 'missed', 'finished', 'cancelled'])[1 + n % 7 % 5]::care.appointment_status,
