@@ -34,14 +34,7 @@ WAITING = {
     "DOC07": "comment_language", "DES11": "required_columns", "TYP31": "timestamp_type",
 }  # fmt: skip
 """House style that no document taken in so far speaks of. A charter or guide that sets the option brings the rule."""
-TASTE: dict[str, str] = {
-    "IDX12": "whether a shape is ever searched by cannot be seen; the guide of layers asks for spatial indexes",
-    "IDX13": "an index that cannot do what it was made for does harm; core is to take it in",
-    "IDX14": "an index that cannot do what it was made for does harm; core is to take it in",
-    "IDX16": "an index that cannot do what it was made for does harm; core is to take it in",
-    "IDX15": "an index that costs more than it should; guides on performance ask for none too many",
-    "IDX17": "an index that costs more than it should; guides on performance ask for none too many",
-}
+TASTE: dict[str, str] = {}
 """Rules that speak of no harm and so are not in core, with what they wait for."""
 LETTERS = {"core": "H", "cloudlab": "C", "thinkalike": "T", "default": "D", "creampie": "P", "blueprint": "B"}
 OWN = [(name, clause) for name in guides.available() for clause in guides.load(name).clauses if clause.guide == name]
