@@ -131,6 +131,8 @@ class Rule:
     """Text-level form for statements that never reach a catalog."""
     options: tuple[str, ...] = ()
     """Names of the house options it reads; the first one unset means that the rule has nothing to ask for."""
+    opposed: tuple[str, str] | None = None
+    """A house option and the value by which a house asks for the opposite: then the rule does not look, and says so."""
 
     @cached_property
     def _parts(self) -> dict[str, str]:
@@ -179,7 +181,13 @@ class Registered:
 
 
 def rule(
-    code: str, slug: str, severity: Severity, *, needs: Needs = "catalog", options: tuple[str, ...] = ()
+    code: str,
+    slug: str,
+    severity: Severity,
+    *,
+    needs: Needs = "catalog",
+    options: tuple[str, ...] = (),
+    opposed: tuple[str, str] | None = None,
 ) -> Callable[[Check], Registered]:
     """Register the decorated function as a rule.
 
@@ -191,7 +199,7 @@ def rule(
             raise AssertionError(f"rule code {code} is used twice")
         _registry[code] = Rule(
             code=code, slug=slug, severity=severity, needs=needs, check=check, options=options,
-            family=check.__module__.rpartition(".")[2],
+            opposed=opposed, family=check.__module__.rpartition(".")[2],
         )  # fmt: skip
         return Registered(code)
 
@@ -289,6 +297,9 @@ def run(reading: Reading, guide: GuideLike, *, only: Collection[str] = (), skip:
     for item in chosen:
         if item.options and not getattr(guide.options, item.options[0]):
             not_run[item.code] = f"the guide leaves the house option {item.options[0]} open"
+            continue
+        if item.opposed and getattr(guide.options, item.opposed[0]) == item.opposed[1]:
+            not_run[item.code] = f'the house asks for the opposite: {item.opposed[0]} = "{item.opposed[1]}"'
             continue
         why = _cannot(item, reading)
         if why:

@@ -25,7 +25,7 @@ def _is_key(table: Table, column: str) -> bool:
     return any(column in fk.columns for fk in table.foreign_keys) or (key is not None and column in key.columns)
 
 
-@rule("TYP01", "timestamp-without-time-zone", Severity.WARNING)
+@rule("TYP01", "timestamp-without-time-zone", Severity.WARNING, opposed=("timestamp_type", "timestamp"))
 def timestamp_without_time_zone(ctx: Context) -> Iterator[Finding]:
     """A moment is stored without time zone.
 
@@ -37,7 +37,8 @@ def timestamp_without_time_zone(ctx: Context) -> Iterator[Finding]:
         ALTER TABLE app.orders ALTER COLUMN placed_at TYPE timestamptz USING placed_at AT TIME ZONE 'UTC';
 
     Except: a time on the wall (an appointment "at nine, wherever that is") is rightly without zone: columns called `local…`, and tables
-    with a time zone column, are not flagged, nor are generated columns, which say how they come by their value.
+    with a time zone column, are not flagged, nor are generated columns, which say how they come by their value. A house that keeps UTC
+    without zone (option `timestamp_type = "timestamp"`) is not asked, and clauses that demand zones count as unproven there.
     """
     for table in ctx.catalog.root_tables:
         naive = [c for c in table.columns if c.type.basic == "timestamp" and not c.inherited and not c.generated]
