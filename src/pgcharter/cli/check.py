@@ -125,7 +125,7 @@ def check(
 
     if only and only <= skip:
         raise UsageError("every rule that --only names is left out by --skip, so nothing would be looked at")
-    living = Living(known, changed_since or "", record=record, min_severity=min_severity or "info")
+    living = Living(known, changed_since, record=record, min_severity=min_severity or "info")
     named = [(target, "") for target in targets]
     if environment or not targets:
         charter = open_project(Path(), guide).charter

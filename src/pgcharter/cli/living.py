@@ -23,20 +23,20 @@ class Living:
     """What the command line asked for, carried from target to target."""
 
     known: Path | None = None
-    revision: str = ""
+    revision: str | None = None
     record: bool = False
     min_severity: str = "info"
     _books: dict[Path, Book] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.record and self.revision:
+        if self.record and self.revision is not None:
             sentence = "--record writes down everything that is found, and --changed-since leaves most of it out"
             raise UsageError(sentence, hint="record without --changed-since; a check may use both --known and --changed-since")
 
     def prepare(self, target: str, project: Project) -> None:
         """Find out what would make the work pointless before it is done. Raises like `open_book` and `sources.revision.open_revision`."""
         self._book(project)
-        if self.revision:
+        if self.revision is not None:
             from pgcharter.sources.revision import open_revision
 
             open_revision(target, self.revision)
@@ -46,7 +46,7 @@ class Living:
         if book := self._book(project):
             name = target_name(target, environment, book.path.parent)
             report = book.note(report, name) if self.record else book.told(report, name)
-        if self.revision:
+        if self.revision is not None:
             report = without_unchanged(report, target, self.revision, project, wish)
         return at_least(report, Severity[self.min_severity.upper()])
 

@@ -102,7 +102,7 @@ def _refuse_nothing(target: str, files: list[SqlFile], script: Script) -> None:
         other = foreign_dialect(script.parsed[0])
         if other:
             raise UsageError(f"{target} is {other}'s SQL, not PostgreSQL's", hint="convert it first, for example with pgloader")
-    if not any(p.statements or p.errors for p in script.parsed):
+    if not any(p.statements or p.errors or any(m.command in INCLUDES for m in p.metas) for p in script.parsed):
         raise UsageError(f"{target} holds no SQL statement", hint="is everything in it commented out?")
 
 
