@@ -89,6 +89,8 @@ def test_passes_as_files(majors: tuple[int, ...], major: int, guide: str) -> Non
     assert found == []
     assert not result.suppressed
     assert len(result.ran) > 30
+    if guide == "blueprint":
+        assert {"CON30", "CST03", "CST04", "CST05", "DOC02", "DOC04", "DOC05", "NRM01", "SEC33", "TYP20", "TYP21"} <= set(result.ran)
 
 
 @pytest.mark.parametrize("guide", ["blueprint", "core"])
