@@ -173,10 +173,13 @@ _TRADE = set(
 )
 
 
-def _is_money(name: str, table: str, columns: object) -> bool:
+_TOTAL = {"total", "grand", "net", "gross", "order", "invoice", "cart", "basket", "due", "paid", "tax"}
+
+
+def is_money(name: str, table: str, columns: object) -> bool:
     """Whether a column holds an amount of money: by a word that means nothing else, or by one that does in this company."""
     named = set(shapes.words(name))
-    if not named & _MONEY or named & _NOT_MONEY:
+    if named & _NOT_MONEY or not (named & _MONEY or ("total" in named and named <= _TOTAL)):
         return False
     if named & _CERTAIN:
         return True
@@ -197,7 +200,7 @@ def float_money(ctx: Context) -> Iterator[Finding]:
     Except: ratios, averages, forecasts and the costs of graph edges and plans are not money.
     """
     for table, column in ctx.catalog.own_columns:
-        if column.type.basic in ("float4", "float8") and not column.type.array and _is_money(column.name, table.name, table.column):
+        if column.type.basic in ("float4", "float8") and not column.type.array and is_money(column.name, table.name, table.column):
             address = table.part("column", column.name)
             numeric = ctx.options.money_type != "integer"
             yield ctx.finding(
@@ -213,7 +216,7 @@ def float_money_text(ctx: Context) -> Iterator[Finding]:
     """A column of a floating-point type named like money."""
     for table in nodes.parts(ctx):
         for column in table.columns:
-            if column.type in ("float4", "float8") and _is_money(column.name, table.id.name, table.column):
+            if column.type in ("float4", "float8") and is_money(column.name, table.id.name, table.column):
                 yield ctx.finding(
                     column.id,
                     f"{column.id.sql()} holds money as a floating-point number, so sums drift and equal amounts compare unequal",

@@ -7,3 +7,8 @@ CREATE TABLE payments (
     amount real NOT NULL DEFAULT 0,
     total_fee float NOT NULL
 );
+CREATE TABLE orders (
+    order_id uuid PRIMARY KEY,
+    total real NOT NULL,
+    net_total double precision
+);

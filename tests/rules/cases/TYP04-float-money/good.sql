@@ -20,3 +20,12 @@ CREATE TABLE payments (
     amount_cents bigint NOT NULL,
     exchange_rate double precision
 );
+-- a total of something else
+CREATE TABLE shipments_of_orders (
+    shipment_id uuid PRIMARY KEY,
+    total_weight real NOT NULL
+);
+CREATE TABLE measurements (
+    measurement_id bigint PRIMARY KEY,
+    total double precision
+);
