@@ -1,0 +1,11 @@
+CREATE TABLE clicks (at timestamptz NOT NULL, page text NOT NULL);
+CREATE TABLE visits (id bigint NOT NULL, at timestamptz NOT NULL);
+CREATE UNIQUE INDEX visits_id ON visits (id);
+CREATE TABLE late (id bigint PRIMARY KEY DEFERRABLE);
+CREATE PUBLICATION outside FOR TABLE clicks, visits, late;
+CREATE SCHEMA app;
+CREATE TABLE app.logs (id bigint PRIMARY KEY);
+ALTER TABLE app.logs REPLICA IDENTITY NOTHING;
+CREATE TABLE app.parts (id bigint NOT NULL, day date NOT NULL) PARTITION BY RANGE (day);
+CREATE TABLE app.parts_1 PARTITION OF app.parts FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+CREATE PUBLICATION whole FOR TABLES IN SCHEMA app WITH (publish = 'insert, delete');
