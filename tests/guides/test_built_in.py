@@ -38,6 +38,10 @@ TASTE: dict[str, str] = {
     "KEY27": "a publication that makes writes fail does harm; core is to take it in",
     "TYP33": "cents and numeric are a matter of taste; guides that say which ask for one",
     "TYP34": "NOT NULL of a domain is a promise half kept; guides on custom types ask for NOT NULL columns",
+    "FUN16": "a hint at what was forgotten; core is to take it in as information",
+    "CON23": "a hint at what was forgotten; core is to take it in as information",
+    "FUN17": "what fails when it is used does harm; core is to take it in",
+    "CON22": "what fails when it is used does harm; core is to take it in",
 }
 """Rules that speak of no harm and so are not in core, with what they wait for."""
 LETTERS = {"core": "H", "cloudlab": "C", "thinkalike": "T", "default": "D", "creampie": "P", "blueprint": "B"}

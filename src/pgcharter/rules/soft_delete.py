@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pgcharter.catalog.model import Column, Index, Table
+from pgcharter.catalog.model import Column, Index, Table, Trigger
 from pgcharter.findings import Finding, Severity
 from pgcharter.names import quote
 from pgcharter.rules import nodes, shapes
@@ -182,6 +182,78 @@ def _held_elsewhere(table: Table, rest: tuple[str, ...], besides: Index) -> bool
     return any(
         i.unique and i is not besides and i.columns and set(i.columns) <= set(rest) and len(i.columns) == len(i.keys) for i in table.indexes
     )
+
+
+def _marks(ctx: Context, table: Table) -> tuple[Column | None, Column | None]:
+    """The flag and the time that mark a row as deleted, as far as there are any."""
+    names = dict.fromkeys((ctx.options.soft_delete_column, *_FALLBACK))
+    there = [table.column[n] for n in names if n in table.column and not table.column[n].generated]
+    flag = next((c for c in there if c.type.basic == "bool"), None)
+    return flag, next((c for c in there if c.type.basic in ("timestamptz", "timestamp", "date") and not c.not_null), None)
+
+
+@rule("CON22", "unique-with-deletion-flag", Severity.WARNING)
+def unique_with_deletion_flag(ctx: Context) -> Iterator[Finding]:
+    """A unique key holds the flag of deletion.
+
+    Why: UNIQUE (email, is_deleted) has room for one living and one deleted row. The address is given up, used again, and given up once
+    more: the second deletion fails with a unique violation.
+
+    Instead: a unique index of the living rows: (email) WHERE NOT is_deleted.
+
+    Except: partial indexes, and keys that a foreign key refers to.
+    """
+    for table in ctx.catalog.root_tables:
+        flag, _ = _marks(ctx, table)
+        referred = {frozenset(fk.referenced_columns) for _, fk in ctx.catalog.referencing.get(table.id, ())} if flag else set()
+        for index in table.indexes if flag else ():
+            columns = index.columns
+            rest = tuple(c for c in columns if flag and c != flag.name)
+            whole = index.unique and not index.primary and not index.predicate and not index.exclusion and len(columns) == len(index.keys)
+            if not flag or not whole or not rest or len(rest) == len(columns) or frozenset(columns) in referred:
+                continue
+            if _held_elsewhere(table, rest, index) or any(shapes.is_generated_key(table.column[c]) for c in rest):
+                continue
+            drop = f"{shapes.alter(table)} DROP CONSTRAINT {quote(index.constraint)}" if index.constraint else shapes.drop_index(index)
+            simple = table.kind == "table" and flag.not_null and not index.include
+            yield ctx.finding(
+                index,
+                f"unique index {quote(index.name)} of {table.id.sql()} has room for one deleted row of the same "
+                f"{shapes.columns_sql(rest)}: the second deletion fails",
+                fix=(shapes.create_index(ctx, table, rest, unique=True, where=living(flag)), drop) if simple else (),
+                hint=f"ON CONFLICT must then say WHERE {living(flag)}" if simple else f"({shapes.columns_sql(rest)}) WHERE {living(flag)}",
+            )
+
+
+@rule("CON23", "two-deletion-marks", Severity.INFO)
+def two_deletion_marks(ctx: Context) -> Iterator[Finding]:
+    """A flag and a time both say whether a row is deleted, and nothing keeps them together.
+
+    Why: a row with is_deleted and without deleted_at is deleted for one query and alive for the next; unique indexes and row policies
+    look at the one, the application at the other.
+
+    Instead: the time alone; or the flag generated from it; or a CHECK that holds the two together.
+
+        ALTER TABLE app.users ADD CHECK (is_deleted = (deleted_at IS NOT NULL));
+
+    Except: a trigger that names both.
+    """
+    for table in ctx.catalog.root_tables:
+        flag, time = _marks(ctx, table)
+        if flag is None or time is None or any({flag.name, time.name} <= set(c.columns) for c in table.checks):
+            continue
+        if any(_names_both(ctx, t, flag.name, time.name) for t in table.triggers):
+            continue
+        yield ctx.finding(
+            table,
+            f"{table.id.sql()} says by {quote(flag.name)} and by {quote(time.name)} that a row is deleted, and nothing keeps them together",
+            hint=f"{shapes.alter(table)} ADD CHECK ({quote(flag.name)} = ({quote(time.name)} IS NOT NULL))",
+        )
+
+
+def _names_both(ctx: Context, trigger: Trigger, flag: str, time: str) -> bool:
+    function = ctx.catalog.function.get(trigger.function)
+    return function is None or (flag in function.body and time in function.body)
 
 
 @rule("IDX20", "index-on-deletion-mark", Severity.WARNING)
