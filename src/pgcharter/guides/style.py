@@ -17,7 +17,7 @@ _PLACEHOLDERS = {
     "primary_key_name": ("table", "singular"),
     "index_name": _CONSTRAINT,
     "unique_name": _CONSTRAINT,
-    "foreign_key_name": _CONSTRAINT,
+    "foreign_key_name": (*_CONSTRAINT, "referenced", "referenced_singular"),
     "check_name": _CONSTRAINT,
 }
 _LIMITS = {"max_indexes": 1000, "max_index_columns": 32, "max_columns": 1600}
