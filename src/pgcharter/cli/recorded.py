@@ -29,4 +29,5 @@ def show_recorded(written: Sequence[tuple[Book, Change]], *, on_stdout: bool) ->
                 f'commit it, and write known = "{book.shown}" under [check] in pgcharter.toml, or give --known {book.shown} to each check'
             )
             page.flow(Styled("hint", "dim"), f"  {hint}", indent=2, hanging=6)
-    stream.write(page.text())
+    if written:
+        stream.write(("\n" if on_stdout else "") + page.text())
