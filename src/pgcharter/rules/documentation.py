@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pgcharter.findings import Finding, Severity
 from pgcharter.names import ObjectId, quote
-from pgcharter.rules import shapes
+from pgcharter.rules import languages, shapes
 from pgcharter.rules.engine import Context, rule
 
 
@@ -149,3 +149,37 @@ def _says_nothing(comment: str, name: str) -> bool:
     said = [w for w in shapes.words(comment.strip().lower().replace("'", "_").replace(" ", "_")) if w not in _FILLER]
     known = {_stem(w) for w in shapes.words(name)}
     return all(_stem(w) in known for w in said)
+
+
+def _commented(ctx: Context) -> Iterator[tuple[ObjectId, str]]:
+    """Every comment the user has written, with what it is about."""
+    catalog = ctx.catalog
+    for table in catalog.root_tables:
+        yield table.id, table.comment
+        yield from ((table.part("column", c.name), c.comment) for c in table.columns if not c.inherited)
+        yield from ((table.part("constraint", c.name), c.comment) for c in table.constraints if not c.inherited)
+    for view in catalog.own_views:
+        yield view.id, view.comment
+        yield from ((view.part("column", c.name), c.comment) for c in view.columns)
+    yield from ((f.id, f.comment) for f in catalog.own_functions)
+    yield from ((t.id, t.comment) for t in catalog.types if not t.extension)
+    yield from ((s.id, s.comment) for s in catalog.schemas if not s.extension and s.name != "public")
+
+
+@rule("DOC07", "comment-language", Severity.INFO, options=("comment_language",))
+def comment_language(ctx: Context) -> Iterator[Finding]:
+    """A comment in another language than the house's.
+
+    Why: half of its readers cannot read it, and who searches the documentation for a word does not find it.
+
+    Instead: the language in the guide's option `comment_language`.
+
+    Except: a comment of fewer than five words, and one whose language is not clear from its small words (the, der, le, el), are not
+    reported; quoted values and identifiers do not count.
+    """
+    wanted = ctx.options.comment_language
+    for target, comment in _commented(ctx) if wanted else ():
+        other = languages.clearly_not(comment, wanted or "") if comment else ""
+        if other:
+            message = f"the comment on {target} is in {other}, and the guide asks for {languages.NAMES.get(wanted or '', wanted)}"
+            yield ctx.finding(target, message, hint="translate it", language=other)

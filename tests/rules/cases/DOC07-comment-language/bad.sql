@@ -1,0 +1,10 @@
+CREATE TABLE orders (id bigint PRIMARY KEY, total numeric(12, 2), note text, state text, place text, "Zip" text, kind text);
+COMMENT ON TABLE orders IS 'Eine Bestellung eines Kunden; sie wird nach zehn Jahren gelöscht.';
+COMMENT ON COLUMN orders.total IS 'Montant de la commande avec les taxes, dans la devise du client';
+COMMENT ON COLUMN orders.note IS 'Lo que el cliente ha escrito para la tienda';
+COMMENT ON COLUMN orders.state IS 'De status van de bestelling, die door het magazijn wordt gezet';
+COMMENT ON COLUMN orders.place IS 'Il luogo in cui la merce deve essere consegnata al cliente';
+COMMENT ON COLUMN orders."Zip" IS 'O código postal do endereço de entrega, quando não é o mesmo';
+COMMENT ON COLUMN orders.kind IS 'Вид заказа: обычный или срочный';
+CREATE FUNCTION one() RETURNS int LANGUAGE sql AS 'SELECT 1';
+COMMENT ON FUNCTION one() IS 'Gibt immer die Zahl eins zurück, auch wenn es keine Bestellung gibt';

@@ -1,0 +1,11 @@
+CREATE SCHEMA app;
+COMMENT ON SCHEMA app IS 'Schema der Anwendung';
+CREATE TABLE app.orders (id bigint PRIMARY KEY, total numeric(12, 2), note text, state text, place text, kind text, iban text, city text);
+COMMENT ON TABLE app.orders IS 'One purchase of one customer; kept ten years.';
+COMMENT ON COLUMN app.orders.total IS 'Gesamtbetrag';
+COMMENT ON COLUMN app.orders.note IS 'Shown under the heading "Bemerkungen des Kunden zu der Bestellung"';
+COMMENT ON COLUMN app.orders.state IS 'draft, open, paid, sent, cancelled, de, la, en';
+COMMENT ON COLUMN app.orders.place IS 'Place de la Concorde or Puerta del Sol: the stop nearest to the customer';
+COMMENT ON COLUMN app.orders.kind IS 'ISO 639-1 code: en, de, fr, es, it, pt, nl';
+COMMENT ON COLUMN app.orders.iban IS 'As told by Deutsche Bundesbank, Banque de France, Banco de España';
+COMMENT ON COLUMN app.orders.city IS 'Name, e. g. Den Haag, Le Havre, La Paz, Los Angeles, El Paso, São Paulo, Москва';
