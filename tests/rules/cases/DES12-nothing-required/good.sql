@@ -1,0 +1,12 @@
+CREATE TABLE customers (id bigint PRIMARY KEY, name text NOT NULL, email text, phone text);
+-- extends another table's row
+CREATE TABLE customer_profiles (customer_id bigint PRIMARY KEY REFERENCES customers, bio text, picture_url text, birthday date);
+CREATE TABLE customer_history (id bigint PRIMARY KEY, name text, email text, phone text);
+CREATE TABLE tags (id bigint PRIMARY KEY, name text, colour text);
+-- one of the two, says the check
+CREATE TABLE contacts (id bigint PRIMARY KEY, email text, phone text, note text, CHECK (num_nonnulls(email, phone) >= 1));
+CREATE DOMAIN label AS text NOT NULL;
+CREATE TABLE shelves (id bigint PRIMARY KEY, label label, width int, height int);
+CREATE SCHEMA staging;
+CREATE TABLE staging.feed (id bigint PRIMARY KEY, a text, b text, c text);
+CREATE TABLE bare (a text, b text, c text);

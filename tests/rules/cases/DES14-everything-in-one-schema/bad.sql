@@ -1,0 +1,1 @@
+DO $$ BEGIN FOR n IN 1..41 LOOP EXECUTE format('CREATE TABLE thing_%s (id bigint PRIMARY KEY)', n); END LOOP; END $$;
