@@ -1,0 +1,17 @@
+CREATE TABLE readings (id bigint, taken_at timestamptz NOT NULL, PRIMARY KEY (id, taken_at)) PARTITION BY RANGE (taken_at);
+CREATE TABLE readings_2023 PARTITION OF readings FOR VALUES FROM ('2023-01-01') TO ('2024-01-01');
+CREATE TABLE readings_2024 PARTITION OF readings FOR VALUES FROM ('2024-01-01') TO ('2025-01-01') PARTITION BY RANGE (taken_at);
+CREATE TABLE readings_2024_h1 PARTITION OF readings_2024 FOR VALUES FROM ('2024-01-01') TO ('2024-07-01');
+INSERT INTO readings SELECT n, timestamptz '2023-12-31 12:00' + make_interval(secs => n) FROM generate_series(1, 120000) AS n;
+ANALYZE readings;
+CREATE TABLE small_readings (id bigint, taken_at timestamptz NOT NULL, PRIMARY KEY (id, taken_at)) PARTITION BY RANGE (taken_at);
+CREATE TABLE small_readings_2023 PARTITION OF small_readings FOR VALUES FROM ('2023-01-01') TO ('2024-01-01');
+CREATE TABLE small_readings_2024 PARTITION OF small_readings FOR VALUES FROM ('2024-01-01') TO ('2025-01-01') PARTITION BY RANGE (taken_at);
+CREATE TABLE small_readings_2024_h1 PARTITION OF small_readings_2024 FOR VALUES FROM ('2024-01-01') TO ('2024-07-01');
+INSERT INTO small_readings SELECT n, timestamptz '2023-12-31 12:00' + make_interval(secs => n) FROM generate_series(1, 1000) AS n;
+ANALYZE small_readings_2023, small_readings_2024_h1;
+CREATE TABLE empty_readings (id bigint, taken_at timestamptz NOT NULL, PRIMARY KEY (id, taken_at)) PARTITION BY RANGE (taken_at);
+CREATE TABLE empty_readings_2023 PARTITION OF empty_readings FOR VALUES FROM ('2023-01-01') TO ('2024-01-01');
+CREATE TABLE empty_readings_2024 PARTITION OF empty_readings FOR VALUES FROM ('2024-01-01') TO ('2025-01-01') PARTITION BY RANGE (taken_at);
+CREATE TABLE empty_readings_2024_h1 PARTITION OF empty_readings_2024 FOR VALUES FROM ('2024-01-01') TO ('2024-07-01');
+INSERT INTO empty_readings SELECT n, timestamptz '2023-12-31 12:00' + make_interval(secs => n) FROM generate_series(1, 0) AS n;

@@ -1,0 +1,3 @@
+CREATE TABLE sessions_seen (id bigint PRIMARY KEY, kind text) WITH (autovacuum_enabled = off, fillfactor = 90);
+INSERT INTO sessions_seen SELECT n, 'kind ' || n % 7 FROM generate_series(1, 20000) AS n;
+SELECT pg_stat_force_next_flush();
