@@ -36,6 +36,15 @@ WAITING = {
 }  # fmt: skip
 """House style that no document taken in so far speaks of. A charter or guide that sets the option brings the rule."""
 TASTE: dict[str, str] = {
+    "STA01": "a partial index is smaller, and the whole one does no harm; the guides on performance ask for it",
+    "STA02": "does harm; core is to take it in",
+    "STA03": "does harm; core is to take it in",
+    "STA04": "does harm; core is to take it in",
+    "SRV12": "does harm; core is to take it in",
+    "SRV14": "does harm; core is to take it in",
+    "SRV15": "does harm; core is to take it in",
+    "SRV16": "some houses log everything on purpose; the guides on security have a say",
+    "SRV17": "does harm slowly; the guides on operation ask for updates",
     "KEY27": "a publication that makes writes fail does harm; core is to take it in",
     "TYP34": "NOT NULL of a domain is a promise half kept; guides on custom types ask for NOT NULL columns",
     "FUN16": "a hint at what was forgotten; core is to take it in as information",

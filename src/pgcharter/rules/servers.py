@@ -11,14 +11,11 @@ from pgcharter.catalog.model import Cluster, HbaLine, Role
 from pgcharter.findings import Finding, Severity
 from pgcharter.names import ObjectId, quote
 from pgcharter.rules.engine import Context, rule
+from pgcharter.rules.remedies import mend
 
 
 def _setting(name: str) -> ObjectId:
     return ObjectId("setting", "", name)
-
-
-def _set(name: str, value: str) -> tuple[str, str]:
-    return f"ALTER SYSTEM SET {name} = {value}", "SELECT pg_reload_conf()"
 
 
 def _reached_from_outside(cluster: Cluster) -> bool:
@@ -63,10 +60,12 @@ def md5_password_encryption(ctx: Context) -> Iterator[Finding]:
     Except: none.
     """
     if ctx.cluster.setting.get("password_encryption") in ("md5", "on"):
+        fix, hint = mend(ctx, "password_encryption", "'scram-sha-256'")
         yield ctx.finding(
             _setting("password_encryption"),
             "password_encryption is md5: every password set from now on is stored in a form that is going to be refused",
-            fix=_set("password_encryption", "'scram-sha-256'"),
+            fix=fix,
+            hint=hint,
         )
 
 
@@ -141,7 +140,8 @@ def safety_switched_off(ctx: Context) -> Iterator[Finding]:
     """
     for name, effect in _SAFETY.items():
         if ctx.cluster.setting.get(name) == "off":
-            yield ctx.finding(_setting(name), f"{name} is off: {effect}", fix=_set(name, "on"))
+            fix, hint = mend(ctx, name, "on")
+            yield ctx.finding(_setting(name), f"{name} is off: {effect}", fix=fix, hint=hint)
 
 
 @rule("SRV06", "several-superusers", Severity.INFO, needs="cluster")
@@ -208,12 +208,14 @@ def idle_transactions_unlimited(ctx: Context) -> Iterator[Finding]:
     """
     name = "idle_in_transaction_session_timeout"
     logins = [r for r in ctx.cluster.roles if r.login and not r.superuser]
-    limited = any(s.startswith(f"{name}=") for s in ctx.catalog.database.settings)
+    limited = any(s.startswith(f"{name}=") and s != f"{name}=0" for s in ctx.catalog.database.settings)
     if ctx.cluster.setting.get(name) == "0" and not limited and not (logins and all(_has(r, name) for r in logins)):
+        fix, hint = mend(ctx, name, "'5min'")
         yield ctx.finding(
             _setting(name),
             "transactions may stay idle without limit: a forgotten one keeps its locks and stops VACUUM in every table",
-            fix=_set(name, "'5min'"),
+            fix=fix,
+            hint=hint,
         )
 
 
