@@ -14,7 +14,7 @@ from pgcharter.rules.engine import Context, rule
 
 _LATER = set(
     """
-    log logs audit audits history histories archive archives archived snapshot snapshots projection projections fact facts report reports
+    log logs aud audit audits history histories archive archives archived snapshot snapshots projection projections fact facts report reports
     cache import imports export exports backup old staging summary summaries
     """.split()  # noqa: SIM905
 )
@@ -33,13 +33,14 @@ def nothing_required(ctx: Context) -> Iterator[Finding]:
 
         ALTER TABLE app.customers ALTER COLUMN name SET NOT NULL;
 
-    Except: rows that extend another table's row, histories and staging tables, and tables whose CHECK says which columns belong together.
+    Except: rows that extend another table's row, measurements (a time in the key), histories and staging tables, and tables whose CHECK
+    says which columns belong together.
     """
     for table in ctx.catalog.root_tables:
         if table.kind == "foreign table" or table.inherits or shapes.is_staging(table) or _LATER & set(shapes.words(table.name)):
             continue
         key = table.primary_key
-        if key is None or _extends(table) or any(_TOLD.search(c.expression) for c in table.checks):
+        if key is None or _extends(table) or _is_series(table) or any(_TOLD.search(c.expression) for c in table.checks):
             continue
         rest = [c for c in table.columns if c.name not in key.columns and not c.generated]
         if len(rest) >= _ENOUGH and not any(_is_required(ctx, c) for c in rest):
@@ -55,6 +56,12 @@ def _extends(table: Table) -> bool:
     """Whether each row belongs to a row of another table with the same key."""
     key = table.primary_key
     return key is not None and any(set(key.columns) <= set(fk.columns) for fk in table.foreign_keys)
+
+
+def _is_series(table: Table) -> bool:
+    """Whether the key holds a time: what was measured then may be missing."""
+    key = table.primary_key
+    return key is not None and any(table.column[c].type.basic in _MOMENTS for c in key.columns)
 
 
 def _is_required(ctx: Context, column: Column) -> bool:
@@ -89,8 +96,8 @@ def creation_time_without_default(ctx: Context) -> Iterator[Finding]:
         address = table.part("column", column.name)
         yield ctx.finding(
             address,
-            f"{address.sql()} has no default, as {kept[column.name]} of {all_of_them[column.name]} such columns have: where it is forgotten, "
-            + ("the insert fails" if column.not_null else "it is NULL"),
+            f"{address.sql()} has no default, as {kept[column.name]} of {all_of_them[column.name]} such columns have: "
+            + ("an insert without it fails" if column.not_null else "an insert without it leaves it NULL"),
             fix=f"{shapes.alter(table)} ALTER COLUMN {quote(column.name)} SET DEFAULT {_MOMENTS[column.type.basic]}",
         )
 

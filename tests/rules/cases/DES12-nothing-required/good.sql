@@ -6,7 +6,9 @@ CREATE TABLE tags (id bigint PRIMARY KEY, name text, colour text);
 -- one of the two, says the check
 CREATE TABLE contacts (id bigint PRIMARY KEY, email text, phone text, note text, CHECK (num_nonnulls(email, phone) >= 1));
 CREATE DOMAIN label AS text NOT NULL;
-CREATE TABLE shelves (id bigint PRIMARY KEY, label label, width int, height int);
+CREATE TABLE boxes (id bigint PRIMARY KEY, label label, width int, height int);
 CREATE SCHEMA staging;
 CREATE TABLE staging.feed (id bigint PRIMARY KEY, a text, b text, c text);
 CREATE TABLE bare (a text, b text, c text);
+-- what was measured then may be missing
+CREATE TABLE samples (sensor bigint, at timestamptz, volts real, amperes real, note text, PRIMARY KEY (sensor, at));
