@@ -47,6 +47,43 @@ def test_what_a_waiver_covers(waiver: Waiver, covered: list[Finding]) -> None:
     assert [p.kind for p in outcome.problems] == ([] if covered else ["dangling"])
 
 
+UNSAID = Finding("KEY01", "x", ObjectId("table", "", "users"))
+UNSAID_AGE = Finding("KEY01", "x", ObjectId("column", "", "users", "age"))
+ROLE = Finding("KEY01", "x", ObjectId("role", "", "users"))
+PUBLIC = found("KEY01", "public")
+
+
+@pytest.mark.parametrize(
+    ("waiver", "covered"),
+    [
+        (Waiver("KEY01", "x", object="app.users"), [UNSAID]),
+        (Waiver("KEY01", "x", object="public.users"), [UNSAID, PUBLIC]),
+        (Waiver("KEY01", "x", object="users"), [UNSAID, ROLE, PUBLIC]),
+        (Waiver("KEY01", "x", object="app.users.*"), [UNSAID_AGE]),
+        (Waiver("KEY01", "x", object="app.use*"), [UNSAID, UNSAID_AGE]),
+        (Waiver("KEY01", "x", object="app.*"), []),
+        (Waiver("KEY01", "x", object="app.?sers"), []),
+        (Waiver("KEY01", "x", key="KEY01:table:public.users"), [UNSAID, PUBLIC]),
+        (Waiver("KEY01", "x", key="KEY01:table:users"), [UNSAID, PUBLIC]),
+        (Waiver("KEY01", "x", key="KEY01:column:app.users.age:wide"), [UNSAID_AGE]),
+    ],
+)
+def test_a_schema_that_the_text_does_not_say(waiver: Waiver, covered: list[Finding]) -> None:
+    """Text alone knows no schema where none is written: the rest of the name decides, unless that could be anything."""
+    assert [f for f, _ in waive([UNSAID, UNSAID_AGE, ROLE, PUBLIC], [waiver], TODAY).waived] == covered
+
+
+@pytest.mark.parametrize(("days", "said"), [(0, "ends today"), (1, "ends tomorrow"), (14, "ends in 14 days"), (15, "")])
+def test_a_waiver_near_its_end_is_mentioned(days: int, said: str) -> None:
+    waiver = Waiver("KEY01", "x", object="app.users", owner="data team", expires=TODAY + timedelta(days=days))
+    outcome = waive([USERS], [waiver], TODAY)
+    assert outcome.kept == ()
+    assert [p.kind for p in outcome.problems] == (["ending"] if said else [])
+    for problem in outcome.problems:
+        ends = f"the waiver of KEY01 for app.users {said}, after {waiver.expires}; then its finding counts again (owner: data team)"
+        assert problem.message == ends
+
+
 def test_the_last_day_still_counts() -> None:
     waiver = Waiver("KEY01", "x", object="app.users", expires=TODAY)
     assert waive([USERS], [waiver], TODAY).kept == ()

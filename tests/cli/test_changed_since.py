@@ -287,6 +287,22 @@ class TestWhatIsSaid:
             done = program("check", target, "--changed-since", "HEAD", cwd=repository)
             assert (done.returncode, "Alembic" in done.stderr) == (2, True)
 
+    def test_an_old_state_that_cannot_be_read(self, repository: Path, since: Run) -> None:
+        (repository / "db" / "2.sql").write_bytes("CREATE TABLE größe (x text);\n".encode("latin-1"))
+        commit(repository)
+        (repository / "db" / "2.sql").write_text("CREATE TABLE größe (x text);\n", encoding="utf-8")
+        code, target = since("db", "--changed-since", "HEAD", *TEXT, cwd=repository)
+        assert (code, len(target["findings"])) == (1, 2)
+        (gap,) = [g for g in target["gaps"] if g["what"] == "what was there at HEAD"]
+        assert gap["why"] == "byte 0xf6 is not UTF-8, so the text after it would be misread; so everything counts as new"
+
+    def test_a_repository_of_someone_else(self, repository: Path, program: Program) -> None:
+        owner = {"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+        done = program("check", "db", "--changed-since", "HEAD", *TEXT, cwd=repository, **owner)
+        assert done.returncode == 3
+        assert "git does not trust the repository of db" in done.stderr
+        assert "safe.directory" in done.stderr
+
     def test_a_damaged_repository(self, repository: Path, program: Program) -> None:
         blob = git(repository, "rev-parse", "HEAD:db/1_base.sql")
         (repository / ".git" / "objects" / blob[:2] / blob[2:]).unlink()

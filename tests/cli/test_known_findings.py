@@ -102,6 +102,12 @@ class TestRecord:
         assert len(held["db"]) == 2
         assert verdict("other.sql", "--known", "k.json", "--no-server", "--only", "KEY01", cwd=project)[1]["known_gone"] == []
 
+    def test_a_rule_that_is_no_more_is_taken_out(self, project: Path, program: Program, verdict: Callable[..., Any]) -> None:
+        program("check", "db", "--known", "k.json", "--record", *TEXT, cwd=project)
+        file = project / "k.json"
+        file.write_text(file.read_text().replace("KEY01:table:notes", "KEY99:table:notes").replace('"code": "KEY01"', '"code": "KEY99"', 1))
+        assert [e["code"] for e in verdict("db", "--known", "k.json", *TEXT, cwd=project)[1]["known_gone"]] == ["KEY99"]
+
     def test_text_and_built_findings_are_the_same(self, project: Path, program: Program, verdict: Callable[..., Any]) -> None:
         """A hook that looks at the text and a build in CI share one file, whichever wrote it."""
         sql = "CREATE TABLE people (id bigint PRIMARY KEY, email text NOT NULL UNIQUE, price real);\n"

@@ -79,9 +79,18 @@ class Book:
 
 
 def _looked(report: Report) -> Callable[[Entry], bool]:
-    """Whether an entry would have been found again: its rule ran, or its source was built."""
-    ran, built = frozenset(report.ran), report.reading.catalog is not None
-    return lambda entry: entry.code in ran or (built and entry.code.startswith("SRC"))
+    """Whether an entry would have been found again: its rule ran, its source was built; or never will be, because the rule is no more."""
+    from pgcharter.guides.model import OWN
+    from pgcharter.rules import engine
+
+    ran, rules, built = frozenset(report.ran), engine.load(), report.reading.catalog is not None
+
+    def looked(entry: Entry) -> bool:
+        if entry.code.startswith("SRC"):
+            return built
+        return entry.code in ran or (entry.code not in rules and not entry.code.startswith(OWN))
+
+    return looked
 
 
 def open_book(option: Path | None, project: Project, *, record: bool, opened: Mapping[Path, Book]) -> Book | None:

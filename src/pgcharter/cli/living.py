@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 from pgcharter import known
 from pgcharter.cli.known import Book, Change, locator, open_book, target_name
 from pgcharter.errors import UsageError
-from pgcharter.findings import Finding, Severity
+from pgcharter.findings import Finding, Gap, Severity
 
 if TYPE_CHECKING:
     from pgcharter.catalog.reading import Reading
@@ -73,21 +74,23 @@ def without_unchanged(report: Report, target: str, revision: str, project: Proje
     if git.unchanged(repository, target):
         return replace(report, findings=(), unchanged=report.findings)
     with git.checked_out(repository, target) as (top, old, gaps):
-        entries = known.entries_of(_found_then(old, project, wish) if old else (), locator(top))
+        before, unread = _found_then(old, project, wish, revision) if old else ((), ())
+        entries = known.entries_of(before, locator(top))
     parts = known.split(report.findings, entries, where=locator(repository.top), missing=lambda file: not (repository.top / file).exists())
-    return replace(report, findings=parts.new, unchanged=parts.known, gaps=(*report.gaps, *gaps))
+    return replace(report, findings=parts.new, unchanged=parts.known, gaps=(*report.gaps, *gaps, *unread))
 
 
-def _found_then(old: Path, project: Project, wish: Wish) -> tuple[Finding, ...]:
-    """What the rules say about a target as it was; nothing about one that held no SQL yet."""
+def _found_then(old: Path, project: Project, wish: Wish, revision: str) -> tuple[tuple[Finding, ...], tuple[Gap, ...]]:
+    """What the rules say about a target as it was; nothing, and why, about one that could not be read."""
     from pgcharter.cli.verdict import read_target
     from pgcharter.rules import engine
 
     try:
         reading: Reading = read_target(str(old), wish, project)
-    except UsageError:
-        return ()
-    return engine.run(reading, project.guide, only=wish.only, skip=wish.skip).findings
+    except UsageError as error:
+        why = error.message.replace(f"{old}{os.sep}", "").replace(str(old), "the target")
+        return (), (Gap(f"what was there at {revision}", f"{why}; so everything counts as new"),)
+    return engine.run(reading, project.guide, only=wish.only, skip=wish.skip).findings, ()
 
 
 def at_least(report: Report, severity: Severity) -> Report:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,6 @@ from pgcharter.errors import UsageError
 from pgcharter.guides.files import check_codes
 from pgcharter.guides.model import Guide
 from pgcharter.rules import engine
-from pgcharter.rules.engine import Rule
 
 
 @dataclass(frozen=True)
@@ -52,11 +51,11 @@ def _open(path: Path | None, guide: str | None) -> Project:
     charter = charters.read(path, name=shortest(path)) if path else Charter()
     codes = engine.load()
     loaded = guides.load(guide or charter.guide, codes=codes)
-    _check_paths(charter, codes)
+    _check_paths(charter, {*codes, *loaded.own})
     return Project(charter, guides.effective(loaded, charter, codes=codes), chosen=bool(guide or path))
 
 
-def _check_paths(charter: Charter, codes: Mapping[str, Rule]) -> None:
+def _check_paths(charter: Charter, codes: Collection[str]) -> None:
     """Raise CharterError for a [[path]] that names a rule which does not exist."""
     for index, setting in enumerate(charter.paths):
         for key, named in (("only", setting.only), ("skip", setting.skip), ("severity", setting.severity)):
