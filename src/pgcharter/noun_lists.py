@@ -157,3 +157,13 @@ NOUNS = frozenset(
     """.split()  # noqa: SIM905
 )
 """Plain nouns that schemas are full of; their plural follows the rules."""
+
+PLURAL_FOR_ONE = frozenset(
+    """
+    seconds minutes hours days weeks months quarters years milliseconds bytes pixels points times notes comments remarks details
+    instructions contents terms conditions observations directions requirements specifications guidelines ingredients symptoms steps answers
+    options params parameters args arguments headers cookies keywords tags synonyms lyrics starts ends opens closes expires begins follows
+    updates changes
+    """.split()  # noqa: SIM905
+)
+"""Plurals that one value may have as its name: units, prose in one text, what comes in one text by its nature, verbs of moments."""

@@ -78,6 +78,12 @@ def is_surely_plural(word: str) -> bool:
     return word in _PLURAL and not any(word in other for other in (UNCOUNTABLE, NO_NOUNS, TWOFOLD, KNOWN))
 
 
+def promises_several(name: str) -> bool:
+    """Whether a name is surely that of several things: `emails`, but not `notes`, `seconds` or `status`."""
+    last = (words(name) or [""])[-1]
+    return is_surely_plural(last) and last not in noun_lists.PLURAL_FOR_ONE
+
+
 _TO_Y = re.compile(r"[^aeiou]ies\Z")
 _BY_ES = re.compile(r"(?:ss|sh|[^aeiou]ch|[aeiou]tch|[aeo]ach|x|zz|tz)es\Z")
 _BY_S = re.compile(r"(?:[aino]ses|[nrp]ses|ouses|auses|[aeiu]zes|ves|ces|ges|les|res|tes|des|kes|mes|nes|pes|bes|fes|thes|ues|ees|yes)\Z")

@@ -41,7 +41,7 @@ class Options:
     table_prefixes: tuple[str, ...] = ()
     """Prefixes of domains: every table begins with one of them. Empty: any name."""
     tenant_table_prefix: str | None = None
-    """Prefix of tables that have the tenant column: `tenant_`."""
+    """Prefix of tables that have the tenant column: `tenant_`; it stands instead of a domain's prefix, or behind it."""
     reserved_words: tuple[str, ...] = ()
     """Names that the house gives to nothing, beyond the words that SQL reserves: data, info, type."""
     primary_key_name: str | None = None
@@ -57,19 +57,20 @@ class Options:
     fixed_values: Literal["enum", "check", "enum or check", "lookup"] | None = None
     """How a column with a fixed set of values is built."""
     index_name: str | None = None
-    """Template of plain index names: `idx_{table}_{columns}`; `{columns}` may be any description when `index_name_strict` is false."""
+    """Template of plain index names: `idx_{table}_{columns}`; `{columns}` may be any description when `index_name_strict` is false.
+    Templates of names know `{table}`, `{singular}` and `{schema}`; a name cut to 63 bytes follows its template as far as it goes."""
     index_name_strict: bool = False
     """True: the columns must be spelled out exactly; false: prefix and table suffice."""
     unique_name: str | None = None
     """Template of unique constraint and unique index names."""
     foreign_key_name: str | None = None
-    """Template of foreign key names: `fk_{table}_{columns}`."""
+    """Template of foreign key names: `fk_{table}_{columns}`, or `fk_{table}_{referenced}` by the table it refers to."""
     check_name: str | None = None
     """Template of check constraint names: `chk_{description}`."""
     primary_key_constraint_name: str | None = None
     """Template of primary key names: `pk_{table}`."""
     sequence_name: str | None = None
-    """Template of sequence names: `seq_{table}_{column}`."""
+    """Template of sequence names: `seq_{table}_{column}`; sequences of identity columns are PostgreSQL's own and may be called anything."""
     timestamp_type: Literal["timestamptz", "timestamp"] | None = None
     """Type of columns that hold a moment; `timestamp` means that the house keeps UTC without a zone."""
     timestamp_suffix: str | None = None
@@ -85,8 +86,8 @@ class Options:
     null`."""
     comments: tuple[Literal["table", "column", "view", "function", "type"], ...] = ()
     """Which kinds of object must have a comment."""
-    comment_language: str | None = None
-    """Language of comments as a two-letter code: en, de, fr, es, it, pt, nl."""
+    comment_language: Literal["en", "de", "fr", "es", "it", "pt", "nl"] | None = None
+    """Language of comments as a two-letter code."""
     on_delete_required: bool = False
     """Every foreign key states what happens on delete."""
     tenant_column: str = "tenant_id"

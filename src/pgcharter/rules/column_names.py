@@ -13,15 +13,6 @@ from pgcharter.rules.engine import Context, rule
 
 _ONE_VALUE = frozenset({"uuid", "date", "timestamptz", "timestamp", "time", "inet", "cidr", "macaddr"}) | shapes.TEXT_TYPES
 """Numbers count things and booleans speak of them, so both are rightly named in the plural; documents and arrays hold several."""
-_SEVERAL = frozenset(
-    """
-    seconds minutes hours days weeks months quarters years milliseconds bytes pixels points times
-    notes comments remarks details instructions contents terms conditions observations directions requirements specifications guidelines
-    ingredients symptoms steps answers options params parameters args arguments headers cookies keywords tags synonyms lyrics
-    starts ends opens closes expires begins follows updates changes
-    """.split()  # noqa: SIM905
-)
-"""Units, prose in one text, what comes in one text by its nature, and verbs of moments."""
 _LISTS = frozenset("list lists set array json csv num number count total max min avg sum has is can allows".split())  # noqa: SIM905
 
 
@@ -50,7 +41,7 @@ def _one_of(column: Column) -> str:
     if type_.array or not (type_.basic in _ONE_VALUE or type_.kind == "enum") or not column.name.endswith(("s", "S", "e", "a", "n", "i")):
         return ""
     said = nouns.words(column.name)
-    if not said or not nouns.is_surely_plural(said[-1]) or said[-1] in _SEVERAL or not _LISTS.isdisjoint(said):
+    if not nouns.promises_several(column.name) or not _LISTS.isdisjoint(said):
         return ""
     return nouns.singular_name(column.name) or ""
 
