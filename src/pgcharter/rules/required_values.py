@@ -14,7 +14,8 @@ from pgcharter.rules.engine import Context, rule
 
 _LATER = set(
     """
-    log logs aud audit audits history histories archive archives archived snapshot snapshots projection projections fact facts report reports
+    log logs aud audit audits
+    history histories archive archives archived snapshot snapshots projection projections fact facts report reports
     cache import imports export exports backup old staging summary summaries
     """.split()  # noqa: SIM905
 )
