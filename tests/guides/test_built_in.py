@@ -24,7 +24,6 @@ ROWS = frozenset(
 """Rows of the list of capabilities that a clause may wait for."""
 WAITING = {
     "NAM07": "date_suffix", "NAM08": "boolean_prefixes", "SEC33": "allowed_extensions",
-    "SRV13": "encryption_at_rest_required",
     "CST01": "domains",
     "CST02": "domains",
     "CST03": "domains",
@@ -36,14 +35,6 @@ WAITING = {
 }  # fmt: skip
 """House style that no document taken in so far speaks of. A charter or guide that sets the option brings the rule."""
 TASTE: dict[str, str] = {
-    "STA01": "a partial index is smaller, and the whole one does no harm; the guides on performance ask for it",
-    "STA02": "does harm; core is to take it in",
-    "STA03": "does harm; core is to take it in",
-    "STA04": "does harm; core is to take it in",
-    "SRV12": "does harm; core is to take it in",
-    "SRV14": "does harm; core is to take it in",
-    "SRV15": "does harm; core is to take it in",
-    "SRV16": "some houses log everything on purpose; the guides on security have a say",
     "SRV17": "does harm slowly; the guides on operation ask for updates",
     "KEY27": "a publication that makes writes fail does harm; core is to take it in",
     "TYP34": "NOT NULL of a domain is a promise half kept; guides on custom types ask for NOT NULL columns",
@@ -51,8 +42,6 @@ TASTE: dict[str, str] = {
     "CON23": "a hint at what was forgotten; core is to take it in as information",
     "FUN17": "what fails when it is used does harm; core is to take it in",
     "CON22": "what fails when it is used does harm; core is to take it in",
-    "DES12": "what a row cannot do without is for people to say; guides that ask for NOT NULL ask for some",
-    "DES13": "a forgotten default is found when it is missed; guides that ask for defaults ask for this one",
     "DES14": "one schema breaks nothing; a guide asks to group large databases",
 }
 """Rules that speak of no harm and so are not in core, with what they wait for."""
