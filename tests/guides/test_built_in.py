@@ -35,14 +35,9 @@ WAITING = {
 }  # fmt: skip
 """House style that no document taken in so far speaks of. A charter or guide that sets the option brings the rule."""
 TASTE: dict[str, str] = {
-    "SRV17": "does harm slowly; the guides on operation ask for updates",
     "KEY27": "a publication that makes writes fail does harm; core is to take it in",
-    "TYP34": "NOT NULL of a domain is a promise half kept; guides on custom types ask for NOT NULL columns",
     "FUN16": "a hint at what was forgotten; core is to take it in as information",
-    "CON23": "a hint at what was forgotten; core is to take it in as information",
     "FUN17": "what fails when it is used does harm; core is to take it in",
-    "CON22": "what fails when it is used does harm; core is to take it in",
-    "DES14": "one schema breaks nothing; a guide asks to group large databases",
 }
 """Rules that speak of no harm and so are not in core, with what they wait for."""
 LETTERS = {"core": "H", "cloudlab": "C", "thinkalike": "T", "default": "D", "creampie": "P", "blueprint": "B"}
