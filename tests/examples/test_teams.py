@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import psycopg
@@ -15,6 +22,7 @@ from pgcharter.cli.project import open_project
 from pgcharter.db import Connection, connect
 from pgcharter.examples import build
 from pgcharter.rules import engine
+from pgcharter.servers import project
 from pgcharter.servers.lifecycle import Server
 
 TEAMS = examples.folder("teams")
@@ -100,6 +108,24 @@ def test_passes_live(built: Callable[[int | None], str], major: int, guide: str)
     found, result = findings(built(major), guide)
     assert found == []
     assert len(result.ran) > 30
+
+
+def test_comes_up_with_its_own_server_and_is_fine() -> None:
+    home = Path(tempfile.mkdtemp(prefix="pgcharter-teams-", dir="/tmp"))
+    home.chmod(0o755)
+    try:
+        command = [sys.executable, "-m", "pgcharter", "up", "--example", "teams", "--once", "--format", "json"]
+        done = subprocess.run(
+            command, capture_output=True, text=True, env={**os.environ, "XDG_DATA_HOME": str(home)}, cwd=home, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+        document = json.loads(done.stdout)
+        assert document["build"]["applied"] == 9
+        assert document["check"]["targets"][0]["verdict"] == "fine"
+        assert document["check"]["targets"][0]["findings"] == []
+    finally:
+        project.stop(home / "pgcharter" / "examples" / "teams")
+        shutil.rmtree(home)
 
 
 def test_nothing_is_waived_and_rows_stand_in_the_seed_only() -> None:
