@@ -14,7 +14,7 @@ from pgcharter import known_file
 from pgcharter.errors import UsageError
 from pgcharter.findings import Finding, Place
 from pgcharter.known import Entry, entries_of, head, same_key, split, without_schema
-from pgcharter.known_file import Known, dumps, loads, updated
+from pgcharter.known_file import Known, Record, dumps, loads, updated
 from pgcharter.names import ObjectId
 
 
@@ -194,9 +194,14 @@ class TestFile:
 
     def test_recording_again_replaces_what_was_looked_for(self) -> None:
         old = Known({"db": entries_of([USERS, found(code="DOC01")]), "other": entries_of([USERS])})
-        new = updated(old, "db", entries_of([ORDERS]), lambda e: e.code == "KEY01")
+        new = updated(old, "db", Record((ORDERS,), lambda e: e.code == "KEY01"))
         assert [e.key for e in new.targets["db"]] == ["DOC01:table:public.users", "KEY01:table:public.orders"]
         assert new.targets["other"] == old.targets["other"]
+
+    def test_the_text_alone_does_not_write_down_a_second_time_what_a_build_did(self) -> None:
+        old = Known({"db": entries_of([found(detail="x"), found(code="DOC01")])})
+        new = updated(old, "db", Record((found(schema=""),), lambda e: False))
+        assert [e.key for e in new.targets["db"]] == ["DOC01:table:public.users", "KEY01:table:users"]
 
     @pytest.mark.parametrize(
         ("text", "place", "message", "hint"),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from pgcharter.errors import UsageError
-from pgcharter.known import Entry
+from pgcharter.findings import Finding
+from pgcharter.known import Entry, Where, entries_of, split
 
 FORMAT = "pgcharter-known"
 VERSION = 1
@@ -35,11 +36,20 @@ class Known:
         return tuple(best.values())
 
 
-def updated(old: Known, target: str, found: Sequence[Entry], looked: Callable[[Entry], bool]) -> Known:
-    """`old` with what was `found` in `target` now; its entries that nobody `looked` for this time stay."""
-    keys = {e.key for e in found}
-    kept = [e for e in old.targets.get(target, ()) if e.key not in keys and not looked(e)]
-    return Known({**old.targets, target: tuple(sorted([*found, *kept]))})
+@dataclass(frozen=True)
+class Record:
+    """What a check found in one target, to be written down."""
+
+    found: tuple[Finding, ...]
+    looked: Callable[[Entry], bool]
+    """Whether an entry would have been found again, if it were still there."""
+
+
+def updated(old: Known, target: str, record: Record, *, where: Where = str, missing: Callable[[str], bool] | None = None) -> Known:
+    """`old` with what was found in `target` now; of its other entries those stay that nobody looked for this time."""
+    before = old.targets.get(target, ())
+    kept = [e for e in split(record.found, before, where=where, missing=missing).gone if not record.looked(e)]
+    return Known({**old.targets, target: tuple(sorted([*entries_of(record.found, where), *kept]))})
 
 
 def dumps(known: Known, program: str) -> str:

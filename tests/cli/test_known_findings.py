@@ -102,6 +102,13 @@ class TestRecord:
         assert len(held["db"]) == 2
         assert verdict("other.sql", "--known", "k.json", "--no-server", "--only", "KEY01", cwd=project)[1]["known_gone"] == []
 
+    def test_a_target_that_is_gone_leaves_the_file(self, project: Path, program: Program) -> None:
+        program("check", "db", "--known", "k.json", "--record", *TEXT, cwd=project)
+        (project / "db").rename(project / "database")
+        done = program("check", "database", "--known", "k.json", "--record", *TEXT, cwd=project)
+        assert "✔ 2 known findings in k.json: 2 new" in done.stdout
+        assert known_file.loads((project / "k.json").read_text(), "k").targets.keys() == {"database"}
+
     def test_a_rule_that_is_no_more_is_taken_out(self, project: Path, program: Program, verdict: Callable[..., Any]) -> None:
         program("check", "db", "--known", "k.json", "--record", *TEXT, cwd=project)
         file = project / "k.json"

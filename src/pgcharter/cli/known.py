@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from pgcharter import __version__, known, known_file
 from pgcharter.errors import PgcharterError, UsageError
 from pgcharter.known import Entry
-from pgcharter.known_file import Known
+from pgcharter.known_file import Known, Record
 
 if TYPE_CHECKING:
     from pgcharter.cli.project import Project
@@ -41,7 +41,7 @@ class Book:
     """As messages name it."""
     held: Known = field(default_factory=Known)
     from_charter: bool = False
-    _records: dict[str, tuple[tuple[Entry, ...], Callable[[Entry], bool]]] = field(default_factory=dict)
+    _records: dict[str, Record] = field(default_factory=dict)
 
     def told(self, report: Report, target: str) -> Report:
         """The report with its known findings set apart, and what is mended."""
@@ -58,15 +58,16 @@ class Book:
 
     def note(self, report: Report, target: str) -> Report:
         """Remember what `report` counts for `write`, and return the report with all of it known."""
-        self._records[target] = (known.entries_of(report.findings, locator(self.path.parent)), _looked(report))
+        self._records[target] = Record(report.findings, _looked(report))
         return replace(report, findings=(), known=report.findings, known_file=self.shown)
 
     def write(self) -> Change:
         """Bring the file up to what was noted, in one step: whoever reads meanwhile sees the old or the new one, never half of it."""
         with _alone(self.path.parent, self.shown):
-            old = self.held = read_known(self.path, self.shown) if self.path.exists() else Known()
-            for target, (entries, looked) in self._records.items():
-                self.held = known_file.updated(self.held, target, entries, looked)
+            old = read_known(self.path, self.shown) if self.path.exists() else Known()
+            self.held = Known({t: entries for t, entries in old.targets.items() if not (_is_path(t) and self._missing(t))})
+            for target, record in self._records.items():
+                self.held = known_file.updated(self.held, target, record, where=locator(self.path.parent), missing=self._missing)
             _replace(self.path, known_file.dumps(self.held, f"pgcharter {__version__}"), self.shown)
         before, after = (
             {(t, e.key): e.count for t in self._records for e in held.targets.get(t, ())} for held in (old, self.held)
@@ -76,6 +77,11 @@ class Book:
             new=sum(max(0, n - before.get(key, 0)) for key, n in after.items()),
             mended=sum(max(0, n - after.get(key, 0)) for key, n in before.items()),
         )
+
+
+def _is_path(target: str) -> bool:
+    """Whether a target of a known file is a file or folder, so that it can be gone (see `target_name`)."""
+    return target not in ("-", "database") and ":" not in target and not target.startswith(("environment ", "database "))
 
 
 def _looked(report: Report) -> Callable[[Entry], bool]:
