@@ -183,7 +183,7 @@ def dependent_column(ctx: Context) -> Iterator[Finding]:
     meant = {(d.table, d.determinant, d.dependent) for d in ctx.stats.samples.dependencies if _is_meant(ctx, d)}
     for seen in ctx.stats.samples.dependencies:
         ways = {(seen.table, seen.determinant, seen.dependent), (seen.table, seen.dependent, seen.determinant)}
-        if seen.table in ctx.catalog.table and not ways & meant:
+        if not ways & meant and not _is_backwards(ctx.catalog.table[seen.table], seen):
             by_column[seen.table, seen.dependent].append(seen)
     for (address, _), dependencies in by_column.items():
         table = ctx.catalog.table[address]
@@ -223,9 +223,13 @@ def _is_meant(ctx: Context, seen: FunctionalDependency) -> bool:
     foreign = copies.foreign_key_columns(table)
     if determinant.name in foreign and (copies.is_paper(table) or copies.ADDRESS & set(shapes.words(dependent.name))):
         return True
-    if dependent.name in foreign and determinant.name not in foreign:
-        return True
     return copies.is_held_together(ctx.catalog, table, dependent.name, determinant.name)
+
+
+def _is_backwards(table: Table, seen: FunctionalDependency) -> bool:
+    """Whether a reference is said to follow from a mere word: the word follows from the reference, if anything does."""
+    foreign = copies.foreign_key_columns(table)
+    return seen.dependent in foreign and seen.determinant not in foreign
 
 
 def _dependent(ctx: Context, table: Table, seen: FunctionalDependency) -> Finding:
