@@ -43,7 +43,7 @@ def built(server_of: Callable[[int | None], Server]) -> Iterator[Callable[[int |
         with psycopg.connect(server.dsn(), autocommit=True) as admin:
             admin.execute("DROP DATABASE clinic WITH (FORCE)")
             for role in ROLES:
-                admin.execute(f"DROP ROLE {role}")
+                admin.execute(f"DROP ROLE IF EXISTS {role}")
 
 
 @pytest.fixture
