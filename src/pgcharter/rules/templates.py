@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
+from itertools import count
 
 from pgcharter import nouns
 from pgcharter.catalog.model import Table
@@ -64,7 +65,15 @@ def fits(name: str, template: str, filled: Values, *, free: Collection[str] = ()
     head = template[: min((m.start() for m in _HOLE.finditer(template) if _is_free(m[1], filled, free)), default=len(template))]
     if head != template and len(name.encode()) > MAX_BYTES - 4 and _agree(name, render(head, filled)):
         return True
+    if numbered and _is_counted(name, template, filled):
+        return True
     return len(whole.encode()) > MAX_BYTES and _is_cut(name, template, filled)
+
+
+def _is_counted(name: str, template: str, filled: Values) -> bool:
+    """Whether the name is the template's with a number behind, and was cut to make room for it."""
+    number = re.search(r"_?[0-9]+\Z", name)
+    return number is not None and name == shortened(template + number[0], filled)
 
 
 def _is_free(hole: str, filled: Values, free: Collection[str]) -> bool:
@@ -87,12 +96,8 @@ def _agree(name: str, head: str) -> bool:
 def _is_cut(name: str, template: str, filled: Values) -> bool:
     """Whether `name` is the template's name, too long as it is, shortened in a known way."""
     whole = render(template, filled)
-    if name in (shapes.cut(whole), shortened(template, filled)):
+    if name in (shapes.cut(whole), shortened(template, filled)) or _is_counted(name, template, filled):
         return True
-    for last in ("[0-9]+", "_[0-9]+"):
-        stem = re.sub(last + r"\Z", "", name)
-        if stem != name and len(name.encode()) > MAX_BYTES - 4 and _agree(stem, whole):
-            return True
     found = _HASHED.search(name)
     if found is None or len(name.encode()) < _HASHED_LEAST:
         return False
@@ -101,9 +106,11 @@ def _is_cut(name: str, template: str, filled: Values) -> bool:
 
 
 def proposal(template: str, filled: Values, taken: Collection[str]) -> str:
-    """A name after the template that fits into 63 bytes and is free."""
+    """A name after the template that fits into 63 bytes and is free: with the columns where it has none, or with a number."""
     first = shortened(template, filled)
     if first not in taken:
         return first
-    more = f"{template}_{{columns}}" if "{column" not in template and "{description}" not in template else template
-    return shapes.fresh_name(shortened(more, filled), taken)
+    with_columns = render(f"{template}_{{columns}}", filled)
+    if "{column" not in template and len(with_columns.encode()) <= MAX_BYTES and filled.get("columns") and with_columns not in taken:
+        return with_columns
+    return next(name for n in count(2) if (name := shortened(f"{template}_{n}", filled)) not in taken)
