@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from pgcharter.catalog.model import Cluster, DefaultPrivilege, Grant, Table
+from pgcharter.catalog.model import Cluster, DefaultPrivilege, Function, Grant, Table, UserType, View
 from pgcharter.findings import Finding, Severity
 from pgcharter.names import ObjectId, quote
 from pgcharter.rules.engine import Context, rule
@@ -182,3 +182,35 @@ def _drift(ctx: Context, default: DefaultPrivilege, grantee: str, rights: list[s
         detail=f"{default.role}:{owner}:{grantee}",
         tables=[t.id.sql() for t in lacking],
     )
+
+
+@rule("SEC46", "application-may-create", Severity.WARNING)
+def application_may_create(ctx: Context) -> Iterator[Finding]:
+    """A role that works with the rows of a schema may create objects in it, and owns none.
+
+    Why: who can create in a schema can put a function or operator of his own where others' code finds it first, and runs it with their
+    rights. An application that never creates anything does not need the right; one hole in it does.
+
+    Instead: `REVOKE CREATE ON SCHEMA app FROM shop_app`.
+
+    Except: roles that own something there (migrations, partition upkeep); PUBLIC is told by a rule of its own.
+    """
+    catalog = ctx.catalog
+    made: tuple[Table | View | Function | UserType, ...] = (*catalog.tables, *catalog.views, *catalog.functions, *catalog.types)
+    makers = {(o.schema, o.owner) for o in made}
+    workers: dict[str, set[str]] = defaultdict(set)
+    for table in ctx.catalog.root_tables:
+        workers[table.schema] |= {g.grantee for g in _granted(table) if g.privilege in _WRITING}
+    for schema in ctx.catalog.schemas:
+        for g in schema.acl or ():
+            if (
+                g.privilege == "CREATE"
+                and g.grantee in workers[schema.name] - {"", schema.owner}
+                and (schema.name, g.grantee) not in makers
+            ):
+                yield ctx.finding(
+                    schema,
+                    f"role {quote(g.grantee)} works with rows of schema {quote(schema.name)} and may create in it, which it never did",
+                    fix=f"REVOKE CREATE ON SCHEMA {quote(schema.name)} FROM {quote(g.grantee)}",
+                    detail=g.grantee,
+                )

@@ -1,0 +1,12 @@
+CREATE ROLE case_app;
+CREATE ROLE case_migrator;
+CREATE ROLE case_builder;
+CREATE SCHEMA app;
+GRANT USAGE ON SCHEMA app TO case_app;
+GRANT ALL ON SCHEMA app TO case_migrator, case_builder;
+CREATE TABLE app.orders (id bigint PRIMARY KEY);
+GRANT SELECT, INSERT ON app.orders TO case_app, case_migrator;
+GRANT SELECT ON app.orders TO case_builder;
+SET ROLE case_migrator;
+CREATE TABLE app.items (id bigint PRIMARY KEY);
+RESET ROLE;
