@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pgcharter.render.report import Report
 
 F = TypeVar("F", bound=Callable[..., Any])
-FORMS = ("text", "json", "sarif", "github", "gitlab", "junit", "markdown")
+FORMS = ("text", "json", "sarif", "github", "gitlab", "junit", "markdown", "html")
 
 
 def form_option(function: F) -> F:
@@ -95,6 +95,10 @@ def _pieces(reports: Sequence[Report], cards: Sequence[Scorecard | None], form: 
 
         yield from pieces(check_data(reports, cards))
         yield "\n"
+    elif form == "html":
+        from pgcharter.render import html
+
+        yield from html.write(reports, root(), cards)
     else:
         from importlib import import_module
 
