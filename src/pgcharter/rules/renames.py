@@ -95,6 +95,6 @@ def relation(ctx: Context, target: ObjectId, new: str) -> Remedy:
 
 
 def constraint(ctx: Context, it: Table, old: str, new: str) -> Remedy:
-    """RENAME CONSTRAINT; `new` is free."""
-    fix = f"{shapes.alter(it)} RENAME CONSTRAINT {quote(old)} TO {quote(new)}"
+    """RENAME CONSTRAINT; `new` is free. ALTER FOREIGN TABLE does not know it, ALTER TABLE does it for foreign tables too."""
+    fix = f"ALTER TABLE {it.id.sql()} RENAME CONSTRAINT {quote(old)} TO {quote(new)}"
     return ("", f"{fix}; {_BREAKS.format(quote(old))}") if is_in_code(ctx.catalog, old) else (fix, "")
