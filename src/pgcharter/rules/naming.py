@@ -148,11 +148,13 @@ _STAMPS = frozenset({"timestamptz", "timestamp"})
 
 
 def _suffix(ctx: Context, types: frozenset[str], suffix: str, what: str) -> Iterator[Finding]:
-    for table in ctx.catalog.root_tables:
-        for column in table.columns:
-            if column.type.basic in types and not column.type.array and not column.inherited and not column.name.endswith(suffix):
-                target = table.part("column", column.name)
-                yield ctx.finding(target, f"{target} is {what} but does not end in {suffix}", hint=f"rename it to ..{suffix}")
+    """Columns of one of the types whose name neither ends in the suffix nor is its word alone: `at`, `date`."""
+    for table, column in ctx.catalog.own_columns:
+        if column.type.basic not in types or column.type.array or column.name == ctx.options.soft_delete_column:
+            continue
+        if not column.name.endswith(suffix) and column.name != suffix.strip("_"):
+            target = table.part("column", column.name)
+            yield ctx.finding(target, f"{target} is {what} but does not end in {suffix}", hint=f"rename it to ..{suffix}")
 
 
 @rule("NAM06", "timestamp-suffix", Severity.INFO, options=("timestamp_suffix",))
@@ -161,7 +163,7 @@ def timestamp_suffix(ctx: Context) -> Iterator[Finding]:
 
     Why: with one suffix a reader knows from the name that the value is a moment.
     Instead: `paid_at`.
-    Except: arrays and ranges.
+    Except: arrays and ranges, foreign tables, and the column that marks a row as deleted, whose name the guide sets.
     """
     if ctx.options.timestamp_suffix:
         yield from _suffix(ctx, _STAMPS, ctx.options.timestamp_suffix, "a timestamp")
@@ -173,7 +175,7 @@ def date_suffix(ctx: Context) -> Iterator[Finding]:
 
     Why: with one suffix a reader knows from the name that the value is a day, not a moment.
     Instead: `due_date` or `due_on`, as the guide has it.
-    Except: arrays and ranges.
+    Except: arrays and ranges, foreign tables, and a column that is called by the suffix's word alone (`date`).
     """
     if ctx.options.date_suffix:
         yield from _suffix(ctx, frozenset({"date"}), ctx.options.date_suffix, "a date")
@@ -185,18 +187,17 @@ def boolean_prefix(ctx: Context) -> Iterator[Finding]:
 
     Why: `is_active` reads as true or false; `status` or `mail` does not tell what true means.
     Instead: a beginning that the guide allows: is_, has_, can_.
-    Except: arrays.
+    Except: arrays, foreign tables, the key of a table that may have only one row, and the column that marks a row as deleted.
     """
     prefixes = ctx.options.boolean_prefixes
-    if not prefixes:
-        return
-    for table in ctx.catalog.root_tables:
-        for column in table.columns:
-            if _is_boolean(column) and not column.inherited and not column.name.startswith(prefixes):
-                target = table.part("column", column.name)
-                yield ctx.finding(
-                    target, f"{target} is a boolean but does not begin with {', '.join(prefixes)}", hint=f"rename it to {prefixes[0]}..."
-                )
+    for table, column in ctx.catalog.own_columns if prefixes else ():
+        key = table.primary_key
+        if not _is_boolean(column) or column.name.startswith(prefixes) or column.name == ctx.options.soft_delete_column:
+            continue
+        if key is None or key.columns != (column.name,):
+            target = table.part("column", column.name)
+            begin = " or ".join(prefixes)
+            yield ctx.finding(target, f"{target} is a boolean but does not begin with {begin}", hint=f"rename it to {prefixes[0]}...")
 
 
 def _is_boolean(column: Column) -> bool:
