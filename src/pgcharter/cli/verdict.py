@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pgcharter.findings import Finding
     from pgcharter.guides.score import Scorecard
     from pgcharter.render.report import Report
+    from pgcharter.sources import Look
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,12 @@ def read_target(target: str, wish: Wish, project: Project) -> Reading:
     from pgcharter import sources
     from pgcharter.cli.progress import progress
     from pgcharter.redact import redact
-    from pgcharter.sources import own_checks
 
-    looks = own_checks.looks(project.guide, only=wish.only, skip=wish.skip)
+    looks: tuple[Look, ...] = ()
+    if project.guide.own:
+        from pgcharter.sources import own_checks
+
+        looks = tuple(own_checks.looks(project.guide, only=wish.only, skip=wish.skip))
     if wish.sample is not None:
         from pgcharter.sources import sampling
 
