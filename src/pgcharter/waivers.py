@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Literal
 
 from pgcharter.findings import Finding
-from pgcharter.known import same_key
+from pgcharter.known import Where, entry_of, same_key
 from pgcharter.names import ObjectId
 
 NEAR = 14
@@ -35,12 +35,12 @@ class Waiver:
     place: str = field(default="", metadata={"in_file": False}, compare=False)
     """`file:line` where it is written."""
 
-    def covers(self, found: Finding) -> bool:
-        """Whether `found` is what this waiver accepts."""
+    def covers(self, found: Finding, where: Where = str) -> bool:
+        """Whether `found` is what this waiver accepts; `where` gives a file its path from the charter's folder."""
         if found.code != self.rule:
             return False
         if self.key:
-            return same_key(found, self.key)
+            return same_key(found, self.key) or entry_of(found, where).key == self.key
         return found.object is not None and self._names(found.object)
 
     def _names(self, target: ObjectId) -> bool:
@@ -86,8 +86,8 @@ class Waived:
     problems: tuple[WaiverProblem, ...]
 
 
-def waive(findings: Iterable[Finding], waivers: Sequence[Waiver], today: date) -> Waived:
-    """Split `findings` by `waivers` as they stand on `today`.
+def waive(findings: Iterable[Finding], waivers: Sequence[Waiver], today: date, where: Where = str) -> Waived:
+    """Split `findings` by `waivers` as they stand on `today`; `where` gives a file its path from the charter's folder.
 
     An expired waiver accepts nothing: its findings count again, and it is a problem itself. So is one that covers no finding.
     """
@@ -96,18 +96,18 @@ def waive(findings: Iterable[Finding], waivers: Sequence[Waiver], today: date) -
     kept: list[Finding] = []
     waived: list[tuple[Finding, Waiver]] = []
     for item in found:
-        by = next((w for w in living if w.covers(item)), None)
+        by = next((w for w in living if w.covers(item, where)), None)
         if by is None:
             kept.append(item)
         else:
             waived.append((item, by))
-    return Waived(tuple(kept), tuple(waived), tuple(p for w in waivers if (p := _problem(w, found, today))))
+    return Waived(tuple(kept), tuple(waived), tuple(p for w in waivers if (p := _problem(w, found, today, where))))
 
 
-def _problem(waiver: Waiver, found: Sequence[Finding], today: date) -> WaiverProblem | None:
+def _problem(waiver: Waiver, found: Sequence[Finding], today: date, where: Where) -> WaiverProblem | None:
     what = f"the waiver of {waiver.rule} for {waiver.object or waiver.key}"
     owner = f" (owner: {waiver.owner})" if waiver.owner else ""
-    covered = sum(waiver.covers(f) for f in found)
+    covered = sum(waiver.covers(f, where) for f in found)
     if not covered:
         return WaiverProblem("dangling", waiver, f"{what} covers no finding, so it only hides a future one{owner}", "take it out")
     if waiver.expired(today):

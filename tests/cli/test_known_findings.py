@@ -361,6 +361,15 @@ class TestWaivers:
         done = program("check", "--known", "pgcharter-known.json", *TEXT, cwd=project)
         assert (done.returncode, "✘ fails  a waiver is past its day" in done.stdout) == (1, True)
 
+    def test_a_key_with_a_file_holds_wherever_one_stands(self, project: Path, verdict: Callable[..., Any]) -> None:
+        (project / "db" / "schema.sql").write_text("CREATE TABEL x (a int);\n")
+        key = verdict("db", "--no-server", cwd=project)[1]["findings"][0]["key"]
+        assert key == "SRC02:db/schema.sql:CREATE TABEL x (a int)"
+        (project / "pgcharter.toml").write_text(f'[[waiver]]\nrule = "SRC02"\nkey = "{key}"\nreason = "x"\n')
+        for target, folder in (("db", project), ("schema.sql", project / "db"), (str(project / "db"), project)):
+            code, found = verdict(target, "--no-server", cwd=folder)
+            assert (code, len(found["waived"])) == (0, 1)
+
     def test_one_near_its_end_is_mentioned(self, project: Path, program: Program) -> None:
         from datetime import date, timedelta
 

@@ -68,8 +68,9 @@ def judge(reading: Reading, project: Project, wish: Wish) -> tuple[Report, Score
 
     guide = project.guide
     result = engine.run(reading, guide, only=wish.only, skip=wish.skip)
-    settled = settle_paths(result.findings, project.charter.paths, below(project.charter.folder))
-    waived = waive(settled.kept, project.charter.waivers, date.today())
+    where = below(project.charter.folder)
+    settled = settle_paths(result.findings, project.charter.paths, where)
+    waived = waive(settled.kept, project.charter.waivers, date.today(), lambda file: where(file) or file)
     report = Report(
         reading=reading,
         guide=guide,
