@@ -14,7 +14,7 @@ from pgcharter import known_file
 from pgcharter.errors import UsageError
 from pgcharter.findings import Finding, Place
 from pgcharter.known import Entry, entries_of, head, same_key, split, without_schema
-from pgcharter.known_file import Known, Record, dumps, loads, updated
+from pgcharter.known_file import Change, Known, Record, dumps, loads, updated
 from pgcharter.names import ObjectId
 
 
@@ -194,14 +194,23 @@ class TestFile:
 
     def test_recording_again_replaces_what_was_looked_for(self) -> None:
         old = Known({"db": entries_of([USERS, found(code="DOC01")]), "other": entries_of([USERS])})
-        new = updated(old, "db", Record((ORDERS,), lambda e: e.code == "KEY01"))
+        new, change = updated(old, "db", Record((ORDERS,), lambda e: e.code == "KEY01"))
+        assert (change.total, change.new, change.mended) == (2, 1, 1)
         assert [e.key for e in new.targets["db"]] == ["DOC01:table:public.users", "KEY01:table:public.orders"]
         assert new.targets["other"] == old.targets["other"]
 
-    def test_the_text_alone_does_not_write_down_a_second_time_what_a_build_did(self) -> None:
+    def test_the_text_alone_changes_nothing_that_a_build_wrote(self) -> None:
         old = Known({"db": entries_of([found(detail="x"), found(code="DOC01")])})
-        new = updated(old, "db", Record((found(schema=""),), lambda e: False))
-        assert [e.key for e in new.targets["db"]] == ["DOC01:table:public.users", "KEY01:table:users"]
+        assert updated(old, "db", Record((found(schema=""),), lambda e: False)) == (old, Change(2, 0, 0))
+
+    def test_a_build_says_better_what_the_text_wrote(self) -> None:
+        old = Known({"db": entries_of([found(schema="")])})
+        assert updated(old, "db", Record((found(detail="x"),), lambda e: True))[0] == Known({"db": entries_of([found(detail="x")])})
+
+    def test_two_in_one_file_of_which_one_is_gone_unseen(self) -> None:
+        old = Known({"db": entries_of([at("a.sql"), at("a.sql", line=2)])})
+        assert updated(old, "db", Record((at("a.sql"),), lambda e: False)) == (old, Change(2, 0, 0))
+        assert updated(old, "db", Record((at("a.sql"),), lambda e: True))[1] == Change(1, 0, 1)
 
     @pytest.mark.parametrize(
         ("text", "place", "message", "hint"),

@@ -36,6 +36,8 @@ class Split:
     known: tuple[Finding, ...]
     gone: tuple[Entry, ...]
     """What was recorded and is found no more, with the number of findings that are missing."""
+    by: tuple[Entry, ...] = ()
+    """For each of `known` the entry that knows it."""
 
 
 Where = Callable[[str], str]
@@ -57,7 +59,12 @@ def _detail(found: Finding) -> str:
 
 def entries_of(found: Iterable[Finding], where: Where = str) -> tuple[Entry, ...]:
     """What is recorded of `found`, sorted, equal keys counted."""
-    made = [entry_of(f, where) for f in found]
+    return counted(entry_of(f, where) for f in found)
+
+
+def counted(entries: Iterable[Entry]) -> tuple[Entry, ...]:
+    """`entries`, each taken for one finding, sorted, equal keys counted."""
+    made = list(entries)
     counts = Counter(e.key for e in made)
     first = {e.key: e for e in reversed(made)}
     return tuple(sorted(replace(e, count=counts[key]) for key, e in first.items()))
@@ -100,15 +107,16 @@ def split(found: Iterable[Finding], entries: Iterable[Entry], *, where: Where = 
     """
     rest = _Rest(entries)
     everything = [(f, entry_of(f, where)) for f in found]
-    taken: set[int] = set()
+    taken: dict[int, Entry] = {}
     for take in (rest.exact, rest.elsewhere, rest.vague, rest.renamed(missing)):
         if rest.empty:
             break
-        taken |= {n for n, (f, made) in enumerate(everything) if n not in taken and take(f, made)}
+        taken |= {n: rest.last for n, (f, made) in enumerate(everything) if n not in taken and take(f, made)}
     return Split(
         tuple(f for n, (f, _) in enumerate(everything) if n not in taken),
-        tuple(f for n, (f, _) in enumerate(everything) if n in taken),
+        tuple(everything[n][0] for n in sorted(taken)),
         rest.gone,
+        tuple(taken[n] for n in sorted(taken)),
     )
 
 
@@ -121,6 +129,8 @@ class _Rest:
             if entry.key not in self._entries or entry.count > self._entries[entry.key].count:
                 self._entries[entry.key] = entry
         self._left = {key: e.count for key, e in self._entries.items()}
+        self.last = Entry("", "", "")
+        """The entry that was taken last."""
         self._bare: dict[str, list[str]] | None = None
         self._heads: dict[str, list[str]] | None = None
 
@@ -187,6 +197,8 @@ class _Rest:
             self._left[key] = count - 1
         elif count:
             del self._left[key]
+        if count:
+            self.last = self._entries[key]
         return count > 0
 
 

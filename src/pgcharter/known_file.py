@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pgcharter.errors import UsageError
 from pgcharter.findings import Finding
-from pgcharter.known import Entry, Where, entries_of, split
+from pgcharter.known import Entry, Where, counted, entry_of, split
 
 FORMAT = "pgcharter-known"
 VERSION = 1
@@ -45,11 +45,40 @@ class Record:
     """Whether an entry would have been found again, if it were still there."""
 
 
-def updated(old: Known, target: str, record: Record, *, where: Where = str, missing: Callable[[str], bool] | None = None) -> Known:
-    """`old` with what was found in `target` now; of its other entries those stay that nobody looked for this time."""
-    before = old.targets.get(target, ())
-    kept = [e for e in split(record.found, before, where=where, missing=missing).gone if not record.looked(e)]
-    return Known({**old.targets, target: tuple(sorted([*entries_of(record.found, where), *kept]))})
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What recording changed: findings that the file now holds of a target, those that are new in it, those it does not hold any more."""
+
+    total: int = 0
+    new: int = 0
+    mended: int = 0
+
+    def __add__(self, other: Change) -> Change:
+        return Change(self.total + other.total, self.new + other.new, self.mended + other.mended)
+
+
+def updated(
+    old: Known, target: str, record: Record, *, where: Where = str, missing: Callable[[str], bool] | None = None
+) -> tuple[Known, Change]:
+    """`old` with what was found in `target` now; of its other entries those stay that nobody looked for this time.
+
+    A finding that was recorded with its schema keeps that entry when the text alone is read, which does not tell the schema.
+    """
+    parts = split(record.found, old.targets.get(target, ()), where=where, missing=missing)
+    again = [e if f.object and not f.object.schema else entry_of(f, where) for f, e in zip(parts.known, parts.by, strict=True)]
+    kept = [e for e in parts.gone if not record.looked(e)]
+    held = (*counted([*again, *(entry_of(f, where) for f in parts.new)]), *kept)
+    change = Change(sum(e.count for e in held), len(parts.new), sum(e.count for e in parts.gone) - sum(e.count for e in kept))
+    return Known({**old.targets, target: tuple(sorted(_once(held)))}), change
+
+
+def _once(entries: Iterable[Entry]) -> Iterable[Entry]:
+    """Entries with one key as one: of two findings in one file the rule may have looked for one only."""
+    best: dict[str, Entry] = {}
+    for entry in entries:
+        count = entry.count + (best[entry.key].count if entry.key in best else 0)
+        best[entry.key] = replace(entry, count=count)
+    return best.values()
 
 
 def dumps(known: Known, program: str) -> str:

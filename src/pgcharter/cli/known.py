@@ -15,21 +15,11 @@ from typing import TYPE_CHECKING
 from pgcharter import __version__, known, known_file
 from pgcharter.errors import PgcharterError, UsageError
 from pgcharter.known import Entry
-from pgcharter.known_file import Known, Record
+from pgcharter.known_file import Change, Known, Record
 
 if TYPE_CHECKING:
     from pgcharter.cli.project import Project
     from pgcharter.render.report import Report
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What recording changed in a known file."""
-
-    total: int
-    """Findings it holds of the targets that were checked."""
-    new: int
-    mended: int
 
 
 @dataclass
@@ -66,17 +56,12 @@ class Book:
         with _alone(self.path.parent, self.shown):
             old = read_known(self.path, self.shown) if self.path.exists() else Known()
             self.held = Known({t: entries for t, entries in old.targets.items() if not (_is_path(t) and self._missing(t))})
+            change = Change()
             for target, record in self._records.items():
-                self.held = known_file.updated(self.held, target, record, where=locator(self.path.parent), missing=self._missing)
+                self.held, more = known_file.updated(self.held, target, record, where=locator(self.path.parent), missing=self._missing)
+                change += more
             _replace(self.path, known_file.dumps(self.held, f"pgcharter {__version__}"), self.shown)
-        before, after = (
-            {(t, e.key): e.count for t in self._records for e in held.targets.get(t, ())} for held in (old, self.held)
-        )  # fmt: skip
-        return Change(
-            total=sum(after.values()),
-            new=sum(max(0, n - before.get(key, 0)) for key, n in after.items()),
-            mended=sum(max(0, n - after.get(key, 0)) for key, n in before.items()),
-        )
+        return change
 
 
 def _is_path(target: str) -> bool:

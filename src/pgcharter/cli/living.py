@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgcharter import known
-from pgcharter.cli.known import Book, Change, locator, open_book, target_name
+from pgcharter.cli.known import Book, locator, open_book, target_name
 from pgcharter.errors import UsageError
 from pgcharter.findings import Finding, Gap, Severity
+from pgcharter.known_file import Change
 
 if TYPE_CHECKING:
     from pgcharter.catalog.reading import Reading

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from pgcharter.cli.output import screen
 
 if TYPE_CHECKING:
-    from pgcharter.cli.known import Book, Change
+    from pgcharter.cli.known import Book
+    from pgcharter.known_file import Change
 
 
 def show_recorded(written: Sequence[tuple[Book, Change]], *, on_stdout: bool) -> None:
