@@ -35,11 +35,8 @@ WAITING = {
 }  # fmt: skip
 """House style that no document taken in so far speaks of. A charter or guide that sets the option brings the rule."""
 TASTE: dict[str, str] = {
-    "SEC43": "what gets past a guard does harm; core is to take it in",
     "SEC44": "what gets past a guard does harm; core is to take it in",
     "SEC45": "what gets past a guard does harm; core is to take it in",
-    "KEY28": "what gets past a guard does harm; core is to take it in",
-    "SEC46": "a right that nobody uses; guides that ask for least privilege ask to take it back",
 }
 """Rules that speak of no harm and so are not in core, with what they wait for."""
 LETTERS = {"core": "H", "cloudlab": "C", "thinkalike": "T", "default": "D", "creampie": "P", "blueprint": "B"}
