@@ -103,6 +103,7 @@ class Dice:
             left_out=self.some(self.allowed),
             known=self.some(self.finding),
             unchanged=self.some(self.finding),
+            below=self.some(self.finding),
             waiver_problems=self.some(self.problem),
             gaps=self.some(self.gap),
             not_run={code: self.words() for code in ("KEY01", "IDX01", "SEC12") if self.chance()},

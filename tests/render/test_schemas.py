@@ -98,6 +98,12 @@ def test_a_field_that_is_not_described_is_noticed(said: Callable[..., Any]) -> N
     check({**data, "surprise": 1}, strict=False)
 
 
+def test_an_error_about_a_password_is_still_json(said: Callable[..., Any], tmp_path: Path) -> None:
+    data = said("check", tmp_path / "password=hunter2")
+    check(data)
+    assert "hunter2" not in json.dumps(data)
+
+
 def test_it_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert failures.run(["check", "--schema"]) == 0
     assert json.loads(capsys.readouterr().out)["$id"] == "urn:pgcharter:schema:pgcharter-check:1"

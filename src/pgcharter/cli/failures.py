@@ -156,9 +156,10 @@ def _tell(error: PgcharterError, arguments: Sequence[str]) -> int:
 
     if _wants_json(arguments):
         from pgcharter.render.json import dumps, error_data
+        from pgcharter.render.secrets import without_secrets
 
         try:
-            print(redact(dumps(error_data(error))), flush=True)
+            print(dumps(without_secrets(error_data(error))), flush=True)
         except OSError:
             _silence_stdout()
     with contextlib.suppress(OSError):

@@ -46,6 +46,8 @@ def _problem(problem: WaiverProblem) -> str:
 def totals(report: Report) -> str:
     """`2 errors, 1 warning: fails (--fail-on warning)`."""
     counted = ", ".join(plural(n, s) if s != "info" else f"{n:,} info" for s, n in report.totals.items() if n) or "no findings"
+    if report.below:
+        counted += f", {len(report.below):,} below {report.min_severity.word} not shown"
     return f"{counted}: {'fails' if report.failed else 'passes'} (--fail-on {report.fail_on.word if report.fail_on else 'never'})"
 
 

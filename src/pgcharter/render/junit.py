@@ -36,9 +36,10 @@ def write(reports: Sequence[Report], root: Root) -> Iterator[str]:
 
 
 def _cases(report: Report) -> Mapping[str, list[Finding]]:
-    """Findings by code, for every rule that ran, that found something or that could not look."""
-    cases: dict[str, list[Finding]] = {code: [] for code in sorted({*report.ran, *report.not_run, *(f.code for f in report.findings)})}
-    for found in report.findings:
+    """Findings by code, for every rule that ran, that found something or that could not look; also those too mild to show: they decide."""
+    everything = (*report.findings, *report.below)
+    cases: dict[str, list[Finding]] = {code: [] for code in sorted({*report.ran, *report.not_run, *(f.code for f in everything)})}
+    for found in everything:
         cases[found.code].append(found)
     return cases
 
