@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import Any
 
 from pgcharter.catalog.model import Column, Table
 from pgcharter.findings import Finding, Severity
-from pgcharter.names import quote
+from pgcharter.names import ObjectId, quote
 from pgcharter.rules import shapes
 from pgcharter.rules.engine import Context, rule
 
@@ -50,3 +51,23 @@ def domain_that_refuses_null(ctx: Context) -> Iterator[Finding]:
             fix=[*columns, *drops],
             columns=[t.part("column", c.name).sql() for t, c in users[domain.schema, domain.name]],
         )
+
+
+@domain_that_refuses_null.text
+def domain_that_refuses_null_text(ctx: Context) -> Iterator[Finding]:
+    """CREATE DOMAIN ... NOT NULL."""
+    for statement in ctx.of_kind("create_domain_stmt"):
+        if any(_is_not_null(c.constraint) for c in statement.node.constraints):
+            parts = [p.string.sval for p in statement.node.domainname]
+            domain = ObjectId("domain", parts[0] if len(parts) > 1 else "", parts[-1])
+            yield ctx.finding(
+                domain,
+                f"domain {domain.sql()} refuses NULL, but an outer join or empty sub-select makes one of it that is stored unchecked",
+                place=statement.place,
+                hint="NOT NULL at the columns instead",
+            )
+
+
+def _is_not_null(constraint: Any) -> bool:
+    kinds = constraint.DESCRIPTOR.fields_by_name["contype"].enum_type.values_by_number
+    return bool(kinds[constraint.contype].name == "CONSTR_NOTNULL")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pgcharter.catalog.model import Index, Table
 from pgcharter.findings import Finding, Severity
 from pgcharter.names import quote
-from pgcharter.rules import shapes
+from pgcharter.rules import nodes, shapes
 from pgcharter.rules.engine import Context, rule
 
 
@@ -86,6 +86,27 @@ def _once(ctx: Context, table: Table, index: Index) -> tuple[str, ...]:
     build += " NULLS NOT DISTINCT" if index.nulls_not_distinct else ""
     build += f" WHERE {index.predicate}" if index.predicate else ""
     return build, shapes.drop_index(index)
+
+
+@column_twice_in_index.text
+def column_twice_in_index_text(ctx: Context) -> Iterator[Finding]:
+    """CREATE INDEX with the same plain column twice."""
+    for statement in ctx.of_kind("index_stmt"):
+        node = statement.node
+        plain = [p.index_elem.name for p in node.index_params if not (p.index_elem.opclass or p.index_elem.collation)]
+        included = [p.index_elem.name for p in node.index_including_params]
+        names = [n for n in (*plain, *included) if n]
+        twice = next((n for position, n in enumerate(names) if n in names[:position]), "")
+        if twice:
+            table = nodes.relation_id(node.relation)
+            yield ctx.finding(
+                table,
+                f"the index {quote(node.idxname)} on {table.sql()} has {quote(twice)} twice: the second finds nothing that the first does "
+                "not",
+                place=statement.place,
+                hint="or was another column meant?",
+                detail=node.idxname,
+            )
 
 
 _RANDOM = re.compile(r"\b(?:gen_random_uuid|uuid_generate_v4|uuidv4|random|gen_random_bytes)\(")
