@@ -34,10 +34,7 @@ WAITING = {
     "DOC07": "comment_language", "TYP31": "timestamp_type",
 }  # fmt: skip
 """House style that no document taken in so far speaks of. A charter or guide that sets the option brings the rule."""
-TASTE: dict[str, str] = {
-    "SEC44": "what gets past a guard does harm; core is to take it in",
-    "SEC45": "what gets past a guard does harm; core is to take it in",
-}
+TASTE: dict[str, str] = {}
 """Rules that speak of no harm and so are not in core, with what they wait for."""
 LETTERS = {"core": "H", "cloudlab": "C", "thinkalike": "T", "default": "D", "creampie": "P", "blueprint": "B"}
 OWN = [(name, clause) for name in guides.available() for clause in guides.load(name).clauses if clause.guide == name]
