@@ -13,7 +13,7 @@ from pgcharter.errors import Exit
 from pgcharter.rules import engine
 from pgcharter.rules.nearest import candidates
 
-EXAMPLE_OF = {"shop": "cloudlab"}
+EXAMPLE_OF = {"shop": "cloudlab", "teams": "thinkalike", "blog": "default", "stock": "creampie", "clinic": "blueprint"}
 """Example → the guide it was made for."""
 
 

@@ -34,10 +34,10 @@ class Candidate:
     def distance(self) -> float:
         """0 follows everything, 1 nothing: the mean over its rules of the share of tables that deviate.
 
-        Half a deviation more is taken for granted, so that a guide that hardly asks for anything does not win by silence.
+        A quarter of a deviation more is taken for granted, so that a guide that hardly asks for anything does not win by silence.
         """
         shares = sum(min(1.0, count / self.tables) for count in self.deviations.values())
-        return (shares + 0.5) / (self.asked + 1)
+        return (shares + 0.25) / (self.asked + 1)
 
 
 def candidates(reading: Reading, guides: Iterable[Guide]) -> list[Candidate]:
