@@ -188,4 +188,8 @@
     try { localStorage.setItem("pgcharter-theme", root.dataset.theme); } catch { /* not kept then */ }
   });
   refresh();
+  if (!all.length) {
+    $("tools").hidden = true;
+    $("count").textContent = "Nothing to mend, nothing allowed.";
+  }
 })();
