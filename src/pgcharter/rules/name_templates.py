@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from pgcharter.catalog.model import Constraint, Index, Sequence, Table
@@ -17,6 +18,16 @@ _ANY = ("columns", "column", "description")
 """Placeholders that any words may stand for."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """Names in any of several sets, which may be large."""
+
+    sets: tuple[AbstractSet[str], ...]
+
+    def __contains__(self, name: object) -> bool:
+        return any(name in names for names in self.sets)
+
+
 @dataclass
 class _Names:
     """The names that fixes of one rule may give: none that is there already, none twice."""
@@ -25,9 +36,10 @@ class _Names:
     template: str
     promised: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
-    def taken(self, table: Table) -> set[str]:
+    def taken(self, table: Table) -> _Taken:
         """Names that are there or promised."""
-        return {*renames.taken(self.ctx, table.schema), *(c.name for c in table.constraints), *self.promised[table.schema]}
+        there = renames.taken(self.ctx, table.schema)
+        return _Taken((there, frozenset(c.name for c in table.constraints), self.promised[table.schema]))
 
     def give(self, table: Table, filled: templates.Values) -> str:
         """A free name after the template."""

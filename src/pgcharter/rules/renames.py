@@ -37,6 +37,15 @@ def taken(ctx: Context, schema: str) -> frozenset[str]:
 
 
 @lru_cache(maxsize=2)
+def _heirs(catalog: Same) -> Mapping[ObjectId, list[Table]]:
+    found: dict[ObjectId, list[Table]] = {}
+    for table in catalog.it.tables:
+        for parent in table.inherits:
+            found.setdefault(parent, []).append(table)
+    return found
+
+
+@lru_cache(maxsize=2)
 def _spoken(catalog: Same) -> frozenset[str]:
     texts = [f.body for f in catalog.it.functions if not f.extension]
     texts += [a for t in catalog.it.tables for trigger in t.triggers for a in trigger.arguments]
@@ -65,7 +74,7 @@ def column(ctx: Context, table: Table, old: str, new: str, promised: set[str] | 
 
     `promised` are the names that other fixes of the table will take; this one is added.
     """
-    heirs = (t for t in ctx.catalog.tables if table.id in t.inherits) if not table.partition_strategy else ()
+    heirs = _heirs(Same(ctx.catalog)).get(table.id, ())
     promised = set() if promised is None else promised
     if (
         new in promised

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
+from functools import lru_cache
 from itertools import count
 
 from pgcharter import nouns
@@ -30,6 +31,7 @@ def values(table: Table, columns: Iterable[str] = (), referenced: Table | None =
     return filled
 
 
+@lru_cache(maxsize=16384)
 def singular(name: str) -> str:
     """The singular of a table's name, or the name itself when that is not certain."""
     return nouns.singular_name(name) or name
@@ -42,8 +44,11 @@ def render(template: str, filled: Values) -> str:
 
 def shortened(template: str, filled: Values) -> str:
     """The name within 63 bytes: the longest part loses bytes first, and no character is cut through, as PostgreSQL does it itself."""
+    whole = render(template, filled)
+    if len(whole) * 4 <= MAX_BYTES or len(whole.encode()) <= MAX_BYTES:
+        return whole
     bytes_ = {name: filled.get(name, "").encode() for name in dict.fromkeys(_HOLE.findall(template))}
-    excess = len(render(template, filled).encode()) - MAX_BYTES
+    excess = len(whole.encode()) - MAX_BYTES
     while excess > 0 and any(bytes_.values()):
         longest = max(reversed(bytes_), key=lambda n: len(bytes_[n]))
         bytes_[longest] = bytes_[longest][:-1]
@@ -58,13 +63,13 @@ def fits(name: str, template: str, filled: Values, *, free: Collection[str] = ()
     at 63 bytes, part by part as PostgreSQL does, or with a hash at the end. `numbered` allows a tail that tells apart what would
     otherwise have one name.
     """
-    tail = r"(?:_.+|\d+)?" if numbered else ""
-    if re.fullmatch(_pattern(template, filled, free) + tail, name):
+    if _matches(name, template, filled, free, numbered=numbered):
         return True
     whole = render(template, filled)
-    head = template[: min((m.start() for m in _HOLE.finditer(template) if _is_free(m[1], filled, free)), default=len(template))]
-    if head != template and len(name.encode()) > MAX_BYTES - 4 and _agree(name, render(head, filled)):
-        return True
+    if len(name.encode()) > MAX_BYTES - 4:
+        head = template[: min((m.start() for m in _HOLE.finditer(template) if _is_free(m[1], filled, free)), default=len(template))]
+        if head != template and _agree(name, render(head, filled)):
+            return True
     if numbered and _is_counted(name, template, filled):
         return True
     return len(whole.encode()) > MAX_BYTES and _is_cut(name, template, filled)
@@ -80,11 +85,34 @@ def _is_free(hole: str, filled: Values, free: Collection[str]) -> bool:
     return hole in free or not filled.get(hole)
 
 
-def _pattern(template: str, filled: Values, free: Collection[str]) -> str:
-    """The template as a regular expression; the case of tables and columns does not count."""
-    parts = _HOLE.split(template)
-    holes = (".+" if _is_free(h, filled, free) else f"(?i:{re.escape(filled[h])})" for h in parts[1::2])
-    return "".join(re.escape(text) + hole for text, hole in zip(parts[::2], (*holes, ""), strict=True))
+@lru_cache(maxsize=256)
+def _pieces(template: str) -> tuple[str, ...]:
+    """Texts and names of placeholders in turn, beginning and ending with a text."""
+    return tuple(_HOLE.split(template))
+
+
+def _matches(name: str, template: str, filled: Values, free: Collection[str], *, numbered: bool) -> bool:
+    """Whether the name is the template filled in; the case of tables and columns does not count."""
+    pieces = _pieces(template)
+    at = 0
+    for number, piece in enumerate(pieces):
+        if number % 2 and _is_free(piece, filled, free):
+            return _ends(name[at:], pieces[number:], filled, free, numbered=numbered)
+        text = filled[piece] if number % 2 else piece
+        part = name[at : at + len(text)]
+        if part != text and not (number % 2 and part.lower() == text.lower()):
+            return False
+        at += len(text)
+    return at == len(name) or (numbered and re.fullmatch(r"_.+|\d+", name[at:]) is not None)
+
+
+def _ends(rest: str, pieces: tuple[str, ...], filled: Values, free: Collection[str], *, numbered: bool) -> bool:
+    """Whether `rest` is what a template may be from its first free placeholder on."""
+    if len(pieces) == 2:
+        return (rest.endswith(pieces[1]) and len(rest) > len(pieces[1])) or (numbered and pieces[1] in rest[1:])
+    holes = (".+" if _is_free(h, filled, free) else f"(?i:{re.escape(filled[h])})" for h in pieces[::2])
+    pattern = "".join(hole + re.escape(text) for hole, text in zip(holes, pieces[1::2], strict=True))
+    return re.fullmatch(pattern + (r"(?:_.+|\d+)?" if numbered else ""), rest) is not None
 
 
 def _agree(name: str, head: str) -> bool:
@@ -105,7 +133,7 @@ def _is_cut(name: str, template: str, filled: Values) -> bool:
     return _agree(stem, whole) or _agree(stem, f"idx_on_{filled.get('columns', '')}") or _agree(stem[:10], filled.get("table", "")[:10])
 
 
-def proposal(template: str, filled: Values, taken: Collection[str]) -> str:
+def proposal(template: str, filled: Values, taken: Container[str]) -> str:
     """A name after the template that fits into 63 bytes and is free: with the columns where it has none, or with a number."""
     first = shortened(template, filled)
     if first not in taken:
