@@ -99,13 +99,19 @@ def stats(shared: Shared, catalog: Catalog) -> Stats:
         if address in sequences:
             found[address] = RelationStats(last_value=value)
     reset = shared.rows(_FILE, "stats_reset")
-    shares = shared.rows(_FILE, "null_fractions")
     return Stats(
         relations=found,
         stats_reset=reset[0][0].isoformat() if reset and reset[0][0] else "",
-        null_fractions={ObjectId("column", *address): share for *address, share in shares if share is not None},
-        gaps=_unseen({ObjectId("table", schema, name) for schema, name, _, share in shares if share is None}),
+        null_fractions=_null_fractions(shared, catalog),
+        gaps=_unseen({ObjectId("table", *row) for row in shared.rows(_FILE, "unreadable")} & catalog.table.keys()),
     )
+
+
+def _null_fractions(shared: Shared, catalog: Catalog) -> dict[ObjectId, float]:
+    """Shares of NULLs of the columns that lead an index; of a partitioned table those over all its partitions."""
+    leading = {t.part("column", i.keys[0].column): t.kind == "partitioned table" for t in catalog.tables for i in t.indexes if i.keys}
+    shares = ((ObjectId("column", *address), share, whole) for *address, share, whole in shared.rows(_FILE, "null_fractions"))
+    return {column: share for column, share, whole in shares if leading.get(column) is whole}
 
 
 def _unseen(tables: Collection[ObjectId]) -> tuple[Gap, ...]:

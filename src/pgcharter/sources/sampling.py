@@ -7,6 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import psycopg
 from psycopg.rows import tuple_row
@@ -114,7 +115,7 @@ class _Work:
         if tables:
             self.missed[why] += tables
 
-    def _ask(self, *queries: str) -> Iterator[list[tuple[object, ...]]]:
+    def _ask(self, *queries: str) -> Iterator[list[tuple[Any, ...]]]:
         """Answers to queries in one short transaction that is rolled back, each within its share of what is left of the budget."""
         left = self.deadline - time.monotonic()
         share = max(50, int(1000 * min(left, max(0.2, self.seconds / 4))))
@@ -123,16 +124,20 @@ class _Work:
             for query in queries:
                 yield cursor.execute(query.encode()).fetchall()
 
-    def _known(self) -> Mapping[ObjectId, Mapping[str, _Known | None]]:
-        """Statistics by table and column; None for a column that was never analysed."""
-        found: dict[ObjectId, dict[str, _Known | None]] = defaultdict(dict)
-        for rows in self._ask(_SQL["columns"]):
-            for schema, table, column, distinct, nulls, commonest, readable in rows:
-                known = None if distinct is None and readable else _Known(distinct or 0, nulls or 0, commonest, readable)  # type: ignore[arg-type]
-                found[ObjectId("table", str(schema), str(table))][str(column)] = known
+    def _known(self) -> Mapping[ObjectId, Mapping[str, _Known]]:
+        """What statistics say, by table and column; nothing about columns that were never analysed."""
+        found: dict[ObjectId, dict[str, _Known]] = defaultdict(dict)
+        seen, unreadable = self._ask(_SQL["columns"], _SQL["unreadable"])
+        for schema, table, column, inherited, distinct, nulls, commonest in seen:
+            address = ObjectId("table", schema, table)
+            whole = self.catalog.table.get(address)
+            if whole is not None and inherited is (whole.kind == "partitioned table"):
+                found[address][column] = _Known(distinct, nulls, commonest, readable=True)
+        for schema, table, column in unreadable:
+            found[ObjectId("table", schema, table)][column] = _Known(0, 0, 0, readable=False)
         return found
 
-    def _task(self, table: Table, known: Mapping[str, _Known | None]) -> _Task | None:
+    def _task(self, table: Table, known: Mapping[str, _Known]) -> _Task | None:
         """What to try in a table; None when there is nothing, or nothing can be seen."""
         stats = self.stats.relations.get(table.id)
         rows = stats.rows if stats else -1
@@ -161,7 +166,7 @@ class _Work:
     def _look_at(self, task: _Task) -> None:
         if task.pairs:
             ((answer,),) = (rows for rows in self._ask(_pairs_query(task)))
-            counts = [int(str(n)) for n in answer]
+            counts = [int(n) for n in answer]
             self.rows += counts[0]
             self.dependencies += _dependencies(task, counts[1:])
         if task.figures:
@@ -182,7 +187,7 @@ class _Work:
 
 
 def _worth(
-    determinants: Sequence[Column], dependents: Sequence[Column], known: Mapping[str, _Known | None], rows: float
+    determinants: Sequence[Column], dependents: Sequence[Column], known: Mapping[str, _Known], rows: float
 ) -> Iterator[tuple[Column, Column]]:
     """Pairs in which the first has several rows for each value, and no fewer values than the second. Counts of values are estimates."""
 
@@ -256,8 +261,8 @@ def _figures_query(task: _Task, triples: Sequence[tuple[Column, str, Column, Col
     return _query(task, answers, values, limit)
 
 
-def _couples(counts: Sequence[object]) -> Iterator[tuple[int, int]]:
-    numbers = [int(str(n)) for n in counts]
+def _couples(counts: Sequence[Any]) -> Iterator[tuple[int, int]]:
+    numbers = [int(n) for n in counts]
     return zip(numbers[::2], numbers[1::2], strict=True)
 
 

@@ -9,16 +9,20 @@ select pg_catalog.set_config(s.name, s.value, true)
        as s (name, value)
 
 -- name: columns
--- Fractions and counts of columns; the frequency of the most common value without the value.
-select n.nspname, c.relname, a.attname, s.n_distinct, s.null_frac, coalesce(s.most_common_freqs[1], 0),
-       pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT') and not pg_catalog.row_security_active(c.oid)
+-- Fractions and counts of columns; the frequency of the most common value without the value. Joined to nothing, for speed.
+select s.schemaname, s.tablename, s.attname, s.inherited, s.n_distinct, s.null_frac, coalesce(s.most_common_freqs[1], 0)
+  from pg_catalog.pg_stats s
+ where s.schemaname !~ '^pg_' and s.schemaname <> 'information_schema'
+
+-- name: unreadable
+select n.nspname, c.relname, a.attname
   from pg_catalog.pg_class c
   join pg_catalog.pg_namespace n on n.oid = c.relnamespace
   join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-  left join pg_catalog.pg_stats s on s.schemaname = n.nspname and s.tablename = c.relname and s.attname = a.attname
-                                 and s.inherited = (c.relkind = 'p')
  where c.relkind in ('r', 'p') and not c.relispartition
    and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+   and (not pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT') or pg_catalog.row_security_active(c.oid)
+          or not pg_catalog.has_schema_privilege(n.oid, 'USAGE'))
 
 -- name: sample
 select {answers} from (select {values} from {table} {method} limit {limit}) as sampled
