@@ -156,7 +156,7 @@ def _fix(found: Finding, fixes: Insertions, root: Root) -> dict[str, Any] | None
     region = {"startLine": place.line, "startColumn": place.column, "endLine": place.line, "endColumn": place.column}
     replacement = {"deletedRegion": region, "insertedContent": {"text": place.text}}
     return {
-        "description": {"text": "Insert the SQL that clears this finding after the statement."},
+        "description": {"text": "Insert the SQL that clears this finding after the last statement that names what it changes."},
         "artifactChanges": [{"artifactLocation": _artifact(place.file, root), "replacements": [replacement]}],
     }
 
