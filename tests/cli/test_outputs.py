@@ -111,6 +111,12 @@ SCHEMAS = {
     "KEY20": "CREATE TABLE a (a_id bigint PRIMARY KEY);\nCREATE TABLE b (b_id bigint PRIMARY KEY,\n"
     "  a_id bigint REFERENCES a ON DELETE CASCADE) /* no; */ ;\nCREATE TABLE c (x int);\n",
     "KEY01": "CREATE TABLE a (code text NOT NULL);\nCREATE TABLE x (x_id bigint PRIMARY KEY);\nCREATE UNIQUE INDEX a_code ON a (code);\n",
+    "DES23": (
+        "CREATE TABLE e (at date NOT NULL, a uuid NOT NULL) PARTITION BY RANGE (at);\n"
+        "CREATE TABLE e_1 PARTITION OF e FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');\n"
+        "CREATE TABLE e_2 PARTITION OF e FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');\n"
+        "CREATE INDEX one ON e_1 (a);\nCREATE INDEX two ON e_2 (a);\n"
+    ),
     "TYP05": "CREATE TABLE 😀 (id bigint PRIMARY KEY, doc json); -- trailing\r\nSELECT 1;\r\n",
     "SEC20": "CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER AS $$ SELECT 1; $$;\n"
     "REVOKE EXECUTE ON FUNCTION f() FROM PUBLIC;",

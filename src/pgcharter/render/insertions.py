@@ -57,9 +57,9 @@ class Insertions:
         return _inserted(after, sql, self._report.reading.texts.get(after.place.file, ""))
 
     def _after(self, found: Finding, sql: str) -> Statement | None:
-        """The last statement that names the object or another that the fix names."""
+        """The last statement that names the object or another that the fix or the facts name."""
         names = _words(f"{found.object.name} {found.object.part}") if found.object else set()
-        numbers = [self._last[w] for w in names | (_words(sql) & self._names) if w in self._last]
+        numbers = [self._last[w] for w in names | (_words(f"{sql} {found.facts}") & self._names) if w in self._last]
         return self._statements[max(numbers)] if numbers else None
 
     def _made_in(self, found: Finding) -> str | None:
