@@ -10,6 +10,12 @@ from pgcharter.guides.options import Options, RequiredColumn
 from pgcharter.guides.style import asked, contradiction
 
 CASES = [
+    ({"money_precision": "19"}, ("money_precision",), 'option money_precision "19" is no pair of digits', 'write money_precision = "19,4"'),
+    ({"money_precision": "4,19"}, ("money_precision",), 'option money_precision "4,19" is no pair of digits',
+     'write money_precision = "19,4"'),
+    ({"money_precision": "19,4", "money_type": "integer"}, ("money_type", "money_precision"),
+     'money_precision gives digits to numeric amounts, but money_type is "integer"',
+     'set money_type = "numeric", or money_precision = "any"'),
     ({"index_name_strict": True, "index_name": "idx_{table}"}, ("index_name", "index_name_strict"),
      'index_name_strict demands the columns in index names, but index_name "idx_{table}" has no {columns}',
      "put {columns} into index_name, or set index_name_strict = false"),

@@ -42,6 +42,7 @@ def contradictions(options: Options) -> Iterator[Contradiction]:
     yield from _suffixes(options)
     yield from _tenants(options)
     yield from _numbers(options)
+    yield from _money(options)
     yield from _reserved(options)
     yield from _required(options)
     yield from _required_types(options)
@@ -68,6 +69,22 @@ def _templates(options: Options) -> Iterator[Contradiction]:
 
 def _listed(known: tuple[str, ...]) -> str:
     return " and ".join(filter(None, (", ".join(f"{{{k}}}" for k in known[:-1]), f"{{{known[-1]}}}")))
+
+
+def _money(options: Options) -> Iterator[Contradiction]:
+    digits = options.money_precision
+    if digits is None:
+        return
+    parts = re.fullmatch(r"(\d{1,4}),(\d{1,4})", digits)
+    if parts is None or not 0 <= int(parts[2]) <= int(parts[1]) <= _MOST_DIGITS or int(parts[1]) == 0:
+        yield ("money_precision",), f'option money_precision "{digits}" is no pair of digits', 'write money_precision = "19,4"'
+    if options.money_type == "integer":
+        sentence = 'money_precision gives digits to numeric amounts, but money_type is "integer"'
+        yield ("money_type", "money_precision"), sentence, 'set money_type = "numeric", or money_precision = "any"'
+
+
+_MOST_DIGITS = 1000
+"""numeric(p,s) with a declared precision goes to 1000 digits (NUMERIC_MAX_PRECISION)."""
 
 
 def _limits(options: Options) -> Iterator[Contradiction]:

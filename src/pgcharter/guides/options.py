@@ -98,6 +98,12 @@ class Options:
     """Column that marks a row as deleted."""
     money_type: Literal["numeric", "integer"] | None = "numeric"
     """Type of amounts of money. `integer` means minor units; both refuse floating point."""
+    money_precision: str | None = None
+    """Digits of numeric amounts of money, all and behind the point: `19,4`."""
+    count_type: Literal["integer"] | None = None
+    """Type of counts: whole numbers, integer or bigint."""
+    key_default_required: bool = False
+    """Surrogate keys are made by the database: they have a default or an identity."""
     numeric_precision_required: bool = False
     """Every numeric column states precision and scale."""
     encryption_at_rest_required: bool = False

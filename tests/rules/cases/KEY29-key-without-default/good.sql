@@ -1,0 +1,10 @@
+CREATE TABLE users (id uuid PRIMARY KEY DEFAULT gen_random_uuid());
+CREATE TABLE orders (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY);
+CREATE TABLE old_orders (id bigserial PRIMARY KEY);
+CREATE TABLE countries (code char(2) PRIMARY KEY, name text NOT NULL);
+CREATE TABLE profiles (user_id uuid PRIMARY KEY REFERENCES users (id), bio text);
+CREATE TABLE members (user_id uuid REFERENCES users (id), order_id bigint REFERENCES orders (id), PRIMARY KEY (user_id, order_id));
+CREATE DOMAIN key AS uuid DEFAULT gen_random_uuid();
+CREATE TABLE notes (id key PRIMARY KEY, body text NOT NULL);
+CREATE TABLE parts (id uuid NOT NULL DEFAULT gen_random_uuid(), at date NOT NULL, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
+CREATE TABLE parts_2030 PARTITION OF parts FOR VALUES FROM ('2030-01-01') TO ('2031-01-01');
