@@ -13,7 +13,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from pgcharter.errors import CharterError
 from pgcharter.paths import PathSetting, read_paths
-from pgcharter.tomlfile import TomlFile, build, reject_unknown, shown
+from pgcharter.tomlfile import TomlFile, build, quoted, reject_unknown, remark, shown
 from pgcharter.waivers import Waived, Waiver, WaiverProblem, waive
 
 __all__ = [
@@ -249,20 +249,20 @@ class Described(Protocol):
 def dump_default(guide: Described) -> str:
     """Return the text of a new charter for `guide`: what it promises, and everything else one may say, as comments."""
     style = "\n".join(f"# {item.name} = {_toml(value)}" for item in fields(guide.options) if (value := getattr(guide.options, item.name)))
-    return _STARTER.format(guide=guide.id, title=guide.title, style=style)
+    return _STARTER.format(guide=quoted(guide.id), title=remark(guide.title), style=style)
 
 
 def _toml(value: object) -> str:
     if isinstance(value, tuple):
         return f"[{', '.join(_toml(v) for v in value)}]"
-    return shown(value)
+    return quoted(value) if isinstance(value, str) else shown(value)
 
 
 _STARTER = """\
 # What this project promises about its database. `pgcharter check` holds it to that.
 
 # {title}. `pgcharter guides list` shows the others; the path of a TOML file names your own.
-guide = "{guide}"
+guide = {guide}
 
 # House style, as the guide has it. Uncomment what you do differently; "any" means that you do not care.
 [options]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 import re
 import tomllib
 import types
@@ -51,6 +52,8 @@ class TomlFile:
             raw = path.read_bytes()
         except OSError as error:
             raise CharterError(f"{name} cannot be read: {(error.strerror or 'unknown error').lower()}", place=name) from error
+        except ValueError:
+            raise CharterError(f"{name} cannot be read: no file is called that", place=name) from None
         return cls.parse(raw, name)
 
     @classmethod
@@ -65,6 +68,10 @@ class TomlFile:
             return cls(name, text, tomllib.loads(text))
         except tomllib.TOMLDecodeError as error:
             raise _not_toml(str(error), name, text) from error
+        except ValueError:
+            raise CharterError("the file holds a number that is too long to be one", place=name) from None
+        except RecursionError:
+            raise CharterError("the file is nested too deeply to be read", place=name) from None
 
     @cached_property
     def _lines(self) -> Mapping[tuple[Key, ...], int]:
@@ -98,7 +105,7 @@ def _positions(text: str) -> Iterator[tuple[tuple[Key, ...], int]]:
     table: tuple[Key, ...] = ()
     counts: dict[tuple[Key, ...], int] = {}
     closing = ""
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if closing:
             closing = "" if closing in line else closing
             continue
@@ -224,6 +231,17 @@ def _hints(model: type) -> Mapping[str, Any]:
     """Types of the fields that a file may set: all but those with `in_file` false in their metadata."""
     hints = typing.get_type_hints(model)
     return {f.name: hints[f.name] for f in dataclasses.fields(model) if f.metadata.get("in_file", True)}
+
+
+def quoted(text: str) -> str:
+    """`text` as a TOML string, whatever characters it holds; what no UTF-8 file can hold becomes `?`."""
+    text = text.encode("utf-8", errors="replace").decode("utf-8")
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def remark(text: str) -> str:
+    """`text` as it may stand in a comment: one line, no control characters."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def shown(value: object) -> str:

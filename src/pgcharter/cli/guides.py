@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -90,6 +91,7 @@ def show_guide(guide: str, section: str | None, form: str) -> None:
 def new_guide(file: Path, extends: str, title: str | None, force: bool) -> None:
     """Write a guide of your own (FILE, ending in .toml): a clause of every kind and every house option as a comment."""
     from pgcharter import guides as library
+    from pgcharter.cli.outputs import write
     from pgcharter.guides.starter import starter
 
     if file.suffix != ".toml":
@@ -98,7 +100,7 @@ def new_guide(file: Path, extends: str, title: str | None, force: bool) -> None:
         )
     if file.exists() and not force:
         raise RefusedError(f"{file} is there already", hint=f"pgcharter guides new {file} --force overwrites it")
-    parent = library.load(str(file.parent / extends) if extends.endswith(".toml") else extends)
+    parent = library.load(_beside(file, extends))
     guide_id = re.sub(r"[^a-z0-9]+", "-", file.stem.lower()).strip("-") or "own"
     if guide_id in library.available():
         raise UsageError(
@@ -107,10 +109,21 @@ def new_guide(file: Path, extends: str, title: str | None, force: bool) -> None:
     text = starter(guide_id, title or f"{file.stem} database standards", parent, extends=extends)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
     except OSError as error:
         raise PgcharterError(f"the guide cannot be written: {(error.strerror or 'unknown error').lower()}", place=str(file)) from error
+    write(file, [text])
     _tell_new(file, extends)
+
+
+def _beside(file: Path, extends: str) -> str:
+    """The guide that `file` is to extend, as it is found from here. Raises UsageError when a path does not lead there from `file`."""
+    if not extends.endswith(".toml"):
+        return extends
+    found = file.parent / extends
+    if not found.is_file() and Path(extends).is_file():
+        there = os.path.relpath(extends, file.parent)
+        raise UsageError(f"{extends} is not found from the folder of {file}, where the path of a guide starts", hint=f"--extends {there}")
+    return str(found)
 
 
 def _tell_new(file: Path, extends: str) -> None:

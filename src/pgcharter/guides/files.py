@@ -20,6 +20,8 @@ from pgcharter.tomlfile import TomlFile, build, nearest, reject_unknown, shown
 FOLDER = Path(__file__).parent
 OFF = "off"
 """Written as a severity to switch a rule off."""
+DEEPEST = 50
+"""Guides that may extend each other in a row."""
 Codes = Collection[str] | Mapping[str, ReadsOptions]
 """The codes of rules, or better the rules themselves by code."""
 _KEYS = ("id", "title", "version", "source", "extends", "options", "severity", "clause")
@@ -85,6 +87,9 @@ def _read(file: TomlFile, path: Path, chain: tuple[Path, ...]) -> Guide:
     head = {key: _text(file, key, needed=key in ("id", "title")) for key in _KEYS[:5]}
     parent = _parent(file, head["extends"], path, chain)
     severities, off = severities_of(file, data.get("severity", {}), ("severity",))
+    if parent and head["id"] in {parent.id, *(c.guide for c in parent.clauses)}:
+        sentence = f"the guide calls itself {head['id']}, like one that it extends, so nobody could tell their clauses apart"
+        raise CharterError(sentence, hint=f'write id = "our-{head["id"]}"', place=file.place("id"))
     clauses = (*_clauses(file, head["id"]), *(parent.clauses if parent else ()))
     _check_unique(file, clauses, head["id"])
     return Guide(
@@ -115,8 +120,14 @@ def _parent(file: TomlFile, word: str, path: Path, chain: tuple[Path, ...]) -> G
     chain = (*chain, path.resolve())
     try:
         wanted = _path(word, path.parent).resolve()
+        if not wanted.is_file():
+            TomlFile.read(path.parent / word)
     except CharterError as error:
         raise CharterError(error.message, hint=error.hint, place=file.place("extends")) from None
+    except (OSError, RuntimeError, ValueError):
+        raise CharterError(f"there can be no file {shown(word)}", place=file.place("extends")) from None
+    if len(chain) > DEEPEST:
+        raise CharterError(f"more than {DEEPEST} guides extend each other", place=file.place("extends"))
     if wanted in chain:
         names = " → ".join(p.stem for p in (*chain[chain.index(wanted) :], wanted))
         raise CharterError(f"the guide extends itself: {names}", hint="take one of them out of the circle", place=file.place("extends"))
@@ -170,6 +181,8 @@ def _check_clause(file: TomlFile, clause: Clause, index: int) -> None:
     wrong: tuple[str, str] | None = None
     if not _CLAUSE_ID.match(clause.id):
         wrong = ("id", f'"{clause.id}" is no clause id, which is letters, digits, dots and dashes')
+    elif not clause.text.strip():
+        wrong = ("text", f"clause {clause.id} has no text, so its findings would say nothing")
     elif clause.proof == "rule" and not clause.rules:
         wrong = ("proof", f"clause {clause.id} is proven by rule but names no rules")
     elif clause.sql or clause.proof == "sql":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pgcharter.errors import PgcharterError
 from pgcharter.guides.model import Clause
 
 LONGEST = 600
@@ -27,7 +28,10 @@ def _not_a_query(sql: str) -> str:
     """Why `sql` is something else than one reading query; empty when it is one."""
     from pgcharter.sqltext import parse, walk
 
-    parsed = parse(sql, "sql")
+    try:
+        parsed = parse(sql, "sql")
+    except PgcharterError as error:
+        return error.message
     if parsed.errors:
         return f"{parsed.errors[0].message} (line {parsed.errors[0].place.line} of it)"
     if len(parsed.statements) != 1 or parsed.metas:

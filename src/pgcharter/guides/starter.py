@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import fields
+from string import ascii_uppercase
 from typing import get_type_hints
 
 from pgcharter.guides.model import Guide
 from pgcharter.guides.options import Options
 from pgcharter.guides.schema import explained
-from pgcharter.tomlfile import allowed_words, shown
+from pgcharter.tomlfile import allowed_words, quoted, remark, shown
 
 
 def starter(guide_id: str, title: str, parent: Guide, *, extends: str) -> str:
     """Text of a guide called `guide_id` that extends `parent`, which is named as `extends`."""
     return _TEXT.format(
-        id=_quoted(guide_id),
-        title=_quoted(title),
-        extends=_quoted(extends),
-        parent=f"{parent.title}: {len(parent.clauses)} clauses",
+        id=quoted(guide_id),
+        title=quoted(title),
+        extends=quoted(extends),
+        parent=f"{remark(parent.title)}: {len(parent.clauses)} clauses",
+        letter=_letter({c.id for c in parent.clauses}),
         options="\n".join(_options(parent.options)),
     )
+
+
+def _letter(taken: Collection[str]) -> str:
+    """What the ids of the new clauses begin with, so that none of them is `taken`."""
+    names = (f"{first}{second}" for first in ("", *ascii_uppercase) for second in ascii_uppercase)
+    return next(n for n in names if not any(i.startswith(f"{n}{chapter}.") for i in taken for chapter in (1, 2, 3)))
 
 
 def _options(base: Options) -> list[str]:
@@ -39,11 +47,11 @@ def _options(base: Options) -> list[str]:
 def _shown(value: object) -> str:
     if value is None:
         return '"any"'
-    return f"[{', '.join(map(_shown, value))}]" if isinstance(value, tuple) else shown(value)
+    return f"[{', '.join(map(_shown, value))}]" if isinstance(value, tuple) else _word(value)
 
 
-def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+def _word(value: object) -> str:
+    return quoted(value) if isinstance(value, str) else shown(value)
 
 
 _TEXT = """\
@@ -65,14 +73,14 @@ extends = {extends}  # {parent}
 
 # Clauses: what the document asks, one sentence each, and how it is shown to hold.
 [[clause]]
-id = "A1.1"
+id = "{letter}1.1"
 section = "Keys"
 text = "Every table has a primary key"
 rules = ["KEY01"]  # broken when one of these rules finds something
 
 # A query of your own that must return no row; each row is a finding.
 [[clause]]
-id = "A2.1"
+id = "{letter}2.1"
 section = "House rules"
 level = "should"
 text = "No table is left over from a trial"
@@ -86,7 +94,7 @@ WHERE schemaname NOT IN ('pg_catalog', 'information_schema') AND tablename ~ '_(
 
 # What nobody can prove is for people to read, with the reason.
 [[clause]]
-id = "A3.1"
+id = "{letter}3.1"
 section = "Working together"
 text = "Every change of the schema is reviewed by a second person"
 proof = "document"
