@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from pgcharter.guides.model import Clause, Guide
 from pgcharter.guides.score import score
 from pgcharter.rules import engine
 from pgcharter.sources import own_checks
+from pgcharter.tomlfile import quoted
 
 HEAD = 'id = "own"\ntitle = "Own"\n\n[[clause]]\nid = "A1.1"\nsection = "Data"\ntext = "No order without lines"\nproof = "sql"\n'
 
@@ -127,12 +129,18 @@ def test_a_check_switched_off_is_not_asked(orders: str) -> None:
         ("SELECT id INTO copy FROM orders", "it makes a table (INTO)"),
         ("SELECT id FROM orders FOR UPDATE", "it locks rows (FOR UPDATE or SHARE)"),
         ("SELECT 1; SELECT 2", "it holds 2 statements"),
+        ("SELECT pg_terminate_backend(pid) FROM pg_stat_activity", "it calls pg_terminate_backend, which no rollback takes back"),
+        ("SELECT pg_catalog.pg_reload_conf()", "it calls pg_reload_conf, which no rollback takes back"),
+        ("SELECT * FROM public.dblink_exec('x', 'y')", "it calls dblink_exec, which no rollback takes back"),
+        ("SELECT pg_advisory_lock(1)", "it calls pg_advisory_lock, which no rollback takes back"),
+        ("SELECT 1 WHERE EXISTS (SELECT pg_stat_reset())", "it calls pg_stat_reset, which no rollback takes back"),
+        ("\\! id\nSELECT 1", "it holds commands of psql"),
         ("SELEC 1", 'syntax error at or near "SELEC" (line 1 of it)'),
     ],
 )
 def test_only_one_reading_query_is_taken(tmp_path: Path, sql: str, why: str) -> None:
     path = tmp_path / "own.toml"
-    path.write_text(f"{HEAD}sql = '{sql}'\n")
+    path.write_text(f"{HEAD}sql = {quoted(sql)}\n")
     with pytest.raises(CharterError) as caught:
         guides.load(str(path))
     assert caught.value.message == f"own SQL of clause A1.1 must be one query that only reads: {why}"
@@ -162,3 +170,67 @@ def test_a_file_with_own_sql_loads_and_its_code_can_be_named(tmp_path: Path) -> 
     assert loaded.own == {"OWN-A1.1"}
     assert loaded.clause("A1.1").rules == ("OWN-A1.1",)
     assert loaded.severity("OWN-A1.1", Severity.ERROR) is Severity.INFO
+
+
+def test_values_are_told_as_postgresql_writes_them(database: str) -> None:
+    sql = """SELECT 'infinity'::timestamptz AS t, '20000-01-01'::date AS d, time '24:00' AS m, '[infinity,]'::daterange AS r,
+             ARRAY[1, NULL] AS a, '{"a": [1]}'::jsonb AS j, '\\x00ff'::bytea AS b, true AS yes, 'x' AS a, NULL::text"""
+    (found,) = check(database, guide(clause(sql))).findings
+    told = 't = infinity, d = 20000-01-01, m = 24:00:00, r = [infinity,), a = {1,NULL}, j = {"a": [1]}, b = \\x00ff, yes = t'
+    assert found.message.startswith(f"no order is empty: {told}")
+
+
+def test_a_huge_value_is_told_in_part_and_few_are_fetched(database: str) -> None:
+    sql = "SELECT repeat('x', 3000000) AS message, n FROM generate_series(1, 100) n"
+    result = check(database, guide(clause(sql, timeout=60)))
+    assert 1 <= len(result.findings) < 50
+    assert max(len(f.message) for f in result.findings) == own_checks.MESSAGE
+    assert [g.what for g in result.gaps if "A1.1" in g.what] == ["further rows of OWN-A1.1"]
+
+
+def test_the_time_holds_for_all_rows_together(database: str) -> None:
+    started = time.monotonic()
+    result = check(database, guide(clause("SELECT pg_sleep(0.4) FROM generate_series(1, 90)", timeout=1)))
+    assert "it took longer than its 1 s" in result.findings[0].message
+    assert time.monotonic() - started < 3
+
+
+def test_a_check_cancelled_by_hand_is_not_called_slow(database: str) -> None:
+    (found,) = check(database, guide(clause("SELECT pg_cancel_backend(pg_backend_pid()), pg_sleep(1)", timeout=30))).findings
+    assert found.message.endswith("PostgreSQL says: canceling statement due to user request")
+
+
+def test_a_lost_connection_is_told_for_every_check_that_it_hits(orders: str) -> None:
+    wanted = guide(clause("SELECT pg_terminate_backend(pg_backend_pid())"), replace(clause('SELECT id FROM app."Orders"'), id="A1.2"))
+    result = check(orders, wanted)
+    assert [f.code for f in result.findings] == ["SRC05", "SRC05"]
+    assert [v.state for v in score(wanted, result).verdicts] == ["unproven", "unproven"]
+
+
+def test_a_lost_connection_does_not_end_the_check_of_files(tmp_path: Path) -> None:
+    (tmp_path / "schema.sql").write_text("CREATE TABLE public.orders (id int PRIMARY KEY, lines int);\n")
+    gone = clause("SELECT pg_terminate_backend(pg_backend_pid())", on="schema")
+    result = check(str(tmp_path / "schema.sql"), guide(gone))
+    assert [f.code for f in result.findings] == ["SRC05"]
+
+
+def test_a_table_may_be_named_with_its_schema(orders: str) -> None:
+    sql = "SELECT oid::regclass AS table FROM pg_class WHERE relname = 'Orders'"
+    (found,) = check(orders, guide(clause(sql))).findings
+    assert found.object is not None
+    assert found.object.sql() == 'app."Orders"'
+
+
+def test_rows_about_one_table_are_all_told(orders: str) -> None:
+    sql = "SELECT 'Orders' AS table, format('line %s is wrong', n) AS message FROM generate_series(1, 3) n"
+    found = check(orders, guide(clause(sql))).findings
+    assert sorted(f.message for f in found) == ["line 1 is wrong", "line 2 is wrong", "line 3 is wrong"]
+    (once,) = check(orders, guide(clause("SELECT 'Orders' AS table, 'wrong' AS message"))).findings
+    assert once.key == 'OWN-A1.1:table:app."Orders"'
+
+
+def test_equal_rows_are_all_told(orders: str) -> None:
+    sql = "SELECT 'Orders' AS table, 'wrong' AS message, repeat('x', 200) || n AS long FROM generate_series(1, 3) n"
+    found = check(orders, guide(clause(sql))).findings
+    assert [f.message for f in found] == ["wrong"] * 3
+    assert len({f.key for f in found}) == 3
