@@ -26,6 +26,11 @@ def quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def cut(name: str) -> str:
+    """The name cut to what PostgreSQL keeps, never through a character."""
+    return name.encode()[:MAX_BYTES].decode(errors="ignore")
+
+
 def literal(text: str) -> str:
     """Return `text` as a SQL string literal that reads the same whatever `standard_conforming_strings` says."""
     quoted = "'" + text.replace("'", "''") + "'"

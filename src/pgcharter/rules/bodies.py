@@ -47,7 +47,7 @@ def names_in(expression: str) -> frozenset[str]:
 
 def uses(expression: str, column: str) -> bool:
     """Whether PostgreSQL's own text of an expression speaks of `column`, qualified or not."""
-    return column in expression and quote(column) in names_in(expression)
+    return quote(column) in expression and quote(column) in names_in(expression)
 
 
 def closing(masked: str, opening: int) -> int:

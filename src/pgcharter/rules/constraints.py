@@ -121,7 +121,7 @@ def _is_email(column: Column) -> bool:
 def _folds_case(ctx: Context, table: Table, column: Column, insensitive: set[str]) -> bool:
     """Whether one spelling is kept by an index, a check, a domain, a collation, a generated column or a trigger."""
     name = re.escape(quote(column.name))
-    folded = re.compile(rf"\b(?:lower|upper)\(\(*{name}\b|\b{name}\)?(?:::text)?\)* !~ '[^']*A-Z", re.IGNORECASE)
+    folded = re.compile(rf"""\b(?:lower|upper)\(\(*{name}(?![\w"])|(?<![\w"]){name}\)?(?:::text)?\)* !~ '[^']*A-Z""", re.IGNORECASE)
     expressions = [k.expression for i in table.indexes if i.unique for k in i.keys if k.expression]
     expressions += [c.expression for c in table.checks]
     expressions += [c.default for c in table.columns if c.generated]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from pgcharter.catalog.model import Function, Table, Trigger
 from pgcharter.findings import Finding, Severity
-from pgcharter.names import ObjectId, quote
+from pgcharter.names import ObjectId, cut, quote
 from pgcharter.rules import shapes
 from pgcharter.rules.engine import Context, rule
 
@@ -242,7 +242,7 @@ def _setters(ctx: Context) -> dict[str, Function]:
 
 def _trigger(table: Table, column: str, setter: Function | None) -> list[str]:
     schema = quote(table.schema)
-    name = setter.id.sql() if setter else f"{schema}.{quote(shapes.cut('set_' + column))}()"
+    name = setter.id.sql() if setter else f"{schema}.{quote(cut('set_' + column))}()"
     made = [] if setter else [
         f"CREATE OR REPLACE FUNCTION {name} RETURNS trigger LANGUAGE plpgsql AS "
         f"$$ BEGIN NEW.{quote(column)} := now(); RETURN NEW; END $$"

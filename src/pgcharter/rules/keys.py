@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pgcharter.catalog.model import Index, Table
 from pgcharter.findings import Finding, Severity
 from pgcharter.names import ObjectId, quote
-from pgcharter.rules import nodes, renames, shapes
+from pgcharter.rules import free_names, nodes, renames, shapes, templates
 from pgcharter.rules.engine import Context, rule
 
 
@@ -49,7 +49,7 @@ def missing_primary_key(ctx: Context) -> Iterator[Finding]:
                 table,
                 f"table {table.id.sql()} has no primary key, so equal rows cannot be told apart and logical "
                 "replication refuses its updates and deletes",
-                fix=_new_key(table),
+                fix=_new_key(ctx, table),
             )
 
 
@@ -57,7 +57,7 @@ def _unpromoted(ctx: Context, table: Table, key: Index) -> Finding:
     """The table has a key in all but name."""
     fix = ""
     if not key.constraint and not key.nulls_not_distinct and table.kind == "table" and not any(k.descending for k in key.keys):
-        fix = f"{shapes.alter(table)} ADD PRIMARY KEY USING INDEX {quote(key.name)}"
+        fix = f"{shapes.alter(table)} ADD {_named(ctx, table, key.columns)}PRIMARY KEY USING INDEX {quote(key.name)}"
     return ctx.finding(
         table,
         f"table {table.id.sql()} has no primary key although {quote(key.name)} is unique and never null, so replication and tools "
@@ -78,10 +78,20 @@ def _unique_not_null(table: Table) -> Index | None:
     return None
 
 
-def _new_key(table: Table) -> str:
+def _named(ctx: Context, table: Table, columns: tuple[str, ...]) -> str:
+    """CONSTRAINT and a name, where the guide has a template for it."""
+    template = ctx.options.primary_key_constraint_name
+    if not template:
+        return ""
+    return f"CONSTRAINT {quote(templates.proposal(template, templates.values(table, columns), free_names.taken(ctx, table.schema)))} "
+
+
+def _new_key(ctx: Context, table: Table) -> str:
     """ADD PRIMARY KEY on a column that is already the key by its making; a new identity column is a decision of its own."""
     made = [c for c in table.columns if shapes.is_generated_key(c)]
-    return f"{shapes.alter(table)} ADD PRIMARY KEY ({quote(made[0].name)})" if len(made) == 1 else ""
+    if len(made) != 1:
+        return ""
+    return f"{shapes.alter(table)} ADD {_named(ctx, table, (made[0].name,))}PRIMARY KEY ({quote(made[0].name)})"
 
 
 @missing_primary_key.text
@@ -197,7 +207,15 @@ def event_version_not_unique(ctx: Context) -> Iterator[Finding]:
                 "partitioned table can only be unique together with its partition column",
             )
         else:
-            yield ctx.finding(table, message, detail=",".join(columns), fix=shapes.create_index(ctx, table, columns, unique=True))
+            repeated = (shapes.drop_index(i) for i in table.indexes if _is_plain(i, columns))
+            fix = (shapes.create_index(ctx, table, columns, unique=True), *repeated)
+            yield ctx.finding(table, message, detail=",".join(columns), fix=fix)
+
+
+def _is_plain(index: Index, columns: tuple[str, ...]) -> bool:
+    """Whether the index does nothing that a unique one on the same columns would not do."""
+    ordinary = index.method == "btree" and len(index.columns) == len(index.keys) and not index.include and not index.clustered
+    return ordinary and not index.unique and not index.predicate and index.columns == columns
 
 
 def _holds_events(table: str, columns: object) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pgcharter.catalog.model import Constraint, Index, Sequence, Table
 from pgcharter.findings import Finding, Severity
 from pgcharter.names import quote
-from pgcharter.rules import renames, shapes, templates
+from pgcharter.rules import free_names, renames, shapes, templates
 from pgcharter.rules.engine import Context, rule
 
 _ANY = ("columns", "column", "description")
@@ -38,7 +38,7 @@ class _Names:
 
     def taken(self, table: Table) -> _Taken:
         """Names that are there or promised."""
-        there = renames.taken(self.ctx, table.schema)
+        there = free_names.taken(self.ctx, table.schema)
         return _Taken((there, frozenset(c.name for c in table.constraints), self.promised[table.schema]))
 
     def give(self, table: Table, filled: templates.Values) -> str:

@@ -11,7 +11,7 @@ from itertools import pairwise
 from pgcharter.catalog.model import Index, Table
 from pgcharter.findings import Finding, Severity
 from pgcharter.names import quote
-from pgcharter.rules import shapes
+from pgcharter.rules import free_names, shapes
 from pgcharter.rules.engine import Context, rule
 
 
@@ -92,13 +92,13 @@ def partition_gap(ctx: Context) -> Iterator[Finding]:
                 yield ctx.finding(
                     table,
                     f"{table.id.sql()} has no partition from {before[3]} to {after[2]}, so such rows cannot be inserted",
-                    fix=_fill(table, before[3], after[2], [p.name for p in partitions]),
+                    fix=_fill(ctx, table, before[3], after[2]),
                     detail=f"{before[3]}..{after[2]}",
                 )
 
 
-def _fill(table: Table, low: str, high: str, taken: list[str]) -> str:
-    name = shapes.fresh_name(f"{table.name}_{re.sub(r'[^0-9]+', '_', low).strip('_')}", taken)
+def _fill(ctx: Context, table: Table, low: str, high: str) -> str:
+    name = shapes.fresh_name(f"{table.name}_{re.sub(r'[^0-9]+', '_', low).strip('_')}", free_names.taken(ctx, table.schema))
     return f"CREATE TABLE {quote(table.schema)}.{quote(name)} PARTITION OF {table.id.sql()} FOR VALUES FROM ({low}) TO ({high})"
 
 

@@ -8,32 +8,13 @@ from functools import lru_cache
 
 from pgcharter.catalog.model import Catalog, Table
 from pgcharter.names import MAX_BYTES, ObjectId, quote
-from pgcharter.rules import shapes
+from pgcharter.rules import free_names, shapes
 from pgcharter.rules.bodies import Same
 from pgcharter.rules.engine import Context
 
 Remedy = tuple[str, str]
 """Fix and hint of a finding; either may be empty."""
 _SYSTEM_COLUMNS = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
-
-
-@lru_cache(maxsize=2)
-def _relations(catalog: Same) -> Mapping[str, frozenset[str]]:
-    names: dict[str, set[str]] = {}
-    for table in catalog.it.tables:
-        names.setdefault(table.schema, set()).update((table.name, *(i.name for i in table.indexes)))
-    for view in catalog.it.views:
-        names.setdefault(view.schema, set()).update((view.name, *(i.name for i in view.indexes)))
-    for sequence in catalog.it.sequences:
-        names.setdefault(sequence.schema, set()).add(sequence.name)
-    for kind in catalog.it.types:
-        names.setdefault(kind.schema, set()).add(kind.name)
-    return {schema: frozenset(found) for schema, found in names.items()}
-
-
-def taken(ctx: Context, schema: str) -> frozenset[str]:
-    """Names in `schema` that no further table, index or sequence may have."""
-    return _relations(Same(ctx.catalog)).get(schema, frozenset())
 
 
 @lru_cache(maxsize=2)
@@ -92,13 +73,13 @@ def column(ctx: Context, table: Table, old: str, new: str, promised: set[str] | 
 
 def table(ctx: Context, it: Table, new: str) -> Remedy:
     """RENAME of a table where the new name is free in its schema."""
-    if new in taken(ctx, it.schema) or len(new.encode()) > MAX_BYTES:
+    if new in free_names.taken(ctx, it.schema) or len(new.encode()) > MAX_BYTES:
         return "", f"{quote(new)} is taken: choose another name after the template"
     return _remedy(ctx, it.name, f"{shapes.alter(it)} RENAME TO {quote(new)}")
 
 
 def relation(ctx: Context, target: ObjectId, new: str) -> Remedy:
-    """RENAME of an index or a sequence; `new` is free (see `taken`)."""
+    """RENAME of an index or a sequence; `new` is free (see `free_names.taken`)."""
     fix = f"ALTER {target.kind.upper()} {target.sql()} RENAME TO {quote(new)}"
     return ("", f"{fix}; {_BREAKS.format(quote(target.name))}") if is_in_code(ctx.catalog, target.name) else (fix, "")
 

@@ -104,10 +104,11 @@ def policy_without_row_security(ctx: Context) -> Iterator[Finding]:
     for table in ctx.catalog.own_tables:
         if table.policies and not table.row_security:
             many = f"{len(table.policies)} policies" if len(table.policies) > 1 else f"policy {quote(table.policies[0].name)}"
+            unforced = () if table.force_row_security else ("FORCE",)
             yield ctx.finding(
                 table,
                 f"table {table.id.sql()} has {many} but row security is off: no policy is applied",
-                fix=f"ALTER TABLE {table.id.sql()} ENABLE ROW LEVEL SECURITY",
+                fix=[f"ALTER TABLE {table.id.sql()} {how} ROW LEVEL SECURITY" for how in ("ENABLE", *unforced)],
             )
 
 

@@ -8,7 +8,8 @@ from functools import lru_cache
 
 from pgcharter import nouns
 from pgcharter.catalog.model import Column, Constraint, DataType, Index, Table
-from pgcharter.names import MAX_BYTES, quote
+from pgcharter.names import MAX_BYTES, cut, quote
+from pgcharter.rules import free_names, templates
 from pgcharter.rules.engine import Context
 
 TEXT_TYPES = frozenset({"text", "varchar", "bpchar", "citext"})
@@ -32,7 +33,7 @@ def _mention(column: str) -> re.Pattern[str]:
 
 def mentions(expression: str, column: str) -> bool:
     """Whether PostgreSQL's own text of an expression uses `column`."""
-    return column in expression and _mention(column).search(without_strings(expression)) is not None
+    return quote(column) in expression and _mention(column).search(without_strings(expression)) is not None
 
 
 def replace_mentions(expression: str, column: str, by: str) -> str:
@@ -61,11 +62,6 @@ def columns_sql(names: Iterable[str]) -> str:
     return ", ".join(quote(n) for n in names)
 
 
-def cut(name: str) -> str:
-    """The name cut to what PostgreSQL keeps, never through a character."""
-    return name.encode()[:MAX_BYTES].decode(errors="ignore")
-
-
 def fresh_name(name: str, taken: Iterable[str]) -> str:
     """`name` cut to length, with a number when it is taken already."""
     used = set(taken)
@@ -82,8 +78,7 @@ def index_name(ctx: Context, table: Table, columns: Iterable[str], *, unique: bo
     template = (ctx.options.unique_name if unique else ctx.options.index_name) or (
         "{table}_{columns}_key" if unique else "{table}_{columns}_idx"
     )
-    name = template.replace("{table}", table.name).replace("{columns}", "_".join(columns)).replace("{description}", "_".join(columns))
-    return fresh_name(name, (i.name for i in table.indexes))
+    return templates.proposal(template, templates.values(table, columns), free_names.taken(ctx, table.schema))
 
 
 def create_index(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pgcharter.catalog.model import Index, Table
 from pgcharter.findings import Finding, Severity
 from pgcharter.names import quote
-from pgcharter.rules import shapes
+from pgcharter.rules import free_names, shapes
 from pgcharter.rules.engine import Context, rule
 
 _MOSTLY = 0.9
@@ -37,7 +37,7 @@ def index_full_of_nulls(ctx: Context) -> Iterator[Finding]:
                 index,
                 f"{quote(column)} is NULL in {share:.0%} of the rows of {table.id.sql()}, and index {quote(index.name)} "
                 f"({known.bytes / 2**20:,.0f} MiB) holds them all",
-                fix=_without_nulls(table, index, column),
+                fix=_without_nulls(ctx, table, index, column),
                 table=table.id.sql(),
                 column=column,
             )
@@ -59,9 +59,9 @@ def _null_share(ctx: Context, table: Table, index: Index) -> float:
     return ctx.stats.null_fractions.get(table.part("column", index.keys[0].column), 0)
 
 
-def _without_nulls(table: Table, index: Index, column: str) -> tuple[str, ...]:
+def _without_nulls(ctx: Context, table: Table, index: Index, column: str) -> tuple[str, ...]:
     """Build the partial index beside the old one, drop the old one, give the new one its name."""
-    name = shapes.fresh_name(f"{index.name}_new", (i.name for i in table.indexes))
+    name = shapes.fresh_name(f"{index.name}_new", free_names.taken(ctx, table.schema))
     keys = index.definition.partition(" USING ")[2]
     if not keys:
         return ()

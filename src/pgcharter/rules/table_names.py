@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pgcharter import nouns
 from pgcharter.catalog.model import Column, Constraint, Table
 from pgcharter.findings import Finding, Severity
-from pgcharter.names import quote
+from pgcharter.names import cut, quote
 from pgcharter.rules import renames, shapes
 from pgcharter.rules.engine import Context, rule
 
@@ -87,7 +87,7 @@ def _join_names(ctx: Context, template: str, left: Table, right: Table) -> tuple
     declared = [p for p in (*ctx.options.table_prefixes, ctx.options.tenant_table_prefix or "") if p]
     names = [n for p in declared for n in _prefixed(template, p, pairs)]
     chance = left.name.partition("_")[0] + "_"
-    return tuple(dict.fromkeys(shapes.cut(n) for n in (*names, *plain, *_prefixed(template, chance, pairs))))
+    return tuple(dict.fromkeys(cut(n) for n in (*names, *plain, *_prefixed(template, chance, pairs))))
 
 
 def _prefixed(template: str, prefix: str, pairs: tuple[tuple[str, str], ...]) -> list[str]:

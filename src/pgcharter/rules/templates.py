@@ -9,8 +9,7 @@ from itertools import count
 
 from pgcharter import nouns
 from pgcharter.catalog.model import Table
-from pgcharter.names import MAX_BYTES
-from pgcharter.rules import shapes
+from pgcharter.names import MAX_BYTES, cut
 
 Values = Mapping[str, str]
 """What each placeholder stands for; an empty value is not known and may be anything."""
@@ -53,7 +52,7 @@ def shortened(template: str, filled: Values) -> str:
         longest = max(reversed(bytes_), key=lambda n: len(bytes_[n]))
         bytes_[longest] = bytes_[longest][:-1]
         excess -= template.count(f"{{{longest}}}")
-    return shapes.cut(render(template, {n: b.decode(errors="ignore") for n, b in bytes_.items()}))
+    return cut(render(template, {n: b.decode(errors="ignore") for n, b in bytes_.items()}))
 
 
 def fits(name: str, template: str, filled: Values, *, free: Collection[str] = (), numbered: bool = False) -> bool:
@@ -68,7 +67,7 @@ def fits(name: str, template: str, filled: Values, *, free: Collection[str] = ()
     whole = render(template, filled)
     if len(name.encode()) > MAX_BYTES - 4:
         head = template[: min((m.start() for m in _HOLE.finditer(template) if _is_free(m[1], filled, free)), default=len(template))]
-        if head != template and _agree(name, render(head, filled)):
+        if head != template and (_agree(name, render(head, filled)) or _is_cut_inside(name, template, filled, free)):
             return True
     if numbered and _is_counted(name, template, filled):
         return True
@@ -115,6 +114,19 @@ def _ends(rest: str, pieces: tuple[str, ...], filled: Values, free: Collection[s
     return re.fullmatch(pattern + (r"(?:_.+|\d+)?" if numbered else ""), rest) is not None
 
 
+def _is_cut_inside(name: str, template: str, filled: Values, free: Collection[str]) -> bool:
+    """Whether the name is the template's with parts that lack their end."""
+    pieces = _pieces(template)
+    holes = (".+" if _is_free(h, filled, free) else f"(?i:{_beginning(filled[h])})" for h in pieces[1::2])
+    parts = "".join(re.escape(text) + hole for text, hole in zip(pieces[::2], (*holes, ""), strict=True))
+    return re.fullmatch(parts, name) is not None
+
+
+def _beginning(word: str) -> str:
+    """A regular expression of the word and of all its beginnings."""
+    return "".join(f"(?:{re.escape(c)}" for c in word) + ")?" * len(word)
+
+
 def _agree(name: str, head: str) -> bool:
     """Whether one begins with the other, whatever the case."""
     shorter, longer = sorted((name.lower(), head.lower()), key=len)
@@ -124,7 +136,7 @@ def _agree(name: str, head: str) -> bool:
 def _is_cut(name: str, template: str, filled: Values) -> bool:
     """Whether `name` is the template's name, too long as it is, shortened in a known way."""
     whole = render(template, filled)
-    if name in (shapes.cut(whole), shortened(template, filled)) or _is_counted(name, template, filled):
+    if name in (cut(whole), shortened(template, filled)) or _is_counted(name, template, filled):
         return True
     found = _HASHED.search(name)
     if found is None or len(name.encode()) < _HASHED_LEAST:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pgcharter.catalog.model import Column, Index, Table
 from pgcharter.findings import Finding, Severity
 from pgcharter.names import quote
-from pgcharter.rules import nodes, shapes
+from pgcharter.rules import free_names, nodes, shapes
 from pgcharter.rules.engine import Context, rule
 from pgcharter.sqltext import walk
 
@@ -45,18 +45,18 @@ def _indexed(ctx: Context, table: Table, index: Index, nulls: tuple[str, ...]) -
     return ctx.finding(
         index,
         f"index {quote(index.name)} of {table.id.sql()} joins {shapes.columns_sql(nulls)}, which may be NULL: such rows are never found",
-        fix=(_complete(table, index, nulls), shapes.drop_index(index)) if simple else (),
+        fix=(_complete(ctx, table, index, nulls), shapes.drop_index(index)) if simple else (),
         hint="queries must repeat the new expression",
         columns=list(nulls),
     )
 
 
-def _complete(table: Table, index: Index, nulls: tuple[str, ...]) -> str:
+def _complete(ctx: Context, table: Table, index: Index, nulls: tuple[str, ...]) -> str:
     """The same index under a new name, with COALESCE."""
     rest = index.definition.partition(" USING ")[2]
     for name in nulls:
         rest = shapes.replace_mentions(rest, name, f"COALESCE({quote(name)}, '')")
-    fresh = shapes.fresh_name(f"{index.name}_complete", (i.name for i in table.indexes))
+    fresh = shapes.fresh_name(f"{index.name}_complete", free_names.taken(ctx, table.schema))
     return f"CREATE INDEX CONCURRENTLY {quote(fresh)} ON {table.id.sql()} USING {rest}"
 
 
