@@ -77,7 +77,7 @@ class Guide:
     @cached_property
     def _by_code(self) -> Mapping[str, tuple[str, ...]]:
         found: dict[str, tuple[str, ...]] = {}
-        for clause in self.clauses:
+        for clause in sorted(self.clauses, key=lambda c: (c.guide != self.id, len(c.rules))):
             for code in clause.rules:
                 found[code] = (*found.get(code, ()), clause.id)
         return found
@@ -97,7 +97,7 @@ class Guide:
         return self.severities.get(code, default)
 
     def clauses_of(self, code: str) -> tuple[str, ...]:
-        """Ids of the clauses that the rule `code` proves, its own first."""
+        """Ids of the clauses that the rule `code` proves: its own before those it extends, those that name fewest rules first."""
         return self._by_code.get(code, ())
 
     def clause(self, clause_id: str) -> Clause:
