@@ -21,3 +21,4 @@ CREATE TABLE replies (id bigint PRIMARY KEY, message_id bigint NOT NULL REFERENC
 CREATE PUBLICATION chat FOR TABLE messages;
 CREATE PUBLICATION chat_replies FOR TABLE replies;
 CREATE TABLE threads (id bigint PRIMARY KEY, version integer);
+CREATE TABLE "Old ""Pages""" (id bigint PRIMARY KEY);

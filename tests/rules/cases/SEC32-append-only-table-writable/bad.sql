@@ -6,3 +6,5 @@ GRANT SELECT, INSERT, UPDATE ON events TO case_app;
 CREATE SCHEMA audit;
 CREATE TABLE audit.logged_actions (id bigint PRIMARY KEY);
 GRANT SELECT, DELETE ON audit.logged_actions TO case_app;
+CREATE TABLE "Old ""Orders""_audit" (id bigint PRIMARY KEY);
+GRANT INSERT, UPDATE ON "Old ""Orders""_audit" TO case_app;
