@@ -59,3 +59,13 @@ def test_everything_gives_each_clause_a_line() -> None:
     text = page(everything=True)
     assert "for people to read" not in text
     assert all(f" {clause.id} " in text and clause.text.split()[0] in text for clause in CLAUSES)
+
+
+def test_an_own_check_that_could_not_be_made_waits_for_nothing() -> None:
+    clause = Clause("A1.1", "Data", "No order is empty", proof="sql", sql="SELECT 1", guide="own", rules=("OWN-A1.1",))
+    guide = Guide("own", "Own", clauses=(clause,))
+    result = Result(findings=(), ran=(), not_run={"OWN-A1.1": "PostgreSQL says: no"})
+    said = Page(Screen(width=80))
+    write(said, score(guide, result))
+    assert "A1.1  No order is empty  (OWN-A1.1: PostgreSQL says: no)" in said.text()
+    assert "features to come" not in said.text()

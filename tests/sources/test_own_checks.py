@@ -229,6 +229,14 @@ def test_rows_about_one_table_are_all_told(orders: str) -> None:
     assert once.key == 'OWN-A1.1:table:app."Orders"'
 
 
+def test_passwords_in_rows_and_refusals_are_not_told(database: str) -> None:
+    shown = clause("SELECT 'postgresql://me:s3cret@host/d' AS message, 'password=s3cret' AS v")
+    cast = replace(clause("SELECT 'password=s3cret'::int"), id="A1.2")
+    result = check(database, guide(shown, cast))
+    assert len(result.findings) == 2
+    assert "s3cret" not in repr(result.findings) + repr(result.not_run)
+
+
 def test_equal_rows_are_all_told(orders: str) -> None:
     sql = "SELECT 'Orders' AS table, 'wrong' AS message, repeat('x', 200) || n AS long FROM generate_series(1, 3) n"
     found = check(orders, guide(clause(sql))).findings

@@ -20,6 +20,7 @@ from pgcharter.catalog.reading import Reading
 from pgcharter.findings import Finding, Gap, Severity
 from pgcharter.guides.model import Clause, Guide
 from pgcharter.names import ObjectId
+from pgcharter.redact import redact
 
 if TYPE_CHECKING:
     from pgcharter.db import Connection
@@ -105,7 +106,7 @@ def _refusal(clause: Clause, error: psycopg.Error, seconds: float) -> str:
     if isinstance(error, psycopg.errors.QueryCanceled) and seconds >= clause.timeout * 0.9:
         return f"it took longer than its {clause.timeout} s"
     said = (error.diag.message_primary or str(error).strip() or "the connection was lost").splitlines()[0]
-    return f"PostgreSQL says: {said}"
+    return f"PostgreSQL says: {redact(said)}"
 
 
 def _failed(clause: Clause, why: str) -> Finding:
@@ -145,8 +146,8 @@ def _short(value: str | None) -> str:
 
 
 def _cut(value: str | bytes, width: int) -> str:
-    """A value within a width; bytes come from a database that does not know its encoding."""
-    text = value.decode("utf-8", errors="replace") if isinstance(value, bytes) else value
+    """A value within a width, without passwords; bytes come from a database that does not know its encoding."""
+    text = redact((value.decode("utf-8", errors="replace") if isinstance(value, bytes) else value)[: 10 * width])
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
