@@ -12,6 +12,8 @@ SKIPPED = frozenset({"node_modules", "site-packages", "venv", "env", "build", "d
 DEPTH = 4
 """Levels below the folder that are looked at."""
 MAX_FILES = 5000
+LONGEST = 2_000_000
+"""Bytes of a file that is looked into."""
 _VARIABLES = ("DATABASE_URL", "POSTGRES_URL", "DB_URL")
 _ADDRESS = re.compile(r"postgres(?:ql)?(?:\+\w+)?://")
 _METADATA = re.compile(r"^(?P<name>\w+)\s*(?::\s*[\w.]+\s*)?=\s*(?:\w+\.)*MetaData\(", re.MULTILINE)
@@ -33,14 +35,19 @@ def database_variable(folder: Path) -> str:
         if _ADDRESS.match(os.environ.get(name, "")):
             return name
     for file in sorted(folder.glob(".env*")) if folder.is_dir() else ():
-        try:
-            text = file.read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            continue
+        text = _text(file)
         for name, value in re.findall(r"^(?:export\s+)?([A-Z_][A-Z0-9_]*)\s*=\s*[\"']?(\S+)", text, re.MULTILINE):
             if _ADDRESS.match(value):
                 return str(name)
     return ""
+
+
+def _text(file: Path) -> str:
+    """What a file holds; nothing when it is none (an editor's lock, a pipe), may not be read or is too long to be written by people."""
+    try:
+        return file.read_text(encoding="utf-8", errors="replace") if file.is_file() and file.stat().st_size <= LONGEST else ""
+    except OSError:
+        return ""
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -53,7 +60,13 @@ def _files(folder: Path) -> Iterator[Path]:
             count += 1
             if count > MAX_FILES:
                 return
-            yield relative / name
+            if _writable(str(relative / name)):
+                yield relative / name
+
+
+def _writable(name: str) -> bool:
+    """Whether a charter, which is UTF-8, can name the file."""
+    return not any("\ud800" <= c <= "\udfff" for c in name)
 
 
 def _alembic(files: list[Path]) -> tuple[str, str] | None:
@@ -62,7 +75,7 @@ def _alembic(files: list[Path]) -> tuple[str, str] | None:
 
 
 def _sql(files: list[Path]) -> tuple[str, str] | None:
-    """The folder with most SQL files; a lone file by its own name."""
+    """The folder with most SQL files; a lone file beside the charter by its own name, for others will hardly follow it there."""
     by_folder: dict[Path, list[Path]] = {}
     for file in files:
         if file.suffix.lower() == ".sql":
@@ -71,7 +84,7 @@ def _sql(files: list[Path]) -> tuple[str, str] | None:
         return None
     best = max(by_folder, key=lambda f: (len(by_folder[f]), -len(f.parts)))
     if len(by_folder[best]) == 1:
-        return str(by_folder[best][0]), "SQL file"
+        return str(best if best.parts else by_folder[best][0]), "SQL file"
     return str(best), f"{len(by_folder[best])} SQL files"
 
 
@@ -79,7 +92,7 @@ def _models(folder: Path, files: list[Path]) -> tuple[str, str] | None:
     for file in files:
         if file.suffix != ".py":
             continue
-        text = (folder / file).read_text(encoding="utf-8", errors="replace")
+        text = _text(folder / file)
         if "sqlalchemy" not in text.lower():
             continue
         attribute = _attribute(text)

@@ -1,0 +1,77 @@
+"""The blocks of the how-to pages run, in order, in one empty folder, and end and say what the page says."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PAGES = Path(__file__).resolve().parents[2] / "docs" / "how-to"
+_BLOCK = re.compile(r"(?:<!-- exit (?P<code>\d+) -->\n)?```sh\n(?P<script>.*?)```", re.DOTALL)
+SAYS = {
+    "first-ten-minutes": ("TYP04", "CON07", "TYP01", "KEY20"),
+    "living-with-findings": (
+        "1 error .*3 warnings",
+        "4 known findings in pgcharter-known.json: 4 new",
+        "4 known findings not counted",
+        "public.log has no primary key",
+        "1 more recorded there is mended",
+        "1 mended taken out",
+        "1 waived by the charter",
+        "1 allowed by a comment",
+        "public.prices.price holds money as real",
+    ),
+    "your-own-guide": (
+        "nearest guides",
+        "wrote standards.toml",
+        "A1.2",
+        "OWN-A2.1 table shelf_backup is left over from a trial",
+        "broken",
+        "nothing to mend",
+        "verdict.sarif",
+    ),
+}
+"""What must have been said on each page, in this order."""
+RUN = [page for page in sorted(PAGES.glob("*.md")) if page.stem not in ("ci", "editor")]
+"""`ci` has a test of its own, for what it says is run elsewhere; `editor` shows configuration."""
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    path = Path(tempfile.mkdtemp(prefix="pgcharter-page-", dir="/tmp"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", RUN, ids=lambda p: p.stem)
+def test_every_block_does_what_the_page_says(page: Path, folder: Path) -> None:
+    blocks = list(_BLOCK.finditer(page.read_text(encoding="utf-8")))
+    assert len(blocks) >= 6
+    config = folder / "gitconfig"
+    config.write_text("[user]\nname = Ada\nemail = ada@example.org\n[init]\ndefaultBranch = main\n")
+    project = folder / "project"
+    project.mkdir()
+    environment = {
+        **os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "COLUMNS": "200",
+        "GIT_CONFIG_GLOBAL": str(config), "GIT_CONFIG_SYSTEM": os.devnull, "XDG_DATA_HOME": str(folder / "data"),
+    }  # fmt: skip
+    said = ""
+    for block in blocks:
+        command = ["sh", "-e", "-c", block["script"]]
+        done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == int(block["code"] or 0), f"{block['script']}\n{done.stdout}{done.stderr}"
+        said += done.stdout
+    position = 0
+    for words in SAYS[page.stem]:
+        found = re.compile(words).search(said, position)
+        assert found, f"{words!r} is not said after {said[:position][-300:]!r}"
+        position = found.end()
