@@ -69,3 +69,15 @@ def test_charters_of_the_examples_are_valid(charter_schema: dict[str, Any]) -> N
 
 def test_every_key_of_a_charter_is_in_its_schema(charter_schema: dict[str, Any]) -> None:
     assert charter_schema["properties"].keys() == {*charters._OWN_KEYS}
+
+
+def test_a_clause_is_explained_by_its_id_and_its_query_by_its_code(program: Any, tmp_path: Path) -> None:
+    program("guides", "new", "standards.toml", cwd=tmp_path)
+    (tmp_path / "pgcharter.toml").write_text('guide = "standards.toml"\n')
+    own = program("explain", "own-a2.1")
+    assert own.returncode == 0
+    assert "No table is left over from a trial (should)" in own.stdout
+    assert "FROM pg_catalog.pg_tables" in own.stdout
+    assert "KEY01" in program("explain", "A1.1").stdout
+    assert json.loads(program("explain", "T2.1.8", "--format", "json").stdout)["clauses"][0]["id"] == "T2.1.8"
+    assert "there is no rule 'Z9.9'" in program("explain", "Z9.9").stderr

@@ -8,7 +8,8 @@ from dataclasses import fields
 from pgcharter.guides.model import Clause, Guide
 from pgcharter.guides.options import Options
 from pgcharter.render.page import Page, Styled, columns
-from pgcharter.render.phrases import plural
+from pgcharter.render.phrases import plural, sql
+from pgcharter.render.source_codes import described
 
 
 def write_guides(page: Page, guides: Sequence[Guide]) -> None:
@@ -66,3 +67,26 @@ def _clause(page: Page, clause: Clause, width: int) -> None:
     )
     if clause.note:
         page.flow(Styled(f"note: {clause.note}", "dim"), indent=width + 4, hanging=6)
+
+
+def write_one_clause(page: Page, clause: Clause, guide: Guide) -> None:
+    """Write a clause by itself: what it asks, and how it is shown to hold."""
+    page.flow(Styled(clause.id, "code"), Styled(f"  {guide.title}", "strong"), Styled(f"  {clause.section}", "dim"))
+    page.flow(f"{clause.text} ({clause.level})")
+    page.blank()
+    page.line(Styled("Proof", "heading"))
+    for code in () if clause.sql else clause.rules:
+        known = described(code)
+        page.flow(Styled(code, "code"), f"  {known.title.rstrip('.') if known else ''}", indent=2, hanging=7)
+    if clause.sql:
+        page.flow(f"a query that must return no row; each row is a finding {clause.code}", indent=2)
+        for line in clause.sql.strip().splitlines():
+            page.line(*sql(line), indent=4)
+    if clause.requirement:
+        page.flow(Styled(f"{'the rest' if clause.rules else 'all of it'} by a feature to come ({clause.requirement})", "dim"), indent=2)
+    if clause.reason:
+        page.flow(f"for people to read: {clause.reason}", indent=2)
+    if clause.note:
+        page.blank()
+        page.line(Styled("Note", "heading"))
+        page.flow(clause.note, indent=2)
