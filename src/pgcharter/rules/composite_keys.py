@@ -21,15 +21,15 @@ def half_null_reference(ctx: Context) -> Iterator[Finding]:
 
     Instead: NOT NULL; or all or none: `MATCH FULL`, or `CHECK (num_nonnulls(country, region) IN (0, 2))`.
 
-    Except: one optional column beside required ones (the tenant and an optional manager) is sound, and so are columns that another foreign
-    key or a CHECK looks at.
+    Except: one optional column beside required ones (the tenant and an optional manager) is sound, and so are generated columns
+    and those that another foreign key, a CHECK or a trigger looks at.
     """
     for table in ctx.catalog.root_tables:
         for fk in table.foreign_keys:
             if fk.inherited or fk.match == "full" or fk.temporal or len(fk.columns) < 2:
                 continue
-            loose = [c for c in fk.columns if not table.column[c].not_null]
-            if len(loose) < 2 or len(loose) < len(fk.columns) or _is_watched(table, fk, loose):
+            loose = [c for c in fk.columns if not table.column[c].not_null and not table.column[c].generated]
+            if len(loose) < 2 or len(loose) < len(fk.columns) or _is_watched(ctx, table, fk, loose):
                 continue
             yield ctx.finding(
                 table.part("constraint", fk.name),
@@ -40,9 +40,12 @@ def half_null_reference(ctx: Context) -> Iterator[Finding]:
             )
 
 
-def _is_watched(table: Table, fk: Constraint, loose: list[str]) -> bool:
+def _is_watched(ctx: Context, table: Table, fk: Constraint, loose: list[str]) -> bool:
     """Whether a CHECK speaks of the columns together, a trigger may, or another foreign key binds one of them by itself."""
     if any(len(set(loose) & set(c.columns)) >= 2 for c in table.checks):
+        return True
+    functions = (ctx.catalog.function.get(t.function) for t in table.triggers if t.timing == "before" and t.enabled != "disabled")
+    if any(f is not None and len({c for c in loose if re.search(rf"\b{re.escape(c)}\b", f.body)}) >= 2 for f in functions):
         return True
     return any(o is not fk and set(o.columns) & set(loose) for o in table.foreign_keys)
 

@@ -42,6 +42,9 @@ def trigger_function_without_trigger(ctx: Context) -> Iterator[Finding]:
 
 _MAKES = re.compile(r"\bcreate\s+(?:\w+\s+){0,3}?(?:table|view)\b|\brename\s+to\b|\bset\s+schema\b", re.IGNORECASE)
 
+_READY = re.compile(r"\bto_regclass\s*\(|\bundefined_table\b|'42P01'", re.IGNORECASE)
+"""Words of a function that asks whether a table is there, or that handles the error."""
+
 
 @rule("FUN17", "function-names-missing-table", Severity.WARNING)
 def function_names_missing_table(ctx: Context) -> Iterator[Finding]:
@@ -52,7 +55,8 @@ def function_names_missing_table(ctx: Context) -> Iterator[Finding]:
 
     Instead: the table's name of today, or no function.
 
-    Except: only names written with a schema that exists are looked at; tables that some function creates, and dynamic SQL, are not.
+    Except: only names written with a schema that exists are looked at; tables that some function creates,
+    functions that ask first (to_regclass) or handle undefined_table, and dynamic SQL, are not.
     """
     if ctx.reading.unbuilt:
         return
@@ -63,9 +67,10 @@ def function_names_missing_table(ctx: Context) -> Iterator[Finding]:
         if function.language != "plpgsql" and bodies.bound_early(function):
             continue
         told = set[tuple[str, str]]()
+        ready = _READY.search(function.body) is not None
         for m in bodies.mentions(function.body) if bodies.readable(function) else ():
             address = (m.schema, m.name)
-            if m.schema not in schemas or m.how == "using" or address in known or address in told or m.name in maker:
+            if m.schema not in schemas or m.how == "using" or address in known or address in told or m.name in maker or ready:
                 continue
             told.add(address)
             missing = f"{quote(m.schema)}.{quote(m.name)}"

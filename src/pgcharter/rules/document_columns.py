@@ -133,7 +133,7 @@ def large_object_left_behind(ctx: Context) -> Iterator[Finding]:
     Except: a trigger that calls lo_unlink; columns that hold the oid of a table, type or role.
     """
     for table, column in ctx.catalog.own_columns:
-        lob = column.type.name == "lo" or (column.type.basic == "oid" and bool(_LARGE_OBJECTS & set(shapes.words(column.name))))
+        lob = column.type.name == "lo" or (column.type.basic == "oid" and _is_named_large(column))
         if not lob or column.type.array or _is_removed(ctx, table, column):
             continue
         address = table.part("column", column.name)
@@ -142,6 +142,12 @@ def large_object_left_behind(ctx: Context) -> Iterator[Finding]:
             f"{address.sql()} refers to large objects, which stay behind when the row is deleted or its {quote(column.name)} is replaced",
             hint="bytea or text; or the extension lo with its trigger lo_manage, and vacuumlo for those left behind already",
         )
+
+
+def _is_named_large(column: Column) -> bool:
+    """Whether its name ends in what large objects hold: `photo`, `photo_oid`; `content_type` and `file_owner` are oids of other things."""
+    said = [w for w in shapes.words(column.name) if w not in ("oid", "id", "lob", "lo", "object", "ref")]
+    return bool(said) and said[-1] in _LARGE_OBJECTS
 
 
 def _is_removed(ctx: Context, table: Table, column: Column) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pgcharter.catalog.model import Index, Table
 from pgcharter.findings import Finding, Severity
 from pgcharter.names import quote
-from pgcharter.rules import nodes, shapes
+from pgcharter.rules import bodies, nodes, shapes
 from pgcharter.rules.engine import Context, rule
 
 
@@ -60,12 +60,12 @@ def column_twice_in_index(ctx: Context) -> Iterator[Finding]:
 
     Instead: the column that was meant, or the key once.
 
-    Except: the same column under another operator class or collation is another key.
+    Except: the same column under another operator class or collation is another key; GiST may carry what it only keeps the outline of.
     """
     for table, index in _own(ctx):
         forms = [(k.column, k.expression, k.operator_class, k.collation) for k in index.keys]
         twice = next((f for n, f in enumerate(forms) if f in forms[:n]), None)
-        carried = next((c for c in index.include if any(k.column == c for k in index.keys)), "")
+        carried = next((c for c in index.include if index.method == "btree" and any(k.column == c for k in index.keys)), "")
         if twice is None and not carried:
             continue
         name = quote(carried) if twice is None else (quote(twice[0]) if twice[0] else twice[1])
@@ -94,7 +94,7 @@ def column_twice_in_index_text(ctx: Context) -> Iterator[Finding]:
     for statement in ctx.of_kind("index_stmt"):
         node = statement.node
         plain = [p.index_elem.name for p in node.index_params if not (p.index_elem.opclass or p.index_elem.collation)]
-        included = [p.index_elem.name for p in node.index_including_params]
+        included = [p.index_elem.name for p in node.index_including_params] if node.access_method in ("", "btree") else []
         names = [n for n in (*plain, *included) if n]
         twice = next((n for position, n in enumerate(names) if n in names[:position]), "")
         if twice:
@@ -208,16 +208,36 @@ def index_always_empty(ctx: Context) -> Iterator[Finding]:
 def _empty_because(table: Table, predicate: str) -> str:
     if _NEVER.match(predicate):
         return "its predicate is false"
-    if " OR " in predicate:
-        return ""
-    for term in re.split(r"\s+AND\s+", predicate):
-        bare = term.strip("() ")
+    for bare in _terms(predicate):
         if _COMPARES_WITH_NULL.match(bare):
             return f"{bare.partition('::')[0]} is never true"
         name = next((c.name for c in table.columns if c.not_null and bare == f"{quote(c.name)} IS NULL"), "")
         if name:
             return f"{quote(name)} is NOT NULL, but its predicate wants {bare}"
     return ""
+
+
+def _terms(predicate: str) -> Iterator[str]:
+    """The conditions that AND joins, as far as the predicate is nothing but such a chain."""
+    bare = predicate.strip()
+    while bare.startswith("(") and bodies.closing(bodies.mask(bare), 0) == len(bare) - 1:
+        bare = bare[1:-1].strip()
+    masked = bodies.mask(bare)
+    depth, begin = 0, 0
+    parts: list[str] = []
+    for found in re.finditer(r"[()]|\bAND\b|\b(?:OR|NOT|CASE|BETWEEN)\b", masked):
+        word = found.group()
+        if word in "()":
+            depth += 1 if word == "(" else -1
+        elif depth == 0 and word == "AND":
+            parts.append(bare[begin : found.start()])
+            begin = found.end()
+        elif depth == 0 and word in ("OR", "CASE", "BETWEEN"):
+            return
+    for part in (*parts, bare[begin:]) if parts else ():
+        yield from _terms(part)
+    if not parts:
+        yield bare
 
 
 @rule("IDX17", "unique-within-unique", Severity.INFO)

@@ -98,6 +98,7 @@ def _new_key(ctx: Context, table: Table) -> str:
 def missing_primary_key_text(ctx: Context) -> Iterator[Finding]:
     """CREATE TABLE without a key, and no other statement that adds one."""
     keyed = {c.table.name for t in nodes.parts(ctx) for c in t.keys("primary")}
+    keyed |= set(nodes.attached(ctx))
     indexed: dict[ObjectId, list[tuple[str, ...]]] = {}
     for statement in ctx.of_kind("index_stmt"):
         if statement.node.unique and not statement.node.HasField("where_clause"):

@@ -132,6 +132,15 @@ def parts(ctx: Context) -> Iterator[WrittenTable]:
             yield table
 
 
+def attached(ctx: Context) -> Iterator[str]:
+    """Names of tables that ALTER TABLE ... ATTACH PARTITION makes partitions of others."""
+    for statement in ctx.of_kind("alter_table_stmt"):
+        for item in statement.node.cmds:
+            definition = getattr(item.alter_table_cmd, "def")
+            if definition.WhichOneof("node") == "partition_cmd" and definition.partition_cmd.HasField("bound"):
+                yield definition.partition_cmd.name.relname
+
+
 def created_once(ctx: Context) -> dict[ObjectId, WrittenTable]:
     """Tables that the whole text creates exactly once: only of those is it certain which table another statement speaks of.
 

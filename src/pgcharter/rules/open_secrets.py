@@ -14,7 +14,11 @@ _SECRET = re.compile(
     r"passw(?:or)?d|(?:\A|[_.])pwd\Z|secret|passphrase|(?:api|access|auth|bearer)_?token|(?:\A|[_.])token\Z|(?:api|private|access|encryption|master)_?key\Z",
     re.IGNORECASE,
 )
-_NO_SECRET = re.compile(r"required|file|path|command|_id\Z|policy|length|_url\Z|_uri\Z|expir|ttl|lifetime|encryption\Z", re.IGNORECASE)
+_NO_SECRET = re.compile(
+    r"required|file|path|command|_id\Z|_name\Z|_arn\Z|region|policy|length|_url\Z|_uri\Z|expir|ttl|lifetime|rotation|encryption\Z|"
+    r"(?:\A|[._])(?:allow|enable|disable|check|min|max|use|has|is|credcheck|passwordcheck)(?:[._]|\Z)|_(?:min|max|days|hours|seconds|rounds|retries)(?:_|\Z)",
+    re.IGNORECASE,
+)
 
 
 @rule("SEC43", "secret-readable-by-everyone", Severity.WARNING)
@@ -26,7 +30,8 @@ def secret_readable_by_everyone(ctx: Context) -> Iterator[Finding]:
 
     Instead: for a remote login CREATE USER MAPPING, which others can't read; for the application, a secret that never enters the database.
 
-    Except: `password_required` and the like, names of files and of keys, which are no secrets.
+    Except: `password_required` and the like, names of files and of keys, which are no secrets, and settings that
+    only switch or limit something (`allow_password_login`, `password_min_length`).
     """
     for target, what, option in _places(ctx.catalog):
         name, _, value = option.partition("=")

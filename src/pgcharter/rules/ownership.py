@@ -129,7 +129,8 @@ def default_privileges_of_another_role(ctx: Context) -> Iterator[Finding]:
 
     Instead: `ALTER DEFAULT PRIVILEGES FOR ROLE migrator IN SCHEMA app GRANT SELECT ON TABLES TO reader`, and the grants that are missing.
 
-    Except: a single table without the grant may be meant so.
+    Except: a single table without the grant may be meant so; a default for all schemas, where the role has no right on any table of the
+    owner, is for other tables.
     """
     by_schema: dict[str, list[Table]] = defaultdict(list)
     for table in ctx.catalog.root_tables:
@@ -141,8 +142,13 @@ def default_privileges_of_another_role(ctx: Context) -> Iterator[Finding]:
             continue
         for grantee, rights in _by_grantee(default):
             for owner, lacking in _lacking(tables, grantee, rights, defaults, default.schema).items():
-                if len(lacking) >= _PATTERN:
+                if len(lacking) >= _PATTERN and (default.schema or _is_let_in(tables, owner, grantee)):
                     yield _drift(ctx, default, grantee, rights, owner, lacking)
+
+
+def _is_let_in(tables: Iterable[Table], owner: str, grantee: str) -> bool:
+    """Whether the grantee works with tables of this owner at all: a default for every schema may be meant for quite others."""
+    return any(t.owner == owner and any(g.grantee == grantee for g in t.acl or ()) for t in tables)
 
 
 def _by_grantee(default: DefaultPrivilege) -> Iterable[tuple[str, list[str]]]:

@@ -76,10 +76,10 @@ def restrictive_policies_only(ctx: Context) -> Iterator[Finding]:
 
     Instead: one permissive policy that says who may see what, then restrictive ones to narrow it.
 
-    Except: none; a table that is to be closed needs no policy at all.
+    Except: a table that is to be closed needs no policy at all; policies that are all `false` say the same.
     """
     for table in _protected(ctx):
-        if not any(p.permissive for p in table.policies):
+        if not any(p.permissive for p in table.policies) and not all({p.using, p.check} <= {"false", ""} for p in table.policies):
             one = len(table.policies) == 1
             yield ctx.finding(
                 table,
@@ -106,9 +106,11 @@ def denying_policy_is_permissive(ctx: Context) -> Iterator[Finding]:
     """
     for table in _protected(ctx):
         for policy in table.policies:
-            if not policy.permissive or not _forbids(policy):
+            if not policy.permissive or not _forbids(table, policy):
                 continue
-            other = next((o for o in table.policies if o.permissive and not _forbids(o) and o.using != "false" and _meet(policy, o)), None)
+            other = next(
+                (o for o in table.policies if o.permissive and not _forbids(table, o) and o.using != "false" and _meet(policy, o)), None
+            )
             if other is not None:
                 yield ctx.finding(
                     table.part("policy", policy.name),
@@ -118,8 +120,14 @@ def denying_policy_is_permissive(ctx: Context) -> Iterator[Finding]:
                 )
 
 
-def _forbids(policy: Policy) -> bool:
-    return bool(_FORBIDDING & set(shapes.words(policy.name)))
+def _forbids(table: Table, policy: Policy) -> bool:
+    """Whether its name says that it denies; not where the rows are blocks, nor in "users can block others"."""
+    about = set(shapes.words(table.name))
+    said = shapes.words(policy.name)
+    return any(
+        word in _FORBIDDING and about.isdisjoint((word, f"{word}s", word.removesuffix("s"))) and before not in ("can", "may", "to")
+        for before, word in zip(("", *said), said, strict=False)
+    )
 
 
 def _meet(one: Policy, other: Policy) -> bool:

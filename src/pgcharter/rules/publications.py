@@ -21,7 +21,8 @@ def published_without_identity(ctx: Context) -> Iterator[Finding]:
     Instead: a primary key; or `ALTER TABLE clicks REPLICA IDENTITY USING INDEX clicks_uniq`, a unique index on required columns; or
     `REPLICA IDENTITY FULL`, which sends whole old rows.
 
-    Except: publications of inserts only. A deferrable primary key does not count, as PostgreSQL does not take it.
+    Except: publications of inserts only, and tables without a key that say by REPLICA IDENTITY NOTHING that rows are only added. A
+    deferrable primary key does not count, as PostgreSQL does not take it.
     """
     publishing = [p for p in ctx.catalog.publications if {"update", "delete"} & set(p.operations)]
     for table in ctx.catalog.own_tables if publishing else ():
@@ -51,6 +52,8 @@ def _sends(ctx: Context, publication: Publication, table: Table) -> bool:
 def _has_identity(table: Table) -> bool:
     if table.replica_identity == "default":
         return table.primary_key is not None and not table.primary_key.deferrable
+    if table.replica_identity == "nothing":
+        return table.primary_key is None
     return table.replica_identity == "full" or any(i.replica_identity for i in table.indexes)
 
 

@@ -106,12 +106,15 @@ def generated_foreign_key(ctx: Context) -> Iterator[Finding]:
     wrong customer is charged and no error was ever seen.
 
     Instead: a foreign key column has the plain type of the key it refers to (`bigint` for `bigserial` and identity) and no default.
+
+    Except: the table's own key as a part of a longer reference: (document_id, current_version) of a document.
     """
     for table in ctx.catalog.root_tables:
         for fk in table.foreign_keys:
             for name in fk.columns:
                 column = table.column[name]
-                if (column.identity or "nextval(" in column.default) and not fk.inherited:
+                drawn = column.identity or "nextval(" in column.default
+                if drawn and not fk.inherited and not (len(fk.columns) > 1 and (name,) in table.unique_keys):
                     yield _generated_reference(ctx, table, column, fk.references)
 
 
@@ -138,7 +141,8 @@ def generated_foreign_key_text(ctx: Context) -> Iterator[Finding]:
         for key in table.keys("foreign"):
             for name in key.columns:
                 column = table.column.get(name)
-                if column is not None and (column.serial or column.has("identity")):
+                own = len(key.columns) > 1 and any(k.columns == (name,) for k in table.keys("primary", "unique"))
+                if column is not None and not own and (column.serial or column.has("identity")):
                     yield ctx.finding(
                         column.id,
                         f"{column.id.sql()} makes up its own numbers but refers to "

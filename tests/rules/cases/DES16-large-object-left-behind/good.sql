@@ -7,3 +7,5 @@ BEGIN
 END $$;
 CREATE TABLE people (id bigint PRIMARY KEY, photo oid);
 CREATE TRIGGER remove BEFORE DELETE ON people FOR EACH ROW EXECUTE FUNCTION remove();
+-- the oid of something else
+CREATE TABLE described (data_type oid PRIMARY KEY, content_type oid, text_config oid, document_table oid, file_owner oid, body_language oid);

@@ -3,3 +3,6 @@ CREATE UNIQUE INDEX ON users (email) WHERE deleted_at IS NULL;
 CREATE INDEX ON users (email) WHERE deleted_at IS NULL OR removed_at IS NULL;
 CREATE INDEX ON users (email) WHERE removed_at = 'infinity';
 CREATE INDEX ON users (id) WHERE email <> 'removed_at IS NULL';
+CREATE INDEX ON users (id) WHERE (removed_at IS NULL AND email = '') IS NOT TRUE;
+CREATE INDEX ON users (id) WHERE NOT (removed_at IS NULL AND email = '');
+CREATE INDEX ON users (id) WHERE CASE WHEN removed_at IS NULL THEN false ELSE deleted_at IS NULL AND email <> '' END;

@@ -49,3 +49,8 @@ CREATE TABLE tag_links (
 );
 CREATE UNIQUE INDEX tag_links_both ON tag_links (post_id, tag_id);
 ALTER TABLE tag_links REPLICA IDENTITY USING INDEX tag_links_both;
+
+-- attached to a table with a key, which it then has too
+CREATE TABLE page_hits (hit_id bigint NOT NULL, seen_at timestamptz NOT NULL, PRIMARY KEY (hit_id, seen_at)) PARTITION BY RANGE (seen_at);
+CREATE TABLE page_hits_old (seen_at timestamptz NOT NULL, hit_id bigint NOT NULL);
+ALTER TABLE page_hits ATTACH PARTITION page_hits_old FOR VALUES FROM ('2020-01-01') TO ('2026-01-01');

@@ -10,3 +10,8 @@ CREATE TABLE parts (id bigint, day date, PRIMARY KEY (id, day)) PARTITION BY RAN
 CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
 CREATE PUBLICATION outside FOR TABLE users, visits, lines, parts;
 CREATE TABLE private (words text);
+-- only ever added to, and said so
+CREATE TABLE samples (at timestamptz NOT NULL, value real);
+ALTER TABLE samples REPLICA IDENTITY NOTHING;
+ALTER PUBLICATION outside ADD TABLE samples;
+CREATE UNLOGGED TABLE imports (line text);

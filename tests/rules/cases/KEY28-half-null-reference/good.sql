@@ -10,3 +10,17 @@ CREATE TABLE stores (
 CREATE TABLE people (
     id bigint PRIMARY KEY, country text REFERENCES countries, region text, FOREIGN KEY (country, region) REFERENCES regions
 );
+-- a generated half is never missing
+CREATE TABLE assets (id bigint, kind text, PRIMARY KEY (id, kind));
+CREATE TABLE covers (
+    id bigint PRIMARY KEY, asset_id bigint, asset_kind text GENERATED ALWAYS AS ('image') STORED,
+    FOREIGN KEY (asset_id, asset_kind) REFERENCES assets
+);
+-- a trigger sees to both
+CREATE TABLE depots (id bigint PRIMARY KEY, country text, region text, FOREIGN KEY (country, region) REFERENCES regions);
+CREATE FUNCTION both_or_none() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.region IS NULL THEN NEW.country := NULL; END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER both_or_none BEFORE INSERT OR UPDATE ON depots FOR EACH ROW EXECUTE FUNCTION both_or_none();

@@ -20,3 +20,7 @@ GRANT SELECT ON side.a, side.b TO case_reader;
 -- one table that is not for others
 CREATE TABLE side.secrets (id bigint PRIMARY KEY);
 RESET ROLE;
+-- everywhere, for what another one will load: the reader has nothing to do with the tables of the application
+CREATE ROLE case_loader;
+CREATE ROLE case_analyst;
+ALTER DEFAULT PRIVILEGES FOR ROLE case_loader GRANT SELECT ON TABLES TO case_analyst;

@@ -8,3 +8,10 @@ DO $$ BEGIN
     EXECUTE format('ALTER DATABASE %I SET app.token_lifetime = %L', current_database(), '3600');
     EXECUTE format('ALTER DATABASE %I SET password_encryption = %L', current_database(), 'scram-sha-256');
 END $$;
+-- where secrets lie and how they are made, not what they are
+CREATE SERVER case_vault FOREIGN DATA WRAPPER case_wrapper OPTIONS (secret_name 'shop/db', secret_arn 'arn:x', secrets_region 'eu', api_key_name 'main');
+DO $$ BEGIN
+    EXECUTE format('ALTER DATABASE %I SET app.allow_password_login = %L', current_database(), 'on');
+    EXECUTE format('ALTER DATABASE %I SET credcheck.password_min_digit = %L', current_database(), '2');
+    EXECUTE format('ALTER DATABASE %I SET app.secret_rotation_days = %L', current_database(), '90');
+END $$;

@@ -13,3 +13,7 @@ CREATE VIEW sent_orders AS SELECT id, customer FROM orders WHERE customer = CURR
 CREATE FUNCTION send() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO orders VALUES (NEW.id, CURRENT_USER); RETURN NEW; END $$;
 CREATE TRIGGER send INSTEAD OF INSERT ON sent_orders FOR EACH ROW EXECUTE FUNCTION send();
 GRANT SELECT, INSERT ON sent_orders TO case_app;
+-- whose row it is cannot be written through the view
+ALTER TABLE orders ALTER customer SET DEFAULT CURRENT_USER;
+CREATE VIEW own_totals WITH (security_barrier) AS SELECT id, total FROM orders WHERE customer = CURRENT_USER;
+GRANT SELECT, INSERT, UPDATE ON own_totals TO case_app;
