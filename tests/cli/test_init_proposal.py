@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -86,3 +87,40 @@ def test_the_variable_of_the_database_becomes_an_environment_without_its_value(p
     assert tomllib.loads(text)["environments"] == {"development": {"dsn_env": "SHOP_DB", "production": False}}
     assert "hidden" not in text + done.stdout
     assert "environment development, its DSN from SHOP_DB" in done.stdout
+
+
+def test_files_that_are_none_stop_nothing(program: Any, tmp_path: Path) -> None:
+    for name, target in ((".#models.py", "me@host.123"), ("gone.py", "nowhere"), ("loop.py", "loop.py"), (".env.local", "loop.py")):
+        (tmp_path / name).symlink_to(target)
+    os.mkfifo(tmp_path / ".env")
+    os.mkfifo(tmp_path / "pipe.py")
+    (tmp_path / "schema.sql").write_text("CREATE TABLE public.orders (id int PRIMARY KEY);\n")
+    done = program("init", "--no-look", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert tomllib.loads((tmp_path / "pgcharter.toml").read_text())["check"]["targets"] == ["schema.sql"]
+
+
+@pytest.mark.parametrize("name", ["db 😀", 'quo"te', "back\\slash", "del\x7f", "守"])
+def test_targets_are_written_whatever_they_are_called(program: Any, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "a.sql").write_text("CREATE TABLE public.orders (id int PRIMARY KEY);\n")
+    (tmp_path / os.fsdecode(b"a\xff.sql")).write_text("SELECT 1;\n")
+    assert program("init", "--no-look", cwd=tmp_path).returncode == 0
+    written = (tmp_path / "pgcharter.toml").read_text(encoding="utf-8")
+    assert tomllib.loads(written)["check"]["targets"][0].partition("/")[0] == name
+
+
+def test_a_password_in_what_models_say_is_not_told(program: Any, tmp_path: Path) -> None:
+    (tmp_path / "shop_models.py").write_text(
+        'import sqlalchemy as sa\nmetadata = sa.MetaData()\nraise RuntimeError("postgresql://u:s3cret@h/d")\n'
+    )
+    done = program("init", cwd=tmp_path)
+    assert "RuntimeError: postgresql://u:***@h/d" in done.stdout
+    assert "s3cret" not in done.stdout + done.stderr
+
+
+def test_a_look_cannot_be_wanted_and_forbidden(program: Any, tmp_path: Path) -> None:
+    done = program("init", "--from", "schema.sql", "--no-look", cwd=tmp_path)
+    assert done.returncode == Exit.USAGE
+    assert "--from names what to look at, which --no-look forbids" in done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,6 +13,7 @@ import click
 from pgcharter.cli.check import complete_guides
 from pgcharter.cli.output import Command, screen, show
 from pgcharter.errors import PgcharterError, RefusedError, UsageError
+from pgcharter.tomlfile import quoted
 
 if TYPE_CHECKING:
     from pgcharter.rules.nearest import Candidate
@@ -44,6 +44,7 @@ def init(folder: Path, guide: str, source: str | None, no_look: bool, force: boo
     from pgcharter import charter as charters
     from pgcharter import guides
     from pgcharter.cli.discover import database_variable, discover
+    from pgcharter.cli.outputs import write
     from pgcharter.cli.proposal import propose
     from pgcharter.rules import engine
 
@@ -51,6 +52,8 @@ def init(folder: Path, guide: str, source: str | None, no_look: bool, force: boo
     _refuse_second(folder, path, force)
     if guide == NEAREST and no_look:
         raise UsageError("--guide nearest needs a look at the project, which --no-look forbids")
+    if source and no_look:
+        raise UsageError("--from names what to look at, which --no-look forbids")
     chosen = (
         None if guide == NEAREST else guides.load(str(folder / guide) if guide.endswith(".toml") else guide, codes=engine.load().keys())
     )
@@ -67,9 +70,9 @@ def init(folder: Path, guide: str, source: str | None, no_look: bool, force: boo
     text = _with_environment(text, variable) if variable else text
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise PgcharterError(f"the charter cannot be written: {(error.strerror or 'unknown error').lower()}", place=str(path)) from error
+    write(path, [text])
     _tell(path, guide, found, variable, (judged, nearest, why))
 
 
@@ -88,7 +91,7 @@ def _with_targets(text: str, targets: list[str]) -> str:
     """The charter's text with its commented example of targets replaced by real ones."""
     if not targets:
         return text
-    written = ", ".join(json.dumps(target) for target in targets)
+    written = ", ".join(quoted(target) for target in targets)
     return re.sub(r"^# targets = .*$", lambda _: f"targets = [{written}]", text, count=1, flags=re.MULTILINE)
 
 

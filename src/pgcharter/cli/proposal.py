@@ -51,7 +51,7 @@ def write_proposal(page: Page, target: str, found: Sequence[Candidate], why: str
 
     page.blank()
     if not found:
-        page.flow(f"no guide proposed: {redact(target)} could not be judged, {why}", indent=2)
+        page.flow(f"no guide proposed: {redact(target)} could not be judged, {redact(why)}", indent=2)
         return
     page.line(Styled("nearest guides", "strong"), Styled(f"  by the house style of {redact(target)}", "dim"))
     width = max(len(c.guide.id) for c in found)
