@@ -119,6 +119,8 @@ def loads(text: str, name: str) -> Known:
     except json.JSONDecodeError as error:
         place = f"{name}:{error.lineno}:{error.colno}"
         raise UsageError(f"the known findings are not JSON: {_lower(error.msg)}", place=place, hint=_AGAIN) from None
+    except ValueError:
+        raise UsageError("the known findings hold a number that is too long to be one", place=name, hint=_AGAIN) from None
     except RecursionError:
         raise UsageError("the known findings are nested too deeply to be any", place=name, hint=_AGAIN) from None
     _refuse_other(data, name)

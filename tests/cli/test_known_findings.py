@@ -385,3 +385,19 @@ def _umask() -> int:
     mask = os.umask(0o022)
     os.umask(mask)
     return mask
+
+
+@pytest.mark.parametrize("record", [(), ("--record",)])
+def test_a_pipe_or_device_is_no_file_to_keep_findings_in(project: Path, program: Program, record: tuple[str, ...]) -> None:
+    os.mkfifo(project / "pipe")
+    for name in ("pipe", "/dev/null"):
+        done = program("check", "db", *TEXT, "--known", name, *record, cwd=project)
+        assert done.returncode == 2
+        assert f"{name} is no regular file" in done.stderr
+
+
+def test_a_number_without_end_is_told(project: Path, program: Program) -> None:
+    (project / "known.json").write_text(f'{{"format": "pgcharter-known", "version": {"9" * 5000}, "targets": {{}}}}')
+    done = program("check", "db", *TEXT, "--known", "known.json", cwd=project)
+    assert done.returncode == 2
+    assert "known.json: the known findings hold a number that is too long to be one" in done.stderr

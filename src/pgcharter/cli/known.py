@@ -106,6 +106,8 @@ def open_book(option: Path | None, project: Project, *, record: bool, opened: Ma
     if path.is_dir():
         hint = f"name a file in it: --known {(option or path) / known_file.DEFAULT_NAME}"
         raise UsageError(f"{shown} is a folder, and known findings are kept in a file", hint=hint)
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{shown} is no regular file, and known findings are kept in one", hint="--known pgcharter-known.json")
     if record and not path.exists():
         return Book(path, shown, from_charter=from_charter)
     if not path.exists():
