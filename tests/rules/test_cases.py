@@ -1,6 +1,6 @@
 """Every rule against its case: bad.sql is found exactly as expected and mended by its own fixes, good.sql is silent.
 
-A case is the folder `cases/<CODE>-<slug>/`:
+A case is the folder `cases/<CODE>-<slug>/` (a second one, with other options, has one more word behind):
 
     bad.sql             what the rule flags; built on a real database, statement by statement
     good.sql            the good code that looks like it

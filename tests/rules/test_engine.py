@@ -68,8 +68,10 @@ def test_slugs_are_unique() -> None:
 
 
 def test_every_case_belongs_to_a_rule() -> None:
+    """A second case of a rule, with other options, has one more word behind: NAM19-table-prefix-alone."""
     known = {f"{r.code}-{r.slug}" for r in rules()}
-    assert {p.name for p in CASES.iterdir() if p.is_dir()} <= known
+    cases = {p.name for p in CASES.iterdir() if p.is_dir()}
+    assert [c for c in cases if c not in known and c.rpartition("-")[0] not in known] == []
 
 
 def test_options_named_by_rules_exist() -> None:

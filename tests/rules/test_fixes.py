@@ -62,8 +62,8 @@ BRINGS = {
 """Rules and other rules whose findings their fixes may bring: why."""
 EMPTY = {"DES01": "the fix drops a table without columns, whose rows hold nothing"}
 """Rules that are proven without rows of ours: why."""
-KNOWN = {"CON22", "DES07", "DES09", "DES11", "DES13", "KEY03", "NAM14", "TYP26"}
-"""Rules that know columns by their names: these stay."""
+KNOWN = {"CON22", "DES07", "DES09", "DES11", "DES13", "KEY03", "NAM14", "SEC45", "TYP26"}
+"""Rules that know columns by their names, or a view's column by that of its table: these stay."""
 UNSEEN = {
     "CST04": "its tables are listed in the options",
     "KEY11": "the new name needs a noun whose singular is certain",
