@@ -51,7 +51,7 @@ _PEOPLE = frozenset(
     user account person people employee member contact customer staff profile admin operator login principal actor party individual
     """.split()  # noqa: SIM905
 )
-_AGENT = re.compile(r"(?:er|or|ee|ant|ent|ist|ian|man|by|owner|author|lead|head|chief|boss|spouse|friend|guest|contact|host|agent)\Z")
+_AGENT = re.compile(r"(?:er|or|ee|ant|ent|ist|ian|man|by|owner|author|lead|head|chief|boss|spouse|friend|guest|contact|host|agent|rep)\Z")
 """Words that say what somebody does: such a role may stand alone."""
 
 

@@ -30,8 +30,8 @@ def copied_column(ctx: Context) -> Iterator[Finding]:
     Instead: join, or a view that does.
 
     Except: prices, currencies and addresses as they were then, parts of documents (invoices, lines of orders), history and event tables,
-    tenant columns, a reference that may be NULL (the text outlives the row), what keys, checks or triggers hold together, and columns whose
-    comment says that they are a copy or a snapshot.
+    tenant columns, what a row that ties two others says of the tie (`team_role`), a reference that may be NULL (the text outlives the
+    row), what keys, checks or triggers hold together, and columns whose comment says that they are a copy or a snapshot.
     """
     for table in ctx.catalog.root_tables:
         if table.kind == "foreign table" or copies.keeps_copies(table) or copies.is_paper(table) or shapes.is_invented(ctx, table):
@@ -65,13 +65,23 @@ def _repeated(ctx: Context, table: Table, fk: Constraint, parent: Table) -> Iter
             continue
         for stem in sorted(stems):
             rest = column.name.removeprefix(f"{stem}_")
-            if not stem or rest == column.name:
+            if not stem or rest == column.name or _is_about_the_bond(table, rest):
                 continue
             original = by_name.get(rest) or by_name.get(f"{single}_{rest}")
             if original is not None and _is_alike(column, original):
                 if not copies.is_held_together(ctx.catalog, table, column.name, *fk.columns):
                     yield column, original
                 break
+
+
+_OF_THE_BOND = frozenset("role status state type kind level rank color colour description note notes comment position active".split())  # noqa: SIM905
+
+
+def _is_about_the_bond(table: Table, rest: str) -> bool:
+    """Whether a row that ties two others together says something about the tie: `team_role` of a membership is not the team's."""
+    bound = copies.foreign_key_columns(table)
+    ties = any(len(key) > 1 and set(key) <= bound for key in table.unique_keys)
+    return ties and rest in _OF_THE_BOND
 
 
 def _stem(column: str) -> str:

@@ -17,6 +17,7 @@ _LATER = set(
     log logs aud audit audits
     history histories archive archives archived snapshot snapshots projection projections fact facts report reports
     cache import imports export exports backup old staging summary summaries
+    preference preferences setting settings option options filter filters search searches answer answers response responses
     """.split()  # noqa: SIM905
 )
 _ENOUGH = 3
@@ -34,14 +35,21 @@ def nothing_required(ctx: Context) -> Iterator[Finding]:
 
         ALTER TABLE app.customers ALTER COLUMN name SET NOT NULL;
 
-    Except: rows that extend another table's row, measurements (a time in the key), histories and staging tables, and tables whose CHECK
+    Except: rows whose key means something by itself (a weekday, a code), preferences, filters and answers, where any may be left out, rows
+    that extend another table's row, measurements (a time in the key), histories and staging tables, and tables whose CHECK
     says which columns belong together.
     """
     for table in ctx.catalog.root_tables:
         if table.kind == "foreign table" or table.inherits or shapes.is_staging(table) or _LATER & set(shapes.words(table.name)):
             continue
         key = table.primary_key
-        if key is None or _extends(table) or _is_series(table) or any(_TOLD.search(c.expression) for c in table.checks):
+        if (
+            key is None
+            or _is_told_by_key(table)
+            or _extends(table)
+            or _is_series(table)
+            or any(_TOLD.search(c.expression) for c in table.checks)
+        ):
             continue
         rest = [c for c in table.columns if c.name not in key.columns and not c.generated]
         if len(rest) >= _ENOUGH and not any(_is_required(ctx, c) for c in rest):
@@ -51,6 +59,12 @@ def nothing_required(ctx: Context) -> Iterator[Finding]:
                 hint=f"{shapes.alter(table)} ALTER COLUMN ... SET NOT NULL, for what no row can do without",
                 columns=[c.name for c in rest],
             )
+
+
+def _is_told_by_key(table: Table) -> bool:
+    """Whether its single key means something by itself: a weekday, a code; then it is what a row says."""
+    key = table.primary_key
+    return key is not None and len(key.columns) == 1 and shapes.surrogate_key(table) is None and key.columns != ("id",)
 
 
 def _extends(table: Table) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pgcharter.catalog.model import Column, Index, Table, Trigger
 from pgcharter.findings import Finding, Severity
 from pgcharter.names import quote
-from pgcharter.rules import nodes, shapes
+from pgcharter.rules import copies, nodes, shapes
 from pgcharter.rules.engine import Context, rule
 
 _FALLBACK = ("deleted_at", "is_deleted", "deleted", "deleted_on")
@@ -201,12 +201,12 @@ def unique_with_deletion_flag(ctx: Context) -> Iterator[Finding]:
 
     Instead: a unique index of the living rows: (email) WHERE NOT is_deleted.
 
-    Except: partial indexes, and keys that a foreign key refers to.
+    Except: partial indexes, keys that a foreign key refers to, and tables that count or sum up others by the flag.
     """
     for table in ctx.catalog.root_tables:
         flag, _ = _marks(ctx, table)
         referred = {frozenset(fk.referenced_columns) for _, fk in ctx.catalog.referencing.get(table.id, ())} if flag else set()
-        for index in table.indexes if flag else ():
+        for index in table.indexes if flag and not _counts_rows(table) else ():
             columns = index.columns
             rest = tuple(c for c in columns if flag and c != flag.name)
             whole = index.unique and not index.primary and not index.predicate and not index.exclusion and len(columns) == len(index.keys)
@@ -223,6 +223,13 @@ def unique_with_deletion_flag(ctx: Context) -> Iterator[Finding]:
                 fix=(shapes.create_index(ctx, table, rest, unique=True, where=living(flag)), drop) if simple else (),
                 hint=f"ON CONFLICT must then say WHERE {living(flag)}" if simple else f"({shapes.columns_sql(rest)}) WHERE {living(flag)}",
             )
+
+
+def _counts_rows(table: Table) -> bool:
+    """Whether its rows are figures about others, of which the flag is a dimension."""
+    return copies.keeps_copies(table) or not {"count", "counts", "counter", "counters", "total", "totals"}.isdisjoint(
+        shapes.words(table.name)
+    )
 
 
 @rule("CON23", "two-deletion-marks", Severity.INFO)

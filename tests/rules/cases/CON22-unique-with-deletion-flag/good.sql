@@ -7,3 +7,6 @@ CREATE UNIQUE INDEX ON addresses (customer_id, is_default) WHERE is_default AND 
 -- unique by itself
 CREATE TABLE teams (id bigint PRIMARY KEY, name text NOT NULL UNIQUE, is_deleted boolean NOT NULL, UNIQUE (name, is_deleted));
 CREATE TABLE members (team text, deleted boolean, FOREIGN KEY (team, deleted) REFERENCES teams (name, is_deleted));
+-- figures: the flag is what they are told apart by
+CREATE TABLE forum_counts (id bigint PRIMARY KEY, forum_id bigint NOT NULL, deleted boolean NOT NULL, n bigint NOT NULL, UNIQUE (forum_id, deleted));
+CREATE TABLE daily_stats (id bigint PRIMARY KEY, day date NOT NULL, is_deleted boolean NOT NULL, n bigint NOT NULL, UNIQUE (day, is_deleted));

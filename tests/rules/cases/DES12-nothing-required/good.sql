@@ -12,3 +12,8 @@ CREATE TABLE staging.feed (id bigint PRIMARY KEY, a text, b text, c text);
 CREATE TABLE bare (a text, b text, c text);
 -- what was measured then may be missing
 CREATE TABLE samples (sensor bigint, at timestamptz, volts real, amperes real, note text, PRIMARY KEY (sensor, at));
+-- the key says what the row is about; any of the rest may be left out
+CREATE TABLE opening_hours (weekday smallint PRIMARY KEY, opens time, closes time, note text);
+CREATE TABLE user_preferences (id bigint PRIMARY KEY, theme text, locale text, page_size int);
+CREATE TABLE saved_filters (id bigint PRIMARY KEY, status text, from_date date, to_date date);
+CREATE TABLE survey_answers (id uuid PRIMARY KEY, q1 smallint, q2 smallint, remark text);

@@ -101,3 +101,10 @@ CREATE TABLE categories (
     parent_name text,
     name text NOT NULL
 );
+-- what a membership says is about the membership
+CREATE TABLE clubs (id bigint PRIMARY KEY, role text, status text NOT NULL);
+CREATE TABLE persons (id bigint PRIMARY KEY, status text NOT NULL);
+CREATE TABLE club_members (
+    id bigint PRIMARY KEY, club_id bigint NOT NULL REFERENCES clubs, person_id bigint NOT NULL REFERENCES persons,
+    club_role text NOT NULL, person_status text NOT NULL, UNIQUE (club_id, person_id)
+);
