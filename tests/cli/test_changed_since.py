@@ -301,7 +301,7 @@ class TestWhatIsSaid:
         done = program("check", "db", "--changed-since", "HEAD", *TEXT, cwd=repository, **owner)
         assert done.returncode == 3
         assert "git does not trust the repository of db" in done.stderr
-        assert "safe.directory" in done.stderr
+        assert f"safe.directory '{repository}'" in " ".join(done.stderr.split())
 
     def test_a_damaged_repository(self, repository: Path, program: Program) -> None:
         blob = git(repository, "rev-parse", "HEAD:db/1_base.sql")
@@ -315,3 +315,45 @@ class TestWhatIsSaid:
         git(repository, "tag", "v1")
         done = program(cwd=repository, _PGCHARTER_COMPLETE="bash_complete", COMP_WORDS="pgcharter check --changed-since ", COMP_CWORD="3")
         assert {"plain,main", "plain,v1"} <= set(done.stdout.split())
+
+
+def test_nothing_of_the_repository_is_run(repository: Path, since: Run, tmp_path: Path) -> None:
+    program, told = tmp_path / "evil.sh", tmp_path / "evil.txt"
+    program.write_text(f"#!/bin/sh\necho ran >> '{told}'\ncat\n")
+    program.chmod(0o755)
+    (repository / ".gitattributes").write_text("*.sql filter=evil diff=evil merge=evil\n")
+    commit(repository)
+    for key in ("filter.evil.clean", "filter.evil.smudge", "filter.evil.process", "diff.evil.textconv", "diff.evil.command",
+                "diff.external", "core.fsmonitor", "core.pager", "core.alternateRefsCommand"):  # fmt: skip
+        git(repository, "config", key, str(program))
+    for hook in ("post-index-change", "post-checkout", "reference-transaction"):
+        (repository / ".git" / "hooks" / hook).unlink(missing_ok=True)
+        (repository / ".git" / "hooks").mkdir(exist_ok=True)
+        (repository / ".git" / "hooks" / hook).symlink_to(program)
+    os.utime(repository / "db" / "1_base.sql", (0, 0))
+    assert since("db", *TEXT, "--changed-since", "HEAD", cwd=repository)[0] == 0
+    (repository / "db" / "1_base.sql").write_text(BASE + "CREATE TABLE keyless (a int);\n")
+    assert since("db", *TEXT, "--changed-since", "HEAD", cwd=repository)[0] == 1
+    assert not told.exists()
+
+
+def test_an_include_of_any_kind_that_changed_is_seen(repository: Path, since: Run) -> None:
+    (repository / "db" / "2.sql").write_text("\\i more.txt\n")
+    (repository / "db" / "more.txt").write_text("CREATE TABLE one (a int PRIMARY KEY);\n")
+    commit(repository)
+    (repository / "db" / "more.txt").write_text("CREATE TABLE one (a int);\n")
+    assert since("db", *TEXT, "--changed-since", "HEAD", cwd=repository)[0] == 1
+
+
+@pytest.mark.parametrize("name", ["GIT_GLOB_PATHSPECS", "GIT_ICASE_PATHSPECS", "GIT_NOGLOB_PATHSPECS"])
+def test_the_meaning_of_paths_is_ours(repository: Path, since: Run, name: str) -> None:
+    assert since("db", *TEXT, "--changed-since", "HEAD", cwd=repository, **{name: "1"})[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("target", "said"), [("gone.sql", "there is no file or folder gone.sql"), ("app.models:metadata", "models have none")]
+)
+def test_a_target_that_is_not_there_is_no_database(repository: Path, program: Program, target: str, said: str) -> None:
+    done = program("check", target, "--changed-since", "HEAD", cwd=repository)
+    assert done.returncode == 2
+    assert said in done.stderr

@@ -5,8 +5,10 @@ Files come from git's object store, not from `git archive`, whose output `.gitat
 
 from __future__ import annotations
 
+import hashlib
 import os
 import posixpath
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -23,8 +25,14 @@ _TAKEN = (*SUFFIXES, ".inc", ".md", ".markdown", ".mdx", ".mkd", "sqitch.plan")
 """Ends of names that matter beside the target itself: a repository may hold much else. An include of another kind is missing in the old
 state, so that what comes from it counts as new."""
 _SECONDS = 120
-_OF_A_HOOK = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR")
-"""What git tells its hooks about the repository they run in; the target decides here."""
+_SUBMODULE = "160000"
+_OF_A_HOOK = (
+    "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_GLOB_PATHSPECS",
+    "GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS",
+)  # fmt: skip
+"""What git tells its hooks about their repository, where here the target decides; and how to understand paths, which here are names."""
+_LARGE = 50_000_000
+"""Bytes of a file beyond which it is not compared but taken for changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +71,11 @@ def open_revision(target: str, revision: str) -> Repository:
 def _real(target: str) -> Path:
     path = Path(target).expanduser()
     if target == "-" or not path.exists():
+        if target != "-" and "://" not in target and "=" not in target and ":" not in target:
+            raise UsageError(f"there is no file or folder {target}, so there is nothing to compare with its state in git")
+        what = "standard input has" if target == "-" else "a database has" if "://" in target or "=" in target else "models have"
         raise UsageError(
-            f"{_OPTION} compares files with their state in git, and {'standard input' if target == '-' else 'a database'} has none",
+            f"{_OPTION} compares files with their state in git, and {what} none",
             hint="record what is there with --known FILE --record instead: then only new findings count",
         )
     if path.suffix == ".ini" or (path.is_dir() and (path / "alembic.ini").is_file()):
@@ -81,8 +92,9 @@ def _top(folder: Path, target: str) -> Path:
         return Path(os.fsdecode(said.stdout).rstrip("\n")).resolve()
     why = os.fsdecode(said.stderr).strip()
     if "dubious ownership" in why:
+        named = re.search(r"repository at '(.+)'", why)
         raise PgcharterError(f"git does not trust the repository of {target}, because it belongs to someone else",
-                             hint=f"git config --global --add safe.directory '{folder}'")  # fmt: skip
+                             hint=f"git config --global --add safe.directory '{named[1] if named else folder}'")  # fmt: skip
     if "work tree" in why:
         raise UsageError(f"the repository of {target} is bare, so there is no state of its files to compare", hint="check a clone of it")
     raise UsageError(f"{target} is not in a git repository, so nothing tells what changed in it", hint=f"leave out {_OPTION}")
@@ -103,10 +115,30 @@ def _commit(top: Path, revision: str) -> str:
 
 
 def unchanged(repository: Repository, target: str) -> bool:
-    """Whether the files of `target` are those of the revision, so that there is nothing to compare."""
+    """Whether the files of `target` are byte by byte those of the revision, so that there is nothing to compare.
+
+    `git diff` would tell too, but run the filters and hooks that the repository's own configuration names.
+    """
     within = _within(repository, target)
-    different = _run(repository.top, "diff", "--quiet", "--no-ext-diff", "--no-textconv", repository.commit, "--", within).returncode
-    return different == 0 and not _git(repository.top, "ls-files", "--others", "-z", "--", within)
+    there = _run(repository.top, "ls-files", "--cached", "--others", "-z", "--", within)
+    names = {os.fsdecode(name) for name in there.stdout.split(b"\0") if name}
+    blobs = {b.path: b for b in _tree(repository, within)}
+    return not there.returncode and names == blobs.keys() and all(_same(repository.top / path, b) for path, b in blobs.items())
+
+
+def _same(file: Path, blob: _Blob) -> bool:
+    """Whether a file of the working tree holds what git has in `blob`."""
+    try:
+        if file.is_symlink() or blob.mode == "120000":
+            content = os.fsencode(file.readlink())
+        elif file.stat().st_size > _LARGE or not file.is_file():
+            return False
+        else:
+            content = file.read_bytes()
+    except OSError:
+        return False
+    digest = hashlib.sha1 if len(blob.sha) == 40 else hashlib.sha256
+    return digest(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest() == blob.sha
 
 
 def _within(repository: Repository, target: str) -> str:
@@ -132,22 +164,22 @@ def checked_out(repository: Repository, target: str) -> Iterator[tuple[Path, Pat
 
 
 def _listed(repository: Repository, within: str, target: str) -> tuple[list[_Blob], tuple[Gap, ...]]:
+    """The files that matter, and submodules, which cannot be looked into."""
+    found = _tree(repository, within)
+    blobs = [b for b in found if b.mode != _SUBMODULE and (b.path == target or b.path.lower().endswith(_TAKEN))]
+    why = "it is a submodule, so everything in it counts as new"
+    return blobs, tuple(Gap(f"{b.path} at {repository.revision}", why) for b in found if b.mode == _SUBMODULE)
+
+
+def _tree(repository: Repository, within: str) -> list[_Blob]:
+    """Everything in a folder of the revision, submodules with it."""
     wanted = () if within == "." else ("--", within)
     raw = _run(repository.top, "ls-tree", "-r", "-z", "--full-tree", repository.commit, *wanted)
     if raw.returncode:
         raise PgcharterError(f"git cannot list {within} at {repository.revision}: {os.fsdecode(raw.stderr).strip()}")
-    blobs, gaps = [], []
-    for line in raw.stdout.split(b"\0"):
-        head, tab, name = line.partition(b"\t")
-        if not tab:
-            continue
-        mode, kind, sha = head.decode("ascii").split()
-        path = os.fsdecode(name)
-        if kind == "commit":
-            gaps.append(Gap(f"{path} at {repository.revision}", "it is a submodule, so everything in it counts as new"))
-        elif path == target or path.lower().endswith(_TAKEN):
-            blobs.append(_Blob(mode, sha, path))
-    return blobs, tuple(gaps)
+    lines = (line.partition(b"\t") for line in raw.stdout.split(b"\0") if line)
+    parted = ((head.decode("ascii").split(), name) for head, _, name in lines)
+    return [_Blob(mode, sha, os.fsdecode(name)) for (mode, _, sha), name in parted]
 
 
 def _contents(repository: Repository, blobs: Sequence[_Blob]) -> Iterator[tuple[str, bytes]]:
