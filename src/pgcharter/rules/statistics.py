@@ -137,11 +137,12 @@ def autovacuum_off_for_table(ctx: Context) -> Iterator[Finding]:
 
     Instead: `ALTER TABLE ... RESET (autovacuum_enabled)`; where it disturbs, tune it for the table instead.
 
-    Except: fewer than 10,000 writes since the counters began; staging tables, which are emptied as a whole.
+    Except: fewer than 10,000 writes since the counters began; tables that were analysed since, for then somebody sees to them by hand;
+    staging tables, which are emptied as a whole.
     """
     for table in ctx.catalog.own_tables:
         seen = ctx.stats.relations.get(table.id)
-        if seen is None or seen.written < _LARGE or shapes.is_staging(table):
+        if seen is None or seen.written < _LARGE or seen.analysed or shapes.is_staging(table):
             continue
         if any(option.lower() in {f"autovacuum_enabled={word}" for word in _OFF} for option in table.options):
             yield ctx.finding(

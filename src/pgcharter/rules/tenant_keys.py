@@ -23,7 +23,8 @@ def foreign_key_without_tenant(ctx: Context) -> Iterator[Finding]:
 
         FOREIGN KEY (tenant_id, order_id) REFERENCES app.orders (tenant_id, order_id)
 
-    Except: a second foreign key, a policy's WITH CHECK or a trigger that looks the tenant up is taken for the check that it is.
+    Except: tables whose tenant may be NULL, for then some rows are there for all; a second foreign key, a policy's WITH CHECK or a trigger
+    that looks the tenant up is taken for the check that it is.
     """
     if ctx.options.tenant_isolation != "rows":
         return
@@ -47,9 +48,9 @@ def foreign_key_without_tenant(ctx: Context) -> Iterator[Finding]:
 
 
 def _is_shared_out(target: Table, tenant: str) -> bool:
-    """Whether the table's rows belong to tenants; the table of the tenants themselves is no such one."""
+    """Whether the table's rows belong to tenants, all of them; the table of the tenants themselves is no such one."""
     key = target.primary_key
-    return tenant in target.column and not (key is not None and key.columns == (tenant,))
+    return tenant in target.column and target.column[tenant].not_null and not (key is not None and key.columns == (tenant,))
 
 
 def _is_tied(table: Table, fk: Constraint, tenant: str) -> bool:

@@ -36,3 +36,6 @@ BEGIN
     RETURN NEW;
 END $$;
 CREATE TRIGGER same_tenant BEFORE INSERT OR UPDATE ON labels FOR EACH ROW EXECUTE FUNCTION same_tenant();
+-- some labels are there for every tenant
+CREATE TABLE shared_labels (label_id uuid PRIMARY KEY, tenant_id uuid REFERENCES tenants, words text NOT NULL);
+CREATE TABLE labelled_tasks (task_id uuid PRIMARY KEY, tenant_id uuid NOT NULL REFERENCES tenants, label_id uuid REFERENCES shared_labels);
