@@ -158,6 +158,7 @@ def _twins(ctx: Context) -> Iterator[tuple[list[Table], str, bool]]:
 
 def _named_apart(tables: Iterable[Table]) -> Iterator[tuple[list[Table], str, bool]]:
     left = list(tables)
+    told = set[ObjectId]()
     for pattern, fewest in ((_PERIOD, 2), (_NUMBERED, 3)):
         groups: dict[str, list[Table]] = defaultdict(list)
         for table in left:
@@ -167,7 +168,8 @@ def _named_apart(tables: Iterable[Table]) -> Iterator[tuple[list[Table], str, bo
         for stem, group in groups.items():
             if len(group) >= fewest:
                 yield group, stem, pattern is _PERIOD
-                left = [t for t in left if t not in group]
+                told |= {t.id for t in group}
+        left = [t for t in left if t.id not in told]
     by_stem: dict[str, list[Table]] = defaultdict(list)
     for table in left:
         stem, _, last = table.name.rpartition("_")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Container, Iterable, Mapping
 from functools import lru_cache
-from itertools import count
 
 from pgcharter import nouns
 from pgcharter.catalog.model import Table
@@ -153,4 +152,19 @@ def proposal(template: str, filled: Values, taken: Container[str]) -> str:
     with_columns = render(f"{template}_{{columns}}", filled)
     if "{column" not in template and len(with_columns.encode()) <= MAX_BYTES and filled.get("columns") and with_columns not in taken:
         return with_columns
-    return next(name for n in count(2) if (name := shortened(f"{template}_{n}", filled)) not in taken)
+    return shortened(f"{template}_{_free_number(template, filled, taken)}", filled)
+
+
+def _free_number(template: str, filled: Values, taken: Container[str]) -> int:
+    """A number whose name is free and, from 2 on, the one before it is not: thousands of tables may want the same name."""
+    free = 2
+    while shortened(f"{template}_{free}", filled) in taken:
+        free *= 2
+    used = free // 2
+    while free - used > 1:
+        middle = (free + used) // 2
+        if shortened(f"{template}_{middle}", filled) in taken:
+            used = middle
+        else:
+            free = middle
+    return free
