@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
@@ -62,4 +64,13 @@ def lsp() -> None:
         from pgcharter.editor.server import serve
     except ImportError:
         raise UnavailableError("pygls is not installed, so there is no language server", hint="pip install 'pgcharter[lsp]'") from None
-    serve(_open)
+    with _streams() as (stdin, stdout):
+        serve(_open, stdin, stdout)
+
+
+@contextmanager
+def _streams() -> Iterator[tuple[BinaryIO, BinaryIO]]:
+    """The editor's two ends, for the server alone to speak through and to close: what anything prints goes to stderr instead."""
+    with open(os.dup(0), "rb") as stdin, open(os.dup(1), "wb") as stdout:  # noqa: PTH123 - descriptors
+        os.dup2(2, 1)
+        yield stdin, stdout

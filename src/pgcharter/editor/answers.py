@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from lsprotocol import types as lsp
 from pygls.workspace import ServerTextPosition, ServerTextRange, TextDocument
 
+from pgcharter.errors import PgcharterError
 from pgcharter.findings import Finding, Severity
 from pgcharter.render.source_codes import described
 from pgcharter.sqltext import Statement, parse
@@ -18,6 +19,7 @@ _SEVERITY = {
     Severity.INFO: lsp.DiagnosticSeverity.Information,
 }
 _WORD = re.compile(r"\S[^,;(]*[^\s,;(]|\S")
+_CODE = re.compile(r"[\w.-]+\Z")
 REASON = "say why"
 """Stands where the reason of a suppression belongs."""
 
@@ -53,9 +55,10 @@ def actions(diagnostic: lsp.Diagnostic, document: TextDocument) -> Iterator[lsp.
     """What can be done about a diagnostic: put its fix behind the statement, or allow it with a reason."""
     data = diagnostic.data if isinstance(diagnostic.data, dict) else {}
     statement = _statement(document, diagnostic.range.start.line + 1)
-    if statement is None or not isinstance(diagnostic.code, str):
+    if statement is None or not isinstance(diagnostic.code, str) or not _CODE.match(diagnostic.code):
         return
-    fix = [str(s).rstrip().rstrip(";") + ";" for s in data.get("fix") or ()]
+    written = data.get("fix")
+    fix = [s.rstrip().rstrip(";") + ";" for s in written if isinstance(s, str)] if isinstance(written, list | tuple) else []
     if fix:
         head = " ".join(fix[0].split())
         title = f"{diagnostic.code}: add {head if len(head) <= 60 else head[:59] + '…'}"
@@ -83,7 +86,10 @@ def _action(
 
 def _statement(document: TextDocument, line: int) -> Statement | None:
     """The statement that stands on a line (from 1)."""
-    found = parse(document.source, "").statements
+    try:
+        found = parse(document.source, "").statements
+    except PgcharterError:
+        return None
     return next((s for s in found if s.place.line <= line <= (s.place.end_line or s.place.line)), None)
 
 

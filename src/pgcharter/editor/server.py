@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,9 +19,16 @@ from pgcharter.editor import answers
 from pgcharter.editor.checker import Checker, Opener
 from pgcharter.errors import PgcharterError
 from pgcharter.findings import Finding
+from pgcharter.redact import redact
 
 QUIET = 0.4
 """Seconds without a key stroke before a build begins."""
+SLOW = 0.2
+"""Seconds of a glance from which on it is not taken with every key stroke."""
+LONG = 100_000
+"""Characters from which on a document, and not a cold start, may be what makes a glance slow."""
+LONGEST = 1.0
+"""Seconds that a slow glance waits at most."""
 _WATCHED = lsp.DidChangeWatchedFilesRegistrationOptions(watchers=[lsp.FileSystemWatcher(glob_pattern="**/*.toml")])
 
 
@@ -30,6 +38,8 @@ class _Open:
 
     path: Path
     task: asyncio.Task[None] | None = None
+    seconds: float = 0
+    """What the last glance at it took."""
     shown: list[lsp.Diagnostic] = field(default_factory=list)
 
 
@@ -40,18 +50,38 @@ class Server(LanguageServer):
         super().__init__("pgcharter", __version__)
         self.checker = Checker(opener)
         self.open: dict[str, _Open] = {}
+        self.said: set[str] = set()
         self.builds = ThreadPoolExecutor(max_workers=1, thread_name_prefix="build")
 
+    def forget_charters(self) -> None:
+        """A charter or guide was saved: read them anew, and tell again what is wrong in them."""
+        self.said.clear()
+        self.checker.forget_charters()
+
     def follow(self, uri: str) -> None:
-        """Look at a document anew: at a glance now, in full when it has been quiet for a while."""
+        """Look at a document anew: at a glance now, in full when it has been quiet for a while. A document that takes long at a glance
+        waits as long first, so that key strokes do not queue up."""
         known = self.open.setdefault(uri, _Open(_path(uri)))
         if known.task:
             known.task.cancel()
-        self.glance(uri, known)
-        known.task = asyncio.get_running_loop().create_task(self._build(uri, known))
+        slow = known.seconds >= SLOW and len(self.workspace.get_text_document(uri).source) >= LONG
+        if not slow:
+            self.glance(uri, known)
+        known.task = asyncio.get_running_loop().create_task(self._later(uri, known, glance=slow))
+
+    async def _later(self, uri: str, known: _Open, *, glance: bool) -> None:
+        if glance:
+            await asyncio.sleep(min(known.seconds, LONGEST))
+            self.glance(uri, known)
+        await self._build(uri, known)
 
     def glance(self, uri: str, known: _Open) -> None:
         """Publish what the text alone shows."""
+        started = time.monotonic()
+        self._glance(uri, known)
+        known.seconds = time.monotonic() - started
+
+    def _glance(self, uri: str, known: _Open) -> None:
         document = self.workspace.get_text_document(uri)
         try:
             self._publish(document, known, self.checker.glance(known.path, document.source))
@@ -79,9 +109,11 @@ class Server(LanguageServer):
         )
 
     def _say(self, error: PgcharterError) -> None:
-        """Into the editor's log: a mistake in the charter, or no PostgreSQL at hand."""
-        words = [f"{error.place}: " if error.place else "", error.message, f" ({error.hint})" if error.hint else ""]
-        self.window_log_message(lsp.LogMessageParams(type=lsp.MessageType.Warning, message="".join(words)))
+        """Into the editor's log, once and not with every key stroke: a mistake in the charter, or no PostgreSQL at hand."""
+        words = "".join([f"{error.place}: " if error.place else "", error.message, f" ({error.hint})" if error.hint else ""])
+        if words not in self.said:
+            self.said.add(words)
+            self.window_log_message(lsp.LogMessageParams(type=lsp.MessageType.Warning, message=redact(words)))
 
     def close(self, uri: str) -> None:
         """A document was closed: nothing is said about it any more."""
@@ -102,7 +134,11 @@ class Server(LanguageServer):
 
 
 def _path(uri: str) -> Path:
-    return Path(to_fs_path(uri) or uri.rpartition(":")[2]).resolve()
+    """The file that `uri` names; what can be none is taken for a new one here."""
+    try:
+        return Path(to_fs_path(uri) or uri.rpartition(":")[2]).resolve()
+    except (ValueError, OSError, RuntimeError):
+        return Path("untitled.sql").resolve()
 
 
 def make(opener: Opener) -> Server:
@@ -127,7 +163,9 @@ def make(opener: Opener) -> Server:
             await server.client_register_capability_async(lsp.RegistrationParams(registrations=[wanted]))
 
     @server.feature(lsp.TEXT_DOCUMENT_DID_SAVE)
-    async def saved(_: lsp.DidSaveTextDocumentParams) -> None:
+    async def saved(params: lsp.DidSaveTextDocumentParams) -> None:
+        if params.text_document.uri.endswith(".toml"):
+            server.forget_charters()
         server.checker.forget_charters()
 
     @server.feature(lsp.TEXT_DOCUMENT_DID_CLOSE)
@@ -137,12 +175,14 @@ def make(opener: Opener) -> Server:
     @server.feature(lsp.WORKSPACE_DID_CHANGE_WATCHED_FILES)
     async def watched(params: lsp.DidChangeWatchedFilesParams) -> None:
         if any(_path(change.uri).suffix == ".toml" for change in params.changes):
-            server.checker.forget_charters()
+            server.forget_charters()
         for uri in list(server.open):
             server.follow(uri)
 
     @server.feature(lsp.TEXT_DOCUMENT_CODE_ACTION, lsp.CodeActionOptions(code_action_kinds=[lsp.CodeActionKind.QuickFix]))
     def act(params: lsp.CodeActionParams) -> list[lsp.CodeAction]:
+        if params.text_document.uri not in server.open:
+            return []
         document = server.workspace.get_text_document(params.text_document.uri)
         ours = [d for d in params.context.diagnostics if d.source == "pgcharter"]
         return [action for d in ours for action in answers.actions(d, document)]
