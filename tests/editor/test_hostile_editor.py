@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -115,3 +116,32 @@ def test_what_is_printed_does_not_disturb_the_editor(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert b"NOISE" not in done.stdout
     assert b"NOISE" in done.stderr
+
+
+def test_statements_that_share_a_line_are_told_apart(edit: Edit, tmp_path: Path) -> None:
+    pets, toys = "CREATE TABLE public.pets (name text);", "CREATE TABLE public.toys (name text);"
+
+    async def act(editor: Any) -> list[list[tuple[int, int]]]:
+        editor.open(pets)
+        await editor.answer(2)
+        editor.change((0, 0), (0, 0), toys + "  ")
+        return [[(d.range.start.line, d.range.start.character) for d in await editor.answer(n)] for n in (3, 4)]
+
+    glance, built = edit(tmp_path / "x.sql", act)
+    assert sorted(glance) == sorted(built) == [(0, 0), (0, len(toys) + 2)]
+
+
+def test_ctrl_c_ends_it(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "pgcharter", "lsp"], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as server:
+        assert server.stdin
+        assert server.stdout
+        server.stdin.write(b"Content-Length: %d\r\n\r\n%s" % (len(HELLO[0]), HELLO[0].encode()))
+        server.stdin.flush()
+        assert server.stdout.readline().startswith(b"Content-Length")
+        server.send_signal(signal.SIGINT)
+        try:
+            assert server.wait(10) == -signal.SIGINT
+        finally:
+            server.kill()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -64,6 +65,7 @@ def lsp() -> None:
         from pgcharter.editor.server import serve
     except ImportError:
         raise UnavailableError("pygls is not installed, so there is no language server", hint="pip install 'pgcharter[lsp]'") from None
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a thread that waits for the editor cannot be interrupted; the guard ends the server
     with _streams() as (stdin, stdout):
         serve(_open, stdin, stdout)
 

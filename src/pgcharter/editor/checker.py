@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -137,30 +138,38 @@ def _placed(findings: Iterable[Finding], path: Path) -> Iterable[Finding]:
 
 def _joined(found: Sequence[Finding], statements: Sequence[Statement], built: _Built) -> list[Finding]:
     """Findings of the text for statements that are new, and those of the last build for the ones that still stand, where they stand now."""
-    at: dict[int, list[Finding]] = {}
-    for item in built.findings:
-        at.setdefault(item.place.line if item.place else 0, []).append(item)
-    waiting: dict[str, list[Statement]] = {}
-    for statement in built.statements:
-        waiting.setdefault(statement.text, []).append(statement)
+    waiting: dict[str, list[tuple[int, Statement]]] = {}
+    for number, statement in enumerate(built.statements):
+        waiting.setdefault(statement.text, []).append((number, statement))
+    told = _by_statement(built.findings, built.statements)
     kept: list[Finding] = []
     seen: set[int] = set()
-    for now in statements:
-        if not waiting.get(now.text):
-            continue
-        before = waiting[now.text].pop(0)
-        seen.update(_lines(now))
-        down = now.place.line - before.place.line
-        kept += [_moved(f, down) for line in _lines(before) for f in at.get(line, ())]
-    return [f for f in found if f.place and f.place.line not in seen] + kept
+    for number, now in enumerate(statements):
+        if waiting.get(now.text):
+            before, then = waiting[now.text].pop(0)
+            seen.add(number)
+            kept += [_moved(f, then, now) for f in told.get(before, ())]
+    fresh = _by_statement(found, statements)
+    return [f for number, some in fresh.items() if number not in seen for f in some] + kept
 
 
-def _lines(statement: Statement) -> range:
-    return range(statement.place.line, (statement.place.end_line or statement.place.line) + 1)
+def _by_statement(findings: Iterable[Finding], statements: Sequence[Statement]) -> dict[int, list[Finding]]:
+    """Findings by the number of the statement that they stand in, several of which may share a line; -1 for those between statements."""
+    starts = [(s.place.line, s.place.column) for s in statements]
+    grouped: dict[int, list[Finding]] = {}
+    for item in findings:
+        number = bisect_right(starts, (item.place.line, item.place.column)) - 1 if item.place else -1
+        ends = (statements[number].place.end_line or starts[number][0]) if number >= 0 else 0
+        inside = item.place is not None and item.place.line <= ends
+        grouped.setdefault(number if inside else -1, []).append(item)
+    return grouped
 
 
-def _moved(found: Finding, down: int) -> Finding:
-    place = found.place
-    if place is None or not down:
+def _moved(found: Finding, then: Statement, now: Statement) -> Finding:
+    """A finding of a statement where the statement stands now."""
+    place, down = found.place, now.place.line - then.place.line
+    if place is None:
         return found
-    return found.at(replace(place, line=place.line + down, end_line=place.end_line + down if place.end_line else 0))
+    right = now.place.column - then.place.column if place.line == then.place.line else 0
+    end = place.end_line + down if place.end_line else 0
+    return found.at(replace(place, line=place.line + down, column=max(1, place.column + right), end_line=end))
