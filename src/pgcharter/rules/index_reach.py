@@ -143,6 +143,12 @@ def brin_on_random_values(ctx: Context) -> Iterator[Finding]:
             break
 
 
+def _never_null(table: Table) -> tuple[str, ...]:
+    """Columns without a NULL in any row; a NOT NULL that was not validated says nothing about old rows."""
+    open_ = {c for n in table.constraints if n.kind == "not null" and not n.validated for c in n.columns}
+    return tuple(c.name for c in table.columns if c.not_null and c.name not in open_)
+
+
 @rule("IDX15", "predicate-always-true", Severity.INFO)
 def predicate_always_true(ctx: Context) -> Iterator[Finding]:
     """The predicate of a partial index is true for every row.
@@ -155,7 +161,7 @@ def predicate_always_true(ctx: Context) -> Iterator[Finding]:
     Except: where the column may be NULL, the predicate does leave rows out.
     """
     for table, index in _own(ctx):
-        required = tuple(c.name for c in table.columns if c.not_null)
+        required = _never_null(table)
         if not index.predicate or not (index.predicate == "true" or shapes.leaves_out_only_nulls(index.predicate, required)):
             continue
         simple = table.kind == "table" and len(index.columns) == len(index.keys) and index.method == "btree" and not _ordered(index)
@@ -211,7 +217,7 @@ def _empty_because(table: Table, predicate: str) -> str:
     for bare in _terms(predicate):
         if _COMPARES_WITH_NULL.match(bare):
             return f"{bare.partition('::')[0]} is never true"
-        name = next((c.name for c in table.columns if c.not_null and bare == f"{quote(c.name)} IS NULL"), "")
+        name = next((c for c in _never_null(table) if bare == f"{quote(c)} IS NULL"), "")
         if name:
             return f"{quote(name)} is NOT NULL, but its predicate wants {bare}"
     return ""
