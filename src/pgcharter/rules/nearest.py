@@ -42,7 +42,7 @@ class Candidate:
 
 def candidates(reading: Reading, guides: Iterable[Guide]) -> list[Candidate]:
     """`guides` by their distance from `reading`, the nearest first; empty when it has no table to judge by."""
-    tables = len(reading.catalog.tables) if reading.catalog else sum(s.kind == "create_stmt" for s in reading.statements)
+    tables = len(reading.catalog.root_tables) if reading.catalog else sum(s.kind == "create_stmt" for s in reading.statements)
     if not tables:
         return []
     found = [_candidate(reading, guide, tables) for guide in guides]
