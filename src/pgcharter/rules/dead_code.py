@@ -42,7 +42,7 @@ def trigger_function_without_trigger(ctx: Context) -> Iterator[Finding]:
 
 _MAKES = re.compile(r"\bcreate\s+(?:\w+\s+){0,3}?(?:table|view)\b|\brename\s+to\b|\bset\s+schema\b", re.IGNORECASE)
 
-_READY = re.compile(r"\bto_regclass\s*\(|\bundefined_table\b|'42P01'", re.IGNORECASE)
+_READY = re.compile(r"\bto_regclass\s*\(|\bundefined_table\b|'42P01'|\bpg_tables\b|\binformation_schema\s*\.\s*tables\b", re.IGNORECASE)
 """Words of a function that asks whether a table is there, or that handles the error."""
 
 

@@ -46,3 +46,9 @@ BEGIN
     RETURN NULL;
 END $$;
 CREATE TRIGGER told AFTER INSERT ON app.orders REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION app.told();
+CREATE FUNCTION app.tidy_legacy() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_tables WHERE schemaname = 'app' AND tablename = 'legacy') THEN
+        DELETE FROM app.legacy;
+    END IF;
+END $$;
