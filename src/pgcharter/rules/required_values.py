@@ -96,8 +96,8 @@ def creation_time_without_default(ctx: Context) -> Iterator[Finding]:
 
     Instead: `ALTER TABLE orders ALTER COLUMN created_at SET DEFAULT now()`.
 
-    Except: where most tables have no default, the application is taken to set it; histories, copies and tables with a trigger before
-    insert are left alone.
+    Except: where most tables have no default, the application is taken to set it; histories, copies, tables with a trigger before insert,
+    times that are part of a key, and rows of another system (they have a `synced_at`, `imported_at`) are left alone.
     """
     found = [(t, t.column[n]) for t in ctx.catalog.root_tables for n in _CREATED if n in t.column]
     found = [(t, c) for t, c in found if c.type.basic in _MOMENTS and not c.generated and not c.inherited and t.kind != "foreign table"]
@@ -108,6 +108,8 @@ def creation_time_without_default(ctx: Context) -> Iterator[Finding]:
             continue
         if shapes.is_staging(table) or _LATER & set(shapes.words(table.name)) or _is_set_by_trigger(table):
             continue
+        if any(column.name in key for key in table.unique_keys) or _comes_from_elsewhere(table):
+            continue
         address = table.part("column", column.name)
         yield ctx.finding(
             address,
@@ -115,6 +117,14 @@ def creation_time_without_default(ctx: Context) -> Iterator[Finding]:
             + ("an insert without it fails" if column.not_null else "an insert without it leaves it NULL"),
             fix=f"{shapes.alter(table)} ALTER COLUMN {quote(column.name)} SET DEFAULT {_MOMENTS[column.type.basic]}",
         )
+
+
+_ARRIVED = {"imported", "synced", "synchronized", "fetched", "received", "ingested", "loaded", "crawled", "mirrored"}
+
+
+def _comes_from_elsewhere(table: Table) -> bool:
+    """Whether another time says when the row arrived here: then it was made in another system, whose time it keeps."""
+    return any(c.type.basic in _MOMENTS and not _ARRIVED.isdisjoint(shapes.words(c.name)) for c in table.columns)
 
 
 def _is_set_by_trigger(table: Table) -> bool:

@@ -11,3 +11,7 @@ CREATE TABLE b (id bigint PRIMARY KEY, inserted_at timestamptz NOT NULL);
 CREATE TABLE c (id bigint PRIMARY KEY, inserted_at timestamptz NOT NULL);
 -- text of a person's own
 CREATE TABLE poems (id bigint PRIMARY KEY, created_at text);
+-- made in another system: its time, not ours
+CREATE TABLE tweets (id bigint PRIMARY KEY, created_at timestamptz NOT NULL, fetched_at timestamptz NOT NULL DEFAULT now());
+-- measured then
+CREATE TABLE samples (device bigint, created_at timestamptz, value real, PRIMARY KEY (device, created_at));
