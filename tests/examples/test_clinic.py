@@ -1,110 +1,34 @@
-"""The clinic passes its guide and `core` without a waiver, and keeps its promises at run time: booking, masking, auditing, retention."""
+"""The clinic keeps its promises at run time: booking, masking, auditing, retention."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import AbstractContextManager
 
 import psycopg
 import pytest
+from tests.examples import conftest
+from tests.examples.conftest import Copy, Open, oldest_and_newest, one, refused
 
-from pgcharter import examples, sources
-from pgcharter.cli.project import open_project
+from pgcharter import examples
 from pgcharter.db import Connection, connect
-from pgcharter.examples import build
-from pgcharter.rules import engine
-from pgcharter.servers.lifecycle import Server
 
-CLINIC = examples.folder("clinic")
 ROLES = ("clinic_reception", "clinic_practitioner", "clinic_researcher", "clinic_auditor", "clinic_admin")
-every_major = pytest.mark.parametrize("major", [15, 16, 17, 18])
-
-
-@pytest.fixture(scope="module")
-def built(server_of: Callable[[int | None], Server]) -> Iterator[Callable[[int | None], str]]:
-    """`built(17)`: DSN, as superuser, of the clinic with its seed on a server of that major; every test rolls back."""
-    made: dict[int, Server] = {}
-
-    def get(major: int | None) -> str:
-        server = server_of(major)
-        if server.major not in made:
-            with psycopg.connect(server.dsn(), autocommit=True) as admin:
-                admin.execute("CREATE DATABASE clinic TEMPLATE template0")
-            made[server.major] = server
-            with connect(server.dsn("clinic")) as conn:
-                build.install(conn)
-                build.build(conn, build.read_files(CLINIC, ["migrations", "seed"]))
-        return server.dsn("clinic")
-
-    yield get
-    for server in made.values():
-        with psycopg.connect(server.dsn(), autocommit=True) as admin:
-            admin.execute("DROP DATABASE clinic WITH (FORCE)")
-            for role in ROLES:
-                admin.execute(f"DROP ROLE IF EXISTS {role}")
 
 
 @pytest.fixture
-def clinic(built: Callable[[int | None], str], request: pytest.FixtureRequest) -> Iterator[Connection]:
-    """A connection of a superuser, in a transaction that is rolled back; to the test's parameter `major` when it has one."""
-    callspec = getattr(request.node, "callspec", None)
-    with connect(built(callspec.params.get("major") if callspec else None)) as conn, conn.transaction(force_rollback=True):
-        yield conn
+def clinic(opened: Open) -> Connection:
+    """A connection to a clinic with its seed in it, as superuser; every test rolls back."""
+    return opened("clinic")
 
 
-@contextmanager
-def acting(conn: Connection, role: str, practitioner: int | None = None) -> Iterator[None]:
+def acting(conn: Connection, role: str, practitioner: int | str = "") -> AbstractContextManager[None]:
     """Inside, be `role`, perhaps as this practitioner; undone afterwards."""
-    with conn.transaction(force_rollback=True):
-        conn.execute(f"SET LOCAL ROLE {role}")
-        conn.execute("SELECT set_config('app.practitioner_id', %s, true)", ("" if practitioner is None else str(practitioner),))
-        yield
+    return conftest.acting(conn, role, practitioner_id=practitioner)
 
 
-def one(conn: Connection, query: str, *values: object) -> object:
-    row = conn.execute(query, values or None).fetchone()
-    assert row
-    return row[0]
-
-
-def refused(conn: Connection, error: type[psycopg.Error], query: str, *values: object, match: str = ".") -> None:
-    with pytest.raises(error, match=match), conn.transaction():
-        conn.execute(query, values or None)
-
-
-def findings(target: str, guide: str, major: int | None = None) -> tuple[list[str], engine.Result]:
-    reading = replace(sources.read(target, major=major), cluster=None)  # the settings of the tests' server are not the clinic's
-    result = engine.run(reading, open_project(CLINIC, guide).guide)
-    return [f"{f.code} {f.message}" for f in result.findings], result
-
-
-@pytest.mark.parametrize("guide", ["blueprint", "core"])
-@every_major
-def test_passes_as_files(majors: tuple[int, ...], major: int, guide: str) -> None:
-    if major not in majors:
-        pytest.skip(f"PostgreSQL {major} is not on this machine")
-    found, result = findings(str(CLINIC), guide, major)
-    assert found == []
-    assert not result.suppressed
-    assert len(result.ran) > 30
-    if guide == "blueprint":
-        assert {"CON30", "CST03", "CST04", "CST05", "DOC02", "DOC04", "DOC05", "NRM01", "SEC33", "TYP20", "TYP21"} <= set(result.ran)
-
-
-@pytest.mark.parametrize("guide", ["blueprint", "core"])
-@every_major
-def test_passes_live(built: Callable[[int | None], str], major: int, guide: str) -> None:
-    found, result = findings(built(major), guide)
-    assert found == []
-    assert len(result.ran) > 30
-
-
-def test_nothing_is_waived_and_people_stand_in_the_seed_only() -> None:
-    assert open_project(CLINIC).charter.waivers == ()
-    assert "pgcharter: allow" not in "".join(p.read_text() for p in CLINIC.rglob("*.sql"))
-    migrations = "".join(p.read_text() for p in (CLINIC / "migrations").glob("*.sql"))
+def test_people_stand_in_the_seed_only() -> None:
+    migrations = "".join(p.read_text() for p in (examples.folder("clinic") / "migrations").glob("*.sql"))
     tables = set(re.findall(r"^INSERT INTO (\S+)", migrations, re.MULTILINE))
     assert tables == {"platform.retention_rules"}
 
@@ -132,7 +56,7 @@ def test_every_column_says_how_sensitive_it_is(clinic: Connection) -> None:
 BOOK = "SELECT care.book_appointment(1, %s, %s, %s::timestamptz, 30, 'Cough')"
 
 
-@every_major
+@oldest_and_newest
 def test_neither_practitioner_nor_room_is_taken_twice(clinic: Connection, major: int) -> None:
     with acting(clinic, "clinic_reception"):
         first = one(clinic, BOOK, 1, 101, "2028-01-10 09:00Z")
@@ -158,7 +82,7 @@ def test_booking_checks_what_it_is_given(
 RECORD = "SELECT care.record_measurement(1, %s, %s::timestamptz, %s)"
 
 
-@every_major
+@oldest_and_newest
 def test_a_measurement_is_possible_and_there_once(clinic: Connection, major: int) -> None:
     with acting(clinic, "clinic_practitioner"):
         assert one(clinic, RECORD, "heart_rate", "2026-11-02 08:00Z", 72) is True
@@ -173,7 +97,7 @@ def test_a_measurement_is_possible_and_there_once(clinic: Connection, major: int
     assert clinic.execute(where).fetchall() == [("partitions.measurements_2026_08",)]
 
 
-@every_major
+@oldest_and_newest
 def test_notes_are_for_those_who_treat_the_patient(clinic: Connection, major: int) -> None:
     hire = "INSERT INTO people.practitioners (licence_number, given_name, family_name, email) VALUES ('L-9', 'New', 'Here', %s) "
     new = one(clinic, hire + "RETURNING practitioner_id", "new@clinic.example")
@@ -186,7 +110,7 @@ def test_notes_are_for_those_who_treat_the_patient(clinic: Connection, major: in
         found = clinic.execute("SELECT patient_id FROM care.search_notes('back pain', 5)").fetchall()
         assert 0 < len(found) <= 5
         assert {patient % 5 for (patient,) in found} == {1}
-    for practitioner in (None, new):
+    for practitioner in ("", new):
         with acting(clinic, "clinic_practitioner", practitioner):
             assert one(clinic, "SELECT count(*) FROM care.clinical_notes") == 0
             assert clinic.execute("SELECT FROM care.search_notes('pain')").fetchall() == []
@@ -202,7 +126,7 @@ def test_notes_are_for_those_who_treat_the_patient(clinic: Connection, major: in
             refused(clinic, psycopg.errors.InsufficientPrivilege, "SELECT FROM care.clinical_notes")
 
 
-@every_major
+@oldest_and_newest
 def test_research_sees_patients_masked_and_nothing_else(clinic: Connection, major: int) -> None:
     names = {
         value
@@ -272,7 +196,7 @@ def test_what_is_added_to_a_domain_is_granted_with_it(clinic: Connection) -> Non
 TRAIL = "SELECT change_kind::text, table_name, record_key, login_role = session_user, actor_name FROM audit.entries "
 
 
-@every_major
+@oldest_and_newest
 def test_the_trail_takes_keys_of_any_type_and_sees_truncate(clinic: Connection, major: int) -> None:
     clinic.execute("DELETE FROM audit.entries")
     with clinic.transaction():
@@ -312,7 +236,7 @@ def test_nobody_but_its_owner_writes_the_trail(clinic: Connection, role: str) ->
             refused(clinic, psycopg.errors.InsufficientPrivilege, change)
 
 
-@every_major
+@oldest_and_newest
 def test_retention_drops_the_months_that_are_over(clinic: Connection, major: int) -> None:
     drop = "SELECT platform.drop_expired_partitions(%s, '2026-11-15')"
     assert one(clinic, drop, "care.measurements") == 0
@@ -382,9 +306,9 @@ def test_updated_at_moves(clinic: Connection) -> None:
     assert one(clinic, "SELECT updated_at = now() FROM people.patients WHERE patient_id = 1") is True
 
 
-@every_major
-def test_the_summary_is_refreshed_while_it_is_read(built: Callable[[int | None], str], major: int) -> None:
-    with connect(built(major)) as conn:
+@oldest_and_newest
+def test_the_summary_is_refreshed_while_it_is_read(copy: Copy, major: int) -> None:
+    with connect(copy("clinic")) as conn:
         conn.execute("REFRESH MATERIALIZED VIEW CONCURRENTLY reporting.monthly_workload")
         assert one(conn, "SELECT sum(appointment_count) FROM reporting.monthly_workload") == one(
             conn, "SELECT count(*) FROM care.appointments WHERE appointment_status <> 'cancelled'"

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+from tests.examples.conftest import oldest_and_newest
 
 from pgcharter.db import Connection, connect
 from pgcharter.errors import RefusedError
@@ -96,7 +97,7 @@ def filled(shop: str) -> Iterator[Connection]:
         yield conn
 
 
-@pytest.mark.parametrize("major", [15, 16, 17, 18])
+@oldest_and_newest
 def test_what_is_loaded_hangs_together(filled: Connection, major: int) -> None:
     rows = fingerprint(filled)
     assert rows["sales.orders"][0] == ORDERS

@@ -1,137 +1,41 @@
-"""The teams pass their guide and `core` without a waiver, and keep their promises at run time: tenants, audit, comments, pages, rights."""
+"""The teams keep their promises at run time: tenants, audit, comments, pages, rights."""
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from pathlib import Path
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from tests.examples import conftest
+from tests.examples.conftest import Copy, Open, oldest_and_newest, one, refused
 
-from pgcharter import examples, sources
-from pgcharter.cli.project import open_project
+from pgcharter import examples
 from pgcharter.db import Connection, connect
-from pgcharter.examples import build
-from pgcharter.rules import engine
-from pgcharter.servers import project
-from pgcharter.servers.lifecycle import Server
 
-TEAMS = examples.folder("teams")
 GROUPS = ("app_readonly", "app_readwrite", "app_admin")
 LOGINS = ("app_api_user", "reporting_user")
 ASTER, BIRCH = (UUID(f"00000000-0000-4000-8000-00000000000{n}") for n in (1, 2))
-every_major = pytest.mark.parametrize("major", [15, 16, 17, 18])
-
-
-@pytest.fixture(scope="module")
-def built(server_of: Callable[[int | None], Server]) -> Iterator[Callable[[int | None], str]]:
-    """`built(17)`: DSN, as superuser, of the teams with their seed on a server of that major; every test rolls back."""
-    made: dict[int, Server] = {}
-
-    def get(major: int | None) -> str:
-        server = server_of(major)
-        if server.major not in made:
-            with psycopg.connect(server.dsn(), autocommit=True) as admin:
-                admin.execute("CREATE DATABASE teams TEMPLATE template0")
-            made[server.major] = server
-            with connect(server.dsn("teams")) as conn:
-                build.install(conn)
-                build.build(conn, build.read_files(TEAMS, ["migrations", "seed"]))
-        return server.dsn("teams")
-
-    yield get
-    for server in made.values():
-        with psycopg.connect(server.dsn(), autocommit=True) as admin:
-            admin.execute("DROP DATABASE teams WITH (FORCE)")
-            for role in (*LOGINS, *GROUPS):
-                admin.execute(f"DROP ROLE {role}")  # type: ignore[arg-type]
 
 
 @pytest.fixture
-def teams(built: Callable[[int | None], str], request: pytest.FixtureRequest) -> Iterator[Connection]:
-    """A connection of a superuser, in a transaction that is rolled back; to the test's parameter `major` when it has one."""
-    callspec = getattr(request.node, "callspec", None)
-    with connect(built(callspec.params.get("major") if callspec else None)) as conn, conn.transaction(force_rollback=True):
-        yield conn
+def teams(opened: Open) -> Connection:
+    """A connection to the teams with their seed, as superuser; every test rolls back."""
+    return opened("teams")
 
 
 @contextmanager
 def acting(conn: Connection, role: str, tenant: UUID | None = None) -> Iterator[None]:
     """Inside, be `role`, perhaps for this tenant; undone afterwards."""
-    with conn.transaction(force_rollback=True):
-        conn.execute(f"SET LOCAL ROLE {role}")  # type: ignore[arg-type]
+    with conftest.acting(conn, role):
         if tenant is not None:
             conn.execute("SELECT app.set_tenant_context(%s)", (tenant,))
         yield
 
 
-def one(conn: Connection, query: str, *values: object) -> object:
-    row = conn.execute(query, values or None).fetchone()  # type: ignore[arg-type]
-    assert row
-    return row[0]
-
-
-def refused(conn: Connection, error: type[psycopg.Error], query: str, *values: object, match: str | None = None) -> None:
-    with pytest.raises(error, match=match), conn.transaction():
-        conn.execute(query, values or None)  # type: ignore[arg-type]
-
-
-def findings(target: str, guide: str, major: int | None = None) -> tuple[list[str], engine.Result]:
-    reading = replace(sources.read(target, major=major), cluster=None)  # the settings of the tests' server are not the teams'
-    result = engine.run(reading, open_project(TEAMS, guide).guide)
-    return [f"{f.code} {f.message}" for f in result.findings], result
-
-
-@pytest.mark.parametrize("guide", ["thinkalike", "core"])
-@every_major
-def test_passes_as_files(majors: tuple[int, ...], major: int, guide: str) -> None:
-    if major not in majors:
-        pytest.skip(f"PostgreSQL {major} is not on this machine")
-    found, result = findings(str(TEAMS), guide, major)
-    assert found == []
-    assert not result.suppressed
-    assert len(result.ran) > 30
-
-
-@pytest.mark.parametrize("guide", ["thinkalike", "core"])
-@every_major
-def test_passes_live(built: Callable[[int | None], str], major: int, guide: str) -> None:
-    found, result = findings(built(major), guide)
-    assert found == []
-    assert len(result.ran) > 30
-
-
-def test_comes_up_with_its_own_server_and_is_fine() -> None:
-    home = Path(tempfile.mkdtemp(prefix="pgcharter-teams-", dir="/tmp"))
-    home.chmod(0o755)
-    try:
-        command = [sys.executable, "-m", "pgcharter", "up", "--example", "teams", "--once", "--format", "json"]
-        done = subprocess.run(
-            command, capture_output=True, text=True, env={**os.environ, "XDG_DATA_HOME": str(home)}, cwd=home, timeout=120
-        )
-        assert done.returncode == 0, done.stderr
-        document = json.loads(done.stdout)
-        assert document["build"]["applied"] == 9
-        assert document["check"]["targets"][0]["verdict"] == "fine"
-        assert document["check"]["targets"][0]["findings"] == []
-    finally:
-        project.stop(home / "pgcharter" / "examples" / "teams")
-        shutil.rmtree(home)
-
-
-def test_nothing_is_waived_and_rows_stand_in_the_seed_only() -> None:
-    assert open_project(TEAMS).charter.waivers == ()
-    assert "pgcharter: allow" not in "".join(p.read_text() for p in TEAMS.rglob("*.sql"))
-    migrations = [line for p in (TEAMS / "migrations").glob("*.sql") for line in p.read_text().splitlines()]
+def test_rows_stand_in_the_seed_only() -> None:
+    migrations = [line for p in (examples.folder("teams") / "migrations").glob("*.sql") for line in p.read_text().splitlines()]
     assert not [line for line in migrations if line.startswith(("INSERT", "UPDATE", "COPY"))]
 
 
@@ -152,7 +56,7 @@ def test_the_seed_is_a_few_hundred_rows(teams: Connection) -> None:
     assert one(teams, "SELECT count(*) FROM app.content_items WHERE view_count > 0") == 56
 
 
-@every_major
+@oldest_and_newest
 def test_a_tenant_sees_only_its_own_rows(teams: Connection, major: int) -> None:
     for role in GROUPS:
         with acting(teams, role, ASTER):
@@ -169,8 +73,8 @@ def test_without_a_tenant_nothing_is_seen_and_nothing_raises(teams: Connection) 
         refused(teams, psycopg.errors.InsufficientPrivilege, ADD, ASTER, "x", match="row-level security")
 
 
-def test_the_tenant_ends_with_the_transaction(built: Callable[[int | None], str]) -> None:
-    with connect(built(None)) as conn:
+def test_the_tenant_ends_with_the_transaction(copy: Copy) -> None:
+    with connect(copy("teams")) as conn:
         with conn.transaction():
             conn.execute("SELECT app.set_tenant_context(%s)", (ASTER,))
             assert one(conn, "SELECT app.current_tenant_id()") == ASTER
@@ -180,7 +84,7 @@ def test_the_tenant_ends_with_the_transaction(built: Callable[[int | None], str]
 ADD = "INSERT INTO app.tenant_users (tenant_id, username, email) VALUES (%s, %s, 'someone@example.org')"
 
 
-@every_major
+@oldest_and_newest
 def test_rows_cannot_be_written_for_or_moved_to_another_tenant(teams: Connection, major: int) -> None:
     with acting(teams, "app_readwrite", ASTER):
         teams.execute(ADD, (ASTER, "new"))  # type: ignore[arg-type]
@@ -208,7 +112,7 @@ def test_two_tenants_may_have_users_of_one_name_and_one_tenant_may_not(teams: Co
         refused(teams, psycopg.errors.UniqueViolation, ADD, ASTER, "READER1")
 
 
-@every_major
+@oldest_and_newest
 def test_an_administrator_sets_up_and_removes_a_tenant(teams: Connection, major: int) -> None:
     tenant = uuid4()
     with acting(teams, "app_admin", tenant):
@@ -225,7 +129,7 @@ def test_an_administrator_sets_up_and_removes_a_tenant(teams: Connection, major:
         refused(teams, psycopg.errors.InsufficientPrivilege, "INSERT INTO app.tenants (id, name) VALUES (%s, 'Elm')", tenant)
 
 
-@every_major
+@oldest_and_newest
 def test_the_trail_holds_keys_of_every_kind_and_no_secret(teams: Connection, major: int) -> None:
     teams.execute("TRUNCATE audit.audit_entries")
     with acting(teams, "app_readwrite"):
@@ -286,7 +190,7 @@ def test_the_audit_trigger_cannot_be_led_astray_by_a_temporary_table(teams: Conn
         assert one(teams, "SELECT count(*) FROM audit.audit_entries WHERE operation = 'UPDATE'") == 1
 
 
-@every_major
+@oldest_and_newest
 def test_an_answer_outlives_what_it_answers_and_stays_with_its_content(teams: Connection, major: int) -> None:
     row = teams.execute(
         "SELECT id, parent_comment_id, content_item_id FROM app.comments WHERE parent_comment_id IS NOT NULL LIMIT 1"
@@ -341,7 +245,8 @@ def test_reports_see_neither_hashes_nor_addresses_nor_documents(teams: Connectio
         refused(teams, psycopg.errors.InsufficientPrivilege, "UPDATE app.teams SET name = 'x'")
 
 
-def test_those_who_log_in_have_the_rights_of_their_group_and_no_password(teams: Connection) -> None:
+@oldest_and_newest
+def test_those_who_log_in_have_the_rights_of_their_group_and_no_password(teams: Connection, major: int) -> None:
     rows = teams.execute(
         "SELECT rolname, rolpassword, rolsuper OR rolbypassrls FROM pg_authid WHERE rolname = ANY(%s) ORDER BY 1", ([*LOGINS],)
     )

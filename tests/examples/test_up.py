@@ -3,35 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import signal
-import subprocess
-import sys
-import tempfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from tests.examples.conftest import Up, data_home, finish
 
 from pgcharter.servers import project
 
 TABLE = "CREATE TABLE notes (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, note text NOT NULL);\n"
-Up = Callable[..., "subprocess.Popen[str]"]
-
-
-@pytest.fixture
-def home() -> Iterator[Path]:
-    """A folder that the account of the server can enter; whatever server is left in it is stopped."""
-    path = Path(tempfile.mkdtemp(prefix="pgcharter-up-", dir="/tmp"))
-    path.chmod(0o755)
-    yield path
-    for folder in (path / "notes", path / "data" / "pgcharter" / "examples" / "shop"):
-        if folder.is_dir():
-            project.stop(folder)
-    shutil.rmtree(path)
 
 
 @pytest.fixture
@@ -42,41 +24,12 @@ def notes(home: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def up(home: Path) -> Iterator[Up]:
-    """Start `pgcharter up` with these arguments."""
-    started: list[subprocess.Popen[str]] = []
-
-    def start(*arguments: object, **options: Any) -> subprocess.Popen[str]:
-        environment = {**os.environ, "XDG_DATA_HOME": str(home / "data"), "COLUMNS": "100"}
-        command = [sys.executable, "-m", "pgcharter", "up", *map(str, arguments)]
-        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=home, **options)
-        started.append(child)
-        return child
-
-    yield start
-    for child in started:
-        if child.poll() is None:
-            child.kill()
-        child.communicate()
-
-
-def finish(child: subprocess.Popen[str], *codes: int) -> tuple[str, str]:
-    out, err = child.communicate(timeout=120)
-    assert child.returncode in codes, (child.returncode, out, err)
-    return out, err
-
-
 def until(stream: Any, text: str) -> None:
     """Read lines of `stream` until one holds `text`."""
     for line in stream:
         if text in line:
             return
     raise AssertionError(f"the stream ended without {text!r}")
-
-
-def shop_home(home: Path) -> Path:
-    return home / "data" / "pgcharter" / "examples" / "shop"
 
 
 def shop_document(up: Up, *more: object) -> dict[str, Any]:
@@ -213,19 +166,19 @@ def test_ctrl_c_and_kill_leave_a_fill_that_goes_on(up: Up, home: Path) -> None:
     _, err = finish(child, 130)
     assert "interrupted" in err
     assert "Traceback" not in err
-    assert project.status(shop_home(home)).state == "stopped"
+    assert project.status(data_home(home, "shop")).state == "stopped"
 
     child = up("--example", "shop", "--orders", 40_000, "--once")
     until(child.stderr, "loading:")
     child.kill()
     finish(child, -signal.SIGKILL)
-    assert project.status(shop_home(home)).state == "running"
+    assert project.status(data_home(home, "shop")).state == "running"
 
     document = shop_document(up, "--orders", 20_000)
     assert document["fill"]["there"] == 20_000
     assert 0 < document["fill"]["loaded"] <= 10_000
     assert document["server"]["reused"]
-    assert project.status(shop_home(home)).state == "stopped"
+    assert project.status(data_home(home, "shop")).state == "stopped"
 
 
 @pytest.mark.slow
@@ -235,4 +188,4 @@ def test_two_at_once_share_the_server_and_the_work(up: Up, home: Path) -> None:
     assert sorted(d["build"]["applied"] for d in documents) == [0, 9]
     assert sorted(d["fill"]["loaded"] for d in documents) == [0, 3_000]
     assert {d["fill"]["there"] for d in documents} == {3_000}
-    assert project.status(shop_home(home)).state == "stopped"
+    assert project.status(data_home(home, "shop")).state == "stopped"
