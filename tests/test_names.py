@@ -78,7 +78,7 @@ def test_number_of_a_table_name(name: str, number: str | None) -> None:
     [
         ("order_items", "order_item"), ("categories", "category"), ("addresses", "address"), ("boxes", "box"), ("houses", "house"),
         ("statuses", "status"), ("people", "person"), ("movies", "movie"), ("keys", "key"), ("user", "user"), ("series", None),
-        ("synapses", None),
+        ("synapses", "synapse"),
     ],
 )  # fmt: skip
 def test_singular_of_a_table_name(plural: str, single: str | None) -> None:

@@ -166,7 +166,8 @@ def test_nothing_is_left_running(edit: Edit, file: Path) -> None:
     async def act(editor: Any) -> set[int]:
         editor.open(SCHEMA)
         await editor.answer(2)
-        return {p.pid for p in psutil.Process().children(recursive=True) if "postgres" in p.name()}
+        program = psutil.Process(editor.client._server.pid)
+        return {p.pid for p in program.children(recursive=True) if "postgres" in p.name()}
 
     started = edit(file, act)
     assert started

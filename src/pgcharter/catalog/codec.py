@@ -157,7 +157,7 @@ _json = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
 def _encoder(cls: type) -> _Coder:
     """Compile a function that turns an instance of dataclass `cls` into a dictionary."""
     hints = get_type_hints(cls)
-    steps = [(item.name, _default(item), _encode_as(hints[item.name])) for item in fields(cls)]
+    steps = [(item.name, _default(item), _encode_as(hints[item.name])) for item in fields(cls) if item.init]
 
     def encode(value: Any) -> dict[str, Any]:
         found = {}
@@ -199,8 +199,8 @@ def _list_of(inner: _Coder | None) -> _Coder:
 def _decoder(cls: type) -> _Coder:
     """Compile a function that builds an instance of dataclass `cls` from a dictionary."""
     hints = get_type_hints(cls)
-    converters = {item.name: _decode_as(hints[item.name]) for item in fields(cls)}
-    required = [item.name for item in fields(cls) if item.default is MISSING and item.default_factory is MISSING]
+    converters = {item.name: _decode_as(hints[item.name]) for item in fields(cls) if item.init}
+    required = [item.name for item in fields(cls) if item.init and item.default is MISSING and item.default_factory is MISSING]
 
     def decode(data: Any) -> Any:
         if type(data) is not dict:

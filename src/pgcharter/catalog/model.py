@@ -39,11 +39,11 @@ class DataType:
     scale: int | None = None
     base: str = ""
     """For domains: `typname` of the ultimate base type."""
+    basic: str = field(init=False, repr=False, compare=False)
+    """`typname` with domains looked through: what the value really is. A field, because rules ask it of every column a dozen times."""
 
-    @property
-    def basic(self) -> str:
-        """`typname` with domains looked through: what the value really is."""
-        return self.base or self.name
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "basic", self.base or self.name)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -322,7 +322,7 @@ class Table:
     extension: str = ""
     """Name of the extension it belongs to; empty for the user's own."""
 
-    @property
+    @cached_property
     def id(self) -> ObjectId:
         """Its address; always kind `table`, whatever sort of table it is."""
         return ObjectId("table", self.schema, self.name)
@@ -385,7 +385,7 @@ class View:
     comment: str = ""
     extension: str = ""
 
-    @property
+    @cached_property
     def id(self) -> ObjectId:
         """Its address."""
         return ObjectId(self.kind, self.schema, self.name)
@@ -442,7 +442,7 @@ class Function:
     comment: str = ""
     extension: str = ""
 
-    @property
+    @cached_property
     def id(self) -> ObjectId:
         """Its address; the name carries the argument types. Window functions are kind `function`."""
         kind = "function" if self.kind == "window function" else self.kind

@@ -43,6 +43,16 @@ class Context:
     rule: Rule
     statements: tuple[Statement, ...] = ()
     """For a text rule: all statements. For a twin: those that never reached a catalog."""
+    guide: GuideLike | None = None
+    """What the findings are dressed for: its severities and clauses."""
+
+    @cached_property
+    def _dress(self) -> tuple[Severity | None, tuple[str, ...]]:
+        """The severity that the guide gives to every finding of the rule, if it does, and the clauses."""
+        if self.guide is None:
+            return None, ()
+        given = {self.guide.severity(self.rule.code, s) for s in Severity}
+        return (given.pop() if len(given) == 1 else None), self.guide.clauses_of(self.rule.code)
 
     @property
     def catalog(self) -> Catalog:
@@ -92,15 +102,17 @@ class Context:
             place = subject
         else:
             target = subject.id
+        given, clauses = self._dress
         return Finding(
             code=self.rule.code,
             message=message,
             object=target,
             place=place,
-            severity=self.rule.severity if severity is None else severity,
+            severity=given or severity or self.rule.severity,
             hint=hint,
-            fix=tuple(filter(None, (fix,) if isinstance(fix, str) else fix)),
+            fix=((fix,) if fix else ()) if isinstance(fix, str) else tuple(filter(None, fix)),
             facts=facts,
+            clauses=clauses,
         )
 
 
@@ -307,14 +319,13 @@ def run(reading: Reading, guide: GuideLike, *, only: Collection[str] = (), skip:
         else:
             ran.append(item.code)
         for part in (reading, *reading.alternatives):
-            found += _look(item, part, guide.options, blind=bool(why))
+            found += _look(item, part, guide, blind=bool(why))
     ran += [code for code, why in reading.own.items() if not why]
     not_run.update({code: why for code, why in reading.own.items() if why})
-    extra = [f for part in (reading, *reading.alternatives) for f in part.findings if f.code not in skip]
-    dress = _dresser(guide)
+    extra = [_dressed(f, guide) for part in (reading, *reading.alternatives) for f in part.findings if f.code not in skip]
     unique: dict[Any, Finding] = {}
     for f in (*extra, *found):
-        unique.setdefault((f.key, f.place) if f.object is None else f.key, dress(f))
+        unique.setdefault((f.key, f.place) if f.object is None else f.key, f)
     suppressed = _suppressed(unique.values(), reading)
     hidden = {id(f) for f, _ in suppressed}
     kept = [f for _, f in sorted(unique.items(), key=_order) if id(f) not in hidden]
@@ -351,11 +362,11 @@ def _cannot(item: Rule, reading: Reading) -> str:
     return ""
 
 
-def _look(item: Rule, reading: Reading, options: Options, *, blind: bool) -> Iterator[Finding]:
+def _look(item: Rule, reading: Reading, guide: GuideLike, *, blind: bool) -> Iterator[Finding]:
     """What a rule says about a reading, but for tables that belong to a library."""
     from pgcharter.rules import library_tables
 
-    found = _seen(item, reading, options, blind=blind)
+    found = _seen(item, reading, guide, blind=blind)
     if library_tables.is_told(item.code):
         return found
     if item.needs == "text" or reading.catalog is None or reading.unbuilt:
@@ -364,12 +375,12 @@ def _look(item: Rule, reading: Reading, options: Options, *, blind: bool) -> Ite
     return (f for f in found if f.object is None or f.object.owner not in owned) if owned else found
 
 
-def _seen(item: Rule, reading: Reading, options: Options, *, blind: bool) -> Iterator[Finding]:
+def _seen(item: Rule, reading: Reading, guide: GuideLike, *, blind: bool) -> Iterator[Finding]:
     if not blind and item.needs == "text":
-        yield from item.check(Context(reading, options, item, reading.statements))
+        yield from item.check(Context(reading, guide.options, item, reading.statements, guide))
         return
     if not blind:
-        for found in item.check(Context(reading, options, item)):
+        for found in item.check(Context(reading, guide.options, item, guide=guide)):
             if found.object is None or not (reading.places or reading.stand_ins):
                 yield found
             elif found.object not in reading.stand_ins or item.family in _ADDED_TO_STAND_INS:
@@ -378,7 +389,7 @@ def _seen(item: Rule, reading: Reading, options: Options, *, blind: bool) -> Ite
     if item.twin is not None and item.needs != "text":
         unseen = reading.statements if reading.catalog is None else reading.unbuilt
         if unseen:
-            yield from item.twin(Context(reading, options, item, unseen))
+            yield from item.twin(Context(reading, guide.options, item, unseen, guide))
 
 
 def _place(target: ObjectId, reading: Reading) -> Place | None:
@@ -389,18 +400,9 @@ def _place(target: ObjectId, reading: Reading) -> Place | None:
     return known
 
 
-def _dresser(guide: GuideLike) -> Callable[[Finding], Finding]:
-    """A function that gives findings the severity and the clauses they have under `guide`."""
-    severity_of = cache(guide.severity)
-    clauses_of = cache(guide.clauses_of)
-
-    def dress(f: Finding) -> Finding:
-        severity, clauses = severity_of(f.code, f.severity), clauses_of(f.code)
-        if severity is f.severity and clauses == f.clauses:
-            return f
-        return Finding(f.code, f.message, f.object, f.place, severity, f.hint, f.fix, f.facts, clauses)
-
-    return dress
+def _dressed(f: Finding, guide: GuideLike) -> Finding:
+    """A source's own finding with the severity and the clauses that it has under `guide`."""
+    return replace(f, severity=guide.severity(f.code, f.severity), clauses=guide.clauses_of(f.code) or f.clauses)
 
 
 def _suppressed(found: Iterable[Finding], reading: Reading) -> list[tuple[Finding, str]]:

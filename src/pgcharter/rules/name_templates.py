@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -20,12 +20,13 @@ _ANY = ("columns", "column", "description")
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
-    """Names in any of several sets, which may be large."""
+    """Names in any of three sets, which may be large."""
 
-    sets: tuple[AbstractSet[str], ...]
+    sets: tuple[AbstractSet[str], AbstractSet[str], AbstractSet[str]]
 
     def __contains__(self, name: object) -> bool:
-        return any(name in names for names in self.sets)
+        one, two, three = self.sets
+        return name in one or name in two or name in three
 
 
 @dataclass
@@ -35,11 +36,15 @@ class _Names:
     ctx: Context
     template: str
     promised: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    _asked: tuple[Table, _Taken] | None = None
+    """The table asked about last, with its answer."""
 
     def taken(self, table: Table) -> _Taken:
         """Names that are there or promised."""
-        there = free_names.taken(self.ctx, table.schema)
-        return _Taken((there, frozenset(c.name for c in table.constraints), self.promised[table.schema]))
+        if self._asked is None or self._asked[0] is not table:
+            there = free_names.taken(self.ctx, table.schema)
+            self._asked = table, _Taken((there, frozenset(c.name for c in table.constraints), self.promised[table.schema]))
+        return self._asked[1]
 
     def give(self, table: Table, filled: templates.Values) -> str:
         """A free name after the template."""
@@ -67,23 +72,21 @@ def _indexes(ctx: Context, template: str, kinds: tuple[bool, ...], *, strict: bo
     """Findings on indexes that do not follow the template; `kinds` are unique (True) and plain ones (False)."""
     names = _Names(ctx, template)
     for table in ctx.catalog.root_tables:
+        named = Counter(index.columns for index in table.indexes if not index.constraint)
         for index in table.indexes:
             if not _is_own(index) or index.unique not in kinds:
                 continue
             columns = _columns(index)
             filled = templates.values(table, columns)
-            apart = bool(index.predicate or index.include or index.method != "btree") or _has_twin(table, index)
+            has_twin = named[index.columns] > 1
+            apart = bool(index.predicate or index.include or index.method != "btree") or has_twin
             apart = apart or names.is_lent(table, filled, index.name)
             if not templates.fits(index.name, template, filled, free=() if strict and columns else _ANY, numbered=apart):
-                fix, hint = renames.relation(ctx, index.id, names.give(table, templates.values(table, columns or ("expression",))))
+                about = filled if columns else templates.values(table, ("expression",))
+                fix, hint = renames.relation(ctx, index.id, names.give(table, about))
                 word = "unique index" if index.unique else "index"
                 message = f"{word} {index.id.sql()} on {table.id.sql()} is not named after {template}"
                 yield ctx.finding(index, message, fix=fix, hint=hint)
-
-
-def _has_twin(table: Table, index: Index) -> bool:
-    """Whether another index has the same columns, so that one of the two needs a longer name."""
-    return any(other.columns == index.columns and other.name != index.name and not other.constraint for other in table.indexes)
 
 
 @rule("NAM10", "index-name", Severity.INFO, options=("index_name", "index_name_strict"))

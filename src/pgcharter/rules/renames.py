@@ -36,7 +36,7 @@ def _spoken(catalog: Same) -> frozenset[str]:
 def is_in_code(catalog: Catalog, name: str) -> bool:
     """Whether a function's text or a trigger's argument holds every word of `name`, so that a rename could break it."""
     spoken = _spoken(Same(catalog))
-    return all(word in spoken for word in re.findall(r"[\w$]+", name.lower()))
+    return bool(spoken) and all(word in spoken for word in re.findall(r"[\w$]+", name.lower()))
 
 
 _FOLLOW = "views, keys and policies follow; queries of applications that name it do not"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from pgcharter.catalog.model import Column, Table
 from pgcharter.findings import Finding, Severity
@@ -56,8 +57,17 @@ def card_or_ssn_in_the_clear(ctx: Context) -> Iterator[Finding]:
                 )
 
 
+@lru_cache(maxsize=65536)
+def _numbered_name(column: str) -> str:
+    """The words of a column's name when they may speak of such a number; else nothing."""
+    name = "_".join(shapes.words(column))
+    return name if _ALWAYS.search(name) or _CARD.search(name) else ""
+
+
 def _plain_number(table: Table, column: Column) -> str:
-    name = "_".join(shapes.words(column.name))
+    name = _numbered_name(column.name)
+    if not name:
+        return ""
     readable = shapes.is_text(column.type) or (column.type.basic in _NUMERIC and not column.type.array)
     if not readable or _PROTECTED.search(column.name) or _PROTECTED.search(column.comment):
         return ""

@@ -37,7 +37,15 @@ def singular(name: str) -> str:
 
 def render(template: str, filled: Values) -> str:
     """The template with its placeholders filled in, however long."""
-    return _HOLE.sub(lambda hole: filled.get(hole[1], ""), template)
+    texts, holes = _parts(template)
+    return "".join([part for text, hole in zip(texts, holes, strict=True) for part in (text, filled.get(hole, ""))])
+
+
+@lru_cache(maxsize=64)
+def _parts(template: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The fixed texts of a template, and the placeholder behind each of them; the last is empty."""
+    pieces = _HOLE.split(template)
+    return tuple(pieces[::2]), (*pieces[1::2], "")
 
 
 def shortened(template: str, filled: Values) -> str:

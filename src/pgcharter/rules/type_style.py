@@ -24,7 +24,8 @@ def _bound(table: Table) -> set[str]:
 def _kept(ctx: Context) -> Iterator[tuple[Table, Column]]:
     """Columns of tables that keep their rows; staging tables take everything as it comes."""
     passing = {id(t) for t in ctx.catalog.root_tables if shapes.is_staging(t)}
-    return ((t, c) for t, c in ctx.catalog.own_columns if id(t) not in passing)
+    own = ctx.catalog.own_columns
+    return ((t, c) for t, c in own if id(t) not in passing) if passing else iter(own)
 
 
 @rule("TYP24", "uuid-as-text", Severity.WARNING)
