@@ -8,6 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from pgcharter.cli.failures import INTERRUPTED, PIPE_CLOSED
+from pgcharter.cli.showing import FORMS
+from pgcharter.errors import Exit
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -30,3 +34,18 @@ def test_the_fields_of_a_check_are_those_described() -> None:
     case = ROOT / "tests" / "render" / "cases" / "mixed" / "out.json"
     target = json.loads(case.read_text(encoding="utf-8"))["targets"][0]
     assert not {name for name in (*target, *target["findings"][0]) if f"`{name}`" not in page}
+
+
+def rows(page: str) -> list[str]:
+    """What the first cells of a page's first table say."""
+    text = (ROOT / "docs" / "reference" / page).read_text(encoding="utf-8")
+    table = text.partition("|---")[2].partition("\n\n")[0]
+    return re.findall(r"^\| `?(\w+)`? \|", table, re.MULTILINE)
+
+
+def test_every_exit_code_and_no_other_is_described() -> None:
+    assert rows("exit-codes.md") == [str(int(code)) for code in (*Exit, INTERRUPTED, PIPE_CLOSED)]
+
+
+def test_every_form_and_no_other_is_described() -> None:
+    assert rows("output-forms.md") == list(FORMS)
