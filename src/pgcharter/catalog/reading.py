@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pgcharter.catalog.effect import Effect
 from pgcharter.catalog.model import Catalog, Cluster, Stats
 from pgcharter.findings import Finding, Gap, Place
 from pgcharter.names import ObjectId
@@ -41,6 +42,8 @@ class Reading:
     """Those of them that never reached the catalog although one was built: refused, or of a kind that leaves no object."""
     places: Mapping[ObjectId, Place] = field(default_factory=dict)
     """Where each object of the catalog was made; parts too."""
+    effects: Mapping[Place, Effect] = field(default_factory=dict)
+    """What each statement was seen to do when it was built, by the place of the statement."""
     stand_ins: frozenset[ObjectId] = frozenset()
     """Objects invented so that the rest could be built (Markdown): nothing is said about them."""
     alternatives: tuple[Reading, ...] = ()

@@ -1,0 +1,90 @@
+"""The only writer of DDL: one Operation → the plain statements that do it, quoted and qualified, without semicolons.
+
+Plain means: the shortest form that is right when nobody else uses the database. What is kind to others is the business of `plan.safe`.
+The kinds are spread over `ddl_*.py`; each has a `WRITERS` mapping. Comments, owners and privileges are written here, for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+
+from pgcharter.catalog.model import Catalog
+from pgcharter.plan.model import Operation
+
+METADATA = frozenset(("comment", "owner", "acl"))
+"""Fields that every kind has and `ddl_common.metadata` writes."""
+_MODULES = ()
+"""Names of the `ddl_*` modules."""
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The catalogs an operation stands between."""
+
+    a: Catalog
+    """Before: where `drop` and `alter` look up what surrounds `operation.old`."""
+    b: Catalog
+    """After: where `create` and `alter` look up what surrounds `operation.new`."""
+
+    @property
+    def major(self) -> int:
+        """Major version of the server the statements are for."""
+        return self.b.major or self.a.major
+
+
+Write = Callable[[Operation, Sides], list[str]]
+
+
+@dataclass(frozen=True)
+class Writer:
+    """How one kind of object is written. Comments, owner and privileges of the object itself are not its business."""
+
+    create: Write
+    drop: Write
+    alter: Callable[[Operation, Sides], list[str] | None]
+    """From `old` to `new` where PostgreSQL can do it in place; None where the object must be dropped and created anew. Never sees the
+    fields of `METADATA`."""
+    rename: Write | None = None
+    """From `old.name` to `new.name`, in the same schema; None for kinds without a name to change."""
+
+
+@cache
+def writers() -> Mapping[str, Writer]:
+    """Writers by kind of object."""
+    found: dict[str, Writer] = {}
+    for name in _MODULES:
+        found.update(import_module(f"pgcharter.plan.{name}").WRITERS)
+    return found
+
+
+def statements(operation: Operation, sides: Sides) -> tuple[str, ...]:
+    """The statements of one operation, in order. Raises LookupError for an alteration that cannot be made in place (see `in_place`)."""
+    from pgcharter.plan.ddl_common import metadata
+
+    writer = writers()[operation.object.kind]
+    if operation.change == "create":
+        return (*writer.create(operation, sides), *metadata(operation.object, None, operation.new))
+    if operation.change == "drop":
+        return tuple(writer.drop(operation, sides))
+    if operation.change == "rename":
+        if writer.rename is None:
+            raise LookupError(f"{operation.object} cannot be renamed")
+        return tuple(writer.rename(operation, sides))
+    written = _altered(operation, sides)
+    if written is None:
+        raise LookupError(f"{operation.object} cannot be altered in place")
+    return (*written, *metadata(operation.object, operation.old, operation.new))
+
+
+def in_place(operation: Operation, sides: Sides) -> bool:
+    """Whether an alteration can be made without dropping the object."""
+    return _altered(operation, sides) is not None
+
+
+def _altered(operation: Operation, sides: Sides) -> list[str] | None:
+    if METADATA.issuperset(operation.fields):
+        return []
+    return writers()[operation.object.kind].alter(operation, sides)
