@@ -16,7 +16,7 @@ from pgcharter.plan.model import Operation
 
 METADATA = frozenset(("comment", "owner", "acl"))
 """Fields that every kind has and `ddl_common.metadata` writes."""
-_MODULES = ()
+_MODULES: tuple[str, ...] = ()
 """Names of the `ddl_*` modules."""
 
 
@@ -66,7 +66,7 @@ def statements(operation: Operation, sides: Sides) -> tuple[str, ...]:
 
     writer = writers()[operation.object.kind]
     if operation.change == "create":
-        return (*writer.create(operation, sides), *metadata(operation.object, None, operation.new))
+        return (*writer.create(operation, sides), *metadata(operation.object, None, operation.new, sides.major))
     if operation.change == "drop":
         return tuple(writer.drop(operation, sides))
     if operation.change == "rename":
@@ -76,7 +76,7 @@ def statements(operation: Operation, sides: Sides) -> tuple[str, ...]:
     written = _altered(operation, sides)
     if written is None:
         raise LookupError(f"{operation.object} cannot be altered in place")
-    return (*written, *metadata(operation.object, operation.old, operation.new))
+    return (*written, *metadata(operation.object, operation.old, operation.new, sides.major))
 
 
 def in_place(operation: Operation, sides: Sides) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, Literal, Self
@@ -89,7 +89,7 @@ class Step:
     phase: Phase = Phase.EXPAND
     block: int = 0
     """Number of the transaction it runs in; 0: outside of any, by itself."""
-    effect: Effect = Effect()
+    effect: Effect = field(default_factory=Effect)
     grade: Grade = Grade.LOSSLESS
     loses: str = ""
     """What is gone for good afterwards, in words; empty when nothing is."""
