@@ -1,0 +1,60 @@
+"""A migration as data: what a file says, in pieces that the runner does one after another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from pgcharter.plan.model import Backfill
+
+Kind = Literal["versioned", "repeatable", "data"]
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What is done in one go and recorded as done: a transaction, a statement that allows none, a backfill, or a gate."""
+
+    statements: tuple[str, ...] = ()
+    """SQL texts without semicolons; empty for a gate."""
+    transactional: bool = True
+    """False: a single statement that PostgreSQL refuses inside a transaction block, or that asks to stand alone."""
+    backfill: Backfill | None = None
+    """Then `statements` holds the one UPDATE it stands for."""
+    gate: str = ""
+    """What must be true of the application before anything after this runs."""
+    line: int = 0
+    """First line in the file, from 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One migration file, or a pair of files for the two directions."""
+
+    version: str
+    """As written, with leading zeros; empty for a repeatable one."""
+    name: str
+    """The rest of the file's name: `add_total`."""
+    kind: Kind = "versioned"
+    """repeatable: runs again whenever its text changes. data: changes rows only, and is kept apart from changes of the schema."""
+    layout: str = ""
+    """Which of the known layouts the file follows."""
+    path: Path | None = None
+    file: str = ""
+    """The file as the user named it."""
+    checksum: str = ""
+    """SHA-256 of the text, in hexadecimal, with line ends made \\n and without a byte order mark."""
+    text: str = field(default="", repr=False)
+    up: tuple[Unit, ...] = ()
+    down: tuple[Unit, ...] | None = None
+    """None: nobody wrote a way back."""
+    one_way: bool = False
+    """The file says that there is no way back."""
+    description: str = ""
+    author: str = ""
+    date: str = ""
+
+    @property
+    def title(self) -> str:
+        """How it is called in output: `20261121 add_total`."""
+        return f"{self.version} {self.name}".strip()
