@@ -24,9 +24,10 @@ from pgcharter.servers.scratch import Scratch, open_scratch
 if TYPE_CHECKING:
     from pgcharter.db import Connection
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-"""A run started in the background ignores Ctrl-C, and every program it starts would inherit that."""
+for _signal, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(_signal) is signal.SIG_IGN:
+        signal.signal(_signal, _usual)
+"""A run started in the background ignores Ctrl-C, one under nohup a hang-up, and every program it starts would inherit that."""
 
 MAJORS = (15, 16, 17, 18)
 """Every supported major; parametrize with it, the fixtures skip what is missing."""
