@@ -1,0 +1,208 @@
+"""The ledger: what was done to a database, kept in the database itself (`pgcharter.schema_migrations`), one row a run.
+
+No function begins or ends a transaction but `install`: each joins the caller's, so that a unit and the record of it stand or fall together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, LiteralString
+
+from pgcharter import __version__
+from pgcharter.errors import PgcharterError, UnavailableError
+
+if TYPE_CHECKING:
+    from pgcharter.db import Connection
+    from pgcharter.migrate.model import Migration, Unit
+
+VERSION = 1
+"""Version of the tables, as `pgcharter.components` has it."""
+LONGEST = 1_000_000
+"""Characters of the longest text that is kept with a run; of a longer one only the checksum is."""
+Direction = Literal["up", "down"]
+Outcome = Literal["running", "done", "failed", "baseline", "accepted", "cleared"]
+"""baseline: taken as applied without a run. accepted: an edited text taken as the applied one. cleared: a failed run set aside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One row of the ledger."""
+
+    id: int
+    version: str
+    """Empty for a repeatable migration."""
+    name: str
+    kind: str
+    direction: str
+    outcome: str
+    checksum: str
+    description: str = ""
+    author: str = ""
+    file: str = ""
+    """Name of the file without its folders."""
+    started: datetime | None = None
+    finished: datetime | None = None
+    duration: int | None = None
+    """Milliseconds."""
+    error: str = ""
+    tool: str = ""
+    role: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far one unit of a run has come."""
+
+    checksum: str
+    """`unit_checksum` of the unit it was."""
+    done: bool
+    position: Any = None
+    """The last checkpoint of a backfill."""
+    rows: int = 0
+    """Rows changed up to it."""
+
+
+@cache
+def sql(name: str) -> LiteralString:
+    """A query of `ledger.sql`."""
+    from pgcharter.db import queries
+
+    return queries.load("pgcharter.migrate", "ledger.sql")[name]
+
+
+def unit_checksum(unit: Unit) -> str:
+    """SHA-256 of what a unit does: where it differs, a run that was interrupted after this unit cannot go on with the edited file."""
+    return hashlib.sha256("\0".join((*unit.statements, unit.gate)).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def installed(conn: Connection) -> bool:
+    """Whether the ledger is there in this program's version. Raises UnavailableError when a newer pgcharter made it."""
+    components, _ = _row(conn, sql("installed"))
+    found = _row(conn, sql("version"))[0] if components else 0
+    if found > VERSION:
+        raise UnavailableError(
+            f"the ledger in this database is of version {found}, made by a newer pgcharter; this one knows version {VERSION}",
+            hint="pip install --upgrade pgcharter",
+            place="pgcharter.components",
+        )
+    return bool(found == VERSION)
+
+
+def install(conn: Connection) -> None:
+    """Make the ledger, or bring an older one (also that of `pgcharter up`) to this version; nothing happens where it is there.
+
+    Raises PgcharterError when the role may not make the schema, UnavailableError when a newer pgcharter made the ledger.
+    """
+    import psycopg
+
+    if installed(conn):
+        return
+    try:
+        with conn.transaction():
+            conn.execute("SET LOCAL client_min_messages = warning")
+            conn.execute(sql("lock"))
+            if not installed(conn):
+                conn.execute(sql("install"))
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise PgcharterError(
+            f"the ledger cannot be made in this database, so nothing was applied: {error.diag.message_primary}",
+            hint="as its owner: CREATE SCHEMA pgcharter AUTHORIZATION <the role that migrates>",
+            place="pgcharter.schema_migrations",
+        ) from None
+
+
+def start(conn: Connection, migration: Migration, direction: Direction = "up") -> int:
+    """Record that a run begins; return its id. Finish it with `finish`."""
+    return int(_row(conn, sql("start"), (*_facts(migration, direction, "running"),))[0])
+
+
+def record(conn: Connection, migration: Migration, direction: Direction = "up", seconds: float = 0.0, outcome: Outcome = "done") -> int:
+    """Record a whole run in one statement; return its id.
+
+    For a migration of one transactional unit, inside that transaction: one round trip, and nothing is left of it when it fails.
+    `seconds` is how long it took.
+    """
+    return int(_row(conn, sql("record"), (*_facts(migration, direction, outcome), seconds, seconds))[0])
+
+
+def resume(conn: Connection, run: int, migration: Migration) -> None:
+    """Record that an unfinished run goes on, with the text that the file has now."""
+    conn.execute(sql("resume"), (migration.checksum, _kept(migration.text), __version__, run))
+
+
+def unit_done(conn: Connection, run: int, number: int, unit: Unit) -> None:
+    """Record that unit `number` (from 0) is done: inside its own transaction when it has one, right after it otherwise."""
+    conn.execute(sql("unit_done"), (run, number, unit_checksum(unit)))
+
+
+def checkpoint(conn: Connection, run: int, number: int, unit: Unit, position: Any, rows: int) -> None:
+    """Record how far a backfill has come, in the transaction of its batch: `position` (any JSON) and `rows` changed altogether."""
+    from psycopg.types.json import Jsonb
+
+    conn.execute(sql("checkpoint"), (run, number, unit_checksum(unit), Jsonb(position), rows))
+
+
+def finish(conn: Connection, run: int, outcome: Outcome, error: str = "") -> None:
+    """Record how a run ended; the duration counts from its first start."""
+    conn.execute(sql("finish"), (outcome, error, run))
+
+
+def clear(conn: Connection, run: int) -> None:
+    """Set a failed or abandoned run aside: its migration counts as it did before that run."""
+    conn.execute(sql("clear"), (run,))
+
+
+def progress(conn: Connection, run: int) -> dict[int, Progress]:
+    """How far the units of a run have come, by number; those that were never begun are not there."""
+    return {number: Progress(*rest) for number, *rest in conn.execute(sql("units"), (run,)).fetchall()}
+
+
+def read(conn: Connection) -> tuple[Run, ...]:
+    """All runs in order, without texts; none where there is no ledger. The first form of the table, that of `pgcharter up`, is read too.
+
+    Raises PgcharterError when the table lacks columns or may not be read, so that nobody acts on half a record.
+    """
+    import psycopg
+
+    components, there = _row(conn, sql("installed"))
+    if not there:
+        return ()
+    try:
+        return tuple(Run(*row) for row in conn.execute(sql("read" if components else "read_first")).fetchall())
+    except psycopg.errors.UndefinedColumn as error:
+        raise PgcharterError(
+            f"the ledger is damaged: {error.diag.message_primary}, so what is applied cannot be known",
+            hint="restore the table from a backup, or add the column and fill it in",
+            place="pgcharter.schema_migrations",
+        ) from None
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise PgcharterError(
+            f"the ledger cannot be read: {error.diag.message_primary}",
+            hint="GRANT USAGE ON SCHEMA pgcharter TO <role>; GRANT SELECT ON ALL TABLES IN SCHEMA pgcharter TO <role>",
+            place="pgcharter.schema_migrations",
+        ) from None
+
+
+def text(conn: Connection, run: int) -> str | None:
+    """The text that a run was made of; None when it was too long to keep, or was never known."""
+    row = conn.execute(sql("text"), (run,)).fetchone()
+    return row[0] if row else None
+
+
+def _facts(migration: Migration, direction: Direction, outcome: Outcome) -> tuple[object, ...]:
+    m = migration
+    file = m.path.name if m.path else m.file
+    return (m.version, m.name, m.kind, direction, outcome, m.checksum, m.description, m.author, file, _kept(m.text), __version__)
+
+
+def _kept(text: str) -> str | None:
+    return text if len(text) <= LONGEST else None
+
+
+def _row(conn: Connection, query: LiteralString, parameters: tuple[object, ...] = ()) -> tuple[Any, ...]:
+    row = conn.execute(query, parameters or None).fetchone()
+    assert row is not None  # noqa: S101  (each of these queries gives a row)
+    return row

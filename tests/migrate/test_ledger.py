@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import psycopg
+import pytest
+from tests.conftest import every_major
+
+from pgcharter.db import Connection, connect
+from pgcharter.errors import PgcharterError, UnavailableError
+from pgcharter.examples import build
+from pgcharter.migrate import ledger
+from pgcharter.migrate.model import Migration, Unit
+
+ONE = Migration("001", "make_t", checksum="a" * 64, text="CREATE TABLE t ();", up=(Unit(("CREATE TABLE t ()",)),), author="Zoë")
+
+
+@every_major
+def test_installing_twice_is_once(conn: Connection, major: int) -> None:
+    ledger.install(conn)
+    ledger.install(conn)
+    assert ledger.installed(conn)
+    assert ledger.read(conn) == ()
+
+
+def test_two_can_install_at_once(database: str) -> None:
+    def install(_: int) -> bool:
+        with connect(database) as conn:
+            ledger.install(conn)
+            return ledger.installed(conn)
+
+    with ThreadPoolExecutor(6) as pool:
+        assert all(pool.map(install, range(6)))
+
+
+def test_no_ledger_reads_as_empty_and_makes_nothing(conn: Connection) -> None:
+    assert ledger.read(conn) == ()
+    assert not ledger.installed(conn)
+    assert conn.execute("SELECT to_regnamespace('pgcharter')").fetchone() == (None,)
+
+
+def test_a_run_is_recorded_from_start_to_end(conn: Connection) -> None:
+    ledger.install(conn)
+    run = ledger.start(conn, ONE)
+    assert [(r.id, r.outcome, r.finished) for r in ledger.read(conn)] == [(run, "running", None)]
+    ledger.unit_done(conn, run, 0, ONE.up[0])
+    ledger.finish(conn, run, "done")
+    (row,) = ledger.read(conn)
+    assert (row.version, row.name, row.outcome, row.author, row.checksum) == ("001", "make_t", "done", "Zoë", "a" * 64)
+    assert row.role == conn.info.user
+    assert row.finished
+    assert row.started
+    assert row.finished >= row.started
+    assert row.duration is not None
+    assert ledger.text(conn, run) == ONE.text
+
+
+def test_one_statement_records_a_whole_run(conn: Connection) -> None:
+    ledger.install(conn)
+    run = ledger.record(conn, ONE, seconds=1.5)
+    (row,) = ledger.read(conn)
+    assert (row.id, row.outcome, row.duration) == (run, "done", 1500)
+    assert row.finished
+    assert row.started
+    assert (row.finished - row.started).total_seconds() == pytest.approx(1.5)
+
+
+def test_an_interrupted_backfill_knows_where_it_was(conn: Connection) -> None:
+    ledger.install(conn)
+    run = ledger.start(conn, ONE)
+    fill = Unit(("UPDATE t SET a = 1",))
+    ledger.unit_done(conn, run, 0, ONE.up[0])
+    ledger.checkpoint(conn, run, 1, fill, {"id": 500}, 500)
+    ledger.checkpoint(conn, run, 1, fill, {"id": 900}, 900)
+    ledger.finish(conn, run, "failed", "the server went away")
+    found = ledger.progress(conn, run)
+    assert found[0].done
+    assert found[0].checksum == ledger.unit_checksum(ONE.up[0])
+    assert (found[1].done, found[1].position, found[1].rows) == (False, {"id": 900}, 900)
+    ledger.resume(conn, run, replace(ONE, text="other", checksum="b" * 64))
+    (row,) = ledger.read(conn)
+    assert (row.outcome, row.error, row.checksum, row.finished) == ("running", "", "b" * 64, None)
+    ledger.unit_done(conn, run, 1, fill)
+    assert ledger.progress(conn, run)[1].done
+    assert ledger.progress(conn, run)[1].rows == 900
+
+
+def test_a_unit_that_is_rolled_back_is_not_done(database: str) -> None:
+    with connect(database) as conn:
+        ledger.install(conn)
+        run = ledger.start(conn, ONE)
+        with conn.transaction(force_rollback=True):
+            ledger.unit_done(conn, run, 0, ONE.up[0])
+        assert ledger.progress(conn, run) == {}
+
+
+def test_a_failed_run_can_be_set_aside_but_a_finished_one_not(conn: Connection) -> None:
+    ledger.install(conn)
+    failed, done = ledger.start(conn, ONE), ledger.record(conn, ONE)
+    ledger.finish(conn, failed, "failed", "why")
+    ledger.clear(conn, failed)
+    ledger.clear(conn, done)
+    assert [(r.outcome, r.error) for r in ledger.read(conn)] == [("cleared", "why"), ("done", "")]
+
+
+def test_a_very_long_text_is_not_kept(conn: Connection) -> None:
+    ledger.install(conn)
+    run = ledger.record(conn, replace(ONE, text="-" * (ledger.LONGEST + 1)))
+    assert ledger.text(conn, run) is None
+
+
+def test_the_record_that_up_keeps_is_taken_over_and_up_goes_on_with_it(database: str) -> None:
+    with connect(database) as conn:
+        build.install(conn)
+        conn.execute(build.query("record"), ("migrations/001_x", "c" * 64, None))
+        assert [(r.version, r.checksum, r.outcome) for r in ledger.read(conn)] == [("migrations/001_x", "c" * 64, "done")]
+        ledger.install(conn)
+        (row,) = ledger.read(conn)
+        assert (row.version, row.checksum, row.kind, row.outcome) == ("migrations/001_x", "c" * 64, "versioned", "done")
+        build.install(conn)
+        conn.execute(build.query("record"), ("migrations/002_y", "d" * 64, "Second"))
+        assert [r.version for r in ledger.read(conn)] == ["migrations/001_x", "migrations/002_y"]
+        assert len(conn.execute(build.query("applied")).fetchall()) == 2
+
+
+def test_a_newer_ledger_is_left_alone(conn: Connection) -> None:
+    ledger.install(conn)
+    conn.execute("UPDATE pgcharter.components SET component_version = 99")
+    with pytest.raises(UnavailableError, match="version 99"):
+        ledger.install(conn)
+
+
+def test_a_column_too_few_is_damage(conn: Connection) -> None:
+    ledger.install(conn)
+    conn.execute("ALTER TABLE pgcharter.schema_migrations DROP COLUMN outcome CASCADE")
+    with pytest.raises(PgcharterError, match="the ledger is damaged"):
+        ledger.read(conn)
+
+
+def test_a_role_without_rights_is_told_what_to_grant(database: str) -> None:
+    with connect(database) as conn, conn.transaction(force_rollback=True):
+        conn.execute("CREATE ROLE ledger_nobody")
+        conn.execute("SET LOCAL ROLE ledger_nobody")
+        with pytest.raises(PgcharterError, match="cannot be made") as refused:
+            ledger.install(conn)
+        assert "CREATE SCHEMA pgcharter" in refused.value.hint
+
+
+def test_values_that_mean_nothing_are_refused_by_the_table(conn: Connection) -> None:
+    ledger.install(conn)
+    with pytest.raises(psycopg.errors.CheckViolation):
+        conn.execute("INSERT INTO pgcharter.schema_migrations (version, outcome) VALUES ('1', 'maybe')")
