@@ -8,29 +8,23 @@ from hypothesis import strategies as st
 
 from pgcharter import nouns
 
-CERTAIN = sorted(w for w in nouns.KNOWN if nouns.plural(w) not in nouns.TWOFOLD)
+CERTAIN = sorted(w for w in nouns.KNOWN if nouns.plural(w) not in nouns.TWOFOLD | nouns.UNCOUNTABLE)
+"""Few enough that the laws below are held against every one of them."""
 known = st.sampled_from(CERTAIN)
 any_word = st.text(alphabet="abcdefghijklmnopqrstuvwxyz", min_size=1, max_size=12)
 names = st.lists(any_word, min_size=1, max_size=3).map("_".join)
 
 
-@given(known)
-def test_the_singular_of_the_plural_is_the_word(word: str) -> None:
-    assert nouns.singular(nouns.plural(word)) == word
+def test_the_singular_of_the_plural_is_the_word() -> None:
+    assert not [w for w in CERTAIN if nouns.singular(nouns.plural(w)) != w]
 
 
-@given(known)
-def test_a_singular_stays_as_it_is(word: str) -> None:
-    assert nouns.singular(word) == word
-    assert nouns.number(word) in ("singular", None)
-    assert not nouns.is_surely_plural(word)
+def test_a_singular_stays_as_it_is() -> None:
+    assert not [w for w in CERTAIN if nouns.singular(w) != w or nouns.number(w) == "plural" or nouns.is_surely_plural(w)]
 
 
-@given(known)
-def test_a_plural_is_never_called_singular(word: str) -> None:
-    many = nouns.plural(word)
-    assert nouns.number(many) in ("plural", None)
-    assert nouns.singular(nouns.singular(many) or "") == word
+def test_a_plural_is_never_called_singular() -> None:
+    assert not [w for w in CERTAIN if nouns.number(nouns.plural(w)) == "singular"]
 
 
 @given(names, known)
