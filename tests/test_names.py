@@ -54,6 +54,15 @@ def test_key_words_are_those_of_the_server(conn: Any) -> None:
         (ObjectId("column", "app", "Order", "end"), 'app."Order"."end"'),
         (ObjectId("function", "app", "F(integer, text)"), 'app."F"(integer, text)'),
         (ObjectId("role", "", "reader"), "reader"),
+        (ObjectId("function", "app", "half (open(integer)"), 'app."half (open"(integer)'),
+        (ObjectId("function", "app", 'f(app."My(Type", "a)""(b")'), 'app.f(app."My(Type", "a)""(b")'),
+        (ObjectId("procedure", "app", "f(x)()"), 'app."f(x)"()'),
+        (ObjectId("aggregate", "app", "hits(*)"), "app.hits(*)"),
+        (ObjectId("operator", "App", "=== (integer, app.mood)"), '"App".=== (integer, app.mood)'),
+        (ObjectId("cast", "", "(integer AS app.mood)"), "(integer AS app.mood)"),
+        (ObjectId("operator class", "app", "My Class USING btree"), 'app."My Class" USING btree'),
+        (ObjectId("operator family", "app", "a USING b USING hash"), 'app."a USING b" USING hash'),
+        (ObjectId("transform", "", "FOR app.point LANGUAGE PL"), 'FOR app.point LANGUAGE "PL"'),
     ],
 )
 def test_addresses_are_written_as_sql(target: ObjectId, sql: str) -> None:

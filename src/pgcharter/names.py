@@ -10,6 +10,9 @@ MAX_BYTES = 63
 """Longest identifier PostgreSQL keeps, in bytes (NAMEDATALEN - 1); longer ones are cut silently."""
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_$]*\Z")
+_ROUTINE = re.compile(r'(?P<name>.+)(?P<arguments>\((?:[^()"]|"(?:[^"]|"")*")*\))', re.DOTALL)
+"""A name with argument types, of which only quoted ones have parentheses in them."""
+_PAIRS = {"operator class": " USING ", "operator family": " USING ", "transform": " LANGUAGE "}
 
 
 @lru_cache(maxsize=65536)
@@ -44,8 +47,9 @@ class ObjectId:
     `kind` is PostgreSQL's own word in lower case: schema, table, view, materialized view, foreign table, sequence, index, column,
     constraint, trigger, policy, rule, function, procedure, aggregate, type, domain, extension, role, publication, subscription, event
     trigger, statistics, server, database, setting, ... `schema` is empty for objects outside schemas. `name` is the object's own name,
-    for functions with its argument types: `f(integer, text)`. `part` is the member for what lives inside a relation: kind `column`,
-    `constraint`, `trigger`, `policy` and `rule` have the relation in `name` and their own name in `part`.
+    for functions with its argument types: `f(integer, text)`, for operators and the like as `catalog.model.OtherObject` says. `part` is
+    the member for what lives inside a relation: kind `column`, `constraint`, `trigger`, `policy` and `rule` have the relation in `name`
+    and their own name in `part`.
     """
 
     kind: str
@@ -55,13 +59,21 @@ class ObjectId:
 
     def sql(self) -> str:
         """The address in SQL, quoted where needed: `app.users`, `app.users.email`, `app.f(integer)`."""
-        if self.kind in ("function", "procedure", "aggregate") and "(" in self.name:
-            head, _, arguments = self.name.partition("(")
-            last = f"{quote(head)}({arguments}"
-        else:
-            last = quote(self.name)
+        last = self._last()
         dotted = f"{quote(self.schema)}.{last}" if self.schema else last
         return f"{dotted}.{quote(self.part)}" if self.part else dotted
+
+    def _last(self) -> str:
+        """The name quoted; of those that carry more than a name (arguments, access method, language) every part by itself."""
+        if self.kind in ("function", "procedure", "aggregate"):
+            routine = _ROUTINE.fullmatch(self.name)
+            return quote(routine["name"]) + routine["arguments"] if routine else quote(self.name)
+        if self.kind in ("operator", "cast"):
+            return self.name
+        if self.kind in _PAIRS:
+            first, word, second = self.name.rpartition(_PAIRS[self.kind])
+            return (first if self.kind == "transform" else quote(first)) + word + quote(second) if word else quote(self.name)
+        return quote(self.name)
 
     @property
     def owner(self) -> ObjectId:

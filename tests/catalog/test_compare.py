@@ -16,6 +16,7 @@ import pgcharter
 from pgcharter import sources
 from pgcharter.catalog.compare import VERSION_DIFFERENCES, Difference, compare, describe
 from pgcharter.catalog.model import Catalog, Column, Constraint, DataType, Grant, Subscription, Table, View
+from pgcharter.catalog.privileges import ALL
 from pgcharter.db import connect
 from pgcharter.names import ObjectId
 from pgcharter.servers.lifecycle import Server
@@ -99,6 +100,18 @@ def test_maintain_is_17s_own_only_where_everything_was_granted() -> None:
     stranger = tuple(sorted((*new, Grant("you", "MAINTAIN"))))
     assert len(compare(with_table(sixteen, acl=old), with_table(OLD, acl=stranger), versions=True)) == 1
     assert len(compare(with_table(sixteen, acl=old), with_table(OLD, acl=None), versions=True)) == 1
+
+
+def test_default_privileges_written_out_are_the_default() -> None:
+    written = tuple(sorted(Grant("me", p, grantor="me") for p in ALL["table"]))
+    one = with_table(OLD, owner="me")
+    assert compare(one, with_table(one, acl=written)) == ()
+    assert compare(with_table(one, acl=written), one) == ()
+    for other in (written[1:], (*written, Grant("", "SELECT", grantor="me")), (replace(written[0], grantable=True), *written[1:]), ()):
+        assert [d.field for d in compare(one, with_table(one, acl=other))] == ["acl"]
+    sixteen = replace(one, server_version=160014)
+    assert compare(sixteen, with_table(sixteen, acl=tuple(g for g in written if g.privilege != "MAINTAIN"))) == ()
+    assert len(compare(sixteen, with_table(sixteen, acl=written))) == 1
 
 
 @pytest.mark.parametrize(

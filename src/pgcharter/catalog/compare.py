@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from pgcharter.catalog.model import Catalog, Column, Constraint, DefaultPrivilege, Grant, Table, UserType, View
+from pgcharter.catalog.model import Catalog, Column, Constraint, DefaultPrivilege, Grant, SecurityLabel, Table, UserType, View
+from pgcharter.catalog.privileges import same
 from pgcharter.names import ObjectId
 
 _PARTS = frozenset(("columns", "constraints", "indexes", "triggers", "policies", "rules", "attributes"))
@@ -36,13 +37,15 @@ def compare(a: Catalog, b: Catalog, *, ignore: Collection[str] = (), versions: b
     `ignore` leaves out field names (`owner`, `acl`), object kinds (`extension`) or one field of one kind (`table.options`). With
     `versions`, differences that PostgreSQL itself makes between the two major versions (`VERSION_DIFFERENCES`) are left out; without it
     they are in, with their explanation. Never compared: the databases' names and server versions, gaps, dependencies (they follow from
-    the rest), and holes that dropped columns leave in the numbering.
+    the rest), and holes that dropped columns leave in the numbering. Privileges that were changed and changed back are PostgreSQL's default
+    again, although it keeps them written out.
     """
-    left, right = _flat(a), _flat(b)
+    same = _same(a, b)
+    left, right = _flat(a, same), _flat(b, same)
     found: list[Difference] = []
-    for address in sorted(left.keys() | right.keys()):
-        if address.kind in ignore:
-            continue
+    addresses = (left.keys() | right.keys()) - same
+    differing = [x for x in addresses if x.kind not in ignore and left.get(x) != right.get(x)]
+    for address in sorted(differing, key=_as_tuple):
         one, other = left.get(address), right.get(address)
         if one is None or other is None:
             present = one or other
@@ -51,7 +54,7 @@ def compare(a: Catalog, b: Catalog, *, ignore: Collection[str] = (), versions: b
                 change = "added" if one is None else "removed"
                 found.append(Difference(address, change, old=one and one.value, new=other and other.value))
         else:
-            found += _changes(address, one, other, ignore)
+            found += _changes(address, one, other, ignore, (a.major, b.major))
     if a.major == b.major:
         return tuple(found)
     told = [_explained(d, a.major, b.major) for d in found]
@@ -65,7 +68,7 @@ class _Item:
     rank: int = 0
 
 
-def _changes(address: ObjectId, one: _Item, other: _Item, ignore: Collection[str]) -> Iterator[Difference]:
+def _changes(address: ObjectId, one: _Item, other: _Item, ignore: Collection[str], majors: tuple[int, int]) -> Iterator[Difference]:
     if one.value == other.value and one.rank == other.rank:
         return
     if type(one.value) is not type(other.value):
@@ -77,16 +80,36 @@ def _changes(address: ObjectId, one: _Item, other: _Item, ignore: Collection[str
         old, new = getattr(one.value, name), getattr(other.value, name)
         if name == "position":
             old, new = one.rank, other.rank
-        if old != new:
+        if old != new and not (name == "acl" and majors[0] == majors[1] and _says_the_same(address, one.value, other.value, majors[0])):
             yield Difference(address, "changed", name, old, new)
+
+
+def _says_the_same(address: ObjectId, one: Any, other: Any, major: int) -> bool:
+    """Whether the privileges are those that PostgreSQL gives by itself, once written out and once not."""
+    owner = getattr(one, "owner", "")
+    return bool(owner == getattr(other, "owner", "") and same(address.kind, one.acl, other.acl, owner, major))
 
 
 def _fields(value: Any) -> tuple[str, ...]:
     return tuple(f.name for f in fields(value) if f.name not in _PARTS)
 
 
-def _flat(catalog: Catalog) -> Mapping[ObjectId, _Item]:
-    """Everything comparable by address; parts know their owner, so that a missing table is told once."""
+def _as_tuple(address: ObjectId) -> tuple[str, str, str, str]:
+    return address.kind, address.schema, address.name, address.part
+
+
+def _wholes(catalog: Catalog) -> tuple[Table | View | UserType, ...]:
+    return (*catalog.tables, *catalog.views, *catalog.types)
+
+
+def _same(a: Catalog, b: Catalog) -> set[ObjectId]:
+    """What has parts and is equal with all of them, so that nobody need look at the parts."""
+    left = {whole.id: whole for whole in _wholes(a)}
+    return {whole.id for whole in _wholes(b) if left.get(whole.id) == whole}
+
+
+def _flat(catalog: Catalog, same: Collection[ObjectId]) -> Mapping[ObjectId, _Item]:
+    """Everything comparable by address, but for `same`; parts know their owner, so that a missing table is told once."""
     found: dict[ObjectId, _Item] = {ObjectId("database", "", ""): _Item(_nameless(catalog))}
     groups: tuple[tuple[Any, ...], ...] = (
         catalog.schemas, catalog.tables, catalog.views, catalog.sequences, catalog.functions, catalog.types, catalog.extensions,
@@ -96,13 +119,13 @@ def _flat(catalog: Catalog) -> Mapping[ObjectId, _Item]:
     for group in groups:
         for item in group:
             found[item.id] = _Item(item)
-    wholes: tuple[Table | View | UserType, ...] = (*catalog.tables, *catalog.views, *catalog.types)
-    for whole in wholes:
-        found.update(_parts(whole))
+    for whole in _wholes(catalog):
+        if whole.id not in same:
+            found.update(_parts(whole))
     for privilege in catalog.default_privileges:
-        found[_default_privilege(privilege)] = _Item(privilege)
+        found[default_privilege(privilege)] = _Item(privilege)
     for label in catalog.security_labels:
-        found[ObjectId("security label", label.object.schema, f"{label.object} {label.provider}")] = _Item(label)
+        found[security_label(label)] = _Item(label)
     return found
 
 
@@ -110,8 +133,14 @@ def _nameless(catalog: Catalog) -> Any:
     return replace(catalog.database, name="")
 
 
-def _default_privilege(privilege: DefaultPrivilege) -> ObjectId:
+def default_privilege(privilege: DefaultPrivilege) -> ObjectId:
+    """The address under which a default privilege is compared."""
     return ObjectId("default privileges", privilege.schema, f"{privilege.role} on {privilege.objects}")
+
+
+def security_label(label: SecurityLabel) -> ObjectId:
+    """The address under which a security label is compared."""
+    return ObjectId("security label", label.object.schema, f"{label.object} {label.provider}")
 
 
 def _parts(whole: Table | View | UserType) -> Iterator[tuple[ObjectId, _Item]]:

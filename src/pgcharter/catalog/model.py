@@ -6,6 +6,7 @@ qualified. Empty text means "none". An `acl` of `None` means PostgreSQL's built-
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -171,6 +172,8 @@ class IndexKey:
     descending: bool = False
     nulls_first: bool = False
     operator_class_options: tuple[str, ...] = ()
+    statistics: int | None = None
+    """SET STATISTICS target of an expression; None is the default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,6 +339,11 @@ class Table:
         """Columns by name."""
         return {c.name: c for c in self.columns}
 
+    @property
+    def parents(self) -> tuple[ObjectId, ...]:
+        """Tables it gets columns from: the partitioned one, or those it inherits from."""
+        return self.inherits if self.partition_of is None else (self.partition_of,)
+
     @cached_property
     def primary_key(self) -> Constraint | None:
         """The primary key."""
@@ -436,7 +444,7 @@ class Function:
     body: str = ""
     """Source text (`prosrc`), or the deparsed SQL-standard body."""
     definition: str = ""
-    """`pg_get_functiondef`; for aggregates a summary of their parts."""
+    """`pg_get_functiondef`; for aggregates the same, `CREATE OR REPLACE AGGREGATE ...`."""
     owner: str = ""
     acl: Acl = None
     comment: str = ""
@@ -512,6 +520,10 @@ class Extension:
     """Version that CREATE EXTENSION would install now."""
     owner: str = ""
     comment: str = ""
+    relocatable: bool = False
+    """Whether ALTER EXTENSION SET SCHEMA is allowed."""
+    requires: tuple[str, ...] = ()
+    """Extensions that must be there before."""
 
     @property
     def id(self) -> ObjectId:
@@ -646,10 +658,18 @@ class OtherObject:
     kind: str
     schema: str
     name: str
+    """The name, for some kinds with what tells its namesakes apart: `=== (integer, integer)`, `(integer AS app.mood)`,
+    `reversed USING btree`, `FOR app.point LANGUAGE plpython3u`."""
     definition: str = ""
+    """What stands after the name in CREATE. Members of operator classes and families and mappings of text search configurations have a
+    line each; a family has those only that belong to none of its classes."""
     owner: str = ""
     comment: str = ""
     extension: str = ""
+    acl: Acl = None
+    """Of languages and foreign-data wrappers."""
+    options: tuple[str, ...] = ()
+    """Of foreign-data wrappers, as those of a ForeignServer."""
 
     @property
     def id(self) -> ObjectId:
@@ -746,6 +766,30 @@ class Catalog:
         return {t.id: t for t in self.tables}
 
     @cached_property
+    def relation(self) -> Mapping[tuple[str, str], Table | View]:
+        """Tables and views by schema and name: what a part's address leads to."""
+        return {(r.schema, r.name): r for r in (*self.tables, *self.views)}
+
+    @cached_property
+    def index(self) -> Mapping[ObjectId, Index]:
+        """Indexes by address."""
+        return {i.id: i for r in self.relation.values() for i in r.indexes}
+
+    @cached_property
+    def sequences_of(self) -> Mapping[ObjectId, tuple[Sequence, ...]]:
+        """Sequences by the table that holds the column they belong to."""
+        found: dict[ObjectId, list[Sequence]] = {}
+        for s in self.sequences:
+            if s.owned_by is not None:
+                found.setdefault(s.owned_by.owner, []).append(s)
+        return {table: tuple(sequences) for table, sequences in found.items()}
+
+    @cached_property
+    def constraint_names(self) -> Mapping[tuple[str, str], int]:
+        """How many tables have a constraint of a name, by schema and name."""
+        return Counter((t.schema, c.name) for t in self.tables for c in t.constraints)
+
+    @cached_property
     def function(self) -> Mapping[ObjectId, Function]:
         """Functions by address."""
         return {f.id: f for f in self.functions}
@@ -787,6 +831,15 @@ class Catalog:
         for t in self.tables:
             if t.partition_of is not None:
                 found.setdefault(t.partition_of, []).append(t)
+        return {parent: tuple(children) for parent, children in found.items()}
+
+    @cached_property
+    def children(self) -> Mapping[ObjectId, tuple[Table, ...]]:
+        """Direct heirs by parent address: partitions and children by table inheritance."""
+        found: dict[ObjectId, list[Table]] = {}
+        for t in self.tables:
+            for parent in t.parents:
+                found.setdefault(parent, []).append(t)
         return {parent: tuple(children) for parent, children in found.items()}
 
     @cached_property

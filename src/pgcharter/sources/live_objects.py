@@ -104,10 +104,11 @@ def schemas(shared: Shared) -> tuple[Schema, ...]:
 def extensions(shared: Shared) -> tuple[Extension, ...]:
     """Installed extensions."""
     found = []
-    for oid, name, version, schema, owner, default in shared.rows(_FILE, "extensions"):
+    for oid, name, version, schema, owner, default, relocatable, requires in shared.rows(_FILE, "extensions"):
         shared.addresses[PG_EXTENSION, oid] = ObjectId("extension", "", name)
         comment = shared.comment(PG_EXTENSION, oid)
-        found.append(Extension(name, version, schema, default or "", shared.owner(owner), comment))
+        needs = tuple(sorted(requires))
+        found.append(Extension(name, version, schema, default or "", shared.owner(owner), comment, relocatable, needs))
     return tuple(sorted(found, key=lambda e: e.name))
 
 
@@ -303,10 +304,12 @@ def collations(shared: Shared) -> tuple[Collation, ...]:
 def others(shared: Shared) -> tuple[OtherObject, ...]:
     """Casts, operators and the like."""
     found = []
-    for catalog, oid, kind, schema, name, definition, owner in shared.rows(_FILE, "others"):
+    for catalog, oid, kind, schema, name, definition, owner, rights, settings in shared.rows(_FILE, "others"):
         shared.addresses[catalog, oid] = ObjectId(kind, schema, name)
         about = shared.about(catalog, oid)
-        found.append(OtherObject(kind, schema, name, definition or "", shared.owner(owner) if owner else "", **about))
+        by = shared.owner(owner) if owner else ""
+        hidden = tuple(sorted(without_secret(o) for o in settings or ()))
+        found.append(OtherObject(kind, schema, name, definition or "", by, acl=acl(rights), options=hidden, **about))
     return tuple(sorted(found, key=lambda o: (o.kind, o.schema, o.name)))
 
 
