@@ -270,6 +270,10 @@ def _convert(value: object, annotation: Any) -> Any:
         return _convert_optional(value, next(a for a in arguments if a is not type(None)))
     if origin is tuple:
         return _convert_list(value, arguments[0])
+    if origin is Mapping:
+        if not isinstance(value, Mapping) or not all(isinstance(item, str) for item in value.values()):
+            raise _MismatchError("a table of texts in quotes", value)
+        return dict(value)
     if origin is Literal:
         if value not in arguments:
             raise _MismatchError(listed(f'"{a}"' for a in arguments), value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pgcharter.errors import PgcharterError, UsageError
@@ -13,7 +13,8 @@ from pgcharter.errors import PgcharterError, UsageError
 SUFFIXES = (".sql", ".ddl", ".pgsql", ".psql")
 _DOWN_FOLDER = {"down", "downs", "revert", "rollback", "rollbacks", "undo"}
 _DOWN_NAME = re.compile(r"(?:^|[._-])(?:down|undo|rollback|revert)$", re.IGNORECASE)
-_FLYWAY = re.compile(r"(?P<kind>[VUBR])(?P<version>[0-9][0-9._]*)?__", re.IGNORECASE)
+FLYWAY = re.compile(r"(?P<kind>[VUBR])(?P<version>[0-9][0-9._]*)?__(?P<name>.*)", re.IGNORECASE)
+"""The stem or name of a file of Flyway's: `V1_2__add_total`, `R__views`, `U1__a`."""
 _NUMBERS = re.compile(r"(\d+)")
 _IGNORED = {"node_modules", "__pycache__", "venv", "site-packages"}
 
@@ -40,7 +41,7 @@ def find(target: str) -> tuple[Path, list[SqlFile]]:
     found = [SqlFile(p, _shown(target, path, p), _direction(p.relative_to(path))) for p in _walk(path, target)]
     if not found:
         raise UsageError(f"{target} holds no SQL file", hint=f"looked for {', '.join('*' + s for s in SUFFIXES)} in it and below")
-    plan = _sqitch_plan(path)
+    plan = {change.name: number for number, change in enumerate(sqitch_plan(path))}
     found.sort(key=lambda f: (_planned(f, plan), *_order(f.path.relative_to(path))))
     return path.resolve(), found
 
@@ -66,7 +67,7 @@ def _direction(path: Path) -> str:
     folders = {part.lower() for part in path.parts[:-1]}
     if "verify" in folders:
         return "verify"
-    flyway = _FLYWAY.match(path.name)
+    flyway = FLYWAY.match(path.name)
     if folders & _DOWN_FOLDER or _DOWN_NAME.search(path.stem) or (flyway and flyway["kind"].upper() == "U"):
         return "down"
     return "up"
@@ -74,7 +75,7 @@ def _direction(path: Path) -> str:
 
 def _order(path: Path) -> tuple[object, ...]:
     """Natural order by folder and name: 2 before 10; Flyway's repeatable files after all others."""
-    flyway = _FLYWAY.match(path.name)
+    flyway = FLYWAY.match(path.name)
     repeatable = bool(flyway and flyway["kind"].upper() == "R" and not flyway["version"])
     folders = [_natural(part) for part in path.parts[:-1]]
     version = [int(n) for n in re.findall(r"\d+", flyway["version"])] if flyway and flyway["version"] else []
@@ -85,13 +86,44 @@ def _natural(name: str) -> list[tuple[int, int, str]]:
     return [(0, int(piece), "") if piece.isdigit() else (1, 0, piece.lower()) for piece in _NUMBERS.split(name) if piece]
 
 
-def _sqitch_plan(folder: Path) -> dict[str, int]:
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change of a Sqitch plan."""
+
+    name: str
+    """Stem of its scripts: the change's name, with `@tag` where a later change of that name replaces it."""
+    planner: str = ""
+    date: str = ""
+    note: str = ""
+
+
+_CHANGE = re.compile(
+    r"(?P<name>[^\s@#%\[]\S*)(?:\s+\[[^\]]*\])?(?:\s+(?P<date>\d{4}-\d\d-\d\dT\S+))?\s*(?P<planner>[^<#]*?)\s*(?:<[^>]*>)?\s*(?:#\s*(?P<note>.*))?$"
+)
+
+
+def sqitch_plan(folder: Path) -> list[Change]:
+    """The changes of `folder/sqitch.plan` in order; none where there is no plan.
+
+    A name that comes again (`sqitch rework`) leaves its first scripts under `name@tag`, the tag being the first one after it.
+    """
     plan = folder / "sqitch.plan"
     if not plan.is_file():
-        return {}
-    lines = plan.read_text("utf-8", "replace").splitlines()
-    names = [line.split()[0] for line in lines if line.strip() and not line.startswith(("%", "#", "@"))]
-    return {name: position for position, name in enumerate(names)}
+        return []
+    changes: list[Change] = []
+    tags: list[tuple[int, str]] = []
+    for line in plan.read_text("utf-8", "replace").splitlines():
+        text = line.strip()
+        if text.startswith("@"):
+            tags.append((len(changes), text.split()[0]))
+        elif text and text[0] not in "%#" and (found := _CHANGE.match(text)):
+            changes.append(Change(found["name"], found["planner"], found["date"] or "", found["note"] or ""))
+    last = {change.name: number for number, change in enumerate(changes)}
+    return [c if last[c.name] == n else replace(c, name=c.name + _tag_after(n, tags)) for n, c in enumerate(changes)]
+
+
+def _tag_after(number: int, tags: list[tuple[int, str]]) -> str:
+    return next((tag for position, tag in tags if position > number), "")
 
 
 def _planned(file: SqlFile, plan: dict[str, int]) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 from pgcharter.findings import Place
 from pgcharter.sqltext.source import Source
 
-__all__ = ["Allow", "Broken", "Meta", "Parsed", "Source", "Statement", "enum_name", "node_place", "offset_place", "parse", "walk"]
+__all__ = ["Allow", "Broken", "Mark", "Meta", "Parsed", "Source", "Statement", "enum_name", "node_place", "offset_place", "parse", "walk"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,16 @@ class Meta:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """A comment that says something of a migration: `-- pgcharter: gate the new release runs everywhere`."""
+
+    verb: str
+    """One of `comments.MARKS`."""
+    words: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
 class Parsed:
     """What `parse` found in one text."""
 
@@ -108,14 +118,16 @@ def offset_place(statement: Statement, position: int) -> Place:
     return statement.source.place(statement.offset + position - 1)
 
 
-def parse(text: str, file: str, above: int = 0) -> Parsed:
+def parse(text: str, file: str, above: int = 0, *, everything: bool = False) -> Parsed:
     """Parse `text`, above which `above` lines of its file stand; what is no SQL goes into `errors` and hides nothing else.
+
+    Of a very large text the data statements are left out (`skipped`), unless `everything` is wanted.
 
     Raises UsageError when the text holds a NUL byte: no PostgreSQL text can, and the parser would not see what follows.
     """
     from pgcharter.sqltext.parser import parse_text
 
-    return parse_text(text, file, above)
+    return parse_text(text, file, above, everything=everything)
 
 
 def enum_name(node: Any, name: str) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from pgcharter.sqltext import Allow, Broken, Statement
+from pgcharter.sqltext import Allow, Broken, Mark, Statement
 from pgcharter.sqltext.source import Source
 from pgcharter.sqltext.split import block_comment_end
 
@@ -18,11 +19,34 @@ _SAYS = re.compile(r"\s*pgcharter:\s*(?P<verb>\S*)\s*(?P<rest>.*)\Z", re.IGNOREC
 _BECAUSE = re.compile(r"(?:^|\s)because(?:\s+(?P<reason>\S.*))?\Z", re.IGNORECASE | re.DOTALL)
 _EXAMPLE = "write it as `-- pgcharter: allow KEY01 because <the reason>`, above the statement or at the end of its line"
 _SECTION = re.compile(
-    r"^[ \t]*(?:--|#)+[ \t]*(?://)?(?:---)?[ \t]*(?:\+\w+[ \t]+|migrate:|@|!)?(?P<word>ups?|downs?|undo|rollback|revert)"
-    r"(?:[ \t]+migration)?[ \t]*:?[ \t]*(?:transaction:\w+[ \t]*)?\r?$",
+    r"^[ \t]*(?:--|#)+[ \t]*(?://)?(?:---)?[ \t]*(?:\+\w+[ \t]+|migrate:|pgcharter:[ \t]*|@|!)?(?P<word>ups?|downs?|undo|rollback|revert)"
+    r"(?:[ \t]+migration)?[ \t]*:?[ \t]*(?:transaction:\w+[ \t]*|notransaction[ \t]*)?\r?$",
     re.IGNORECASE | re.MULTILINE,
 )
 _DOWN = re.compile(r"down|undo|rollback|revert", re.IGNORECASE)
+MARKS = ("up", "down", "one-way", "data", "batched", "gate")
+"""What `-- pgcharter:` may say of a migration file, beside suppressions."""
+
+
+def marks(text: str) -> list[Mark]:
+    """The comments of `text` that say something of a migration, in order; also those that stand inside a statement."""
+    if not _SEEN.search(text):
+        return []
+    said = ((start, _SAYS.match(words)) for start, _, words in _comments(text))
+    return [Mark(m["verb"].lower(), m["rest"].strip(), start) for start, m in said if m and m["verb"].lower() in MARKS]
+
+
+def outside(found: Sequence[tuple[int, str]], statements: Sequence[Statement]) -> list[tuple[int, str]]:
+    """Section marks without those inside a statement: `-- rollback` in a function's body says nothing about the file."""
+    if not found:
+        return []
+    starts = [s.offset for s in statements]
+    kept = []
+    for start, direction in found:
+        at = bisect_right(starts, start) - 1
+        if at < 0 or start >= starts[at] + len(statements[at].text):
+            kept.append((start, direction))
+    return kept if any(direction == "down" for _, direction in kept) else []
 
 
 def sections(text: str) -> list[tuple[int, str]]:
@@ -58,6 +82,8 @@ def suppressions(source: Source, statements: Sequence[Statement]) -> tuple[list[
     for start, end, comment in _comments(source.text):
         place = source.place(start, end)
         understood = _understand(comment)
+        if understood is None:
+            continue
         if isinstance(understood, str):
             remarks.append(Broken(understood, place, place, comment, _EXAMPLE))
             continue
@@ -86,10 +112,13 @@ def _comments(text: str) -> Iterator[tuple[int, int, str]]:
             yield token.start(), at, words.strip()
 
 
-def _understand(comment: str) -> tuple[str, tuple[str, ...], str] | str:
+def _understand(comment: str) -> tuple[str, tuple[str, ...], str] | str | None:
+    """What a suppression says, or what is wrong with it; None for a mark of a migration."""
     said = _SAYS.match(comment)
     assert said is not None  # noqa: S101 - `_comments` yields only these
     verb, rest = said["verb"].lower(), said["rest"].strip()
+    if verb in MARKS:
+        return None
     if verb not in ("allow", "allow-file"):
         return f"the comment says `pgcharter: {said['verb']}`, which means nothing, so it allows nothing"
     because = _BECAUSE.search(rest)

@@ -10,7 +10,7 @@ from typing import Any
 
 from pgcharter.errors import UsageError
 from pgcharter.sqltext import Broken, Meta, Parsed, Statement
-from pgcharter.sqltext.comments import directed, direction_at, sections, suppressions
+from pgcharter.sqltext.comments import directed, direction_at, outside, sections, suppressions
 from pgcharter.sqltext.source import Source
 from pgcharter.sqltext.split import SPACE, Command, Piece, pieces, trimmed
 
@@ -73,7 +73,7 @@ def _refusals() -> tuple[type[Exception], ...]:
     return (_postgast().PgQueryError, UnicodeError, DecodeError)
 
 
-def parse_text(text: str, file: str, above: int) -> Parsed:
+def parse_text(text: str, file: str, above: int, *, everything: bool = False) -> Parsed:
     """See `pgcharter.sqltext.parse`."""
     source = Source(text.removeprefix("\ufeff"), file, above)
     nul = source.text.find("\0")
@@ -85,8 +85,8 @@ def parse_text(text: str, file: str, above: int) -> Parsed:
     metas: list[Meta] = []
     skipped = 0
     if statements is None:
-        statements, errors, metas, skipped = _by_piece(source)
-    marks = sections(source.text)
+        statements, errors, metas, skipped = _by_piece(source, everything=everything)
+    marks = outside(sections(source.text), statements)
     statements, remarks = suppressions(source, directed(statements, marks))
     if marks:
         errors = [Broken(e.message, e.place, e.start, e.text, e.hint, direction_at(_offset(source, e), marks)) for e in errors]
@@ -128,12 +128,12 @@ def _without_tail(text: str, start: int, end: int) -> str:
     return text[start : trimmed(text, start, end)]
 
 
-def _by_piece(source: Source) -> tuple[list[Statement], list[Broken], list[Meta], int]:
+def _by_piece(source: Source, *, everything: bool) -> tuple[list[Statement], list[Broken], list[Meta], int]:
     statements: list[Statement] = []
     errors: list[Broken] = []
     metas: list[Meta] = []
     skipped = 0
-    large = len(source.text) > LARGE
+    large = len(source.text) > LARGE and not everything
     for item in pieces(source.text):
         if isinstance(item, Command):
             metas.append(Meta(item.name, item.argument, source.place(item.start), item.start))
