@@ -156,10 +156,11 @@ def read(
     from pgcharter.servers.scratch import open_scratch
     from pgcharter.sources import recorder
     from pgcharter.sources.build import Builder
+    from pgcharter.sources.trace import Trace
 
     with open_scratch(major, url=scratch_url) as scratch, scratch.database() as database, scratch.database() as second:
         recorder.install(database.admin)
-        builder = Builder(database)
+        builder = Builder(database, trace=Trace(scratch.major))
         gaps, findings, stopped = [_UNSEEN], list[Finding](), ""
         with _led_to(database.dsn):
             emitted, why = _offline(project)
@@ -178,7 +179,7 @@ def read(
         elif stopped:
             wanted, findings = statements(emitted)
             recorder.install(second.admin)
-            database, builder = second, Builder(second)
+            database, builder = second, Builder(second, trace=Trace(scratch.major))
         if not why or stopped:
             build(database, builder, wanted, (lambda n: progress("building", n, len(wanted))) if progress else None)
         if stopped and not builder.refusals:

@@ -11,7 +11,7 @@ import psycopg
 
 from pgcharter.errors import PgcharterError
 from pgcharter.findings import Finding, Gap, Severity
-from pgcharter.sources import recorder
+from pgcharter.sources import recorder, trace
 from pgcharter.sources.effects import makes, missing_name
 from pgcharter.sources.excuses import excuse, without_tablespaces
 from pgcharter.sources.policy import decide
@@ -65,6 +65,8 @@ class Builder:
     """Number of the first statement that is this builder's own; those before it were run in the database it is a copy of."""
     unavailable: list[str] = field(default_factory=list)
     """Extensions that are asked for and not to be had here."""
+    trace: trace.Trace | None = None
+    """Where it is noted what each statement does to others; None: nobody asks."""
     _excused: set[int] = field(default_factory=set)
     """Identities of statements that were not built for want of something on the scratch server."""
     _lost: dict[str, Statement] = field(default_factory=dict)
@@ -150,9 +152,12 @@ class Builder:
         self.numbered.append(statement)
         mark = recorder.mark(len(self.numbered) - 1)
         try:
-            self.database.conn.execute(mark + sql)
+            if self.trace is None:
+                self.database.conn.execute(mark + sql)
+            else:
+                self.trace.run(self.database.conn, statement, mark, sql)
         except psycopg.Error as error:
-            return self._refusal(statement, error, len(mark))
+            return self._refusal(statement, error, len(mark) + (trace.SHIFT if self.trace else 0))
         except UnicodeError as error:
             return Refusal(statement, f"the text cannot be sent: {error}")
         return None

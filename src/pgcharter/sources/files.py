@@ -79,9 +79,11 @@ def build_on(
     from pgcharter.sources import live, recorder
     from pgcharter.sources.build import Builder, unresolved_roles
     from pgcharter.sources.places import locate
+    from pgcharter.sources.trace import Trace
 
     recorded = recorder.install(database.admin)
-    builder = Builder(database)
+    seen = Trace(database.scratch.major)
+    builder = Builder(database, trace=seen)
     file = ""
     for number, step in enumerate(script.steps):
         if progress and number % 50 == 0:
@@ -102,6 +104,7 @@ def build_on(
         statements=script.statements,
         unbuilt=tuple(builder.unbuilt),
         places=places,
+        effects=seen.effects,
         findings=(*script.findings, *builder.findings()),
         gaps=(*script.gaps, *builder.gaps, *unresolved_roles(builder), *unplaced),
         texts=script.texts,

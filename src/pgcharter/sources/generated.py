@@ -91,6 +91,7 @@ def state(
         statements=tuple(wanted),
         unbuilt=tuple(builder.unbuilt),
         places=places,
+        effects=builder.trace.effects if builder.trace else {},
         stand_ins=frozenset(given),
         findings=(*findings, *builder.findings()),
         gaps=(*gaps, *builder.gaps, *unresolved_roles(builder)),
