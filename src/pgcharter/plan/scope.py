@@ -1,116 +1,117 @@
-"""What a plan is about: a wanted schema that never mentions something does not ask for it to be dropped."""
+"""Where a statement is looked at: a catalog, a search path, a time zone. Names in it become relations, and relations become roles."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
-from itertools import chain
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-from pgcharter.catalog.model import Acl, Catalog, Function, Schema, Sequence, Table, UserType, View
-from pgcharter.names import ObjectId, quote
+from pgcharter.catalog.model import Column, Index, Sequence, Table, UserType, View
+from pgcharter.names import ObjectId
+from pgcharter.plan.surroundings import NOTHING, Relation, Roles, Surroundings, Touched
 
-OUR_SCHEMA = "pgcharter"
-"""Where our own tables live; their owner plans them, nobody else."""
-_KINDS = {
-    "extensions": "extension", "publications": "publication", "subscriptions": "subscription", "event_triggers": "event trigger",
-    "foreign_servers": "foreign server", "default_privileges": "default privilege", "security_labels": "security label",
-}  # fmt: skip
-"""Kinds that operators make beside the schema: when the wanted side has none at all, those that are there stay."""
-
-T = TypeVar("T")
+UNKNOWN = "*"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One form of statement: what the oracle knows it as, and who plays which role in it."""
+
+    key: str
+    """`*` stands for what cannot be known here, such as a column's old type without a catalog."""
+    roles: Roles = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Scope:
-    """Both sides cut down to what the plan is about."""
+    """What is known beside the statement's text."""
 
-    a: Catalog
-    b: Catalog
-    notes: tuple[str, ...] = ()
-    """What was left alone, and how to have it planned."""
+    around: Surroundings | None = None
+    path: tuple[str, ...] = ("public",)
+    timezone: str = ""
 
+    def relation(self, named: Any) -> Relation | None:
+        """The relation that a parser's RangeVar means, where the catalog has it."""
+        return self.around.find(named.schemaname, named.relname, self.path) if self.around else None
 
-def scope(a: Catalog, b: Catalog, *, library: Callable[[ObjectId], bool] = lambda _: False) -> Scope:
-    """Leave out of `a` what `b` never mentions: other schemas, tables of libraries (as `library` knows them), whole kinds of objects that
-    operators make, and all privileges when `b` grants none. Both lose our own schema.
-    """
-    notes: list[str] = []
-    wanted = {s.name for s in b.schemas}
-    other = sorted(s.name for s in a.schemas if s.name not in wanted and s.name != OUR_SCHEMA and not s.extension)
-    if other:
-        names = ", ".join(map(quote, other))
-        notes.append(f"left alone: schema {names}, which the wanted side does not mention; to drop one: DROP SCHEMA … CASCADE by hand")
-    strangers = sorted(t.id for t in a.tables if library(t.id) and t.id not in b.table and t.schema not in other)
-    if strangers:
-        notes.append(f"left alone: {', '.join(str(t) for t in strangers)}, made by a library or a migration tool")
-    kinds = [field for field in _KINDS if getattr(a, field) and not getattr(b, field)]
-    notes += [f"left alone: {len(getattr(a, f))} {_KINDS[f]}(s), because the wanted side has none" for f in kinds]
-    left = _without(a, schemas={*other, OUR_SCHEMA}, tables=strangers, kinds=kinds)
-    right = _without(b, schemas={OUR_SCHEMA}, tables=(), kinds=())
-    if not _grants(right) and _grants(left):
-        notes.append("left alone: all privileges, because the wanted side grants none")
-        right = _with_privileges_of(left, right)
-    return Scope(left, right, tuple(notes))
+    def id(self, named: Any, kind: str = "table") -> ObjectId:
+        """The address that a RangeVar means; without a catalog the first schema of the path, and kind as stated."""
+        found = self.relation(named)
+        return found.id if found else ObjectId(kind, named.schemaname or self.path[0], named.relname)
 
+    def column(self, named: Any, column: str) -> Column | None:
+        """A column of a table or view."""
+        found = self.relation(named)
+        return next((c for c in found.columns if c.name == column), None) if isinstance(found, Table | View) else None
 
-def _without(catalog: Catalog, *, schemas: Collection[str], tables: Iterable[ObjectId], kinds: Iterable[str]) -> Catalog:
-    gone = set(tables)
-    owned = {s.id for s in catalog.sequences if s.owned_by and s.owned_by.owner in gone}
+    def user_type(self, names: list[str]) -> UserType | None:
+        """The user's type that a dotted name means."""
+        return self.around.user_type("".join(names[:-1]), names[-1], self.path) if self.around else None
 
-    def kept(items: tuple[T, ...]) -> tuple[T, ...]:
-        return tuple(i for i in items if getattr(i, "schema", "") not in schemas and _address(i) not in gone and _address(i) not in owned)
+    def form(
+        self,
+        key: str,
+        named: Any,
+        touched: Touched = NOTHING,
+        *,
+        kind: str = "table",
+        others: Mapping[str, Any] | None = None,
+        context: bool = True,
+    ) -> Form:
+        """A form whose target is the relation `named`; `others` are RangeVars that the statement names, by their role."""
+        target = self.relation(named)
+        roles: dict[str, tuple[ObjectId, ...]] = {"target": (self.id(named, kind),)}
+        roles.update({role: (self.id(other),) for role, other in (others or {}).items()})
+        if target is not None and self.around is not None:
+            roles = join(roles, self.around.roles(target, touched))
+        for role, other in (others or {}).items():
+            found = self.relation(other)
+            if found is not None and self.around is not None:
+                roles = join(roles, {f"{r} of {role}" if r != "target" else role: ids for r, ids in self.around.roles(found).items()})
+        return Form(f"{key} on {self.context(target, only=not named.inh)}" if context else key, roles)
 
-    fields: dict[str, Any] = {
-        name: kept(getattr(catalog, name))
-        for name in ("tables", "views", "sequences", "functions", "types", "statistics", "collations", "others", "default_privileges")
-    }
-    fields |= dict.fromkeys(kinds, ())
-    fields["schemas"] = tuple(s for s in catalog.schemas if s.name not in schemas)
-    fields["dependencies"] = tuple(d for d in catalog.dependencies if d.dependent.schema not in schemas and d.dependent.owner not in gone)
-    return replace(catalog, **fields)
+    def context(self, target: Relation | None, *, only: bool = False) -> str:
+        """What sort of relation the target is, as far as its locks may depend on that."""
+        if target is None or self.around is None:
+            return UNKNOWN
+        if isinstance(target, View):
+            return target.kind
+        if isinstance(target, Sequence):
+            return "sequence"
+        if isinstance(target, Index):
+            return "partitioned index" if target.partitioned else "index"
+        return ("only " if only and (target.kind == "partitioned table" or target.id in self.around.children) else "") + self._sort(target)
 
-
-def _address(item: object) -> ObjectId | None:
-    found = getattr(item, "id", None)
-    return found if isinstance(found, ObjectId) else None
-
-
-_Private = Schema | Table | View | Sequence | Function | UserType
-
-
-def _private(catalog: Catalog) -> Iterable[_Private]:
-    return chain(catalog.schemas, catalog.tables, catalog.views, catalog.sequences, catalog.functions, catalog.types)
-
-
-def _grants(catalog: Catalog) -> bool:
-    """Whether anybody has been given or denied anything on a schema, relation, routine or type, or one of their columns."""
-    return any(
-        (item.acl is not None and not getattr(item, "extension", "")) or any(c.acl is not None for c in getattr(item, "columns", ()))
-        for item in _private(catalog)
-        if not (isinstance(item, Schema) and item.name == "public")
-    )
+    def _sort(self, table: Table) -> str:
+        if table.partition_of is not None:
+            return {"table": "partition", "foreign table": "foreign partition"}.get(table.kind, "partitioned partition")
+        if table.kind != "table":
+            return table.kind
+        below = self.around is not None and table.id in self.around.children
+        return ("inheriting parent" if below else "inheriting table") if table.inherits else "parent table" if below else "table"
 
 
-def _with_privileges_of(a: Catalog, b: Catalog) -> Catalog:
-    """`b` with the privileges that its objects have in `a`, so that one that must be made anew gets them back."""
-    held = {item.id: item for item in _private(a)}
+def join(*several: Roles) -> dict[str, tuple[ObjectId, ...]]:
+    """Roles of several sources; a relation keeps the first role it is given."""
+    seen: set[ObjectId] = set()
+    found: dict[str, tuple[ObjectId, ...]] = {}
+    for roles in several:
+        for role, ids in roles.items():
+            new = tuple(i for i in ids if i not in seen)
+            seen.update(new)
+            if new:
+                found[role] = found.get(role, ()) + new
+    return found
 
-    def dressed(items: tuple[Any, ...]) -> tuple[Any, ...]:
-        return tuple(_dressed(item, held) for item in items)
 
-    return replace(
-        b, schemas=dressed(b.schemas), tables=dressed(b.tables), views=dressed(b.views), sequences=dressed(b.sequences),
-        functions=dressed(b.functions), types=dressed(b.types),
-    )  # fmt: skip
+def words(enum: str) -> str:
+    """An enum's name as words: `AT_SetNotNull` is `set not null`, `OBJECT_FOREIGN_TABLE` is `foreign table`."""
+    head, _, rest = enum.partition("_")
+    if rest.isupper() or head != "AT":
+        return rest.replace("_", " ").lower()
+    return "".join(f" {c.lower()}" if c.isupper() else c for c in rest).strip()
 
 
-def _dressed(item: Any, held: Mapping[ObjectId, Any]) -> Any:
-    before = held.get(item.id)
-    if before is None:
-        return item
-    acl: Acl = before.acl
-    if not isinstance(item, Table | View):
-        return replace(item, acl=acl)
-    columns = {c.name: c.acl for c in before.columns}
-    return replace(item, acl=acl, columns=tuple(replace(c, acl=columns.get(c.name)) for c in item.columns))
+def names(items: Any) -> list[str]:
+    """A dotted name from the parser's list of strings."""
+    return [item.string.sval for item in items]

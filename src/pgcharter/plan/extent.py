@@ -1,0 +1,116 @@
+"""What a plan is about: a wanted schema that never mentions something does not ask for it to be dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any, TypeVar
+
+from pgcharter.catalog.model import Acl, Catalog, Function, Schema, Sequence, Table, UserType, View
+from pgcharter.names import ObjectId, quote
+
+OUR_SCHEMA = "pgcharter"
+"""Where our own tables live; their owner plans them, nobody else."""
+_KINDS = {
+    "extensions": "extension", "publications": "publication", "subscriptions": "subscription", "event_triggers": "event trigger",
+    "foreign_servers": "foreign server", "default_privileges": "default privilege", "security_labels": "security label",
+}  # fmt: skip
+"""Kinds that operators make beside the schema: when the wanted side has none at all, those that are there stay."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Both sides cut down to what the plan is about."""
+
+    a: Catalog
+    b: Catalog
+    notes: tuple[str, ...] = ()
+    """What was left alone, and how to have it planned."""
+
+
+def extent(a: Catalog, b: Catalog, *, library: Callable[[ObjectId], bool] = lambda _: False) -> Extent:
+    """Leave out of `a` what `b` never mentions: other schemas, tables of libraries (as `library` knows them), whole kinds of objects that
+    operators make, and all privileges when `b` grants none. Both lose our own schema.
+    """
+    notes: list[str] = []
+    wanted = {s.name for s in b.schemas}
+    other = sorted(s.name for s in a.schemas if s.name not in wanted and s.name != OUR_SCHEMA and not s.extension)
+    if other:
+        names = ", ".join(map(quote, other))
+        notes.append(f"left alone: schema {names}, which the wanted side does not mention; to drop one: DROP SCHEMA … CASCADE by hand")
+    strangers = sorted(t.id for t in a.tables if library(t.id) and t.id not in b.table and t.schema not in other)
+    if strangers:
+        notes.append(f"left alone: {', '.join(str(t) for t in strangers)}, made by a library or a migration tool")
+    kinds = [field for field in _KINDS if getattr(a, field) and not getattr(b, field)]
+    notes += [f"left alone: {len(getattr(a, f))} {_KINDS[f]}(s), because the wanted side has none" for f in kinds]
+    left = _without(a, schemas={*other, OUR_SCHEMA}, tables=strangers, kinds=kinds)
+    right = _without(b, schemas={OUR_SCHEMA}, tables=(), kinds=())
+    if not _grants(right) and _grants(left):
+        notes.append("left alone: all privileges, because the wanted side grants none")
+        right = _with_privileges_of(left, right)
+    return Extent(left, right, tuple(notes))
+
+
+def _without(catalog: Catalog, *, schemas: Collection[str], tables: Iterable[ObjectId], kinds: Iterable[str]) -> Catalog:
+    gone = set(tables)
+    owned = {s.id for s in catalog.sequences if s.owned_by and s.owned_by.owner in gone}
+
+    def kept(items: tuple[T, ...]) -> tuple[T, ...]:
+        return tuple(i for i in items if getattr(i, "schema", "") not in schemas and _address(i) not in gone and _address(i) not in owned)
+
+    fields: dict[str, Any] = {
+        name: kept(getattr(catalog, name))
+        for name in ("tables", "views", "sequences", "functions", "types", "statistics", "collations", "others", "default_privileges")
+    }
+    fields |= dict.fromkeys(kinds, ())
+    fields["schemas"] = tuple(s for s in catalog.schemas if s.name not in schemas)
+    fields["dependencies"] = tuple(d for d in catalog.dependencies if d.dependent.schema not in schemas and d.dependent.owner not in gone)
+    return replace(catalog, **fields)
+
+
+def _address(item: object) -> ObjectId | None:
+    found = getattr(item, "id", None)
+    return found if isinstance(found, ObjectId) else None
+
+
+_Private = Schema | Table | View | Sequence | Function | UserType
+
+
+def _private(catalog: Catalog) -> Iterable[_Private]:
+    return chain(catalog.schemas, catalog.tables, catalog.views, catalog.sequences, catalog.functions, catalog.types)
+
+
+def _grants(catalog: Catalog) -> bool:
+    """Whether anybody has been given or denied anything on a schema, relation, routine or type, or one of their columns."""
+    return any(
+        (item.acl is not None and not getattr(item, "extension", "")) or any(c.acl is not None for c in getattr(item, "columns", ()))
+        for item in _private(catalog)
+        if not (isinstance(item, Schema) and item.name == "public")
+    )
+
+
+def _with_privileges_of(a: Catalog, b: Catalog) -> Catalog:
+    """`b` with the privileges that its objects have in `a`, so that one that must be made anew gets them back."""
+    held = {item.id: item for item in _private(a)}
+
+    def dressed(items: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(_dressed(item, held) for item in items)
+
+    return replace(
+        b, schemas=dressed(b.schemas), tables=dressed(b.tables), views=dressed(b.views), sequences=dressed(b.sequences),
+        functions=dressed(b.functions), types=dressed(b.types),
+    )  # fmt: skip
+
+
+def _dressed(item: Any, held: Mapping[ObjectId, Any]) -> Any:
+    before = held.get(item.id)
+    if before is None:
+        return item
+    acl: Acl = before.acl
+    if not isinstance(item, Table | View):
+        return replace(item, acl=acl)
+    columns = {c.name: c.acl for c in before.columns}
+    return replace(item, acl=acl, columns=tuple(replace(c, acl=columns.get(c.name)) for c in item.columns))
