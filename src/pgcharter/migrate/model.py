@@ -25,6 +25,8 @@ class Unit:
     """What must be true of the application before anything after this runs."""
     line: int = 0
     """First line in the file, from 1."""
+    setting: bool = False
+    """It only sets parameters of the session (SET, RESET): a run that is resumed does it again, for the session is another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,16 @@ class Migration:
     up: tuple[Unit, ...] = ()
     down: tuple[Unit, ...] | None = None
     """None: nobody wrote a way back."""
+    down_file: str = ""
+    """The file with the way back, as the user named it, when it is one of its own."""
+    down_text: str = field(default="", repr=False)
+    line: int = 1
+    """Line of the file at which `text` begins: files of Liquibase hold several migrations."""
     one_way: bool = False
     """The file says that there is no way back."""
+    why_one_way: str = ""
+    notes: tuple[str, ...] = ()
+    """What a person should know of how it will be run, in sentences."""
     description: str = ""
     author: str = ""
     date: str = ""

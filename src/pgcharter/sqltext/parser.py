@@ -66,6 +66,13 @@ def _tree(text: str) -> Any:
     return found[0]
 
 
+def scanned(text: str) -> list[tuple[str, int, int]]:
+    """Name, first byte and byte after the last of each token of a sound text, without comments."""
+    name = _postgast().pg_query_pb2.Token.Name
+    found = ((name(token.token), token.start, token.end) for token in _postgast().scan(text).tokens)
+    return [token for token in found if token[0] not in ("SQL_COMMENT", "C_COMMENT")]
+
+
 @cache
 def _refusals() -> tuple[type[Exception], ...]:
     from google.protobuf.message import DecodeError
