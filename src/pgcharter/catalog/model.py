@@ -61,6 +61,9 @@ class Grant:
 
 Acl = tuple[Grant, ...] | None
 
+HIDDEN = "(not shown)"
+"""Stands for a value that may be a secret and was not read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
@@ -619,7 +622,7 @@ class ForeignServer:
     type: str = ""
     version: str = ""
     options: tuple[str, ...] = ()
-    """Names and values; values of password-like options are left out."""
+    """Names and values; values of password-like options are `HIDDEN`."""
     users: tuple[str, ...] = ()
     owner: str = ""
     acl: Acl = None
@@ -768,7 +771,8 @@ class Catalog:
     @cached_property
     def relation(self) -> Mapping[tuple[str, str], Table | View]:
         """Tables and views by schema and name: what a part's address leads to."""
-        return {(r.schema, r.name): r for r in (*self.tables, *self.views)}
+        relations: tuple[Table | View, ...] = (*self.tables, *self.views)
+        return {(r.schema, r.name): r for r in relations}
 
     @cached_property
     def index(self) -> Mapping[ObjectId, Index]:

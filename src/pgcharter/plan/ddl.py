@@ -16,7 +16,14 @@ from pgcharter.plan.model import Operation
 
 METADATA = frozenset(("comment", "owner", "acl"))
 """Fields that every kind has and `ddl_common.metadata` writes."""
-_MODULES: tuple[str, ...] = ()
+_MODULES: tuple[str, ...] = (
+    "ddl_routines",
+    "ddl_types",
+    "ddl_schemas",
+    "ddl_replication",
+    "ddl_foreign",
+    "ddl_others",
+)
 """Names of the `ddl_*` modules."""
 
 
@@ -61,12 +68,16 @@ def writers() -> Mapping[str, Writer]:
 
 
 def statements(operation: Operation, sides: Sides) -> tuple[str, ...]:
-    """The statements of one operation, in order. Raises LookupError for an alteration that cannot be made in place (see `in_place`)."""
-    from pgcharter.plan.ddl_common import metadata
+    """The statements of one operation, in order.
 
-    writer = writers()[operation.object.kind]
+    Raises LookupError for an alteration that cannot be made in place (see `in_place`), and ValueError, with a sentence for the reader of
+    the plan, for what no statement can do or what the catalog does not know enough of (secrets, functions in C).
+    """
+    from pgcharter.plan.ddl_common import kind_of, of
+
+    writer = writers()[kind_of(operation, sides)]
     if operation.change == "create":
-        return (*writer.create(operation, sides), *metadata(operation.object, None, operation.new, sides.major))
+        return (*writer.create(operation, sides), *of(operation, sides))
     if operation.change == "drop":
         return tuple(writer.drop(operation, sides))
     if operation.change == "rename":
@@ -76,15 +87,17 @@ def statements(operation: Operation, sides: Sides) -> tuple[str, ...]:
     written = _altered(operation, sides)
     if written is None:
         raise LookupError(f"{operation.object} cannot be altered in place")
-    return (*written, *metadata(operation.object, operation.old, operation.new, sides.major))
+    return (*written, *of(operation, sides))
 
 
 def in_place(operation: Operation, sides: Sides) -> bool:
-    """Whether an alteration can be made without dropping the object."""
+    """Whether an alteration can be made without dropping the object. Raises ValueError as `statements` does."""
     return _altered(operation, sides) is not None
 
 
 def _altered(operation: Operation, sides: Sides) -> list[str] | None:
     if METADATA.issuperset(operation.fields):
         return []
-    return writers()[operation.object.kind].alter(operation, sides)
+    from pgcharter.plan.ddl_common import kind_of
+
+    return writers()[kind_of(operation, sides)].alter(operation, sides)

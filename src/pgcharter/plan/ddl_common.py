@@ -1,101 +1,249 @@
-"""What every kind of object has: a comment, an owner, privileges."""
+"""What every kind of object has: a comment, an owner, privileges.
+
+Who owns a new object. PostgreSQL gives it to the role that runs the statements, which a plan does not know. So the owner is always
+written where the wanted catalog names one: for whoever owns it already, ALTER ... OWNER TO itself does nothing and needs no right. A
+planner that was not asked about owners leaves `owner` empty in the wanted objects; then they stay with the role that runs the statements,
+and `CURRENT_ROLE` stands for the owner where privileges must name one.
+
+Privileges are written by the role that granted them: those of another grantor than the owner between SET ROLE and RESET ROLE, because
+PostgreSQL takes GRANTED BY only for the current role. ALTER DEFAULT PRIVILEGES may have given a new object more or less than PostgreSQL's
+own default: what any of them could have done is made good.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from pgcharter.catalog.model import Acl, Grant
+from pgcharter.catalog.model import Acl, Column, DefaultPrivilege, Grant, Sequence, Table
+from pgcharter.catalog.privileges import Held, Key, class_of, default, handed, held, owner_in
 from pgcharter.names import ObjectId, literal, quote
 
-ALL = {
-    "table": ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN"),
-    "sequence": ("USAGE", "SELECT", "UPDATE"),
-    "function": ("EXECUTE",),
-    "type": ("USAGE",),
-    "schema": ("USAGE", "CREATE"),
-    "database": ("CREATE", "TEMPORARY", "CONNECT"),
-    "server": ("USAGE",),
-}
-"""Privileges that the owner has by PostgreSQL's default (MAINTAIN from 17)."""
-PUBLIC = {"function": ("EXECUTE",), "type": ("USAGE",), "database": ("TEMPORARY", "CONNECT")}
-"""Privileges that everybody has by PostgreSQL's default (documentation, "Privileges")."""
-_CLASS = {
-    "table": "table", "view": "table", "materialized view": "table", "sequence": "sequence", "function": "function",
-    "procedure": "function", "aggregate": "function", "type": "type", "domain": "type", "schema": "schema", "database": "database",
-    "server": "server",
+if TYPE_CHECKING:
+    from pgcharter.plan.ddl import Sides
+    from pgcharter.plan.model import Operation
+
+ATTRIBUTE, DOMAIN_CONSTRAINT = "attribute", "domain constraint"
+"""How writers know a `column` of a composite type and a `constraint` of a domain, whose addresses are those of a relation's parts."""
+_WORDS = {"foreign-data wrapper": "FOREIGN DATA WRAPPER", ATTRIBUTE: "COLUMN", DOMAIN_CONSTRAINT: "CONSTRAINT"}
+"""How a kind is called in COMMENT, ALTER and DROP, where that is not its own name in capitals."""
+_GRANT_ON = {
+    "view": "TABLE", "materialized view": "TABLE", "foreign table": "TABLE", "column": "TABLE", "aggregate": "FUNCTION",
+    "server": "FOREIGN SERVER",
 }  # fmt: skip
-_GRANT_ON = {"view": "TABLE", "materialized view": "TABLE", "aggregate": "FUNCTION", "server": "FOREIGN SERVER"}
-_WORDS = {"server": "SERVER"}
-"""How a kind is called in COMMENT and ALTER, where that is not its own name in capitals."""
+_UNOWNED = frozenset(("extension", "column", "constraint", "trigger", "policy", "rule", "index", ATTRIBUTE, DOMAIN_CONSTRAINT))
+"""Kinds without ALTER ... OWNER TO; an extension stays with the role that created it."""
+_DEFAULTS = {"table": "tables", "sequence": "sequences", "function": "functions", "type": "types", "schema": "schemas"}
+_ME = "\0"
+"""Stands for an owner of whom only is known that it is the role that runs the statements."""
+_BY_COLUMN = frozenset(("SELECT", "INSERT", "UPDATE", "REFERENCES"))
 
 
-def metadata(object: ObjectId, old: Any, new: Any, major: int = 18) -> list[str]:  # noqa: A002
-    """The statements that bring comment, owner and privileges of `object` from those of `old` to those of `new`.
+def metadata(
+    object: ObjectId,  # noqa: A002
+    old: Any,
+    new: Any,
+    major: int = 18,
+    *,
+    kind: str = "",
+    defaults: Iterable[DefaultPrivilege] = (),
+    owner_of: str = "",
+) -> list[str]:
+    """The statements that bring owner, privileges and comment of `object` from those of `old` to those of `new`.
 
-    Without `old` the object has just been made: it belongs to whoever runs the statements and has PostgreSQL's default privileges.
+    Without `old` the object has just been made, while `defaults` were in force. `kind` is needed where the address does not tell it:
+    `foreign table` (seen by itself when `new` is the table), `attribute`, `domain constraint`. `owner_of` is the owner of the table that a
+    column is in.
     """
-    found = owner(object, getattr(old, "owner", ""), getattr(new, "owner", ""))
-    found += privileges(object, getattr(old, "acl", None), getattr(new, "acl", None), getattr(new, "owner", ""), major)
-    return found + comment(object, getattr(old, "comment", ""), getattr(new, "comment", ""))
+    kind = kind or _kind(object, new)
+    before = Rights(getattr(old, "owner", "") or owner_of, getattr(old, "acl", None))
+    after = Rights(getattr(new, "owner", "") or owner_of, getattr(new, "acl", None))
+    said = getattr(old, "comment", "") if old is not None or kind != "extension" else None
+    found = comment(object, said, getattr(new, "comment", ""), kind)
+    if not _follows(new) and kind not in _UNOWNED:
+        found += owner(object, before.owner if old else _ME, after.owner, kind)
+    if old is None:
+        starts = [Rights(after.owner, acl) for acl in _starts(object, kind, after.owner, major, defaults)]
+    else:
+        moved = handed(before.acl, before.owner, after.owner) if after.owner else before.acl
+        starts = [Rights(after.owner or before.owner, moved)]
+    found += _privileges(object, kind, starts, Rights(after.owner or starts[0].owner, after.acl), major)
+    return found + _taken_with_the_table(object, found, old, new)
 
 
-def comment(object: ObjectId, old: str, new: str) -> list[str]:  # noqa: A002
-    """COMMENT ON, when the text changes."""
-    return [f"COMMENT ON {addressed(object)} IS {literal(new) if new else 'NULL'}"] if old != new else []
+def of(operation: Operation, sides: Sides) -> list[str]:
+    """`metadata` of an operation, with what its sides know around it."""
+    kind, owner_of = kind_of(operation, sides), ""
+    if operation.object.kind == "column":
+        relation = sides.b.relation.get((operation.object.schema, operation.object.name))
+        owner_of = relation.owner if relation else ""
+    defaults = {*sides.a.default_privileges, *sides.b.default_privileges} if operation.change == "create" else ()
+    kind = "" if kind == operation.object.kind else kind
+    address = named(operation.object, sides)
+    return metadata(address, operation.old, operation.new, sides.major, kind=kind, defaults=defaults, owner_of=owner_of)
 
 
-def addressed(object: ObjectId) -> str:  # noqa: A002
-    """The object as COMMENT ON names it: `TRIGGER audit ON app.users`."""
-    word = _WORDS.get(object.kind, object.kind.upper())
-    if object.kind == "column":
-        return f"COLUMN {object.sql()}"
-    return f"{word} {quote(object.part)} ON {object.owner.sql()}" if object.part else f"{word} {object.sql()}"
+def kind_of(operation: Operation, sides: Sides) -> str:
+    """The kind by which the object is written: that of its address, or `attribute` or `domain constraint`."""
+    at = operation.object
+    side = sides.a if operation.change in ("drop", "rename") else sides.b
+    if at.kind not in ("column", "constraint") or (at.schema, at.name) not in side.type:
+        return at.kind
+    return ATTRIBUTE if at.kind == "column" else DOMAIN_CONSTRAINT
 
 
-def owner(object: ObjectId, old: str, new: str) -> list[str]:  # noqa: A002
+def named(object: ObjectId, sides: Sides) -> ObjectId:  # noqa: A002
+    """The address; that of the database, which catalogs compare without its name, with the name it has before."""
+    name = object.name or sides.a.database.name or sides.b.database.name
+    return ObjectId("database", "", name) if object.kind == "database" else object
+
+
+def comment(object: ObjectId, old: str | None, new: str, kind: str = "") -> list[str]:  # noqa: A002
+    """COMMENT ON, when the text changes; with `old` of None (it has one of its own that is not known) always."""
+    return [f"COMMENT ON {addressed(object, kind)} IS {literal(new) if new else 'NULL'}"] if old != new else []
+
+
+def addressed(object: ObjectId, kind: str = "") -> str:  # noqa: A002
+    """The object as COMMENT, ALTER and DROP name it: `TRIGGER audit ON app.users`, `FOREIGN TABLE app.far`, `CAST (integer AS app.mood)`.
+
+    `kind` as for `metadata`.
+    """
+    kind = kind or object.kind
+    word = _WORDS.get(kind, kind.upper())
+    if kind in ("column", ATTRIBUTE) or not object.part:
+        return f"{word} {object.sql()}"
+    return f"{word} {quote(object.part)} ON {'DOMAIN ' * (kind == DOMAIN_CONSTRAINT)}{object.owner.sql()}"
+
+
+def owner(object: ObjectId, old: str, new: str, kind: str = "") -> list[str]:  # noqa: A002
     """ALTER ... OWNER TO, when both are known and differ."""
-    word = _WORDS.get(object.kind, object.kind.upper())
-    return [f"ALTER {word} {object.sql()} OWNER TO {quote(new)}"] if old and new and old != new else []
+    return [f"ALTER {addressed(object, kind)} OWNER TO {quote(new)}"] if old and new and old != new else []
 
 
 def privileges(object: ObjectId, old: Acl, new: Acl, owner: str, major: int) -> list[str]:  # noqa: A002
-    """GRANT and REVOKE from one set of privileges to the other; None is PostgreSQL's default."""
-    before, after = _held(object, old, owner, major), _held(object, new, owner, major)
-    gone = {key: grantable for key, grantable in before.items() if key not in after or (grantable and not after[key])}
-    come = {key: grantable for key, grantable in after.items() if key not in before or (grantable and not before[key])}
-    found = [_revoke(object, key, option=key in after) for key in sorted(gone)]
-    return found + [_grant(object, key, option=grantable) for key, grantable in sorted(come.items())]
+    """GRANT and REVOKE from one set of privileges to the other, `owner` having them already; None is PostgreSQL's default."""
+    return _privileges(object, object.kind, [Rights(owner, old)], Rights(owner, new), major)
 
 
-_Held = tuple[str, str]
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """An owner (empty: not known) and what is granted."""
+
+    owner: str
+    acl: Acl
+
+    def keys(self, kind: str, major: int) -> Held:
+        """Grantee, privilege and grantor → with grant option; an unknown owner goes by `_ME`."""
+        if self.owner:
+            return held(kind, self.acl, self.owner, major)
+        return held(kind, handed(self.acl, owner_in(self.acl), _ME), _ME, major)
 
 
-def _held(object: ObjectId, acl: Acl, owner: str, major: int) -> Mapping[_Held, bool]:  # noqa: A002
-    """(grantee, privilege) → with grant option."""
-    if acl is None:
-        kind = _CLASS.get(object.kind, "")
-        acl = tuple(Grant(owner, p) for p in ALL.get(kind, ()) if p != "MAINTAIN" or major >= 17)
-        acl += tuple(Grant("", p) for p in PUBLIC.get(kind, ()))
-    return {(g.grantee, g.privilege): g.grantable for g in acl}
+def _kind(object: ObjectId, value: Any) -> str:  # noqa: A002
+    return value.kind if isinstance(value, Table) and value.kind == "foreign table" else object.kind
 
 
-def _on(object: ObjectId) -> str:  # noqa: A002
-    target = object.owner if object.kind == "column" else object
-    return f"ON {_GRANT_ON.get(object.kind, 'TABLE' if object.kind == 'column' else object.kind.upper())} {target.sql()}"
+def _follows(value: Any) -> bool:
+    """Whether its owner is that of the table it belongs to (PostgreSQL refuses to change it)."""
+    return isinstance(value, Sequence) and value.owned_by is not None
 
 
-def _right(object: ObjectId, privilege: str) -> str:  # noqa: A002
-    return f"{privilege} ({quote(object.part)})" if object.kind == "column" else privilege
+def _starts(object: ObjectId, kind: str, owner: str, major: int, defaults: Iterable[DefaultPrivilege]) -> list[tuple[Grant, ...]]:  # noqa: A002
+    """The privileges with which a new object may begin: PostgreSQL's default, and what each of the `defaults` would make of it.
+
+    Those for all schemas stand in the place of PostgreSQL's default, those for one schema are added (documentation, ALTER DEFAULT
+    PRIVILEGES). Whose defaults are in force is not known, as it is the role that runs the statements.
+    """
+    who = owner or _ME
+    wanted = _DEFAULTS.get(class_of(kind))
+    applying = [d for d in defaults if d.objects == wanted and d.schema in ("", object.schema)]
+    found = [default(kind, who, major)]
+    found += [handed(d.grants, d.role, who) or () for d in applying if not d.schema]
+    extra = [handed(d.grants, d.role, who) or () for d in applying if d.schema]
+    return found + [tuple({*start, *more}) for start in list(found) for more in extra]
+
+
+def _privileges(object: ObjectId, kind: str, starts: list[Rights], wanted: Rights, major: int) -> list[str]:  # noqa: A002
+    """From whichever of `starts` it is to what is wanted: what one of them has too much is revoked, what one of them lacks is granted."""
+    after = wanted.keys(kind, major)
+    befores = [start.keys(kind, major) for start in starts]
+    gone, come = _difference(befores, after)
+    holder = wanted.owner or _ME
+    found = [(key[2], _revoke(object, kind, key, option=option)) for key, option in reversed(_in_turn(gone, holder))]
+    found += [(key[2], _grant(object, kind, key, option=option)) for key, option in _in_turn(come, holder)]
+    return [text for grantor, statement in found for text in _as(grantor, holder, statement)]
+
+
+def _difference(befores: Iterable[Held], after: Held) -> tuple[dict[Key, bool], dict[Key, bool]]:
+    """What must be revoked (True: only the grant option), what granted (True: with grant option)."""
+    befores = list(befores)
+    gone = {key: key in after for b in befores for key, option in b.items() if key not in after or (option and not after[key])}
+    return gone, {key: option for key, option in after.items() if any(key not in b or (option and not b[key]) for b in befores)}
+
+
+def default_privileges(of: DefaultPrivilege, old: Acl, new: Acl, major: int) -> list[str]:
+    """ALTER DEFAULT PRIVILEGES from one set of grants to the other; None is PostgreSQL's default."""
+    head = f"ALTER DEFAULT PRIVILEGES FOR ROLE {quote(of.role)}" + (f" IN SCHEMA {quote(of.schema)}" if of.schema else "")
+    on = f"ON {of.objects.upper()}"
+    gone, come = _difference([held(of.objects, old, of.role, major)], held(of.objects, new, of.role, major))
+    found = [f"{head} REVOKE {'GRANT OPTION FOR ' * only}{key[1]} {on} FROM {_role(key[0])}" for key, only in sorted(gone.items())]
+    return found + [f"{head} GRANT {key[1]} {on} TO {_role(key[0])}{' WITH GRANT OPTION' * o}" for key, o in sorted(come.items())]
+
+
+def _in_turn(grants: Held, owner: str) -> list[tuple[Key, bool]]:
+    """Grants in an order in which every grantor holds what it passes on: those of the owner first."""
+    waiting, found, reached = sorted(grants.items()), [], {owner}
+    while waiting:
+        ready = [item for item in waiting if item[0][2] in reached] or waiting
+        found += ready
+        waiting = [item for item in waiting if item not in ready]
+        reached |= {key[0] for key, _ in ready}
+    return found
+
+
+def _as(grantor: str, owner: str, statement: str) -> Iterator[str]:
+    if grantor in (owner, _ME):
+        yield statement
+    else:
+        yield from (f"SET ROLE {quote(grantor)}", statement, "RESET ROLE")
+
+
+def _on(object: ObjectId, kind: str) -> str:  # noqa: A002
+    target = object.owner.sql() if kind == "column" else object.sql()
+    word = _GRANT_ON.get(kind, _WORDS.get(kind, kind.upper()))
+    return f"ON {word} {target.replace('(*)', '()') if kind == 'aggregate' else target}"
+
+
+def _right(object: ObjectId, kind: str, privilege: str) -> str:  # noqa: A002
+    return f"{privilege} ({quote(object.part)})" if kind == "column" else privilege
 
 
 def _role(name: str) -> str:
-    return quote(name) if name else "PUBLIC"
+    return "CURRENT_ROLE" if name == _ME else quote(name) if name else "PUBLIC"
 
 
-def _grant(object: ObjectId, held: _Held, *, option: bool) -> str:  # noqa: A002
-    return f"GRANT {_right(object, held[1])} {_on(object)} TO {_role(held[0])}{' WITH GRANT OPTION' * option}"
+def _grant(object: ObjectId, kind: str, key: Key, *, option: bool) -> str:  # noqa: A002
+    return f"GRANT {_right(object, kind, key[1])} {_on(object, kind)} TO {_role(key[0])}{' WITH GRANT OPTION' * option}"
 
 
-def _revoke(object: ObjectId, held: _Held, *, option: bool) -> str:  # noqa: A002
-    return f"REVOKE {'GRANT OPTION FOR ' * option}{_right(object, held[1])} {_on(object)} FROM {_role(held[0])}"
+def _revoke(object: ObjectId, kind: str, key: Key, *, option: bool) -> str:  # noqa: A002
+    return f"REVOKE {'GRANT OPTION FOR ' * option}{_right(object, kind, key[1])} {_on(object, kind)} FROM {_role(key[0])}"
+
+
+def _taken_with_the_table(object: ObjectId, written: list[str], old: Any, new: Any) -> list[str]:  # noqa: A002
+    """What REVOKE on a whole table or view takes away with it although it is wanted: the same privilege on single columns."""
+    if old is None or not any(text.startswith("REVOKE") for text in written):
+        return []
+    there = {c.name for c in getattr(old, "columns", ())}
+    columns: list[Column] = [c for c in getattr(new, "columns", ()) if c.acl and c.name in there]
+    found: list[str] = []
+    for column in columns:
+        part = ObjectId("column", object.schema, object.name, column.name)
+        lost = tuple(g for g in column.acl or () if g.privilege in _BY_COLUMN and _revoked(written, object, g))
+        found += _privileges(part, "column", [Rights(new.owner, None)], Rights(new.owner, lost), 0)
+    return found
+
+
+def _revoked(written: list[str], object: ObjectId, grant: Grant) -> bool:  # noqa: A002
+    return _revoke(object, "table", (grant.grantee, grant.privilege, grant.grantor), option=False) in written

@@ -7,6 +7,7 @@ import re
 from psycopg.rows import TupleRow
 
 from pgcharter.catalog.model import (
+    HIDDEN,
     Argument,
     Collation,
     Database,
@@ -57,8 +58,6 @@ _SECRET = re.compile(
     re.IGNORECASE,
 )
 _HARMLESS = frozenset(("password_encryption", "ssl_passphrase_command_supports_reload", "scram_iterations"))
-HIDDEN = "(not shown)"
-"""Stands for a value that may be a secret."""
 
 
 def without_secret(option: str) -> str:

@@ -1,0 +1,76 @@
+"""Functions, procedures, aggregates and window functions."""
+
+from __future__ import annotations
+
+from pgcharter.catalog.model import Argument, Function
+from pgcharter.names import quote
+from pgcharter.plan.ddl import Sides, Writer
+from pgcharter.plan.ddl_common import addressed
+from pgcharter.plan.model import Operation
+
+_INPUT = ("in", "inout", "variadic")
+_OUTPUT = ("out", "inout", "table")
+
+
+def _create(operation: Operation, _: Sides) -> list[str]:
+    return [_written(operation).replace("CREATE OR REPLACE ", "CREATE ", 1)]
+
+
+def _drop(operation: Operation, _: Sides) -> list[str]:
+    return [f"DROP {addressed(operation.object)}"]
+
+
+def _alter(operation: Operation, _: Sides) -> list[str] | None:
+    return [_written(operation)] if replaceable(operation.old, operation.new) else None
+
+
+def _rename(operation: Operation, _: Sides) -> list[str]:
+    return [f"ALTER {addressed(operation.object)} RENAME TO {quote(operation.new.name)}"]
+
+
+def _written(operation: Operation) -> str:
+    """The routine as PostgreSQL writes it back. Raises ValueError where it was not read."""
+    if not operation.new.definition:
+        raise ValueError(f"{operation.object} belongs to an extension, so its definition is not known and it cannot be written")
+    return str(operation.new.definition).rstrip("\n")
+
+
+def replaceable(old: Function, new: Function) -> bool:
+    """Whether CREATE OR REPLACE takes `new` in the place of `old` (`ProcedureCreate` and `AggregateCreate` in PostgreSQL's sources).
+
+    It refuses another kind, another result (of several output columns also other names of them), other names of input arguments that had
+    one, fewer defaults, and another type of the default of a polymorphic argument.
+    """
+    if old.kind != new.kind or old.identity != new.identity or old.returns != new.returns:
+        return False
+    if old.kind == "aggregate" and _direct(old) != _direct(new):
+        return False
+    if (old.kind == "procedure" or len(_outputs(old)) > 1) and _outputs(old) != _outputs(new):
+        return False
+    return all(_keeps(one, other) for one, other in zip(_inputs(old), _inputs(new), strict=True))
+
+
+def _keeps(old: Argument, new: Argument) -> bool:
+    if old.name not in ("", new.name) or (old.mode == "variadic") != (new.mode == "variadic"):
+        return False
+    if old.default and not new.default:
+        return False
+    return not old.default or old.type.kind != "pseudo" or old.default == new.default
+
+
+def _inputs(function: Function) -> list[Argument]:
+    return [a for a in function.arguments if a.mode in _INPUT]
+
+
+def _outputs(function: Function) -> list[tuple[str, str, str]]:
+    return [(a.name, a.type.sql, a.mode) for a in function.arguments if a.mode in _OUTPUT]
+
+
+def _direct(aggregate: Function) -> str:
+    """The arguments as CREATE AGGREGATE has them: which of them stand before ORDER BY, and whether it is a hypothetical set."""
+    head, _, parts = aggregate.definition.partition(") (")
+    return head + " HYPOTHETICAL" * parts.endswith(" HYPOTHETICAL)")
+
+
+_WRITER = Writer(_create, _drop, _alter, _rename)
+WRITERS = {"function": _WRITER, "procedure": _WRITER, "aggregate": _WRITER}
