@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pgcharter import nouns
 from pgcharter.keywords import QUOTED_KEYWORDS, RESERVED_KEYWORDS
-from pgcharter.names import ObjectId, literal, quote
+from pgcharter.names import ObjectId, address, literal, quote
 
 _ident = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=20)
 _plain = st.from_regex(r"[a-z_][a-z0-9_$]{0,8}", fullmatch=True)
@@ -92,3 +92,27 @@ def test_number_of_a_table_name(name: str, number: str | None) -> None:
 )  # fmt: skip
 def test_singular_of_a_table_name(plural: str, single: str | None) -> None:
     assert nouns.singular_name(plural) == single
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        ObjectId("table", "app", "users"),
+        ObjectId("column", "app", "users", "e mail"),
+        ObjectId("materialized view", 'We"ird. one', "Größe"),
+        ObjectId("schema", "", "App"),
+        ObjectId("event trigger", "", "on_ddl"),
+        ObjectId("function", "app", "f(integer, text)"),
+        ObjectId("procedure", "app", 'P x(numeric(10,2), "My Type"[])'),
+        ObjectId("trigger", "app", "a.b", "t"),
+    ],
+    ids=str,
+)
+def test_an_address_is_read_back(wanted: ObjectId) -> None:
+    assert address(str(wanted)) == wanted
+
+
+@pytest.mark.parametrize("text", ["", "users", "table users", "column app.users", "table a.b.c", "schema a.b", 'table "a', "TABLE a.b"])
+def test_no_address(text: str) -> None:
+    with pytest.raises(ValueError, match="write it as"):
+        address(text)

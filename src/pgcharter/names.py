@@ -82,3 +82,27 @@ class ObjectId:
 
     def __str__(self) -> str:
         return f"{self.kind} {self.sql()}"
+
+
+_IDENTIFIER = r'(?:"(?:[^"]|"")+"|[^\s."()]+)'
+_ADDRESS = re.compile(
+    rf"(?P<kind>[a-z]+(?: [a-z]+)*) (?P<dotted>{_IDENTIFIER}(?:\.{_IDENTIFIER}){{0,2}})(?P<arguments>\(.*\))?\Z", re.DOTALL
+)
+_PARTS = ("column", "constraint", "trigger", "policy", "rule")
+_GLOBAL = ("schema", "extension", "role", "publication", "subscription", "event trigger", "server", "database", "language")
+
+
+def address(text: str) -> ObjectId:
+    """The address that `str(ObjectId)` writes, read back: `column app.users.email`, `function app.f(integer)`.
+
+    Raises ValueError, with a sentence, for anything else.
+    """
+    match = _ADDRESS.match(text.strip())
+    names = [n[1:-1].replace('""', '"') if n.startswith('"') else n for n in re.findall(_IDENTIFIER, match["dotted"])] if match else []
+    kind = match["kind"] if match else ""
+    wanted = 3 if kind in _PARTS else 1 if kind in _GLOBAL else 2
+    if match is None or len(names) != wanted:
+        form = {3: f"{kind} schema.table.name", 1: f"{kind} name", 2: f"{kind or 'table'} schema.name"}[wanted]
+        raise ValueError(f"{text!r} is no address of an object: write it as {form!r}")
+    schema, name, part = ([""] * (wanted == 1) + names + ["", ""])[:3]
+    return ObjectId(kind, schema, name + (match["arguments"] or ""), part)
