@@ -23,6 +23,7 @@ _TOOL = re.compile(
     r"|(?P<liquibase>liquibase[ \t]+formatted[ \t]+sql\b)|(?P<pgcharter>pgcharter:[ \t]*(?:up|down|one-way|data|batched|gate)\b))",
     re.IGNORECASE | re.MULTILINE,
 )
+_DATA = re.compile(r"^[ \t]*--[ \t]*pgcharter:[ \t]*data\b", re.IGNORECASE | re.MULTILINE)
 FLYWAY_CALLBACK = re.compile(r"(?:before|after)[A-Z]|B[0-9]")
 """Files of a Flyway folder that are no versioned or repeatable migrations: callbacks and baselines."""
 
@@ -57,6 +58,12 @@ def named(path: PurePath) -> Named | None:
 def without_side(name: str) -> str:
     """A migration's name without a last `_down`, which tells the way of a file and not what it does."""
     return _SIDE.sub("", name)
+
+
+def sounds_down(stem: str) -> bool:
+    """Whether a name ends in a word like `_down`, which may as well be part of what the file does (`004_tear_down`)."""
+    side = _SIDE.search(stem)
+    return bool(side and side[0][0] in "_-")
 
 
 def _by_digits(version: str) -> str:
@@ -97,6 +104,11 @@ def by_text(text: str) -> str:
     """The tool whose marks a text has; empty when it has none."""
     found = _TOOL.search(text)
     return found.lastgroup.replace("_", "-") if found and found.lastgroup else ""
+
+
+def says_data(text: str) -> bool:
+    """Whether a file of pgcharter's own layout says that it changes rows only."""
+    return _DATA.search(text) is not None
 
 
 def header(text: str) -> dict[str, str]:

@@ -38,12 +38,17 @@ def find(target: str) -> tuple[Path, list[SqlFile]]:
     path = Path(target).expanduser()
     if not path.is_dir():
         return path.resolve().parent, [SqlFile(path, target)]
-    found = [SqlFile(p, _shown(target, path, p), _direction(p.relative_to(path))) for p in _walk(path, target)]
+    found = files_in(path, target)
     if not found:
         raise UsageError(f"{target} holds no SQL file", hint=f"looked for {', '.join('*' + s for s in SUFFIXES)} in it and below")
     plan = {change.name: number for number, change in enumerate(sqitch_plan(path))}
     found.sort(key=lambda f: (_planned(f, plan), *_order(f.path.relative_to(path))))
     return path.resolve(), found
+
+
+def files_in(folder: Path, target: str) -> list[SqlFile]:
+    """The SQL files in and below `folder`, which the user calls `target`, in no order; empty when there is none."""
+    return [SqlFile(p, _shown(target, folder, p), _direction(p.relative_to(folder))) for p in _walk(folder, target)]
 
 
 def _walk(folder: Path, target: str) -> Iterator[Path]:
@@ -77,12 +82,13 @@ def _order(path: Path) -> tuple[object, ...]:
     """Natural order by folder and name: 2 before 10; Flyway's repeatable files after all others."""
     flyway = FLYWAY.match(path.name)
     repeatable = bool(flyway and flyway["kind"].upper() == "R" and not flyway["version"])
-    folders = [_natural(part) for part in path.parts[:-1]]
+    folders = [natural(part) for part in path.parts[:-1]]
     version = [int(n) for n in re.findall(r"\d+", flyway["version"])] if flyway and flyway["version"] else []
-    return (repeatable, folders, version, _natural(path.name))
+    return (repeatable, folders, version, natural(path.name))
 
 
-def _natural(name: str) -> list[tuple[int, int, str]]:
+def natural(name: str) -> list[tuple[int, int, str]]:
+    """A key that sorts names as a person would: 2 before 10."""
     return [(0, int(piece), "") if piece.isdigit() else (1, 0, piece.lower()) for piece in _NUMBERS.split(name) if piece]
 
 
