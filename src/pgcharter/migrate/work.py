@@ -1,0 +1,302 @@
+"""One migration at work: its units, each in the way it needs, each recorded so that a run that dies anywhere is taken up again."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import psycopg
+
+from pgcharter.errors import PgcharterError
+from pgcharter.migrate import alone, backfill, faults, ledger
+from pgcharter.migrate.endings import AGAIN, EndError, failed
+from pgcharter.migrate.framing import AS_LOGGED_IN, CLOSING, opening, patience
+from pgcharter.migrate.session import Session, StoppedError
+from pgcharter.migrate.watch import Advances, Backend, Note, Retries, UnitBegun, UnitDone, Waits, Watch
+
+if TYPE_CHECKING:
+    from pgcharter.migrate.blockers import Beside
+    from pgcharter.migrate.lock import RunnerLock
+    from pgcharter.migrate.model import Migration, Unit
+    from pgcharter.migrate.terms import Terms
+    from pgcharter.sqltext import Statement
+
+T = TypeVar("T")
+_AGAIN = (
+    psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure, StoppedError,
+)  # fmt: skip
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 15.0
+
+
+@dataclass
+class Work:
+    """The units of one migration in one direction."""
+
+    session: Session
+    beside: Beside
+    lock: RunnerLock
+    terms: Terms
+    watch: Watch
+    migration: Migration
+    units: tuple[Unit, ...]
+    direction: ledger.Direction = "up"
+    run: int | None = None
+    """The ledger's row; None until there is one."""
+    progress: Mapping[int, ledger.Progress] = field(default_factory=dict)
+    number: int = 0
+    """The unit at work."""
+    sql: str = ""
+    """The statement at work."""
+    blockers: tuple[Backend, ...] = ()
+    """Who stood in the way when somebody last did."""
+    began: float = 0.0
+    attempt: int = 1
+    """Which try of the unit or batch this is."""
+    _waited: float = 0.0
+    """Seconds of waiting for locks in this transaction."""
+    _limited: bool = True
+    """Whether a wait for a lock has a limit now."""
+    _looked: float = 0.0
+    _told: float = 0.0
+
+    @property
+    def unit(self) -> Unit:
+        """The unit at work."""
+        return self.units[self.number]
+
+    def do(self, number: int) -> None:
+        """Do one unit and record it. Raises EndError when the run must end, psycopg's errors otherwise."""
+        self.number, self.sql, self.blockers = number, "", ()
+        self.lock.check()
+        self.between()
+        began = time.monotonic()
+        found = ""
+        self.watch(UnitBegun(self.migration, number, self.unit))
+        faults.point("unit")
+        if self.unit.gate:
+            self._gate()
+        elif self.unit.backfill:
+            backfill.run(self, self.unit.backfill)
+        elif self.unit.transactional:
+            self.attempts(self._transaction)
+        else:
+            found = self._alone()
+        faults.point("after record")
+        self.watch(UnitDone(self.migration, number, time.monotonic() - began, found))
+
+    def between(self) -> None:
+        """Raise EndError when the terms do not allow to go on: asked between units and between batches."""
+        if self.terms.stop and self.terms.stop():
+            raise EndError("stopped", "asked", f"{self.here}: stopped as asked", AGAIN)
+        window = self.terms.window
+        if window and not window.opens(self.terms.clock()):
+            message = f"{self.here}: the maintenance window {window} is not open, so nothing more was begun"
+            raise EndError("stopped", "window", message, f"when it is, {AGAIN}")
+
+    @property
+    def here(self) -> str:
+        """Where the run is: `unit 2 of 20261121 add_total`."""
+        return f"unit {self.number + 1} of {self.migration.title}"
+
+    # attempts
+
+    def attempts(self, work: Callable[[], T]) -> T:
+        """Do `work` again and again, with pauses that grow, until it gets its locks or the deadline has come."""
+        began, self.attempt = time.monotonic(), 1
+        while True:
+            self._waited, self.blockers = 0.0, ()
+            try:
+                return work()
+            except _AGAIN as error:
+                self.rollback()
+                self._try_again(error, began)
+
+    def _try_again(self, error: psycopg.Error | StoppedError, began: float) -> None:
+        cause = error.__cause__ if isinstance(error, StoppedError) else error
+        if self.session.lost and isinstance(cause, psycopg.Error):
+            raise cause
+        pause = min(_FIRST_PAUSE * 2 ** (self.attempt - 1), _LONGEST_PAUSE) * random.uniform(0.5, 1.5)  # noqa: S311
+        left = self.terms.deadline - (time.monotonic() - began)
+        why = "it waited too long for a lock" if isinstance(error, StoppedError) else _said(error)
+        if left <= pause:
+            raise self._gave_up(time.monotonic() - began, why)
+        self.attempt += 1
+        self.watch(Retries(self.migration, self.number, self.attempt, pause, left, why, self.blockers))
+        time.sleep(pause)
+
+    def _gave_up(self, seconds: float, why: str) -> EndError:
+        who = "; ".join(str(one) for one in self.blockers if not one.waits) or "nobody who could be seen"
+        pids = [one.pid for one in self.blockers if one.pid and not one.waits and not one.own]
+        end = "; ".join(f"SELECT pg_terminate_backend({pid})" for pid in pids)
+        kept = "the batches before it are kept" if self.unit.backfill else "of this unit nothing is applied"
+        message = f"{self.here} was given up after {self.attempt} attempts in {seconds:.0f} s: {why}, behind {who}; {kept}"
+        return EndError("failed", "lock", message, f"{end + '; then ' if end else ''}{AGAIN}", blockers=self.blockers)
+
+    def rollback(self) -> None:
+        """End a transaction that failed, where there is one and a server to say it to."""
+        if not self.session.lost and self.session.in_transaction:
+            with contextlib.suppress(psycopg.Error):
+                self.session.run("ROLLBACK")
+
+    def look(self, running: float) -> bool:
+        """Look at the statement at work from beside; whether it must be stopped."""
+        now = time.monotonic()
+        since, self._looked = min(now - self._looked, running), now
+        found = self.beside.blockers(self.session.conn.info.backend_pid)
+        if found is not None:
+            self._waited += since
+            self._blocked(found, now)
+        elif running > 0.4:
+            self._advance()
+        longest = self.terms.statement_timeout if self._limited else self.terms.alone_timeout
+        if longest and running > longest + 0.5:
+            return True
+        return bool(self._limited and found is not None and self.terms.lock_timeout and self._waited > self.terms.lock_timeout)
+
+    def _blocked(self, found: tuple[Backend, ...], now: float) -> None:
+        changed = [one.pid for one in found] != [one.pid for one in self.blockers]
+        self.blockers = found
+        if changed or now - self._told > 1:
+            self._told = now
+            self.watch(Waits(self.migration, self.number, self._waited, found))
+        if self.terms.terminate_blockers and (self.attempt > 1 or (not self._limited and self._waited > self.terms.lock_timeout)):
+            self.beside.terminate(found)
+
+    def _advance(self) -> None:
+        advance = self.beside.advance(self.session.conn.info.backend_pid)
+        if advance:
+            self.watch(Advances(self.migration, self.number, *advance))
+
+    # what is recorded
+
+    def recorded(self, write: Callable[[], None]) -> None:
+        """Write to the ledger in a transaction of its own, as who logged in."""
+        self.session.run(AS_LOGGED_IN)
+        write()
+        self.session.run("COMMIT")
+
+    def record(self) -> None:
+        """Record the unit at work, in the transaction that is open; with its last unit the migration is done."""
+        conn, last = self.session.conn, self.number == len(self.units) - 1
+        if self.run is None:
+            ledger.record(conn, self.migration, self.direction, time.monotonic() - self.began)
+            return
+        ledger.unit_done(conn, self.run, self.number, self.unit)
+        if last:
+            ledger.finish(conn, self.run, "done")
+
+    def checkpoint(self, position: Any, rows: int) -> None:
+        """Record how far the unit at work has come, in the transaction that is open."""
+        assert self.run is not None  # noqa: S101  (only migrations of one transaction go without)
+        ledger.checkpoint(self.session.conn, self.run, self.number, self.unit, position, rows)
+
+    # kinds of units
+
+    def _gate(self) -> None:
+        if not self.terms.passed(self.migration, self.number, self.unit.gate):
+            message = f"{self.here} is a gate: {self.unit.gate}; nothing after it was begun"
+            raise EndError("stopped", "gate", message, "when that is true, open the gate and run the same command again")
+        self.recorded(self.record)
+
+    def _transaction(self) -> None:
+        self.session.run(opening(self.terms))
+        for sql in self.unit.statements:
+            self.sql = sql
+            self.session.run(sql)
+        faults.point("in transaction")
+        self.session.run(CLOSING)
+        self.record()
+        faults.point("before commit")
+        self.session.run("COMMIT")
+        faults.point("after commit")
+
+    def _alone(self) -> str:
+        """Run a statement that stands alone; why nothing had to be run, if so."""
+        self.sql = self.unit.statements[0]
+        statement = alone.one(self.sql)
+        if not alone.refuses_transaction(statement):
+            try:
+                self.attempts(self._transaction)
+                return ""
+            except psycopg.errors.ActiveSqlTransaction:
+                self.rollback()
+        conn, before = self.session.conn, self.progress.get(self.number)
+        begun = before.position if before and before.checksum == ledger.unit_checksum(self.unit) else None
+        mark = begun or alone.mark(conn, statement)
+        if begun is None:
+            self.recorded(lambda: self.checkpoint(mark, 0))
+        faults.point("before alone")
+        found = self._alone_tried(statement, begun, mark)
+        faults.point("after alone")
+        self.recorded(self.record)
+        return found
+
+    def _alone_tried(self, statement: Statement | None, begun: alone.Mark | None, mark: alone.Mark) -> str:
+        repeatable = statement is not None and statement.kind not in ("do_stmt", "call_stmt")
+        if repeatable:
+            return self.attempts(lambda: self._alone_once(statement, begun, mark))
+        return self._alone_once(statement, begun, mark)
+
+    def _alone_once(self, statement: Statement | None, begun: alone.Mark | None, mark: alone.Mark) -> str:
+        if self.attempt > 1:
+            begun = mark
+        try:
+            way = alone.way(self.session.conn, self.sql, statement, begun, repeat=self.terms.repeat_begun)
+        except PgcharterError as error:
+            raise EndError("failed", "begun", f"{self.here}: {error.message}", error.hint) from None
+        with self._patient():
+            for sql in way.statements:
+                try:
+                    self.session.run(sql)
+                except (psycopg.Error, StoppedError) as error:
+                    if begun is not None and alone.done_before(statement, getattr(error, "sqlstate", None)):
+                        return "an earlier run had done it"
+                    self._clean(statement, mark)
+                    if isinstance(error, StoppedError):
+                        raise self._took_too_long() from None
+                    raise
+        return way.found
+
+    def _took_too_long(self) -> EndError:
+        behind = "; ".join(str(one) for one in self.blockers if not one.waits)
+        message = f"{self.here} was stopped because it ran longer than {self.terms.alone_timeout:g} s" + (
+            f", behind {behind}" if behind else ""
+        )
+        return EndError("failed", "lock", message, AGAIN, blockers=self.blockers)
+
+    def _clean(self, statement: Statement | None, mark: alone.Mark) -> None:
+        """Take away what the failed statement has left, as far as that goes; the next run does it otherwise."""
+        if self.session.lost:
+            return
+        for sql in alone.cleaning(self.session.conn, statement, mark):
+            try:
+                self.session.run(sql)
+                self.watch(Note(f"what the failed statement left behind was taken away: {sql}"))
+            except (psycopg.Error, StoppedError) as error:
+                self.watch(Note(f"what the failed statement left behind is still there: {error}", sql))
+
+    @contextlib.contextmanager
+    def _patient(self) -> Iterator[None]:
+        """Settings of a statement that stands alone; those of the file come back afterwards."""
+        conn = self.session.conn
+        row = conn.execute("SELECT current_setting('lock_timeout'), current_setting('statement_timeout')").fetchone() or ("0", "0")
+        self.session.run(patience(self.terms, conn.info.server_version // 10000))
+        self._limited = False
+        try:
+            yield
+        finally:
+            self._limited = True
+            if not self.session.lost:
+                self.session.run(f"SET lock_timeout = '{row[0]}'; SET statement_timeout = '{row[1]}'")
+
+    def ending(self, error: psycopg.Error) -> EndError:
+        """The ending that an error of the server makes here."""
+        return failed(error, self.migration, self.number, self.unit, self.sql, lost=self.session.lost)
+
+
+def _said(error: psycopg.Error) -> str:
+    return error.diag.message_primary or str(error)
