@@ -26,6 +26,16 @@ def _create(operation: Operation, _: Sides) -> list[str]:
     return [f"CREATE {addressed(operation.object)} {operation.new.definition}".rstrip()]
 
 
+def _create_operator(operation: Operation, _: Sides) -> list[str]:
+    """Without the types of its operands, which the definition has."""
+    return [f"CREATE {addressed(operation.object).partition(' (')[0]} {operation.new.definition}"]
+
+
+def _create_class(operation: Operation, _: Sides) -> list[str]:
+    """Without the access method, which the definition has after the type."""
+    return [f"CREATE {addressed(operation.object).rpartition(' USING ')[0]} {operation.new.definition}"]
+
+
 def _drop(operation: Operation, _: Sides) -> list[str]:
     return [f"DROP {addressed(operation.object)}"]
 
@@ -162,7 +172,7 @@ def _plain(*kinds: str, rename: Write | None = _rename) -> Iterator[tuple[str, W
 WRITERS = {
     "collation": Writer(_create_collation, _drop, _anew, _rename),
     "statistics": Writer(_create_statistics, _drop, _alter_statistics, _rename),
-    "operator": Writer(_create, _drop, _alter_operator),
+    "operator": Writer(_create_operator, _drop, _alter_operator),
     "operator family": Writer(_create_family, _drop, _alter_family, _rename),
     "text search configuration": Writer(_create_configuration, _drop, _alter_configuration, _rename),
     "text search dictionary": Writer(_create, _drop, _alter_dictionary, _rename),
@@ -171,5 +181,5 @@ WRITERS = {
     "transform": Writer(_create, _drop, _replaced(_create)),
     **dict(_plain("text search parser", "text search template")),
     **dict(_plain("cast", "access method", rename=None)),
-    "operator class": Writer(_create, _drop, _anew, _rename),
+    "operator class": Writer(_create_class, _drop, _anew, _rename),
 }
