@@ -174,14 +174,14 @@ ALTER TABLE app.orders DROP COLUMN total;
 def test_pgcharters_own_layout_says_everything(lay: Lay) -> None:
     found = one(lay({"20261121_add_total.sql": OWN}))
     assert (found.description, found.author, found.date, found.layout) == ("Totals of orders", "Zoë", "2026-11-21", "pgcharter")
-    shape = [(len(u.statements), u.transactional, u.setting, bool(u.backfill), u.gate, u.line) for u in found.up]
+    shape = [(len(u.statements), u.transactional, bool(u.backfill), u.gate, u.line) for u in found.up]
     assert shape == [
-        (1, True, True, False, "", 6),
-        (2, True, False, False, "", 7),
-        (1, True, False, True, "", 14),
-        (0, True, False, False, "the release that writes total runs everywhere", 16),
-        (1, False, False, False, "", 17),
-        (1, False, False, False, "", 18),
+        (1, True, False, "", 6),
+        (2, True, False, "", 7),
+        (1, True, True, "", 14),
+        (0, True, False, "the release that writes total runs everywhere", 16),
+        (1, False, False, "", 17),
+        (1, False, False, "", 18),
     ]
     fill = found.up[2].backfill
     assert fill is not None

@@ -25,8 +25,6 @@ class Unit:
     """What must be true of the application before anything after this runs."""
     line: int = 0
     """First line in the file, from 1."""
-    setting: bool = False
-    """It only sets parameters of the session (SET, RESET): a run that is resumed does it again, for the session is another one."""
 
 
 @dataclass(frozen=True, slots=True)

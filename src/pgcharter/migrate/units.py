@@ -224,11 +224,7 @@ def _together(statements: Sequence[Statement], opening: Statement | None) -> lis
         texts.insert(
             0, re.sub(r"\A(?:BEGIN|START)(?:\s+(?:WORK|TRANSACTION))?", "SET TRANSACTION", opening.text, count=1, flags=re.IGNORECASE)
         )
-    return [Unit(tuple(texts), line=(opening or statements[0]).place.line, setting=all(map(_is_setting, statements)))]
-
-
-def _is_setting(statement: Statement) -> bool:
-    return statement.kind == "discard_stmt" or (statement.kind == "variable_set_stmt" and not statement.node.is_local)
+    return [Unit(tuple(texts), line=(opening or statements[0]).place.line)]
 
 
 def _refuse_no_sql(found: Parsed) -> None:
