@@ -6,11 +6,11 @@ the mark stands and the record does not, what the database holds decides: done, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pgcharter.errors import PgcharterError
-from pgcharter.migrate import invalid
+from pgcharter.migrate import in_transaction, invalid
 from pgcharter.migrate.invalid import Way
 from pgcharter.sqltext import enum_name, parse
 
@@ -25,10 +25,6 @@ EXISTS = frozenset(("42P07", "42710", "42P04", "42P06"))
 """SQLSTATEs of "it is there already": duplicate table (or index), object, database, schema."""
 MISSING = frozenset(("42704", "42P01", "3D000", "3F000"))
 """SQLSTATEs of "there is none": undefined object, table, database, schema."""
-_ALWAYS = frozenset((
-    "call_stmt", "do_stmt", "createdb_stmt", "dropdb_stmt", "create_table_space_stmt", "drop_table_space_stmt", "create_subscription_stmt",
-    "alter_subscription_stmt", "drop_subscription_stmt", "alter_system_stmt",
-))  # fmt: skip
 _CREATES = frozenset(("createdb_stmt", "create_table_space_stmt", "create_subscription_stmt"))
 _DROPS = frozenset(("dropdb_stmt", "drop_table_space_stmt", "drop_subscription_stmt", "drop_stmt"))
 _UNKNOWABLE = frozenset(("call_stmt", "do_stmt"))
@@ -41,25 +37,8 @@ def one(sql: str) -> Statement | None:
 
 
 def refuses_transaction(statement: Statement | None) -> bool:
-    """Whether PostgreSQL refuses it inside a transaction block, as far as can be told from its text.
-
-    DO and CALL are allowed in one, but then may not commit: they are taken for such as want to.
-    """
-    if statement is None or statement.kind in _ALWAYS:
-        return True
-    tell = _TELL.get(statement.kind)
-    return bool(tell and tell(statement.node))
-
-
-_TELL: Mapping[str, Callable[[Any], bool]] = {
-    "index_stmt": lambda node: bool(node.concurrent),
-    "drop_stmt": lambda node: bool(node.concurrent),
-    "reindex_stmt": lambda node: _concurrently(node) or not node.relation.relname,
-    "vacuum_stmt": lambda node: bool(node.is_vacuumcmd),
-    "cluster_stmt": lambda node: not node.relation.relname,
-    "alter_database_stmt": lambda node: any(option.def_elem.defname == "tablespace" for option in node.options),
-    "alter_table_stmt": lambda node: _detached(node) is not None,
-}
+    """Whether it must run outside of transaction blocks: PostgreSQL refuses it in one, or it may want to end transactions itself."""
+    return statement is None or bool(in_transaction.refused(statement)) or in_transaction.stands_alone(statement)
 
 
 def mark(conn: Connection, statement: Statement | None) -> dict[str, Any]:
@@ -85,7 +64,7 @@ def way(conn: Connection, sql: str, statement: Statement | None, begun: Mark | N
             "an earlier run began this statement and ended before it could record the end, so nobody can know whether it was done",
             hint="look at what it changes; then run again with leave to repeat it, or edit the file so that it can be repeated",
         )
-    if statement.kind == "reindex_stmt" and _concurrently(statement.node):
+    if _rebuilds(statement):
         return Way((*cleaning(conn, statement), sql))
     if _detached(statement.node) is not None:
         return _detach(conn, sql, statement)
@@ -105,7 +84,7 @@ def cleaning(conn: Connection, statement: Statement | None, before: Mark | None 
         return ()
     if statement.kind == "index_stmt":
         return invalid.broken(conn, statement, (before or {}).get("indexes", ()))
-    if statement.kind == "reindex_stmt" and _concurrently(statement.node):
+    if _rebuilds(statement):
         node = statement.node
         if node.relation.relname:
             return invalid.reindexed(conn, None, invalid.relation(node.relation))
@@ -113,9 +92,8 @@ def cleaning(conn: Connection, statement: Statement | None, before: Mark | None 
     return ()
 
 
-def _concurrently(node: Any) -> bool:
-    options = [option.def_elem for option in node.params]
-    return any(o.defname == "concurrently" and o.arg.string.sval.lower() not in ("false", "off", "0", "no") for o in options)
+def _rebuilds(statement: Statement) -> bool:
+    return statement.kind == "reindex_stmt" and in_transaction.refused(statement) == "REINDEX CONCURRENTLY"
 
 
 def _detached(node: Any) -> str | None:

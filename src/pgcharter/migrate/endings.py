@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -61,11 +60,11 @@ _GONE = ("57P01", "57P02", "57P03", "57P05", "25P03", "25P04")
 _FULL = ("53100", "58030")
 
 
-def failed(error: psycopg.Error, migration: Migration, number: int, unit: Unit, sql: str, *, lost: bool) -> EndError:
+def failed(error: psycopg.Error, migration: Migration, number: int, unit: Unit, sql: str, direction: str, *, lost: bool) -> EndError:
     """The ending that an error of the server makes, met in statement `sql` of a unit that was rolled back or stood alone."""
     state = error.sqlstate or ""
     said = redact(" ".join((error.diag.message_primary or str(error) or "the connection was closed").split()))
-    place = _place(migration, unit, sql, error)
+    place = _place(migration, unit, sql, error, direction)
     if lost or state.startswith("08") or state in _GONE:
         message = f"the server ended the connection in {_where(migration, number)}: {said}; what was not committed is rolled back"
         return EndError("failed", "server", message, f"when the server is there again, {AGAIN}", place=place, sqlstate=state)
@@ -88,21 +87,26 @@ def _kept(unit: Unit) -> str:
     return "of this unit nothing is applied" if unit.transactional else "it stands outside of any transaction"
 
 
-def _place(migration: Migration, unit: Unit, sql: str, error: psycopg.Error) -> str:
+def _place(migration: Migration, unit: Unit, sql: str, error: psycopg.Error, direction: str) -> str:
     """File and line, by the place of the statement's text in the file and PostgreSQL's position in the statement."""
-    name = migration.file or (str(migration.path) if migration.path else "")
-    start = migration.text.find(sql, _offset(migration.text, unit.line)) if sql else -1
+    below = direction == "down" and bool(migration.down_file)
+    name = migration.down_file if below else migration.file or (str(migration.path) if migration.path else "")
+    text, above = (migration.down_text, 0) if below else (migration.text, migration.line - 1)
+    start = text.find(sql, _offset(text, unit.line - above)) if sql else -1
     if start < 0:
         return f"{name}:{unit.line}" if name and unit.line else name
     position = error.diag.statement_position
     inside = sql[: int(position) - 1] if position and position.isdigit() else ""
-    return f"{name}:{len(re.findall(chr(10), migration.text[:start] + inside)) + 1}"
+    return f"{name}:{above + 1 + text.count(LINE, 0, start) + inside.count(LINE)}"
+
+
+LINE = "\n"
 
 
 def _offset(text: str, line: int) -> int:
     at = 0
     for _ in range(line - 1):
-        at = text.find("\n", at) + 1
+        at = text.find(LINE, at) + 1
         if not at:
             return 0
     return at

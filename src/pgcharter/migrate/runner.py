@@ -162,7 +162,7 @@ class _Run:
             if ended is not None:
                 return ended
         faults.point("finished")
-        message = f"{len(self.applied)} applied" if self.applied else "nothing to do"
+        message = f"applied: {len(self.applied)}" if self.applied else "nothing to do"
         return Outcome("done", tuple(self.applied), tuple(self.skipped), message=message)
 
     def _backed_up(self, task: Task) -> Task:
@@ -252,7 +252,7 @@ class _Run:
 
     def _so_far(self, work: Work) -> str:
         units = f"{work.number} of the {len(work.units)} units of {work.migration.title} are done" if len(work.units) > 1 else ""
-        whole = f"{len(self.applied)} migrations before it are applied" if self.applied else "no other migration was applied by this run"
+        whole = f"applied before it: {len(self.applied)}" if self.applied else "no other migration was applied by this run"
         return f"{units}, {whole}" if units else whole
 
 

@@ -42,6 +42,16 @@ class StoppedError(Exception):
 
 
 @dataclass
+class _Watched:
+    """How a message of statements is looked at."""
+
+    look: Look | None
+    pause: float = _FIRST_LOOK
+    began: float = field(default_factory=time.monotonic)
+    stopped: bool = False
+
+
+@dataclass
 class Session:
     """The connection on which migrations are run, in autocommit: transactions are begun and ended by statements."""
 
@@ -101,36 +111,33 @@ class Session:
         """
         pgconn = self.conn.pgconn
         pgconn.send_query(sql.encode(self.conn.info.encoding))
-        stopped = False
+        while pgconn.flush():
+            self._wait(0.1, write=True)
+            pgconn.consume_input()
+        watched = _Watched(self.look)
         try:
-            stopped = self._attend()
+            return self._results(watched)
         except KeyboardInterrupt:
             self._cancel()
-            self._attend(looking=False)
-            self._results()
+            with contextlib.suppress(psycopg.Error):
+                self._results(_Watched(None))
             raise
-        try:
-            return self._results()
         except psycopg.errors.QueryCanceled as error:
-            if stopped:
+            if watched.stopped:
                 raise StoppedError from error
             raise
 
-    def _attend(self, *, looking: bool = True) -> bool:
-        """Wait until the first result has arrived whole; whether the looker-on had the statement cancelled."""
-        pgconn, began, pause, stopped = self.conn.pgconn, time.monotonic(), _FIRST_LOOK, False
-        while unsent := pgconn.flush():
-            self._wait(0.1, write=bool(unsent))
-            pgconn.consume_input()
+    def _attend(self, watched: _Watched) -> None:
+        """Wait until the next result has arrived whole, or have the statement cancelled when the looker-on wants that."""
+        pgconn = self.conn.pgconn
         while pgconn.is_busy():
-            if self._wait(pause):
+            if self._wait(watched.pause):
                 pgconn.consume_input()
-            elif looking and self.look and not stopped:
-                stopped = self.look(time.monotonic() - began)
-                if stopped:
+            elif watched.look and not watched.stopped:
+                watched.stopped = watched.look(time.monotonic() - watched.began)
+                if watched.stopped:
                     self._cancel()
-                pause = min(pause * 2, self.between)
-        return stopped
+                watched.pause = min(watched.pause * 2, self.between)
 
     def _wait(self, seconds: float, *, write: bool = False) -> bool:
         wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if write else 0)
@@ -142,13 +149,11 @@ class Session:
             if write:
                 self._selector.modify(self.conn.fileno(), selectors.EVENT_READ)
 
-    def _results(self) -> PGresult | None:
+    def _results(self, watched: _Watched) -> PGresult | None:
         """Take all results that follow, whatever they are, so that the session can be used again; then raise the first error."""
         pgconn, last, failed = self.conn.pgconn, None, None
         while True:
-            while pgconn.is_busy():
-                self._wait(0.5)
-                pgconn.consume_input()
+            self._attend(watched)
             result = pgconn.get_result()
             if result is None:
                 break

@@ -295,7 +295,7 @@ class Work:
 
     def ending(self, error: psycopg.Error) -> EndError:
         """The ending that an error of the server makes here."""
-        return failed(error, self.migration, self.number, self.unit, self.sql, lost=self.session.lost)
+        return failed(error, self.migration, self.number, self.unit, self.sql, self.direction, lost=self.session.lost)
 
 
 def _said(error: psycopg.Error) -> str:

@@ -1,0 +1,95 @@
+"""Kill -9 of the runner and of the server at every fault point: the next run goes on, and ends where an undisturbed one ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from tests.conftest import MAJORS, ServerFactory, every_major, installation
+from tests.migrate import scenario
+
+from pgcharter.migrate import faults
+from pgcharter.servers import lifecycle
+from pgcharter.servers.lifecycle import Server
+
+ALONE = 6
+"""Statements of the scenario that stand alone outside of any transaction; ADD VALUE is run with its record in one."""
+PLACES = (
+    *[f"{name}:1" for name in faults.POINTS],
+    *[f"{name}:{n}" for name in ("before alone", "after alone") for n in range(2, ALONE + 1)],
+    "unit:5",
+    "in transaction:2", "before commit:3", "after commit:4", "in batch:2", "in batch:3", "after batch:2", "started:2", "started:3",
+)  # fmt: skip
+
+
+@pytest.fixture(params=(MAJORS[0], MAJORS[-1]), ids=("oldest", "newest"))
+def held_server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    with lifecycle.start_ephemeral(installation(request.param)) as server:
+        yield server
+
+
+def made(server: Server, name: str) -> str:
+    with psycopg.connect(server.dsn(), autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name} STRATEGY file_copy")  # type: ignore[arg-type]
+    return server.dsn(name)
+
+
+def test_a_runner_killed_anywhere_is_taken_up_again(held_server: Server) -> None:
+    calm = made(held_server, "calm")
+    assert scenario.again(calm).status == "done"
+    wanted = scenario.everything(calm)
+    for number, place in enumerate(PLACES):
+        dsn = made(held_server, f"killed_{number}")
+        process = scenario.process(dsn, place)
+        process.join(60)
+        assert process.exitcode == -signal.SIGKILL, place
+        outcome = scenario.again(dsn)
+        assert (outcome.status, outcome.message.split(":")[0]) in (("done", "applied"), ("done", "nothing to do")), (place, outcome)
+        assert scenario.differs(wanted, scenario.everything(dsn)) == [], place
+
+
+def test_a_server_killed_anywhere_is_taken_up_again(server: ServerFactory) -> None:
+    running = server()
+    calm = made(running, "calm")
+    assert scenario.again(calm).status == "done"
+    wanted = scenario.everything(calm)
+    for number, place in enumerate(("in transaction:2", "before alone:1", "after alone:2", "in batch:2", "before commit:2")):
+        dsn = made(running, f"crashed_{number}")
+        with scenario.stopped(dsn, place) as process:
+            _crash(running)
+            os.kill(process.pid or 0, signal.SIGCONT)
+            process.join(30)
+            assert process.exitcode == 10, place
+        assert scenario.again(dsn).status == "done"
+        assert scenario.differs(wanted, scenario.everything(dsn)) == [], place
+
+
+def _crash(running: Server) -> None:
+    """Kill -9 of the postmaster and all its children, then start again on the same folder, which recovers."""
+    process = running.process
+    assert process
+    children = [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and _parent(int(pid)) == process.pid]  # noqa: PTH208
+    for pid in (process.pid, *children):
+        os.kill(pid, signal.SIGKILL)
+    process.wait()
+    (running.data / "postmaster.pid").unlink()
+    lifecycle.launch(running, {**lifecycle.EPHEMERAL, "fsync": False, "listen_addresses": ""})
+
+
+def _parent(pid: int) -> int:
+    try:
+        with open(f"/proc/{pid}/stat") as file:  # noqa: PTH123
+            return int(file.read().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+@every_major
+def test_the_scenario_undisturbed_on_every_version(database: str, major: int) -> None:
+    outcome = scenario.again(database)
+    assert outcome.status == "done", outcome
+    assert len(outcome.applied) == 3
+    assert scenario.again(database).message == "nothing to do"
