@@ -1,0 +1,149 @@
+"""`pgcharter plan`: the way from what a database is to what it shall be, with who waits for each step and what it loses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import click
+
+from pgcharter.cli.output import Command
+from pgcharter.cli.planned import plan_options, tell, write
+from pgcharter.errors import Exit, UsageError
+
+if TYPE_CHECKING:
+    from pgcharter.charter import Charter
+    from pgcharter.migrate.planning import Wish
+    from pgcharter.plan.renames import Intent
+
+EXAMPLES = (
+    ("pgcharter plan db/schema.sql --on env:DATABASE_URL", "what must happen to this database, step by step"),
+    ("pgcharter plan app.models:metadata --on db/migrations", "what the migrations do not do yet"),
+    ("pgcharter plan --env production --write add_total", "the charter says what is wanted; write the plan as a migration"),
+    ("pgcharter plan db --on prod.json --rename 'column app.users.mail=email'", "say what is a rename: it is never guessed"),
+    ("pgcharter plan --env production --format markdown", "for a comment on the pull request"),
+)
+
+
+@click.command(cls=Command, examples=EXAMPLES)
+@click.argument("wanted", required=False, metavar="[WANTED]")
+@click.option("--on", "actual", metavar="TARGET", help="What the database is now: a connection string, migrations, or a snapshot.")
+@click.option("--env", "environment", metavar="NAME", help="What the database of this environment of the charter is now.")
+@click.option("--rename", "renames", multiple=True, metavar="OLD=NAME", help="Declare a rename: 'column app.users.mail=email'.")
+@click.option("--dropped", multiple=True, metavar="ADDRESS", help="Say that this goes for good, although something just like it comes.")
+@click.option("--zone", metavar="ZONE", help="Time zone that timestamps without time zone are meant in, when one becomes timestamptz.")
+@click.option("--plain", is_flag=True, help="The shortest statements, for a database that nobody else uses.")
+@click.option("--no-proof", is_flag=True, help="Do not try the plan on a scratch server.")
+@click.option("--scratch-url", metavar="DSN", help="Build and try on this server instead of a throwaway one.")
+@click.option("--check", is_flag=True, help="End in 1 when there is anything to do.")
+@plan_options
+def plan(
+    wanted: str | None,
+    actual: str | None,
+    environment: str | None,
+    renames: tuple[str, ...],
+    dropped: tuple[str, ...],
+    zone: str | None,
+    plain: bool,
+    no_proof: bool,
+    scratch_url: str | None,
+    name: str | None,
+    check: bool,
+    quiet: bool,
+    form: str,
+) -> int:
+    """Plan the way from what a database is to what it shall be. Nothing is changed.
+
+    WANTED describes what it shall be: a file or folder of SQL, SQLAlchemy models as module:attribute, an Alembic project, or a snapshot.
+    Each step says who waits for it, and whether it can be taken back; unsafe forms are replaced by safe sequences; the plan is tried on a
+    scratch server of the same major version, there and back.
+
+    Exit codes: 0 planned, 1 there is something to do and --check was given, 2 wrong usage or charter, 3 a side could not be read, 4 the
+    plan has questions that only a person can answer.
+    """
+    from pgcharter.cli.progress import progress
+    from pgcharter.migrate import planning
+    from pgcharter.redact import redact
+    from pgcharter.render.plan import Story
+
+    charter = _charter(wanted)
+    wish = _wish(charter, wanted, actual, environment, renames, dropped, zone, plain=plain)
+    wish = replace(wish, prove=not no_proof, scratch_url=scratch_url)
+    with progress("planning") as advance:
+        planned = planning.make(wish, advance)
+    proven = planned.proof.sentence if planned.proof else ""
+    story = Story(planned.plan, redact(wish.wanted), redact(wish.actual), planned.stats, proven=proven)
+    tell(story, form, quiet=quiet)
+    if name:
+        write(story, charter, name)
+    if planned.plan.questions:
+        return Exit.REFUSED
+    return Exit.FINDINGS if check and not planned.plan.empty else Exit.FINE
+
+
+def _charter(wanted: str | None) -> Charter:
+    from pgcharter.cli.project import project_of
+
+    return project_of(wanted or "").charter
+
+
+def _wish(
+    charter: Charter,
+    wanted: str | None,
+    actual: str | None,
+    environment: str | None,
+    renames: tuple[str, ...],
+    dropped: tuple[str, ...],
+    zone: str | None,
+    *,
+    plain: bool,
+) -> Wish:
+    from pgcharter.migrate.planning import Wish
+    from pgcharter.names import address
+    from pgcharter.plan import settings
+    from pgcharter.plan.safe_ground import Plain
+
+    section = charter.section(settings.PLAN)
+    style = settings.style(charter)
+    try:
+        apart = settings.apart(charter) | {address(text) for text in dropped}
+    except ValueError as error:
+        raise UsageError(str(error), place="--dropped") from None
+    return Wish(
+        wanted=wanted or _from_charter(charter, section.wanted),
+        actual=actual or _actual(charter, environment),
+        style=Plain() if plain else replace(style, zone=zone or style.zone),
+        intents=(*settings.intents(charter), *map(_intent, renames)),
+        apart=apart,
+    )
+
+
+def _from_charter(charter: Charter, wanted: str) -> str:
+    from pgcharter.cli.project import shortest
+
+    if not wanted:
+        hint = 'name it: pgcharter plan db/schema.sql --on …, or write wanted = "db/schema.sql" under [plan] in the charter'
+        raise UsageError("nothing says what the database shall be", hint=hint)
+    path = charter.folder / wanted
+    return shortest(path) if path.exists() else wanted
+
+
+def _actual(charter: Charter, environment: str | None) -> str:
+    from pgcharter.cli.project import dsn_of
+
+    if environment is None and len(charter.environments) != 1:
+        raise UsageError("nothing says what the database is now", hint="name it with --on TARGET, or with --env NAME of the charter")
+    return dsn_of(charter, environment or next(iter(charter.environments)))
+
+
+def _intent(text: str) -> Intent:
+    from pgcharter.names import address
+    from pgcharter.plan.renames import Intent
+
+    old, equals, name = text.rpartition("=")
+    if not equals or not name.strip():
+        raise UsageError(f"{text!r} declares no rename", hint="write --rename 'column app.users.mail=email'", place="--rename")
+    try:
+        return Intent(address(old), name.strip())
+    except ValueError as error:
+        raise UsageError(str(error), place="--rename") from None

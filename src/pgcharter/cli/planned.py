@@ -1,0 +1,91 @@
+"""What `plan` and `fix` share: the forms of a plan, and writing it as a migration."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from pgcharter.cli.output import screen, show, show_json
+from pgcharter.errors import PgcharterError, RefusedError, UsageError
+
+if TYPE_CHECKING:
+    from pgcharter.charter import Charter
+    from pgcharter.render.plan import Story
+
+F = TypeVar("F", bound=Callable[..., Any])
+FORMS = ("text", "json", "markdown", "sql")
+
+
+def plan_options(function: F) -> F:
+    """Add `--write`, `--quiet` and `--format`."""
+    options = (
+        click.option("--write", "name", metavar="NAME", help="Write the plan as a migration file of that name into the migrations folder."),
+        click.option("--quiet", "-q", is_flag=True, help="Leave out the SQL."),
+        click.option("--format", "form", type=click.Choice(FORMS), default="text", show_default=True, help="How to print the plan."),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def tell(story: Story, form: str, *, quiet: bool) -> None:
+    """Print a plan in the form that was asked for."""
+    from pgcharter.render import plan as text
+    from pgcharter.render import plan_forms
+    from pgcharter.render.page import Page
+
+    if form == "json":
+        show_json(plan_forms.data(story))
+    elif form == "text":
+        page = Page(screen())
+        text.write(page, story, quiet=quiet)
+        show(page)
+    else:
+        sys.stdout.writelines(plan_forms.markdown(story) if form == "markdown" else _sql(story))
+
+
+def _sql(story: Story) -> Iterator[str]:
+    from pgcharter.render.plan_forms import body
+
+    yield body(story.plan.steps, story) + "\n" * (not story.plan.empty)
+
+
+def write(story: Story, charter: Charter, name: str) -> None:
+    """Write a plan as the next migration file. Raises RefusedError while it has questions, UsageError when there is nothing to do."""
+    from pgcharter.cli.project import shortest
+
+    if story.plan.questions:
+        raise RefusedError("the plan has open questions, so it was not written", hint="answer them first: see above")
+    if story.plan.empty:
+        raise UsageError("there is nothing to do, so no migration was written")
+    path = _path(charter, name)
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(_text(story, name))
+    except OSError as error:
+        raise PgcharterError(f"{shortest(path)} cannot be written: {error.strerror}") from None
+    click.echo(f"wrote {shortest(path)}; apply it with: pgcharter migrate up", err=True)
+
+
+def _text(story: Story, name: str) -> str:
+    import getpass
+    from datetime import UTC, datetime
+
+    from pgcharter.render.plan_forms import migration
+
+    return migration(story, description=name.replace("_", " "), author=getpass.getuser(), date=f"{datetime.now(UTC):%Y-%m-%d}")
+
+
+def _path(charter: Charter, name: str) -> Path:
+    """Where the next migration goes; its folder is made when it is the first."""
+    from pgcharter.cli.migrating import default_folder
+    from pgcharter.migrate import files, naming
+    from pgcharter.migrate.settings import MIGRATE
+
+    folder = default_folder(charter)
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    return naming.path_for(files.read(folder, charter.section(MIGRATE)), name)

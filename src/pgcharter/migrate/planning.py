@@ -1,0 +1,139 @@
+"""From two targets to a plan: both read as one major version of PostgreSQL, cut to what the plan is about, planned, and tried."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from pgcharter.catalog.model import Catalog, Stats
+from pgcharter.catalog.reading import Reading
+from pgcharter.errors import PgcharterError, RefusedError
+from pgcharter.findings import Severity
+from pgcharter.migrate import proving
+from pgcharter.migrate.proving import Proof
+from pgcharter.names import ObjectId
+from pgcharter.plan import planner, renames
+from pgcharter.plan.extent import extent
+from pgcharter.plan.model import Plan
+from pgcharter.plan.normal import normalised
+from pgcharter.plan.safe_ground import Safe, Style
+from pgcharter.rules.library_tables import is_named
+from pgcharter.sources import Progress
+from pgcharter.sources import read as read_target
+
+if TYPE_CHECKING:
+    from pgcharter.servers.scratch import Scratch
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked for."""
+
+    wanted: str
+    """Target that describes what the database shall be."""
+    actual: str
+    """Target that is, or describes, what it is now."""
+    scratch_url: str | None = None
+    style: Style = field(default_factory=Safe)
+    intents: tuple[renames.Intent, ...] = ()
+    apart: frozenset[ObjectId] = frozenset()
+    """Addresses of what goes for good, although something just like it comes."""
+    prove: bool = True
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The answer."""
+
+    plan: Plan
+    actual: Reading
+    wanted: Reading
+    proof: Proof | None = None
+
+    @property
+    def stats(self) -> Stats | None:
+        """Sizes of what is there now; None when it is no live server."""
+        return self.actual.stats
+
+
+def make(wish: Wish, progress: Progress | None = None) -> Planned:
+    """Read both sides and plan the way from one to the other.
+
+    Raises PgcharterError when a side does not build, UnavailableError when no PostgreSQL of the target's major version is at hand to build
+    the wanted side on, RefusedError when the plan, tried on a scratch server, does not lead where it should.
+    """
+    actual = _read(wish.actual, None, wish, progress)
+    a = _catalog(actual)
+    wanted = _read(wish.wanted, a.major, wish, progress)
+    b = _catalog(wanted)
+    with ExitStack() as stack:
+        scratch = _Scratch(stack, a.major, wish.scratch_url)
+        if b.major != a.major:
+            b = scratch.rebuilt(b)
+        cut = extent(a, b, library=is_named)
+        a, b = normalised(cut.a, cut.b)
+        statements = renames.rename_statements(a, b, wish.intents)
+        renamed = scratch.renamed(a, statements) if statements else None
+        plan = planner.plan(a, b, sizes=actual.stats, style=wish.style, intents=wish.intents, renamed=renamed, apart=wish.apart)
+        plan = replace(plan, notes=(*cut.notes, *plan.notes))
+        if not wish.prove or plan.empty or plan.questions:
+            return Planned(plan, actual, wanted)
+        proof = proving.prove(scratch.server, a, plan, b, progress)
+    if not proof.holds:
+        left = proving.told(proof.left or proof.left_back or ())
+        raise RefusedError(
+            f"the plan was tried on a scratch server and does not lead where it should: {left}",
+            hint="this is a fault of pgcharter: please report both schemas; --no-proof shows the plan all the same",
+        )
+    return Planned(plan, actual, wanted, proof)
+
+
+def _read(target: str, major: int | None, wish: Wish, progress: Progress | None) -> Reading:
+    reading = read_target(target, major=major, scratch_url=wish.scratch_url, progress=progress)
+    refused = [f for f in reading.findings if f.severity is Severity.ERROR]
+    if refused:
+        first = refused[0]
+        more = f", and {len(refused) - 1} more" if len(refused) > 1 else ""
+        raise PgcharterError(
+            f"{target} cannot be planned with, because it does not build: {first.message}{more}",
+            place=str(first.place or ""),
+            hint=first.hint or f"pgcharter check {target}",
+        )
+    return reading
+
+
+def _catalog(reading: Reading) -> Catalog:
+    if reading.catalog is None:
+        raise PgcharterError(f"{reading.target} gives no catalog, so nothing can be planned with it")
+    return reading.catalog
+
+
+class _Scratch:
+    """A scratch server of one major version, started when it is first needed."""
+
+    def __init__(self, stack: ExitStack, major: int, url: str | None) -> None:
+        self._stack, self._major, self._url = stack, major, url
+        self._server: Scratch | None = None
+
+    @property
+    def server(self) -> Scratch:
+        """The server. Raises UnavailableError when there is none of that version."""
+        from pgcharter.servers.scratch import open_scratch
+
+        if self._server is None:
+            self._server = self._stack.enter_context(open_scratch(self._major, url=self._url))
+        return self._server
+
+    def rebuilt(self, catalog: Catalog) -> Catalog:
+        """A catalog of another major version as this one writes it."""
+        with self.server.database() as database:
+            proving.build(database, catalog)
+            return proving.read(database)
+
+    def renamed(self, catalog: Catalog, statements: tuple[str, ...]) -> Catalog:
+        """The catalog after renames, as PostgreSQL itself carries them through views, expressions and constraints."""
+        with self.server.database() as database:
+            proving.build(database, catalog)
+            proving.execute(database, statements)
+            return proving.read(database)

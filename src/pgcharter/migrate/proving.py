@@ -1,0 +1,126 @@
+"""A plan tried on a scratch server: there and back, with nothing left over. What is built there is the catalog itself, not its files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pgcharter.catalog.compare import Difference, describe
+from pgcharter.catalog.model import Catalog
+from pgcharter.errors import PgcharterError
+from pgcharter.plan import ddl, diff
+from pgcharter.plan.model import Grade, Plan, Step
+from pgcharter.plan.normal import normalised
+from pgcharter.sources import Progress
+
+if TYPE_CHECKING:
+    from pgcharter.servers.scratch import Scratch, ScratchDatabase
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What became of a plan on a scratch server."""
+
+    seconds: tuple[float, ...] = ()
+    """How long each step took there, on empty tables."""
+    left: tuple[Difference, ...] = ()
+    """What still differs from the wanted catalog afterwards."""
+    left_back: tuple[Difference, ...] | None = ()
+    """What differs from the first catalog after the way back; None when there is no way back."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether the plan leads where it should, and back."""
+        return not self.left and not self.left_back
+
+    @property
+    def sentence(self) -> str:
+        """The proof in a sentence, for a plan that holds."""
+        back = "there is no way back" if self.left_back is None else "back again it is as before"
+        return f"tried on a scratch server in {sum(self.seconds):.1f} s: it leads to what is wanted, and {back}"
+
+
+def prove(scratch: Scratch, a: Catalog, plan: Plan, b: Catalog, progress: Progress | None = None) -> Proof:
+    """Build `a` on a database of `scratch`, run the plan there and its reverse, and compare after each.
+
+    Raises PgcharterError when a step is refused, with the step and PostgreSQL's words.
+    """
+    with scratch.database() as database:
+        build(database, a)
+        seconds = run(database, plan.steps, progress)
+        left = remaining(read(database), b)
+        if left or any(s.grade is Grade.IMPOSSIBLE for s in plan.steps):
+            return Proof(seconds, left, None)
+        run(database, plan.reverse, progress)
+        return Proof(seconds, left, remaining(read(database), a))
+
+
+def remaining(found: Catalog, wanted: Catalog) -> tuple[Difference, ...]:
+    """What differs between a catalog that was built and the one that it should be."""
+    return diff.differences(*normalised(found, wanted))
+
+
+def read(database: ScratchDatabase) -> Catalog:
+    """The catalog that a scratch database holds now."""
+    from pgcharter.sources import live
+    from pgcharter.sources.files import anonymous
+
+    return anonymous(live.read_catalog(database.admin))
+
+
+def build(database: ScratchDatabase, catalog: Catalog) -> None:
+    """Make everything that `catalog` holds in an empty database, stand-ins for its roles included.
+
+    Raises PgcharterError when something cannot be made here, such as an extension that this machine lacks.
+    """
+    empty = read(database)
+    changes = diff.operations(empty, normalised(catalog, empty)[0])
+    if changes.questions:
+        raise PgcharterError(f"the schema cannot be built on a scratch server: {changes.questions[0]}", hint="plan with --no-proof")
+    sides = ddl.Sides(empty, catalog)
+    execute(database, (sql for operation in changes.operations for sql in ddl.statements(operation, sides)))
+
+
+def run(database: ScratchDatabase, steps: Sequence[Step], progress: Progress | None = None) -> tuple[float, ...]:
+    """Run the steps one by one, as a runner would with nobody else there; return the seconds each took."""
+    seconds = []
+    for number, step in enumerate(steps):
+        if progress:
+            progress("trying the plan", number, len(steps))
+        start = time.perf_counter()
+        if step.sql:
+            try:
+                execute(database, [step.sql])
+            except PgcharterError as error:
+                raise PgcharterError(f"step {number + 1} of the plan ({step.title}) is refused: {error.message}", hint=step.sql) from None
+        seconds.append(time.perf_counter() - start)
+    return tuple(seconds)
+
+
+def execute(database: ScratchDatabase, statements: Iterable[str]) -> None:
+    """Run statements as the unprivileged owner; roles and extensions that they name are made as the scratch server allows.
+
+    Raises PgcharterError with PostgreSQL's words at the first that is refused.
+    """
+    from pgcharter.sources.build import Builder
+    from pgcharter.sqltext import parse
+
+    builder = Builder(database)
+    database.conn.execute("SET check_function_bodies = off")
+    for sql in statements:
+        for statement in parse(sql, "plan").statements:
+            refusal = builder.run(statement)
+            if refusal is not None:
+                raise PgcharterError(refusal.message, hint=sql)
+        if builder.gaps:
+            gap = builder.gaps[0]
+            raise PgcharterError(f"{gap.what}: {gap.why}", hint=sql)
+
+
+def told(differences: Iterable[Difference], most: int = 5) -> str:
+    """The first few differences in words."""
+    lines = [describe(d) for d in differences]
+    more = f"; and {len(lines) - most} more" if len(lines) > most else ""
+    return "; ".join(lines[:most]) + more
