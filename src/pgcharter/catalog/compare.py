@@ -40,10 +40,10 @@ def compare(a: Catalog, b: Catalog, *, ignore: Collection[str] = (), versions: b
     the rest), and holes that dropped columns leave in the numbering. Privileges that were changed and changed back are PostgreSQL's default
     again, although it keeps them written out.
     """
-    same = _same(a, b)
-    left, right = _flat(a, same), _flat(b, same)
+    equal = _equal(a, b)
+    left, right = _flat(a, equal), _flat(b, equal)
     found: list[Difference] = []
-    addresses = (left.keys() | right.keys()) - same
+    addresses = (left.keys() | right.keys()) - equal
     differing = [x for x in addresses if x.kind not in ignore and left.get(x) != right.get(x)]
     for address in sorted(differing, key=_as_tuple):
         one, other = left.get(address), right.get(address)
@@ -102,14 +102,14 @@ def _wholes(catalog: Catalog) -> tuple[Table | View | UserType, ...]:
     return (*catalog.tables, *catalog.views, *catalog.types)
 
 
-def _same(a: Catalog, b: Catalog) -> set[ObjectId]:
+def _equal(a: Catalog, b: Catalog) -> set[ObjectId]:
     """What has parts and is equal with all of them, so that nobody need look at the parts."""
     left = {whole.id: whole for whole in _wholes(a)}
     return {whole.id for whole in _wholes(b) if left.get(whole.id) == whole}
 
 
-def _flat(catalog: Catalog, same: Collection[ObjectId]) -> Mapping[ObjectId, _Item]:
-    """Everything comparable by address, but for `same`; parts know their owner, so that a missing table is told once."""
+def _flat(catalog: Catalog, equal: Collection[ObjectId]) -> Mapping[ObjectId, _Item]:
+    """Everything comparable by address, parts of `equal` left out; parts know their owner, so that a missing table is told once."""
     found: dict[ObjectId, _Item] = {ObjectId("database", "", ""): _Item(_nameless(catalog))}
     groups: tuple[tuple[Any, ...], ...] = (
         catalog.schemas, catalog.tables, catalog.views, catalog.sequences, catalog.functions, catalog.types, catalog.extensions,
@@ -120,7 +120,7 @@ def _flat(catalog: Catalog, same: Collection[ObjectId]) -> Mapping[ObjectId, _It
         for item in group:
             found[item.id] = _Item(item)
     for whole in _wholes(catalog):
-        if whole.id not in same:
+        if whole.id not in equal:
             found.update(_parts(whole))
     for privilege in catalog.default_privileges:
         found[default_privilege(privilege)] = _Item(privilege)

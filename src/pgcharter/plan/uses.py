@@ -1,0 +1,305 @@
+"""Who needs whom inside one catalog: what PostgreSQL recorded as dependencies, and what it keeps elsewhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from pgcharter.catalog.compare import default_privilege, security_label
+from pgcharter.catalog.model import Catalog, Column, Constraint, DataType, Index, Table, UserType, View
+from pgcharter.names import ObjectId
+
+Whole = Table | View | UserType
+"""What has parts."""
+
+_NAME = r'(?:"(?:[^"]|"")*"|[^\W\d][\w$]*)'
+_QUALIFIED = re.compile(rf"({_NAME})\.({_NAME})")
+_OPERATOR = re.compile(rf"OPERATOR\(({_NAME})\.([^)]+)\)")
+_WORD = re.compile(rf"'(?:[^']|'')*'|{_NAME}")
+
+
+_PARTS = {"constraint": "constraints", "trigger": "triggers", "policy": "policies", "rule": "rules"}
+
+
+def columns(whole: Whole) -> tuple[Column, ...]:
+    """Columns of a relation, attributes of a composite type."""
+    return whole.attributes if isinstance(whole, UserType) else whole.columns
+
+
+def bare(name: str) -> str:
+    """An identifier as it was quoted, without its quotes."""
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name
+
+
+@dataclass(frozen=True)
+class Uses:
+    """The needs of everything in one catalog. Made in one pass, in a time that grows with the catalog."""
+
+    catalog: Catalog
+
+    @cached_property
+    def wholes(self) -> Mapping[tuple[str, str], Whole]:
+        """Relations and types by schema and name; a relation hides the type of its rows."""
+        items: tuple[Whole, ...] = (*self.catalog.types, *self.catalog.views, *self.catalog.tables)
+        return {(w.schema, w.name): w for w in items}
+
+    def container(self, address: ObjectId) -> Whole | None:
+        """The relation or type that a part lives in; None for what is no part."""
+        return self.wholes.get((address.schema, address.name)) if address.part else None
+
+    @cached_property
+    def _objects(self) -> Mapping[ObjectId, Any]:
+        c = self.catalog
+        groups: tuple[tuple[Any, ...], ...] = (
+            (c.database,), c.schemas, c.tables, c.views, c.sequences, c.functions, c.types, c.extensions, c.event_triggers, c.publications,
+            c.subscriptions, c.statistics, c.foreign_servers, c.collations, c.others,
+        )  # fmt: skip
+        found = {item.id: item for group in groups for item in group}
+        found[ObjectId("database", "", "")] = c.database
+        found.update({default_privilege(p): p for p in c.default_privileges})
+        found.update({security_label(label): label for label in c.security_labels})
+        return found
+
+    def find(self, address: ObjectId) -> Any:
+        """The object or part at an address; None where there is none."""
+        if not address.part:
+            return self.index[address][1] if address in self.index else self._objects.get(address)
+        whole = self.wholes.get((address.schema, address.name))
+        if whole is None:
+            return None
+        if address.kind == "column":
+            return next((c for c in columns(whole) if c.name == address.part), None)
+        parts = getattr(whole, _PARTS[address.kind], ())
+        return next((p for p in parts if p.name == address.part), None)
+
+    @cached_property
+    def index(self) -> Mapping[ObjectId, tuple[Table | View, Index]]:
+        """Indexes with their relation, by address."""
+        relations: tuple[Table | View, ...] = (*self.catalog.tables, *self.catalog.views)
+        return {i.id: (r, i) for r in relations for i in r.indexes}
+
+    @cached_property
+    def member(self) -> Mapping[ObjectId, ObjectId]:
+        """Objects that belong to an extension → that extension."""
+        c = self.catalog
+        groups = (c.schemas, c.tables, c.views, c.sequences, c.functions, c.types, c.event_triggers, c.collations, c.others)
+        return {x.id: ObjectId("extension", "", x.extension) for group in groups for x in group if x.extension}
+
+    @cached_property
+    def of(self) -> Mapping[ObjectId, set[ObjectId]]:
+        """What each object or part needs; parts do not name the relation they live in, nor objects their schema."""
+        found: dict[ObjectId, set[ObjectId]] = {}
+        for d in self.catalog.dependencies:
+            found.setdefault(d.dependent, set()).add(d.referenced)
+        for source in (self._relations, self._types, self._functions, self._rest, self._texts):
+            for user, needed in source():
+                if user != needed:
+                    found.setdefault(user, set()).add(needed)
+        for relation, index in self.index.values():
+            if index.constraint and index.id in found:
+                found.setdefault(relation.part("constraint", index.constraint), set()).update(found[index.id])
+        return found
+
+    @cached_property
+    def by(self) -> Mapping[ObjectId, set[ObjectId]]:
+        """Who needs each object or part."""
+        found: dict[ObjectId, set[ObjectId]] = {}
+        for user, needs in self.of.items():
+            for needed in needs:
+                found.setdefault(needed, set()).add(user)
+        return found
+
+    def _relations(self) -> Iterator[tuple[ObjectId, ObjectId]]:
+        for table in self.catalog.tables:
+            for parent in (*table.inherits, *((table.partition_of,) if table.partition_of else ())):
+                yield table.id, parent
+            if table.server:
+                yield table.id, ObjectId("server", "", table.server)
+            if table.of_type:
+                yield from ((table.id, n) for n in self.named(table.of_type))
+            for constraint in table.constraints:
+                yield from self._constraint(table, constraint)
+            for trigger in table.triggers:
+                yield from ((table.part("trigger", trigger.name), table.part("column", c)) for c in trigger.update_columns)
+            yield from self._handed_down(table)
+        relations: tuple[Table | View, ...] = (*self.catalog.tables, *self.catalog.views)
+        for relation in relations:
+            for column in relation.columns:
+                yield from self._column(relation, column)
+            for index in relation.indexes:
+                yield from self._index(relation, index)
+            for trigger in relation.triggers:
+                yield relation.part("trigger", trigger.name), trigger.function
+
+    def _handed_down(self, table: Table) -> Iterator[tuple[ObjectId, ObjectId]]:
+        """A part that a parent hands down needs the parent's; a partition's foreign key may have a name of its own."""
+        for parent in (self.catalog.table[p] for p in table.parents if p in self.catalog.table):
+            theirs = {c.name for c in parent.constraints}
+            for constraint in table.constraints:
+                address = table.part("constraint", constraint.name)
+                if constraint.name in theirs:
+                    yield address, parent.part("constraint", constraint.name)
+                elif constraint.kind == "foreign key" and constraint.inherited:
+                    yield from (
+                        (address, parent.part("constraint", k.name)) for k in parent.foreign_keys if k.columns == constraint.columns
+                    )
+            triggers = {t.name for t in parent.triggers}
+            yield from ((table.part("trigger", t.name), parent.part("trigger", t.name)) for t in table.triggers if t.name in triggers)
+
+    def _column(self, whole: Whole, column: Column) -> Iterator[tuple[ObjectId, ObjectId]]:
+        if column.type.schema != "pg_catalog":
+            address = ObjectId("column", whole.schema, whole.name, column.name)
+            yield from ((address, t) for t in self._type(column.type))
+
+    def _type(self, type_: DataType) -> Iterator[ObjectId]:
+        whole = self.wholes.get((type_.schema, type_.name)) or self._multiranges.get((type_.schema, type_.name))
+        if whole is not None:
+            yield whole.id
+
+    @cached_property
+    def _multiranges(self) -> Mapping[tuple[str, str], Whole]:
+        found: dict[tuple[str, str], Whole] = {}
+        for t in self.catalog.types:
+            match = _QUALIFIED.fullmatch(t.multirange)
+            if match:
+                found[bare(match[1]), bare(match[2])] = t
+        return found
+
+    def _constraint(self, table: Table, constraint: Constraint) -> Iterator[tuple[ObjectId, ObjectId]]:
+        address = table.part("constraint", constraint.name)
+        if constraint.kind == "not null":
+            return
+        yield from ((address, table.part("column", c)) for c in constraint.columns if c)
+        if constraint.kind == "primary key":
+            for other in table.constraints:
+                if other.kind == "not null" and set(other.columns) <= set(constraint.columns):
+                    yield address, table.part("constraint", other.name)
+        target = self.catalog.table.get(constraint.references) if constraint.references else None
+        if target is None:
+            return
+        yield address, target.id
+        yield from ((address, target.part("column", c)) for c in constraint.referenced_columns)
+        for index in target.indexes:
+            if index.name == constraint.index:
+                yield address, target.part("constraint", index.constraint) if index.constraint else index.id
+
+    def _index(self, relation: Table | View, index: Index) -> Iterator[tuple[ObjectId, ObjectId]]:
+        names = {k.column for k in index.keys if k.column} | set(index.include)
+        if index.predicate or any(k.expression for k in index.keys):
+            text = " ".join((index.predicate, *(k.expression for k in index.keys)))
+            names |= {bare(word) for word in _WORD.findall(text)} & {c.name for c in relation.columns}
+        yield from ((index.id, relation.part("column", name)) for name in names if name)
+        if index.parent is not None and index.parent in self.index:
+            above, parent = self.index[index.parent]
+            yield index.id, above.part("constraint", parent.constraint) if parent.constraint else parent.id
+
+    def _types(self) -> Iterator[tuple[ObjectId, ObjectId]]:
+        for type_ in self.catalog.types:
+            for attribute in type_.attributes:
+                yield from self._column(type_, attribute)
+            if type_.base is not None and type_.base.schema != "pg_catalog":
+                yield from ((type_.id, t) for t in self._type(type_.base))
+            for constraint in type_.constraints:
+                address = ObjectId("constraint", type_.schema, type_.name, constraint.name)
+                yield from ((address, n) for n in self.named(constraint.expression or constraint.definition))
+            for option in type_.options:
+                yield from ((type_.id, n) for n in self.named(option))
+
+    def _functions(self) -> Iterator[tuple[ObjectId, ObjectId]]:
+        languages = {o.name: o.id for o in self.catalog.others if o.kind == "language"}
+        for function in self.catalog.functions:
+            for argument in function.arguments:
+                if argument.type.schema != "pg_catalog":
+                    yield from ((function.id, t) for t in self._type(argument.type))
+            texts = [function.support, *(a.default for a in function.arguments if a.default)]
+            texts += [function.definition] if function.kind == "aggregate" else [function.returns]
+            yield from ((function.id, n) for text in texts if "." in text for n in self.named(text) if n != function.id)
+            if function.language in languages:
+                yield function.id, languages[function.language]
+
+    def _rest(self) -> Iterator[tuple[ObjectId, ObjectId]]:
+        c = self.catalog
+        wrappers = {o.name: o.id for o in c.others if o.kind == "foreign-data wrapper"}
+        yield from ((e.id, e.function) for e in c.event_triggers)
+        yield from ((s.id, s.owned_by) for s in c.sequences if s.identity and s.owned_by)
+        yield from ((s.id, wrappers[s.wrapper]) for s in c.foreign_servers if s.wrapper in wrappers)
+        yield from ((e.id, ObjectId("schema", "", e.schema)) for e in c.extensions if e.schema)
+        for statistics in c.statistics:
+            yield statistics.id, statistics.table
+            columns = {*statistics.columns, *(bare(w) for text in statistics.expressions for w in _WORD.findall(text))}
+            table = c.table.get(statistics.table)
+            known = {x.name for x in table.columns} if table else set()
+            yield from ((statistics.id, ObjectId("column", statistics.table.schema, statistics.table.name, x)) for x in columns & known)
+            yield from ((statistics.id, n) for text in statistics.expressions for n in self.named(text))
+        for publication in c.publications:
+            yield from ((publication.id, ObjectId("schema", "", s)) for s in publication.schemas)
+            for text in publication.tables:
+                yield from ((publication.id, n) for n in self._published(text))
+        for other in c.others:
+            yield from ((other.id, n) for n in self.named(f"{other.name} {other.definition}") if n != other.id)
+
+    def _published(self, text: str) -> Iterator[ObjectId]:
+        match = _QUALIFIED.match(text)
+        table = self.catalog.table.get(ObjectId("table", bare(match[1]), bare(match[2]))) if match else None
+        if table is None or match is None:
+            return
+        yield table.id
+        rest = text[match.end() :]
+        words = {bare(word) for word in _WORD.findall(rest)}
+        yield from (table.part("column", c.name) for c in table.columns if c.name in words)
+        yield from self.named(rest)
+
+    def _texts(self) -> Iterator[tuple[ObjectId, ObjectId]]:
+        """Collations, operators and text search objects, which PostgreSQL records but the catalog's dependencies leave out."""
+        own = {"operator", "operator class", "text search configuration", "text search dictionary"}
+        if not self.catalog.collations and not any(o.kind in own and not o.extension for o in self.catalog.others):
+            return
+        wanted = {o.id for o in self.catalog.others if o.kind in own} | {c.id for c in self.catalog.collations}
+        for address, text in self._definitions():
+            yield from ((address, n) for n in self.named(text) if n in wanted)
+
+    def _definitions(self) -> Iterator[tuple[ObjectId, str]]:
+        for table in self.catalog.tables:
+            for column in table.columns:
+                yield table.part("column", column.name), f"{column.default} {column.collation}"
+            for constraint in table.constraints:
+                yield table.part("constraint", constraint.name), constraint.definition
+            for policy in table.policies:
+                yield table.part("policy", policy.name), f"{policy.using} {policy.check}"
+        relations: tuple[Table | View, ...] = (*self.catalog.tables, *self.catalog.views)
+        for relation in relations:
+            for index in relation.indexes:
+                yield index.id, index.definition
+            for trigger in relation.triggers:
+                yield relation.part("trigger", trigger.name), trigger.condition
+        yield from ((view.id, view.definition) for view in self.catalog.views)
+        for type_ in self.catalog.types:
+            yield type_.id, f"{type_.collation} {type_.default} {' '.join(type_.options)}"
+            for attribute in type_.attributes:
+                yield ObjectId("column", type_.schema, type_.name, attribute.name), attribute.collation
+
+    def named(self, text: str) -> set[ObjectId]:
+        """The objects whose qualified names stand in a piece of PostgreSQL's own deparsed text; functions with all their namesakes."""
+        if "." not in text:
+            return set()
+        found = {address for match in _QUALIFIED.finditer(text) for address in self._namesakes.get((bare(match[1]), bare(match[2])), ())}
+        found.update(a for match in _OPERATOR.finditer(text) for a in self._namesakes.get((bare(match[1]), match[2]), ()))
+        return found
+
+    @cached_property
+    def _namesakes(self) -> Mapping[tuple[str, str], list[ObjectId]]:
+        c = self.catalog
+        found: dict[tuple[str, str], list[ObjectId]] = {}
+        items: Iterable[tuple[str, str, ObjectId]] = (
+            *((w.schema, w.name, w.id) for w in self.wholes.values()),
+            *((f.schema, f.name, f.id) for f in c.functions),
+            *((s.schema, s.name, s.id) for s in c.sequences),
+            *((x.schema, x.name, x.id) for x in c.collations),
+            *((o.schema, re.split(r" USING | \(", o.name)[0], o.id) for o in c.others if o.schema),
+        )
+        for schema, name, address in items:
+            found.setdefault((schema, name), []).append(address)
+        return found
