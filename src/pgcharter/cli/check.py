@@ -26,7 +26,7 @@ EXAMPLES = (
 )
 
 
-def _codes(_ctx: click.Context, _parameter: click.Parameter, value: tuple[str, ...]) -> frozenset[str]:
+def rule_codes(_ctx: click.Context, _parameter: click.Parameter, value: tuple[str, ...]) -> frozenset[str]:
     """Turn `KEY01,no-primary-key` into codes; raises UsageError with the nearest name for an unknown one."""
     from pgcharter.render.source_codes import find
 
@@ -63,8 +63,10 @@ def complete_revisions(_ctx: click.Context, _parameter: click.Parameter, incompl
 @click.option(
     "--fail-on", type=click.Choice(LEVELS), help="Lowest severity that ends in exit code 1.  [default: the charter's, else warning]"
 )
-@click.option("--only", multiple=True, metavar="CODE,...", callback=_codes, shell_complete=complete_rules, help="Run only these rules.")
-@click.option("--skip", multiple=True, metavar="CODE,...", callback=_codes, shell_complete=complete_rules, help="Do not run these rules.")
+@click.option("--only", multiple=True, metavar="CODE,...", callback=rule_codes, shell_complete=complete_rules, help="Run only these rules.")
+@click.option(
+    "--skip", multiple=True, metavar="CODE,...", callback=rule_codes, shell_complete=complete_rules, help="Do not run these rules."
+)
 @click.option("--min-severity", type=click.Choice(LEVELS[:3]), help="Show only findings at or above it; all of them still decide.")
 @click.option(
     "--known", type=click.Path(path_type=Path), metavar="FILE", help="Findings recorded in FILE do not count.  [default: the charter's]"
