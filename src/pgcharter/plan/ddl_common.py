@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pgcharter.catalog.model import Acl, Column, DefaultPrivilege, Grant, Sequence, Table
+from pgcharter.catalog.model import Acl, Column, DefaultPrivilege, Grant, Sequence, Table, UserType
 from pgcharter.catalog.privileges import Held, Key, class_of, default, handed, held, owner_in
 from pgcharter.names import ObjectId, literal, quote
 
@@ -49,20 +49,23 @@ def metadata(
     kind: str = "",
     defaults: Iterable[DefaultPrivilege] = (),
     owner_of: str = "",
+    owner_was: str = "",
 ) -> list[str]:
     """The statements that bring owner, privileges and comment of `object` from those of `old` to those of `new`.
 
     Without `old` the object has just been made, while `defaults` were in force. `kind` is needed where the address does not tell it:
     `foreign table` (seen by itself when `new` is the table), `attribute`, `domain constraint`. `owner_of` is the owner of the table that a
-    column is in.
+    column is in, `owner_was` the one before, when it changes.
     """
     kind = kind or _kind(object, new)
-    before = Rights(getattr(old, "owner", "") or owner_of, getattr(old, "acl", None))
+    before = Rights(getattr(old, "owner", "") or owner_was or owner_of, getattr(old, "acl", None))
     after = Rights(getattr(new, "owner", "") or owner_of, getattr(new, "acl", None))
     said = getattr(old, "comment", "") if old is not None or kind != "extension" else None
     found = comment(object, said, getattr(new, "comment", ""), kind)
     if not _follows(new) and kind not in _UNOWNED:
         found += owner(object, before.owner if old else _ME, after.owner, kind)
+    if old is None and _shell(new):
+        return found
     if old is None:
         starts = [Rights(after.owner, acl) for acl in _starts(object, kind, after.owner, major, defaults)]
     else:
@@ -74,14 +77,13 @@ def metadata(
 
 def of(operation: Operation, sides: Sides) -> list[str]:
     """`metadata` of an operation, with what its sides know around it."""
-    kind, owner_of = kind_of(operation, sides), ""
-    if operation.object.kind == "column":
-        relation = sides.b.relation.get((operation.object.schema, operation.object.name))
-        owner_of = relation.owner if relation else ""
+    at, kind = operation.object, kind_of(operation, sides)
+    tables = [side.relation.get((at.schema, at.name)) if at.kind == "column" else None for side in (sides.a, sides.b)]
+    old, new = (table.owner if table else "" for table in tables)
     defaults = {*sides.a.default_privileges, *sides.b.default_privileges} if operation.change == "create" else ()
-    kind = "" if kind == operation.object.kind else kind
-    address = named(operation.object, sides)
-    return metadata(address, operation.old, operation.new, sides.major, kind=kind, defaults=defaults, owner_of=owner_of)
+    kind = "" if kind == at.kind else kind
+    address = named(at, sides)
+    return metadata(address, operation.old, operation.new, sides.major, kind=kind, defaults=defaults, owner_of=new or old, owner_was=old)
 
 
 def kind_of(operation: Operation, sides: Sides) -> str:
@@ -149,6 +151,11 @@ def _follows(value: Any) -> bool:
     return isinstance(value, Sequence) and value.owned_by is not None
 
 
+def _shell(value: Any) -> bool:
+    """Whether it is a type without definition, which has no privileges, not even by ALTER DEFAULT PRIVILEGES."""
+    return isinstance(value, UserType) and "shell" in value.options
+
+
 def _starts(object: ObjectId, kind: str, owner: str, major: int, defaults: Iterable[DefaultPrivilege]) -> list[tuple[Grant, ...]]:  # noqa: A002
     """The privileges with which a new object may begin: PostgreSQL's default, and what each of the `defaults` would make of it.
 
@@ -165,13 +172,16 @@ def _starts(object: ObjectId, kind: str, owner: str, major: int, defaults: Itera
 
 
 def _privileges(object: ObjectId, kind: str, starts: list[Rights], wanted: Rights, major: int) -> list[str]:  # noqa: A002
-    """From whichever of `starts` it is to what is wanted: what one of them has too much is revoked, what one of them lacks is granted."""
+    """From whichever of `starts` it is to what is wanted: what one of them lacks is granted, what one of them has too much is revoked.
+
+    In this order nobody is without a privilege meanwhile, and what a grantee passed on outlives the grant it came by if there is another.
+    """
     after = wanted.keys(kind, major)
     befores = [start.keys(kind, major) for start in starts]
     gone, come = _difference(befores, after)
     holder = wanted.owner or _ME
-    found = [(key[2], _revoke(object, kind, key, option=option)) for key, option in reversed(_in_turn(gone, holder))]
-    found += [(key[2], _grant(object, kind, key, option=option)) for key, option in _in_turn(come, holder)]
+    found = [(key[2], _grant(object, kind, key, option=option)) for key, option in _in_turn(come, holder)]
+    found += [(key[2], _revoke(object, kind, key, option=option)) for key, option in reversed(_in_turn(gone, holder))]
     return [text for grantor, statement in found for text in _as(grantor, holder, statement)]
 
 

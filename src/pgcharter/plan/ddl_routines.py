@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from pgcharter.catalog.model import Argument, Function
 from pgcharter.names import quote
 from pgcharter.plan.ddl import Sides, Writer
@@ -10,6 +12,7 @@ from pgcharter.plan.model import Operation
 
 _INPUT = ("in", "inout", "variadic")
 _OUTPUT = ("out", "inout", "table")
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')
 
 
 def _create(operation: Operation, _: Sides) -> list[str]:
@@ -39,9 +42,9 @@ def replaceable(old: Function, new: Function) -> bool:
     """Whether CREATE OR REPLACE takes `new` in the place of `old` (`ProcedureCreate` and `AggregateCreate` in PostgreSQL's sources).
 
     It refuses another kind, another result (of several output columns also other names of them), other names of input arguments that had
-    one, fewer defaults, and another type of the default of a polymorphic argument.
+    one, fewer defaults, and another type of the default of a polymorphic argument (whose type the model does not tell: any other counts).
     """
-    if old.kind != new.kind or old.identity != new.identity or old.returns != new.returns:
+    if old.kind != new.kind or old.identity != new.identity or _result(old) != _result(new):
         return False
     if old.kind == "aggregate" and _direct(old) != _direct(new):
         return False
@@ -51,9 +54,7 @@ def replaceable(old: Function, new: Function) -> bool:
 
 
 def _keeps(old: Argument, new: Argument) -> bool:
-    if old.name not in ("", new.name) or (old.mode == "variadic") != (new.mode == "variadic"):
-        return False
-    if old.default and not new.default:
+    if old.name not in ("", new.name) or (old.default and not new.default):
         return False
     return not old.default or old.type.kind != "pseudo" or old.default == new.default
 
@@ -62,14 +63,21 @@ def _inputs(function: Function) -> list[Argument]:
     return [a for a in function.arguments if a.mode in _INPUT]
 
 
-def _outputs(function: Function) -> list[tuple[str, str, str]]:
-    return [(a.name, a.type.sql, a.mode) for a in function.arguments if a.mode in _OUTPUT]
+def _result(function: Function) -> str:
+    """What it returns, said without TABLE, which only names output columns."""
+    columns = [a for a in function.arguments if a.mode == "table"]
+    return f"SETOF {columns[0].type.sql if len(columns) == 1 else 'record'}" if columns else function.returns
 
 
-def _direct(aggregate: Function) -> str:
-    """The arguments as CREATE AGGREGATE has them: which of them stand before ORDER BY, and whether it is a hypothetical set."""
-    head, _, parts = aggregate.definition.partition(") (")
-    return head + " HYPOTHETICAL" * parts.endswith(" HYPOTHETICAL)")
+def _outputs(function: Function) -> list[tuple[str, str]]:
+    return [(a.name, a.type.sql) for a in function.arguments if a.mode in _OUTPUT]
+
+
+def _direct(aggregate: Function) -> tuple[int, bool]:
+    """How many of the arguments stand before ORDER BY (-1: there is none), and whether it is a hypothetical set."""
+    arguments, _, parts = _QUOTED.sub("x", aggregate.definition).partition(") (")
+    before, ordered, _ = arguments.partition("(")[2].partition("ORDER BY ")
+    return before.count(",") + bool(before.strip()) if ordered else -1, parts.endswith(" HYPOTHETICAL)")
 
 
 _WRITER = Writer(_create, _drop, _alter, _rename)
