@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from pgcharter.findings import Finding, Severity
 from pgcharter.guides.files import options_of
 from pgcharter.guides.options import Options
 from pgcharter.rules import engine
+from pgcharter.servers.scratch import Scratch
+from pgcharter.sources import files, layout, script
 from pgcharter.tomlfile import TomlFile
 
 CASES = Path(__file__).parent / "cases"
@@ -71,6 +74,17 @@ class Case:
         """What the rule, or its twin, says without a server."""
         return engine.run(as_text(self.sql(name), name), OneRule(self.code, self.options), only=(self.code,)).findings
 
+    @property
+    def built(self) -> bool:
+        """Whether a rule that reads text is to see what each statement does while it is built on a scratch server."""
+        return (self.folder / "built").exists()
+
+    def said_of_built(self, name: str, scratch: Scratch) -> tuple[Finding, ...]:
+        """What the rule says after the files have been built."""
+        with scratch.database() as database:
+            reading = files.build_on(database, name, scripted(self.sql(name), name))
+        return engine.run(reading, OneRule(self.code, self.options), only=(self.code,)).findings
+
     def read(self, dsn: str) -> Reading:
         """Read the database, or the one it created, with no more evidence than the rule asks for, so that the case proves what it needs."""
         from pgcharter.sources import live, sampling
@@ -90,8 +104,22 @@ class Case:
                     pytest.skip(f"needs PostgreSQL {file.read_text().strip()}")
 
 
+_FILE = re.compile(r"^-- file: (\S+)\n", re.MULTILINE)
+
+
+def scripted(sql: str, name: str) -> script.Script:
+    """The text as a folder of files where lines `-- file: 001_first.sql` part it, else as one file."""
+    pieces = _FILE.split(sql)
+    texts = dict(zip(pieces[1::2], pieces[2::2], strict=True)) if len(pieces) > 1 else {name: sql}
+    made = script.Script()
+    listed = [layout.SqlFile(Path(n), n, layout._direction(Path(n))) for n in texts]
+    for file in listed:
+        script._parsed(file, texts[file.name], made)
+    return script._finished(Path(), listed, made)
+
+
 def as_text(sql: str, name: str) -> Reading:
-    return Reading(target=name, source="sql", statements=sqltext.parse(sql, name).statements)
+    return files.text_only(name, scripted(sql, name))
 
 
 def execute(dsn: str, sql: str) -> None:

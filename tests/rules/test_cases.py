@@ -8,8 +8,11 @@ A case is the folder `cases/<CODE>-<slug>/` (a second one, with other options, h
     expected-text.json  what the rule says about bad.sql as text, without a server (rules with a twin)
     options.toml        house options of the case
     text                marker: never build, the rule reads text (implied by needs="text")
+    built               marker: for a rule that reads text and is sharpened by what statements are seen to do on a scratch server
     connect             name of the database that bad.sql and good.sql create and that is to be read
     since               oldest PostgreSQL major version that can build it
+
+Lines `-- file: 001_first.sql` part the SQL of a rule that reads text into the files of a folder.
 
 A statement that follows the comment `-- fails` is expected to be refused (it leaves an invalid index, for example). `PGCHARTER_ACCEPT=1`
 rewrites the expected results.
@@ -64,7 +67,8 @@ def case(request: pytest.FixtureRequest) -> Case:
 @pytest.mark.usefixtures("others")
 def test_bad_is_found(case: Case, request: pytest.FixtureRequest) -> None:
     if case.text_only:
-        compare(case.said_of_text("bad.sql"), case.folder / "expected.json")
+        found = case.said_of_built("bad.sql", request.getfixturevalue("scratch")) if case.built else case.said_of_text("bad.sql")
+        compare(found, case.folder / "expected.json")
         return
     dsn = request.getfixturevalue("database")
     case.require_version(dsn)
@@ -82,12 +86,15 @@ def test_bad_is_found(case: Case, request: pytest.FixtureRequest) -> None:
 
 @pytest.mark.usefixtures("others")
 def test_good_is_silent(case: Case, request: pytest.FixtureRequest) -> None:
-    if not case.text_only:
+    if case.built:
+        assert data(case.said_of_built("good.sql", request.getfixturevalue("scratch"))) == []
+    elif not case.text_only:
         dsn = request.getfixturevalue("database")
         case.require_version(dsn)
         execute(dsn, case.sql("good.sql"))
         assert data(case.findings(case.read(dsn))) == []
-    assert data(case.said_of_text("good.sql")) == []
+    if not case.built:
+        assert data(case.said_of_text("good.sql")) == []
 
 
 def has_twin(folder: Path) -> bool:

@@ -38,6 +38,8 @@ class Reading:
     stats: Stats | None = None
     statements: tuple[Statement, ...] = ()
     """Statements of file-based sources in order."""
+    back: tuple[Statement, ...] = ()
+    """Statements of the migrations' way back, in order, once they have been parted from the others."""
     unbuilt: tuple[Statement, ...] = ()
     """Those of them that never reached the catalog although one was built: refused, or of a kind that leaves no object."""
     places: Mapping[ObjectId, Place] = field(default_factory=dict)

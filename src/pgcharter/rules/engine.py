@@ -336,7 +336,8 @@ def _forward(reading: Reading) -> Reading:
     if all(s.direction == "up" for s in reading.statements):
         return reading
     up, unbuilt = ([s for s in part if s.direction == "up"] for part in (reading.statements, reading.unbuilt))
-    return replace(reading, statements=tuple(up), unbuilt=tuple(unbuilt))
+    back = tuple(s for s in reading.statements if s.direction != "up")
+    return replace(reading, statements=tuple(up), unbuilt=tuple(unbuilt), back=back)
 
 
 def _gaps(reading: Reading) -> tuple[Gap, ...]:

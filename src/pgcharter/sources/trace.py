@@ -131,11 +131,12 @@ class Trace:
         nodes = {row[0]: row[5] for row in rows if row[5]}
         rewritten = [self._known[oid].id for oid in modes if nodes.get(oid, self._known[oid].node) != self._known[oid].node]
         locks = {self._known[oid].id: mode for oid, mode in modes.items()}
+        idle = statement.kind == "index_stmt" and not any(row[2] in ("i", "I") and row[0] not in self._known for row in rows)
         self._remember(rows)
         return Effect(
             locks=tuple(Lock(target, mode) for target, mode in sorted(locks.items())),
             rewrites=tuple(sorted(rewritten)),
-            scans=tuple(sorted(self._scanned(statement, locks))),
+            scans=() if idle else tuple(sorted(self._scanned(statement, locks))),
         )
 
     def _scanned(self, statement: Statement, locks: dict[ObjectId, Mode]) -> set[ObjectId]:
@@ -151,7 +152,6 @@ class Trace:
             elif function == _CHECKING:
                 found.update(_altered(statement, [t for t in tables if locks[t] >= Mode.SHARE_UPDATE_EXCLUSIVE]))
         return found
-
 
     def _default_partitions(self, statement: Statement, tables: list[ObjectId], locks: dict[ObjectId, Mode]) -> set[ObjectId]:
         """Existing partitions that a new one makes PostgreSQL look through: it says nothing of it, only of those it need not read."""

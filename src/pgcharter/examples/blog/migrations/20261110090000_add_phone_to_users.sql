@@ -3,6 +3,7 @@
 
 -- Up Migration
 BEGIN;
+SET LOCAL lock_timeout = '2s';
 
 -- A column that may be NULL is added without rewriting or scanning the table.
 ALTER TABLE users ADD COLUMN phone_ciphertext BYTEA;

@@ -1,0 +1,363 @@
+"""Migrations: what stands together in one transaction, and what a session carries from one file into the next."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+
+from pgcharter.catalog.effect import Mode
+from pgcharter.findings import Finding, Severity
+from pgcharter.names import quote
+from pgcharter.rules.engine import Context, rule
+from pgcharter.rules.hazards import held, many_rows, spread
+from pgcharter.rules.moves import Move, dotted, moves, value
+from pgcharter.sqltext import enum_name, walk
+
+_ALONE = {"createdb_stmt": "CREATE DATABASE", "dropdb_stmt": "DROP DATABASE", "alter_system_stmt": "ALTER SYSTEM",
+          "create_table_space_stmt": "CREATE TABLESPACE", "drop_table_space_stmt": "DROP TABLESPACE"}  # fmt: skip
+_SENT_WHOLE = re.compile(r"(?:\.up\.sql|(?:^|/)migration\.sql)\Z")
+"""Files of tools that send a file as one message: its statements share a transaction without a BEGIN (golang-migrate, sqlx, Prisma)."""
+
+
+def _alone(move: Move) -> str:
+    """Name of a statement that PostgreSQL refuses inside a transaction; empty for others."""
+    node, kind = move.statement.node, move.statement.kind
+    if kind == "index_stmt" and node.concurrent:
+        return "CREATE INDEX CONCURRENTLY"
+    if kind == "drop_stmt" and node.concurrent:
+        return "DROP INDEX CONCURRENTLY"
+    if kind == "reindex_stmt" and any(p.def_elem.defname == "concurrently" for p in node.params):
+        return "REINDEX CONCURRENTLY"
+    if kind == "vacuum_stmt" and node.is_vacuumcmd:
+        return "VACUUM"
+    if kind == "alter_table_stmt":
+        detached = (getattr(i.alter_table_cmd, "def").partition_cmd for i in node.cmds)
+        return "DETACH PARTITION CONCURRENTLY" if any(d.concurrent for d in detached) else ""
+    return _ALONE.get(kind, "")
+
+
+@rule("MIG04", "refused-in-a-transaction", Severity.ERROR, needs="text")
+def refused_in_a_transaction(ctx: Context) -> Iterator[Finding]:
+    """A statement that PostgreSQL refuses inside a transaction, inside one.
+
+    Why: CREATE INDEX CONCURRENTLY, VACUUM and their like end with "cannot run inside a transaction block": the migration fails. A
+    transaction is opened by BEGIN, by the tool around the file (dbmate, goose, Liquibase, Alembic), or by sending a whole file at once.
+    Instead: the statement in a migration of its own that asks for no transaction: `-- migrate:up transaction:false` (dbmate),
+    `-- +goose NO TRANSACTION`, `runInTransaction:false` (Liquibase), `with op.get_context().autocommit_block():` (Alembic).
+    Except: none.
+    """
+    shared = {name: len(list(group)) for name, group in groupby(moves(ctx), key=lambda m: m.file.name)}
+    for move in moves(ctx):
+        what = _alone(move)
+        if not what:
+            continue
+        file = move.file
+        together = shared[file.name] > 1 and not move.block
+        who = _WHO.get(move.opened, move.opened)
+        if not move.block and together and file.tool == "flyway" and _mixed(ctx, file.name):
+            who = "Flyway, which refuses a file that mixes both kinds of statement"
+        elif not move.block and together and not file.tool and _SENT_WHOLE.search(file.name):
+            who = "the tool, which sends the statements of a file in one message"
+        elif not move.block:
+            continue
+        yield ctx.finding(
+            move.statement, f"{what} is refused inside a transaction, and this one is opened by {who}: the migration fails",
+            hint=_ASK.get(move.opened or file.tool, "put it into a file of its own, without BEGIN"), detail=move.statement.text[:60],
+        )  # fmt: skip
+
+
+_WHO = {"BEGIN": "the BEGIN above it", "dbmate": "dbmate around every file", "goose": "goose around every file",
+        "sql-migrate": "sql-migrate around every file", "liquibase": "Liquibase around every changeset"}  # fmt: skip
+_ASK = {
+    "dbmate": "a file of its own with `-- migrate:up transaction:false`",
+    "goose": "a file of its own with `-- +goose NO TRANSACTION`",
+    "sql-migrate": "a file of its own with `-- +migrate Up notransaction`",
+    "liquibase": "a changeset of its own with runInTransaction:false",
+    "alembic": "with op.get_context().autocommit_block(): around it",
+}
+
+
+def _mixed(ctx: Context, file: str) -> bool:
+    """Whether a file has statements of both kinds, beside settings."""
+    return any(not _alone(m) and m.statement.kind != "variable_set_stmt" for m in moves(ctx) if m.file.name == file)
+
+
+@rule("MIG20", "lock-without-timeout", Severity.INFO, needs="text")
+def lock_without_timeout(ctx: Context) -> Iterator[Finding]:
+    """A strong lock on a table in use, without lock_timeout.
+
+    Why: the statement may be over in a moment, but first it waits for whoever has the table, and everybody else waits behind it: one
+    long report and one ALTER TABLE stop an application.
+    Instead: `SET lock_timeout = '2s'` at the head of the file, and a runner that tries again; pgcharter's own does both.
+    Except: files with marks of pgcharter, whose runner sets it; tables that the same migration makes; locks that let readers go on;
+    settings that the role or the connection brings, which nobody sees here: allow the rule then.
+    """
+    told: set[str] = set()
+    for move in moves(ctx):
+        if move.file.tool == "pgcharter" or move.file.name in told or _limited(move):
+            continue
+        tables = [table for table, mode in held(move) if mode.stops_reads and move.statement.kind != "create_stmt"]
+        if tables:
+            told.add(move.file.name)
+            yield ctx.finding(
+                move.statement, f"this waits for {tables[0]} without lock_timeout, and everybody who comes later waits behind it",
+                hint="SET lock_timeout = '2s' at the head of the file, and try again when it runs out", detail=tables[0],
+            )  # fmt: skip
+
+
+def _limited(move: Move) -> bool:
+    return any(move.settings.get(name, "0") not in _OFF for name in ("lock_timeout", "statement_timeout"))
+
+
+_OFF = ("0", "0s", "0ms", "0min", "default")
+
+
+@rule("MIG21", "timeout-around-concurrent-build", Severity.WARNING, needs="text")
+def timeout_around_concurrent_build(ctx: Context) -> Iterator[Finding]:
+    """CREATE INDEX CONCURRENTLY or REINDEX CONCURRENTLY with lock_timeout set.
+
+    Why: a concurrent build waits for every older transaction, and disturbs nobody while it waits. With lock_timeout the wait ends in an
+    error, and an invalid index stays behind that costs every write.
+    Instead: `SET lock_timeout = 0` before it; watch the build instead.
+    Except: none.
+    """
+    for move in moves(ctx):
+        limit = move.settings.get("lock_timeout", "0")
+        if limit not in _OFF and _alone(move) in ("CREATE INDEX CONCURRENTLY", "REINDEX CONCURRENTLY"):
+            yield ctx.finding(
+                move.statement, f"{_alone(move)} gives up after lock_timeout = {limit} and leaves an invalid index behind",
+                hint="SET lock_timeout = 0 before it", detail=move.statement.text[:60],
+            )  # fmt: skip
+
+
+def _blocks(ctx: Context) -> Iterator[list[Move]]:
+    """The statements of each transaction of more than one."""
+    found: dict[int, list[Move]] = {}
+    for move in moves(ctx):
+        if move.block:
+            found.setdefault(move.block, []).append(move)
+    return (block for block in found.values() if len(block) > 1)
+
+
+@rule("MIG22", "several-tables-locked-together", Severity.INFO, needs="text")
+def several_tables_locked_together(ctx: Context) -> Iterator[Finding]:
+    """Strong locks on several tables in use, one after another in one transaction.
+
+    Why: the first table stays locked while the transaction waits for the second: all of its users wait for a lock they have nothing to do
+    with, and an application that takes the two the other way round meets a deadlock.
+    Instead: one table a transaction.
+    Except: tables that the same migration makes; a single statement that needs both.
+    """
+    for block in _blocks(ctx):
+        first: dict[str, Move] = {}
+        for move in block:
+            new = [table for table, mode in held(move) if mode.stops_reads and table not in first]
+            if new and first:
+                yield ctx.finding(
+                    move.statement, f"{new[0]} is locked while {', '.join(first)} stays locked to the end of the transaction",
+                    hint="one table a transaction", detail=f"{new[0]} after {', '.join(first)}",
+                )  # fmt: skip
+                break
+            first.update(dict.fromkeys(new, move))
+
+
+@rule("MIG23", "lock-order-differs", Severity.WARNING, needs="text")
+def lock_order_differs(ctx: Context) -> Iterator[Finding]:
+    """Two transactions that lock the same tables in opposite order.
+
+    Why: should the two ever run at the same time (two deployments, a retry, a fan-out over shared tables), each holds what the
+    other waits for: PostgreSQL ends one of them with a deadlock.
+    Instead: one order for all migrations, such as that of the names; or one table a transaction.
+    Except: tables that the same migration makes.
+    """
+    seen: dict[tuple[str, str], Move] = {}
+    for block in _blocks(ctx):
+        order: dict[str, Move] = {}
+        for move in block:
+            order.update({table: move for table, _ in held(move) if table not in order})
+        names = list(order)
+        pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :] if order[a] is not order[b]]
+        clash = next(((a, b) for a, b in pairs if (b, a) in seen), None)
+        if clash:
+            other = seen[clash[1], clash[0]].statement.place
+            yield ctx.finding(
+                order[clash[1]].statement,
+                f"{clash[0]} is locked before {clash[1]}, and the other way round in {other.file}, line {other.line}",
+                hint="one order for all, or one table a transaction", detail=f"{clash[0]} before {clash[1]}",
+            )  # fmt: skip
+        seen.update({pair: order[pair[1]] for pair in pairs if pair not in seen})
+
+
+@rule("MIG24", "rows-changed-under-a-lock", Severity.WARNING, needs="text")
+def rows_changed_under_a_lock(ctx: Context) -> Iterator[Finding]:
+    """Many rows changed in the transaction that changes the table.
+
+    Why: ALTER TABLE keeps its lock to the end of the transaction, so readers and writers of the table wait until the last row is
+    changed. A backfill of a minute is an outage of a minute.
+    Instead: change the table, commit, fill the rows in batches, and tighten the table in a later migration.
+    Except: tables that the same migration makes; a few rows that are named by their key.
+    """
+    for block in _blocks(ctx):
+        locked: dict[str, Mode] = {}
+        for move in block:
+            work = many_rows(move)
+            strong = [t for t, mode in locked.items() if mode.stops_writes]
+            if work and strong:
+                yield ctx.finding(
+                    move.statement,
+                    f"{work} runs while {', '.join(strong)} is locked to the end of the transaction: its users wait for all of it",
+                    hint="commit before it, and fill the rows in batches", detail=work,
+                )  # fmt: skip
+            locked.update(dict(held(move)))
+
+
+_SEVERE = {
+    "session_replication_role": "triggers and foreign keys stay off", "role": "what follows is done, and owned, by another role",
+    "session_authorization": "what follows is done, and owned, by another role", "row_security": "row security stays off",
+    "search_path": "names without a schema mean other objects",
+}  # fmt: skip
+
+
+@rule("MIG25", "setting-left-behind", Severity.INFO, needs="text")
+def setting_left_behind(ctx: Context) -> Iterator[Finding]:
+    """SET in a migration file that is still in force when the next file begins.
+
+    Why: most tools run all files in one session. The next file then works with a setting that it does not state, and works otherwise
+    when it is run alone.
+    Instead: `SET LOCAL` inside the file's transaction, or RESET at its end.
+    Except: the last file; settings that every later file makes itself; files with marks of pgcharter, whose runner resets the session.
+    """
+    groups = [(name, list(group)) for name, group in groupby(moves(ctx), key=lambda m: m.file.name)]
+    if len(groups) < 2 or ctx.reading.source == "alembic":
+        return
+    later: list[set[str]] = []
+    for _, group in reversed(groups):
+        if later and group[0].file.versioned and group[0].file.tool != "pgcharter":
+            for name, move in _left(group).items():
+                if not all(name in made for made in later):
+                    why = _SEVERE.get(name, "it works otherwise when it is run alone")
+                    yield ctx.finding(
+                        move.statement, f"{name} stays set when the next file begins: {why}",
+                        hint=f"SET LOCAL {name}, or RESET {name} at the end",
+                        severity=Severity.WARNING if name in _SEVERE else None, detail=name,
+                    )  # fmt: skip
+        later.append(
+            {m.statement.node.name.lower() for m in group if m.statement.kind == "variable_set_stmt" and not m.statement.node.is_local}
+        )
+
+
+def _left(group: Iterable[Move]) -> dict[str, Move]:
+    """Settings that the statements of one file leave set, with the statement that did it."""
+    found: dict[str, Move] = {}
+    for move in group:
+        node = move.statement.node
+        if move.statement.kind == "discard_stmt":
+            found.clear()
+        if move.statement.kind != "variable_set_stmt" or node.is_local:
+            continue
+        kind, name = enum_name(node, "kind"), node.name.lower()
+        if kind == "VAR_RESET_ALL":
+            found.clear()
+        elif (
+            kind == "VAR_SET_VALUE" and name and (value(node).lower(), name) not in (("none", "role"), ("default", "session_authorization"))
+        ):
+            found[name] = move
+        else:
+            found.pop(name, None)
+    return found
+
+
+@rule("MIG26", "transaction-ends-elsewhere", Severity.WARNING, needs="text")
+def transaction_ends_elsewhere(ctx: Context) -> Iterator[Finding]:
+    """BEGIN without COMMIT, or BEGIN and COMMIT in a file that the tool runs in a transaction of its own.
+
+    Why: without COMMIT everything is rolled back when the session ends, and the tool records the migration as done. COMMIT inside a
+    file that dbmate, goose, sql-migrate or Liquibase wraps ends the tool's transaction: what follows, and the tool's own record, is no
+    longer undone with the rest.
+    Instead: one COMMIT for each BEGIN in the same file; none of either in a wrapped file.
+    Except: none.
+    """
+    for _, group in groupby(moves(ctx), key=lambda m: m.file.name):
+        yield from _of_file(ctx, [m for m in group if m.file.tool != "alembic"])
+
+
+def _of_file(ctx: Context, group: list[Move]) -> Iterator[Finding]:
+    began: Move | None = None
+    for move in group:
+        kind = enum_name(move.statement.node, "kind") if move.statement.kind == "transaction_stmt" else ""
+        if kind in ("TRANS_STMT_BEGIN", "TRANS_STMT_START"):
+            if move.opened not in ("", "BEGIN"):
+                told = f"BEGIN inside the transaction that {move.opened} opens around this does nothing, and its COMMIT ends the tool's own"
+                yield ctx.finding(move.statement, told, hint="leave BEGIN and COMMIT out", detail="begin")
+            began = move
+        elif kind in ("TRANS_STMT_COMMIT", "TRANS_STMT_ROLLBACK", "TRANS_STMT_PREPARE"):
+            if began is None and move.block:
+                word = move.statement.text.split()[0].upper()
+                told = f"{word} ends the transaction that {move.opened} opens around this: what follows is not undone with the rest"
+                yield ctx.finding(move.statement, told, hint="leave it out", detail="commit")
+            began = None
+    if began is not None and began.opened == "BEGIN":
+        yield ctx.finding(began.statement, "this transaction is never committed: all of it is rolled back when the session ends",
+                          hint="COMMIT at the end of the file", severity=Severity.ERROR, detail="open")  # fmt: skip
+
+
+@rule("MIG27", "enum-value-used-at-once", Severity.ERROR, needs="text")
+def enum_value_used_at_once(ctx: Context) -> Iterator[Finding]:
+    """A new enum value used in the transaction that adds it.
+
+    Why: PostgreSQL refuses it: "unsafe use of new value". The migration fails.
+    Instead: commit after ALTER TYPE ... ADD VALUE; use the value in the next migration.
+    Except: types that the same transaction makes.
+    """
+    for block in _blocks(ctx):
+        added: dict[str, str] = {}
+        for move in block:
+            node = move.statement.node
+            if (
+                move.statement.kind == "alter_enum_stmt"
+                and node.new_val
+                and not node.old_val
+                and not move.is_fresh(*dotted(node.type_name))
+            ):
+                added[node.new_val] = dotted(node.type_name)[1]
+                continue
+            for used in sorted(added.keys() & _literals(move)) if added else ():
+                yield ctx.finding(
+                    move.statement,
+                    f"'{used}' was added to {quote(added[used])} in this transaction and cannot be used in it: the migration fails",
+                    hint="commit after ADD VALUE, or use it in the next migration", detail=used,
+                )  # fmt: skip
+
+
+def _literals(move: Move) -> set[str]:
+    """String constants of a statement, and of the body of a block."""
+    if move.statement.kind == "do_stmt":
+        return {a or b for a, b in re.findall(r"'((?:[^']|'')*)'|\$\w*\$([^$]*)\$", move.statement.text)}
+    if move.statement.kind in ("comment_stmt", "create_function_stmt", "variable_set_stmt"):
+        return set()
+    return {node.sval.sval for name, node in walk(move.statement.node) if name == "A_Const" and node.WhichOneof("val") == "sval"}
+
+
+@rule("MIG28", "lock-hidden-in-a-block", Severity.INFO, needs="text")
+def lock_hidden_in_a_block(ctx: Context) -> Iterator[Finding]:
+    """A DO block, function or procedure that takes a strong lock on a table in use.
+
+    Why: what runs inside is easily overlooked in review. Everything in a block is one transaction: its first lock is kept until its last
+    statement is done.
+    Instead: the statements themselves, in a migration that shows them; blocks for what is quick.
+    Except: tables that the same migration makes; locks that let readers go on and are over in a moment. Seen when the migration is built
+    on a server.
+    """
+    for move in moves(ctx):
+        if move.statement.kind in ("do_stmt", "select_stmt", "call_stmt"):
+            for table, (mode, long) in spread(move).items():
+                if not long and not mode.stops_reads:
+                    continue
+                what = "and reads or writes all of it meanwhile" if long else "and keeps it to the end of the block"
+                who = "readers and writers" if mode.stops_reads else "writers"
+                yield ctx.finding(
+                    move.statement, f"this block locks {table.sql()} against {who} {what}",
+                    severity=Severity.WARNING if long else None, hint="show the statement in the migration itself",
+                    detail=table.sql(), lock=mode.sql,
+                )  # fmt: skip

@@ -1,0 +1,158 @@
+"""What the hazard rules share: what a statement does to a table in use, how much that weighs, and how the way around it is written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pgcharter.catalog.effect import Effect, Mode
+from pgcharter.findings import Severity
+from pgcharter.names import ObjectId
+from pgcharter.plan import safety
+from pgcharter.rules.engine import Context
+from pgcharter.rules.moves import Move, written
+from pgcharter.sqltext import enum_name, walk
+
+NEWEST = 18
+"""Major version that is meant where no server says which."""
+SMALL, LARGE = 10_000, 1_000_000
+"""Rows below which reading or writing a table whole takes no time that anybody notices, and from which it takes many seconds."""
+_HELD = ("table", "materialized view")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a statement was seen, or is known, to do to one table."""
+
+    mode: Mode | None
+    rewritten: bool
+    scanned: bool
+
+    @property
+    def long(self) -> bool:
+        """Whether it keeps others from writing for as long as it takes to read or write the table."""
+        return (self.rewritten or self.scanned) and self.mode is not None and self.mode.stops_writes
+
+
+def effect(move: Move) -> Effect | None:
+    """What `move` was seen to do; None when no server saw it."""
+    return move.effect if move.effect is not None and move.effect.known else None
+
+
+def seen(ctx: Context, move: Move, node: Any) -> Seen | None:
+    """What `move` does to the table that a RangeVar names: as it was seen, else as servers have shown of such statements whatever the
+    table is like; None when neither is known."""
+    found = effect(move) or safety.effect(move.statement, None, ctx.catalog.major or NEWEST, timezone=move.settings.get("timezone", ""))
+    if not found.known:
+        return None
+    mode = max((lock.mode for lock in found.locks if _is(lock.relation, node)), default=None)
+    return Seen(mode, any(_is(r, node) for r in found.rewrites), any(_is(r, node) for r in found.scans))
+
+
+def _is(target: ObjectId, node: Any) -> bool:
+    return target.kind in _HELD and target.name == node.relname and (not node.schemaname or target.schema in (node.schemaname, ""))
+
+
+def in_use(move: Move, least: Mode = Mode.SHARE) -> Iterator[tuple[ObjectId, Mode]]:
+    """Tables that were there before the migration and on which `move` takes a lock of at least `least`."""
+    found = effect(move)
+    for lock in found.locks if found else ():
+        if lock.mode >= least and lock.relation.kind in _HELD and not move.is_fresh(lock.relation.schema, lock.relation.name):
+            yield lock.relation, lock.mode
+
+
+def weight(ctx: Context, node: Any, usual: Severity) -> tuple[Severity, dict[str, Any]]:
+    """The severity of keeping a table from others for as long as it is read, and how many rows it has where that is known."""
+    stats = ctx.reading.stats
+    rows = next((r.rows for target, r in stats.relations.items() if _is(target, node)), -1) if stats else -1
+    if rows < 0:
+        return usual, {}
+    severity = Severity.INFO if rows < SMALL else Severity.ERROR if rows >= LARGE else usual
+    return severity, {"rows": int(rows)}
+
+
+_INDEX = re.compile(
+    r"(?P<head>\s*(?:CREATE\s+(?:UNIQUE\s+)?|DROP\s+)INDEX)\b(?:\s+CONCURRENTLY\b)?(?P<exists>\s+IF\s+NOT\s+EXISTS\b)?", re.I
+)
+
+
+def concurrently(text: str) -> str:
+    """A CREATE INDEX or DROP INDEX as it was written, but CONCURRENTLY, and without IF NOT EXISTS, which keeps an invalid index."""
+    return _INDEX.sub(lambda m: m["head"] + " CONCURRENTLY", text, count=1)
+
+
+_STRONG_KINDS = frozenset({"AT_AttachPartition", "AT_SetStatistics", "AT_ValidateConstraint", "AT_SetRelOptions", "AT_ResetRelOptions",
+                           "AT_ClusterOn", "AT_DropCluster"})  # fmt: skip
+"""Subcommands of ALTER TABLE that let writers of the table go on."""
+
+
+def held(move: Move) -> Iterator[tuple[str, Mode]]:
+    """Names of the tables in use that `move` keeps from being written, with the mode of the lock."""
+    if effect(move) is not None:
+        yield from ((table.sql(), mode) for table, mode in in_use(move))
+        return
+    yield from ((written(node), mode) for node, mode in _by_form(move) if not move.fresh(node))
+
+
+def _by_form(move: Move) -> Iterator[tuple[Any, Mode]]:
+    """What the text alone tells of the locks that a statement takes."""
+    node, kind = move.statement.node, move.statement.kind
+    if kind == "alter_table_stmt" and enum_name(node, "objtype") == "OBJECT_TABLE":
+        kinds = {enum_name(i.alter_table_cmd, "subtype") for i in node.cmds}
+        if kinds - _STRONG_KINDS and not any(getattr(i.alter_table_cmd, "def").partition_cmd.concurrent for i in node.cmds):
+            yield node.relation, Mode.ACCESS_EXCLUSIVE
+    elif kind == "index_stmt" and not node.concurrent:
+        yield node.relation, Mode.SHARE
+    elif kind == "create_trig_stmt":
+        yield node.relation, Mode.SHARE_ROW_EXCLUSIVE
+    elif kind == "rename_stmt" and enum_name(node, "rename_type") in ("OBJECT_TABLE", "OBJECT_COLUMN") and node.HasField("relation"):
+        yield node.relation, Mode.ACCESS_EXCLUSIVE
+    elif kind == "truncate_stmt":
+        yield from ((r.range_var, Mode.ACCESS_EXCLUSIVE) for r in node.relations)
+    elif kind == "lock_stmt" and node.mode >= Mode.SHARE:
+        yield from ((r.range_var, Mode(node.mode)) for r in node.relations)
+
+
+def spread(move: Move) -> dict[ObjectId, tuple[Mode, bool]]:
+    """Tables in use that a block locks against writers, and whether it reads or writes them whole meanwhile."""
+    found = effect(move)
+    touched = {*found.scans, *found.rewrites} if found else set()
+    return {table: (mode, table in touched) for table, mode in in_use(move)}
+
+
+def many_rows(move: Move) -> str:
+    """`UPDATE orders` where a statement may change many rows of a table in use; empty where it does not, or names rows by a value."""
+    node, kind = move.statement.node, move.statement.kind
+    if kind not in ("update_stmt", "delete_stmt", "merge_stmt", "insert_stmt") or move.fresh(node.relation):
+        return ""
+    if kind == "insert_stmt":
+        return f"INSERT INTO {written(node.relation)}" if node.select_stmt.select_stmt.from_clause else ""
+    if kind != "merge_stmt" and pinned(node.where_clause):
+        return ""
+    return f"{kind.removesuffix('_stmt').upper()} {'FROM ' * (kind == 'delete_stmt')}{written(node.relation)}"
+
+
+def pinned(where: Any) -> bool:
+    """Whether a condition compares a column with given values, or with a window of another query: then it names some rows, not all."""
+    which = where.WhichOneof("node")
+    if which == "bool_expr":
+        tests = [pinned(a) for a in where.bool_expr.args]
+        return any(tests) if enum_name(where.bool_expr, "boolop") == "AND_EXPR" else bool(tests) and all(tests)
+    if which == "sub_link":
+        return any(name == "SelectStmt" and node.HasField("limit_count") for name, node in walk(where.sub_link))
+    if which != "a_expr":
+        return False
+    kind, sign = enum_name(where.a_expr, "kind"), where.a_expr.name[-1].string.sval if where.a_expr.name else ""
+    sides = (where.a_expr.lexpr, where.a_expr.rexpr)
+    given = any(s.WhichOneof("node") in ("a_const", "param_ref", "list", "type_cast", "a_array_expr") for s in sides)
+    column = any(s.WhichOneof("node") == "column_ref" for s in sides)
+    return column and given and (kind in ("AEXPR_IN", "AEXPR_BETWEEN", "AEXPR_OP_ANY") or (kind == "AEXPR_OP" and sign == "="))
+
+
+def instead(statements: str | Iterable[str], note: str = "") -> str:
+    """A hint that gives the statements to write in the place of what was found, and what else is to be known; only that without them."""
+    given = [statements] if isinstance(statements, str) else list(statements)
+    texts = [" ".join(s.split()) if not re.search(r"['\"]|--|/\*", s) else s for s in given if s]
+    return f"instead: {'; '.join(texts)}" + (f" ({note})" if note else "") if texts else note

@@ -1,0 +1,288 @@
+"""Migrations as rules see them: what was there before a statement, which transaction it runs in, what it was seen to do.
+
+**What is a migration.** Several files whose names carry a version (Flyway, dbmate, goose, NNN_name.sql, timestamps, a folder a migration),
+or an Alembic chain, are migrations: they reach a database that is in use one after another, so a table made by an earlier file is in use
+when a later one changes it. Everything else (one file, a folder without versions, a dump) is taken for one schema, built in one go:
+nothing that it makes itself is in use yet. In both, a table that the text does not make
+was there before, and what a file makes it may change.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import PurePath
+from typing import Any
+
+from pgcharter.catalog.effect import Effect
+from pgcharter.catalog.reading import Reading
+from pgcharter.names import quote
+from pgcharter.rules.engine import Context
+from pgcharter.sqltext import Statement, enum_name
+
+_VERSIONED = re.compile(r"(?:[VUBR]\d[0-9._]*__|R__|\d{3,}(?:[._-]|\Z)|\d{4}-\d\d-\d\d)")
+
+
+def _mark(words: str) -> re.Pattern[str]:
+    return re.compile(r"^[ \t]*--[ \t]*" + words, re.MULTILINE | re.IGNORECASE)
+
+
+_TOOLS = (
+    ("dbmate", _mark(r"migrate:up\b"), _mark(r"migrate:up\b[^\n]*transaction:false")),
+    ("goose", _mark(r"\+goose\b"), _mark(r"\+goose[ \t]+NO[ \t]+TRANSACTION")),
+    ("sql-migrate", _mark(r"\+migrate[ \t]+Up"), _mark(r"\+migrate[ \t]+Up[ \t]+notransaction")),
+    ("liquibase", _mark(r"liquibase[ \t]+formatted[ \t]+sql"), re.compile(r"(?!)")),
+    ("pgcharter", _mark(r"pgcharter:[ \t]*(?:up|down|one-way|data|batched|gate)\b"), re.compile("")),
+)
+"""Tools by the marks in their files, with the mark by which a file asks to be run outside a transaction. pgcharter itself runs what
+PostgreSQL refuses in a transaction outside of one."""
+_CHANGESET = re.compile(r"^[ \t]*--[ \t]*changeset\b[^\n]*", re.M | re.I)
+_ONE_WAY = re.compile(
+    r"--[^\n]*\b(?:one[- ]way|irreversible|not reversible|no way back|cannot be (?:undone|reverted|rolled back)|forward[- ]only|no down)\b",
+    re.IGNORECASE,
+)
+_BEGINS = ("TRANS_STMT_BEGIN", "TRANS_STMT_START")
+_ENDS = ("TRANS_STMT_COMMIT", "TRANS_STMT_ROLLBACK", "TRANS_STMT_PREPARE")
+WATCHED = ("lock_timeout", "statement_timeout", "timezone")
+"""Settings whose value at each statement is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of the target, as far as its name and marks tell."""
+
+    name: str
+    tool: str = ""
+    """Whose marks it has: dbmate, goose, sql-migrate, liquibase, pgcharter; flyway by its name; empty when none are known."""
+    wraps: bool = False
+    """Whether the tool runs the whole file in one transaction."""
+    versioned: bool = False
+    one_way: bool = False
+    """A comment says that there is no way back."""
+    text: str = field(default="", repr=False)
+
+
+@dataclass(slots=True, eq=False)
+class Move:
+    """One statement in its turn."""
+
+    statement: Statement
+    file: File
+    unit: str
+    """Name of the migration it belongs to; empty when the whole target is one."""
+    block: int
+    """Number of the transaction it runs in; 0: none but its own."""
+    opened: str
+    """Who opened that transaction: BEGIN, or the name of a tool."""
+    settings: dict[str, str]
+    """Values of `WATCHED` settings that the text itself has set."""
+    effect: Effect | None
+    """What it was seen to do; None when no server saw it."""
+    index: int
+    _made: dict[str, list[tuple[str, int]]] = field(repr=False)
+    """By name: schema and turn of what this unit makes."""
+
+    def is_fresh(self, schema: str, name: str) -> bool:
+        """Whether the unit has made the object before, so that nobody uses it yet. Where either side names no schema, the name decides."""
+        return any(turn < self.index and (not schema or not at or at == schema) for at, turn in self._made.get(name, ()))
+
+    def fresh(self, node: Any) -> bool:
+        """`is_fresh` for a RangeVar; temporary tables are always fresh."""
+        return node.relpersistence == "t" or self.is_fresh(node.schemaname, node.relname)
+
+    def commands(self) -> Iterator[tuple[str, Any]]:
+        """The subcommands of an ALTER TABLE with their kinds: `AT_AddColumn`, ...; nothing when it is none, or its table is fresh."""
+        node = self.statement.node
+        if self.statement.kind == "alter_table_stmt" and not self.fresh(node.relation):
+            for item in node.cmds:
+                yield enum_name(item.alter_table_cmd, "subtype"), item.alter_table_cmd
+
+    @property
+    def table(self) -> str:
+        """The table of the statement, as written and quoted."""
+        return written(self.statement.node.relation)
+
+
+def written(node: Any) -> str:
+    """A RangeVar as SQL: `app.orders`."""
+    return f"{quote(node.schemaname)}.{quote(node.relname)}" if node.schemaname else quote(node.relname)
+
+
+def dotted(items: Sequence[Any]) -> tuple[str, str]:
+    """Schema (empty where not written) and name of a list of strings."""
+    parts = [i.string.sval for i in items]
+    return (parts[-2] if len(parts) > 1 else "", parts[-1] if parts else "")
+
+
+class _Same:
+    """A reading compared by identity."""
+
+    def __init__(self, it: Reading, statements: tuple[Statement, ...]) -> None:
+        self.it, self.statements = it, statements
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.it is self.it
+
+    def __hash__(self) -> int:
+        return id(self.it)
+
+
+def moves(ctx: Context) -> tuple[Move, ...]:
+    """Every statement of SQL files or of an Alembic chain in its turn; nothing for documents and models, which nobody runs as they are."""
+    return _moves(_Same(ctx.reading, ctx.statements)) if ctx.reading.source in ("sql", "alembic") else ()
+
+
+def files(ctx: Context) -> dict[str, File]:
+    """The files whose statements are looked at, by name, in order."""
+    return {m.file.name: m.file for m in moves(ctx)}
+
+
+@lru_cache(maxsize=2)
+def _moves(same: _Same) -> tuple[Move, ...]:
+    reading, statements = same.it, same.statements
+    known: dict[str, File] = {}
+    for s in statements:
+        if s.place.file not in known:
+            known[s.place.file] = _file(
+                s.place.file, reading.texts.get(s.place.file) or (s.source.text if s.source else ""), reading.source
+            )
+    several = reading.source == "alembic" or sum(f.versioned for f in known.values()) > 1
+    walk = _Walk(reading, several)
+    return tuple(walk.step(s, known[s.place.file]) for s in statements)
+
+
+def _file(name: str, text: str, source: str) -> File:
+    path = PurePath(name)
+    versioned = any(_VERSIONED.match(part) for part in (path.name, path.parent.name)) or "deploy" in path.parts[:-1]
+    if source == "alembic":
+        return File(name, "alembic", versioned=True, text=text)
+    one_way = _ONE_WAY.search(text) is not None
+    for tool, mark, alone in _TOOLS:
+        if mark.search(text):
+            return File(name, tool, wraps=not alone.search(text), versioned=True, one_way=one_way, text=text)
+    flyway = re.match(r"[VUB]\d[0-9._]*__|R__", path.name) is not None
+    return File(name, "flyway" * flyway, versioned=versioned, one_way=one_way, text=text)
+
+
+class _Walk:
+    """Goes through the statements and keeps account of files, transactions, settings and of what was made."""
+
+    def __init__(self, reading: Reading, several: bool) -> None:
+        self.reading, self.several = reading, several
+        self.made: dict[str, dict[str, list[tuple[str, int]]]] = {}
+        self.file = File("")
+        self.turn = self.blocks = self.block = 0
+        self.opened = ""
+        self.changeset = -1
+        self.session: dict[str, str] = {}
+        self.local: dict[str, str] = {}
+        self.hidden = _made_unseen(reading)
+
+    def step(self, statement: Statement, file: File) -> Move:
+        """The statement in its turn; afterwards the account is that of what follows it."""
+        if file.name != self.file.name:
+            self._enter(file)
+        if file.tool == "liquibase":
+            self._changeset(statement)
+        self.turn += 1
+        unit = file.name if self.several else ""
+        made = self.made.setdefault(unit, {})
+        node = statement.node
+        turn = enum_name(node, "kind") if statement.kind == "transaction_stmt" and node is not None else ""
+        if turn in _BEGINS and not self.block:
+            self._open("BEGIN")
+        effect = self.reading.effects.get(statement.place)
+        settings = {**self.session, **self.local}
+        move = Move(statement, file, unit, self.block, self.opened, settings, effect, self.turn, made)
+        if turn in _ENDS:
+            self._close()
+        if node is not None:
+            self._set(statement)
+            for schema, name in (*_makes(statement, move), *self.hidden.get(statement.place, ())):
+                made.setdefault(name, []).append((schema, self.turn))
+        return move
+
+    def _enter(self, file: File) -> None:
+        self.file = file
+        if file.tool == "alembic":
+            return
+        self.session, self.local = {}, {}
+        self.changeset = -1
+        self._open(file.tool) if file.wraps and file.tool not in ("pgcharter", "liquibase") else self._close()
+
+    def _changeset(self, statement: Statement) -> None:
+        """Each changeset of a formatted file of Liquibase is a transaction of its own, unless its line says otherwise."""
+        above = list(_CHANGESET.finditer(self.file.text, 0, statement.offset))
+        line = above[-1] if above else None
+        if line is not None and line.start() != self.changeset:
+            self.changeset = line.start()
+            self._close()
+            if "runintransaction:false" not in line.group().lower():
+                self._open("liquibase")
+
+    def _open(self, who: str) -> None:
+        self.blocks += 1
+        self.block, self.opened = self.blocks, who
+
+    def _close(self) -> None:
+        self.block, self.opened = 0, ""
+        self.local = {}
+
+    def _set(self, statement: Statement) -> None:
+        node = statement.node
+        if statement.kind != "variable_set_stmt":
+            return
+        kind, name = enum_name(node, "kind"), node.name.lower()
+        if kind == "VAR_RESET_ALL":
+            self.session, self.local = {}, {}
+        elif name in WATCHED:
+            target = self.local if node.is_local else self.session
+            target.pop(name, None)
+            if kind == "VAR_SET_VALUE":
+                target[name] = value(node)
+
+
+def value(node: Any) -> str:
+    """The value that a SET gives, as text: `2s`, `0`, `UTC`."""
+    parts = []
+    for arg in node.args:
+        const = arg.a_const
+        which = const.WhichOneof("val")
+        parts.append(const.sval.sval if which == "sval" else const.fval.fval if which == "fval" else str(const.ival.ival))
+    return ", ".join(parts)
+
+
+def _makes(statement: Statement, move: Move) -> Iterator[tuple[str, str]]:
+    """Schema and name of what a statement makes anew, as written."""
+    node, kind = statement.node, statement.kind
+    if kind in ("create_stmt", "create_foreign_table_stmt"):
+        relation = node.relation if kind == "create_stmt" else node.base_stmt.relation
+        yield relation.schemaname, relation.relname
+    elif kind == "create_table_as_stmt":
+        yield node.into.rel.schemaname, node.into.rel.relname
+    elif kind == "select_stmt" and node.HasField("into_clause"):
+        yield node.into_clause.rel.schemaname, node.into_clause.rel.relname
+    elif kind == "view_stmt":
+        yield node.view.schemaname, node.view.relname
+    elif kind == "index_stmt" and node.idxname:
+        yield node.relation.schemaname, node.idxname
+    elif kind in ("create_enum_stmt", "create_range_stmt"):
+        yield dotted(node.type_name)
+    elif kind == "create_domain_stmt":
+        yield dotted(node.domainname)
+    elif kind == "create_schema_stmt":
+        yield "", node.schemaname
+    elif kind == "rename_stmt" and node.HasField("relation") and not node.subname and move.fresh(node.relation):
+        yield node.relation.schemaname, node.newname
+
+
+def _made_unseen(reading: Reading) -> dict[Any, list[tuple[str, str]]]:
+    """What blocks and functions made, by the place of the statement that ran them."""
+    blocks = {s.place for s in reading.statements if s.kind in ("do_stmt", "select_stmt", "call_stmt")}
+    found: dict[Any, list[tuple[str, str]]] = {}
+    for target, place in reading.places.items() if blocks else ():
+        if place in blocks and target.kind in ("table", "materialized view", "index", "type", "domain"):
+            found.setdefault(place, []).append((target.schema, target.name))
+    return found

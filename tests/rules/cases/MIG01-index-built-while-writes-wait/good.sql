@@ -1,0 +1,12 @@
+CREATE INDEX CONCURRENTLY orders_customer_id_idx ON app.orders (customer_id);
+CREATE TABLE items (id bigint PRIMARY KEY, order_id bigint NOT NULL);
+INSERT INTO items SELECT 1, 2;
+CREATE INDEX items_order_id_idx ON items (order_id);
+ALTER TABLE items RENAME TO lines;
+CREATE INDEX lines_id_idx ON lines (id);
+CREATE TEMP TABLE work (id bigint);
+CREATE INDEX ON work (id);
+CREATE MATERIALIZED VIEW totals AS SELECT count(*) AS n FROM orders;
+CREATE UNIQUE INDEX ON totals (n);
+SELECT 1 AS a INTO fresh;
+CREATE INDEX ON fresh (a);

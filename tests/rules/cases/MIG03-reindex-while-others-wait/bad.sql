@@ -1,0 +1,3 @@
+REINDEX TABLE app.orders;
+REINDEX (VERBOSE) INDEX orders_status_idx;
+REINDEX SCHEMA app;

@@ -1,0 +1,11 @@
+BEGIN;
+SELECT pg_advisory_xact_lock(1);
+CREATE INDEX CONCURRENTLY orders_status_idx ON orders (status);
+COMMIT;
+START TRANSACTION;
+DROP INDEX CONCURRENTLY orders_code_idx;
+REINDEX INDEX CONCURRENTLY orders_status_idx;
+VACUUM orders;
+ALTER TABLE days DETACH PARTITION days_2020 CONCURRENTLY;
+ALTER SYSTEM SET work_mem = '64MB';
+COMMIT;

@@ -1,0 +1,4 @@
+ALTER TABLE app.orders ADD CONSTRAINT orders_code_key UNIQUE (code, "Jahr") INCLUDE (total) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE orders ADD PRIMARY KEY (id);
+ALTER TABLE rooms ADD CONSTRAINT rooms_no_overlap EXCLUDE USING gist (during WITH &&);
+ALTER TABLE orders ADD CONSTRAINT orders_nn_key UNIQUE NULLS NOT DISTINCT (a);

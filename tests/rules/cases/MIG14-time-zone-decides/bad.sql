@@ -1,0 +1,4 @@
+-- file: 001_orders.sql
+CREATE TABLE app.orders (id bigint PRIMARY KEY, "Angelegt" timestamp NOT NULL);
+-- file: 002_zone.sql
+ALTER TABLE app.orders ALTER "Angelegt" TYPE timestamptz;

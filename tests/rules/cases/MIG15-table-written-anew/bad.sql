@@ -1,0 +1,7 @@
+ALTER TABLE orders SET UNLOGGED;
+ALTER TABLE orders SET LOGGED;
+ALTER TABLE orders SET TABLESPACE fast;
+ALTER TABLE orders SET ACCESS METHOD heap2;
+CLUSTER orders USING orders_pkey;
+VACUUM FULL app.orders, items;
+VACUUM (FULL);

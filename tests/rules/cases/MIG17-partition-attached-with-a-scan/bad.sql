@@ -1,0 +1,8 @@
+-- file: 001_days.sql
+CREATE TABLE days (day date NOT NULL) PARTITION BY RANGE (day);
+CREATE TABLE days_rest PARTITION OF days DEFAULT;
+CREATE TABLE days_2026 (day date NOT NULL);
+-- file: 002_attach.sql
+ALTER TABLE days ATTACH PARTITION days_2026 FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+-- file: 003_new.sql
+CREATE TABLE days_2027 PARTITION OF days FOR VALUES FROM ('2027-01-01') TO ('2028-01-01');

@@ -1,0 +1,8 @@
+BEGIN;
+ALTER TABLE orders ADD COLUMN a text;
+ALTER TABLE items ADD COLUMN a text;
+COMMIT;
+BEGIN;
+ALTER TABLE items ADD COLUMN b text;
+ALTER TABLE orders ADD COLUMN b text;
+COMMIT;

@@ -1,0 +1,10 @@
+BEGIN;
+ALTER TABLE orders ADD COLUMN a text;
+ALTER TABLE items ADD COLUMN a text;
+COMMIT;
+ALTER TABLE items ADD COLUMN b text;
+ALTER TABLE orders ADD COLUMN b text;
+BEGIN;
+ALTER TABLE orders ADD COLUMN c text;
+ALTER TABLE items ADD COLUMN c text;
+COMMIT;

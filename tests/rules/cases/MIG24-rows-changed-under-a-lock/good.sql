@@ -1,0 +1,12 @@
+BEGIN;
+ALTER TABLE orders ADD COLUMN state text;
+UPDATE settings SET value = 'x' WHERE name = 'state';
+INSERT INTO settings VALUES ('state', 'x');
+COMMIT;
+UPDATE orders SET state = 'old' WHERE id BETWEEN 1 AND 1000;
+BEGIN;
+CREATE TABLE kinds (id bigint);
+INSERT INTO kinds SELECT 1;
+ALTER TABLE kinds ADD COLUMN name text;
+UPDATE kinds SET name = 'x';
+COMMIT;

@@ -1,0 +1,11 @@
+ALTER TYPE order_status ADD VALUE 'paused';
+UPDATE orders SET status = 'paused' WHERE id = 1;
+BEGIN;
+ALTER TYPE order_status ADD VALUE 'gone';
+UPDATE orders SET status = 'open' WHERE id = 2;
+COMMIT;
+BEGIN;
+CREATE TYPE kind AS ENUM ('a');
+ALTER TYPE kind ADD VALUE 'b';
+CREATE TABLE t (k kind DEFAULT 'b');
+COMMIT;

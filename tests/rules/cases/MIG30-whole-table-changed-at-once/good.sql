@@ -1,0 +1,8 @@
+UPDATE settings SET value = 'x' WHERE name = 'state';
+UPDATE orders SET state = 'old' WHERE id BETWEEN 1 AND 1000 AND state IS NULL;
+DELETE FROM orders WHERE id IN (1, 2, 3);
+DELETE FROM events WHERE id IN (SELECT id FROM events WHERE old LIMIT 1000);
+CREATE TABLE kinds (id bigint, name text);
+UPDATE kinds SET name = 'x';
+-- pgcharter: batched by id
+UPDATE orders SET state = 'old' WHERE state IS NULL;

@@ -1,0 +1,2 @@
+UPDATE orders SET state = 'old' WHERE state IS NULL;
+CREATE INDEX CONCURRENTLY orders_state_idx ON orders (state);

@@ -1,0 +1,8 @@
+ALTER TABLE orders ADD COLUMN state text NOT NULL DEFAULT 'new';
+ALTER TABLE orders ADD COLUMN number bigserial NOT NULL;
+ALTER TABLE orders ADD COLUMN position bigint NOT NULL GENERATED ALWAYS AS IDENTITY;
+ALTER TABLE orders ADD COLUMN note text;
+CREATE DOMAIN flag AS boolean DEFAULT false;
+ALTER TABLE orders ADD COLUMN urgent flag NOT NULL;
+CREATE TABLE t (id bigint);
+ALTER TABLE t ADD COLUMN state text NOT NULL;

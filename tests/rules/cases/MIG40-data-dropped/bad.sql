@@ -1,0 +1,4 @@
+DROP TABLE app.orders, "Alt";
+ALTER TABLE customers DROP COLUMN phone, DROP COLUMN IF EXISTS fax;
+TRUNCATE events;
+DROP SCHEMA archive;

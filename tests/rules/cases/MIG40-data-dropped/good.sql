@@ -1,0 +1,10 @@
+DROP INDEX CONCURRENTLY orders_status_idx;
+DROP VIEW totals;
+DROP FUNCTION f(integer);
+ALTER TABLE orders DROP CONSTRAINT orders_total_check;
+CREATE TABLE work (id bigint);
+TRUNCATE work;
+ALTER TABLE work DROP COLUMN id;
+DROP TABLE work;
+CREATE SCHEMA tmp;
+DROP SCHEMA tmp;

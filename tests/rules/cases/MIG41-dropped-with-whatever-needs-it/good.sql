@@ -1,0 +1,6 @@
+DROP TABLE orders;
+DROP SCHEMA old CASCADE;
+CREATE TABLE work (id bigint);
+DROP TABLE work CASCADE;
+TRUNCATE customers;
+DROP FUNCTION f() CASCADE;

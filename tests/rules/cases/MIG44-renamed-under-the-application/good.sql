@@ -1,0 +1,9 @@
+BEGIN;
+ALTER TABLE orders RENAME TO sales;
+CREATE VIEW orders AS SELECT * FROM sales;
+COMMIT;
+CREATE TABLE fresh (a integer);
+ALTER TABLE fresh RENAME COLUMN a TO b;
+ALTER TABLE fresh RENAME TO newer;
+ALTER INDEX orders_pkey RENAME TO sales_pkey;
+ALTER TABLE sales RENAME CONSTRAINT a TO b;
