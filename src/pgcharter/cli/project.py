@@ -6,14 +6,16 @@ import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pgcharter import charter as charters
-from pgcharter import guides
 from pgcharter.charter import Charter, Environment
 from pgcharter.errors import UsageError
-from pgcharter.guides.files import check_codes
-from pgcharter.guides.model import Guide
-from pgcharter.rules import engine
+from pgcharter.migrate.settings import MIGRATE
+from pgcharter.plan.settings import PLAN
+
+if TYPE_CHECKING:
+    from pgcharter.guides.model import Guide
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,23 @@ def project_of(target: str, guide: str | None = None) -> Project:
     return _open(own or charters.find(Path()), guide)
 
 
+def charter_here(start: Path | None = None) -> Charter:
+    """The charter that holds for `start` (by default the current folder), without its guide; an empty one where there is none.
+
+    Raises CharterError for whatever is wrong in it.
+    """
+    return _charter(charters.find(start or Path()))
+
+
+def _charter(path: Path | None) -> Charter:
+    return charters.read(path, sections=(PLAN, MIGRATE), name=shortest(path)) if path else Charter()
+
+
 def _open(path: Path | None, guide: str | None) -> Project:
-    charter = charters.read(path, name=shortest(path)) if path else Charter()
+    from pgcharter import guides
+    from pgcharter.rules import engine
+
+    charter = _charter(path)
     codes = engine.load()
     loaded = guides.load(guide or charter.guide, codes=codes)
     _check_paths(charter, {*codes, *loaded.own})
@@ -57,6 +74,8 @@ def _open(path: Path | None, guide: str | None) -> Project:
 
 def _check_paths(charter: Charter, codes: Collection[str]) -> None:
     """Raise CharterError for a [[path]] that names a rule which does not exist."""
+    from pgcharter.guides.files import check_codes
+
     for index, setting in enumerate(charter.paths):
         for key, named in (("only", setting.only), ("skip", setting.skip), ("severity", setting.severity)):
             if charter.file:

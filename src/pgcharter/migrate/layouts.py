@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from pathlib import PurePath
 
 from pgcharter.migrate.model import Kind
@@ -18,6 +19,7 @@ _HEADER = re.compile(
     r"[ \t]*:[ \t]*(?P<value>\S.*?)[ \t]*(?:\*/)?[ \t]*\r?$",
     re.IGNORECASE | re.MULTILINE,
 )
+_DIGITS, _NUMBER = re.compile(r"[\d._\- ]+"), re.compile(r"\d+")
 _TOOL = re.compile(
     r"^[ \t]*--[ \t]*(?:(?P<goose>\+goose\b)|(?P<sql_migrate>\+migrate\b)|(?P<dbmate>migrate:(?:up|down)\b)"
     r"|(?P<liquibase>liquibase[ \t]+formatted[ \t]+sql\b)|(?P<pgcharter>pgcharter:[ \t]*(?:up|down|one-way|data|batched|gate)\b))",
@@ -85,11 +87,13 @@ def is_day(version: str) -> bool:
     return True
 
 
+@lru_cache(maxsize=16384)
 def numbers(version: str) -> tuple[int, ...]:
     """The numbers of a version, by which versions are ordered: (1, 2) for `1_2` and `1.02`; empty when it is a word."""
-    return tuple(map(int, re.findall(r"\d+", version))) if re.fullmatch(r"[\d._\- ]+", version) else ()
+    return tuple(map(int, _NUMBER.findall(version))) if _DIGITS.fullmatch(version) else ()
 
 
+@lru_cache(maxsize=16384)
 def identity(version: str, name: str) -> tuple[str, ...]:
     """What makes two files or rows of the ledger the same migration: the version, and the name where that is not enough."""
     if not version:

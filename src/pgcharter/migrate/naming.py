@@ -15,6 +15,8 @@ from pgcharter.migrate.model import Migration
 
 NEW = "pgcharter"
 """Layout of the first file in an empty folder."""
+PLAN = "sqitch.plan"
+"""The one file that grows instead of being new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +81,11 @@ def path_for(folder: Folder, words: str, now: datetime | None = None) -> Path:
 def write(files: Mapping[Path, str]) -> None:
     """Write new files and their folders. Raises PgcharterError when one is there already; then nothing is written."""
     for path in files:
-        if path.exists():
+        if path.exists() and path.name != PLAN:
             raise PgcharterError(f"{path} is there already, and nothing is ever overwritten", hint="choose another name")
     for path, text in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("x" if path.name != "sqitch.plan" else "w", encoding="utf-8", newline="\n") as file:
+        with path.open("w" if path.name == PLAN else "x", encoding="utf-8", newline="\n") as file:
             file.write(text)
 
 
@@ -153,7 +155,7 @@ def _pair(root: Path, last: Migration | None, version: str, name: str, head: str
 
 
 def _sqitch(root: Path, name: str, wish: Wish, now: datetime) -> dict[Path, str]:
-    plan = root / "sqitch.plan"
+    plan = root / PLAN
     before = plan.read_text("utf-8") if plan.is_file() else "%syntax-version=1.0.0\n%project=" + root.resolve().name + "\n\n"
     line = f"{name} {now:%Y-%m-%dT%H:%M:%SZ} {wish.author or 'nobody'} <{wish.email or 'nobody@example.invalid'}> # {wish.name}\n"
     texts = {"deploy": "BEGIN;\n\n\nCOMMIT;\n", "revert": "BEGIN;\n\n\nCOMMIT;\n", "verify": "BEGIN;\n\n\nROLLBACK;\n"}

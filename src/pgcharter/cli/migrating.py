@@ -1,0 +1,293 @@
+"""What the commands of `pgcharter migrate` share: which folder and which database, the ledger read, and what stands in the way told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from pgcharter.cli.output import screen
+from pgcharter.errors import RefusedError, UsageError
+
+if TYPE_CHECKING:
+    from pgcharter.charter import Charter
+    from pgcharter.db import Connection
+    from pgcharter.migrate.files import Folder
+    from pgcharter.migrate.model import Migration
+    from pgcharter.migrate.problems import Problem
+    from pgcharter.migrate.settings import MigrateSection
+    from pgcharter.migrate.state import Entry, Standing
+    from pgcharter.render.migrations import Row, Trouble
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def complete_versions(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Versions of the folder's files, for shell completion."""
+    place = open_place(ctx.params.get("environment"), "none", ctx.params.get("folder"))
+    return [m.version for m in place.files.migrations if m.version.startswith(incomplete)]
+
+
+def place_options(function: F) -> F:
+    """Add `--env`, `--on` and `--folder`."""
+    options = (
+        click.option("--env", "environment", metavar="NAME", help="Database of this environment of the charter."),
+        click.option("--on", "target", metavar="DSN", help="Database: a connection string, or env:VARIABLE."),
+        folder_option,
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def folder_option(function: F) -> F:
+    """Add `--folder`."""
+    return click.option("--folder", metavar="FOLDER", help="Folder of the migrations.  [default: the charter's, else migrations]")(function)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a command works: files and database."""
+
+    charter: Charter
+    section: MigrateSection
+    files: Folder
+    dsn: str
+    environment: str = ""
+    """Name of the environment; empty for a database that the command line names."""
+    production: str = ""
+    """Name of the production environment that this database is; empty when it is none."""
+
+    @property
+    def database(self) -> str:
+        """The database as messages call it, without secrets."""
+        from psycopg.conninfo import conninfo_to_dict
+
+        parts = conninfo_to_dict(self.dsn)
+        where = f"{parts.get('dbname') or parts.get('user') or ''} at {parts.get('host') or 'the local socket'}"
+        return f"{self.environment} ({where})" if self.environment else where
+
+
+def open_place(environment: str | None, target: str | None, folder: str | None) -> Place:
+    """The files and the database that the command line and the charter mean. Raises UsageError when they do not decide."""
+    from pgcharter.cli.project import charter_here
+    from pgcharter.migrate import files
+    from pgcharter.migrate.settings import MIGRATE
+
+    charter = charter_here()
+    section = charter.section(MIGRATE)
+    named, dsn = ("", "") if target == "none" else _database(charter, environment, target)
+    return Place(charter, section, files.read(folder or default_folder(charter), section), dsn, named, _production(charter, named, dsn))
+
+
+def default_folder(charter: Charter) -> str:
+    """The folder of migrations: the charter's, or the first of the usual ones that is there."""
+    from pgcharter.cli.project import shortest
+    from pgcharter.migrate.files import FOLDERS
+    from pgcharter.migrate.settings import MIGRATE
+
+    section = charter.section(MIGRATE)
+    if section.folder:
+        return shortest(charter.folder / section.folder)
+    usual = (charter.folder / name for name in FOLDERS)
+    return shortest(next((path for path in usual if path.is_dir()), charter.folder / FOLDERS[0]))
+
+
+def _database(charter: Charter, environment: str | None, target: str | None) -> tuple[str, str]:
+    """Name of the environment and connection string."""
+    import os
+
+    from pgcharter.cli.project import dsn_of
+
+    if target and environment:
+        raise UsageError("--on and --env name two databases", hint="leave one of them out")
+    if target and target.startswith("env:"):
+        name = target.removeprefix("env:")
+        if not os.environ.get(name):
+            raise UsageError(f"environment variable {name} is not set, so there is no database", hint=f"export {name}=postgresql://…")
+        return "", os.environ[name]
+    if target:
+        return "", target
+    if environment is None and len(charter.environments) != 1:
+        known = ", ".join(charter.environments)
+        hint = (
+            f"choose one with --env: {known}" if known else "name it with --on DSN, or write [environments.development] into pgcharter.toml"
+        )
+        raise UsageError("nothing says which database is meant", hint=hint)
+    chosen = environment or next(iter(charter.environments))
+    return chosen, dsn_of(charter, chosen)
+
+
+def _production(charter: Charter, environment: str, dsn: str) -> str:
+    """The production environment that this database is, also when it was named by its address."""
+    import os
+
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict
+
+    def address(text: str) -> tuple[str, ...]:
+        try:
+            parts = conninfo_to_dict(text)
+        except ProgrammingError:
+            return ()
+        host = str(parts.get("hostaddr") or parts.get("host") or "localhost").replace("127.0.0.1", "localhost")
+        return (host, str(parts.get("port") or 5432), str(parts.get("dbname") or parts.get("user") or ""))
+
+    if not dsn or not any(e.production for e in charter.environments.values()):
+        return ""
+    for name, one in charter.environments.items():
+        known = one.dsn or os.environ.get(one.dsn_env, "")
+        if one.production and (name == environment or (known and address(known) == address(dsn) != ())):
+            return name
+    return ""
+
+
+def guard(place: Place, confirmed: str | None) -> None:
+    """Raise RefusedError when the ledger of a production environment would be changed without its name being said."""
+    if place.production and confirmed != place.production:
+        raise RefusedError(
+            f"environment {place.production} is production, so nothing is changed there without leave",
+            hint=f"say so by its name: --confirm {place.production}",
+        )
+
+
+@contextmanager
+def ledger_of(place: Place) -> Iterator[Connection]:
+    """A connection on which the ledger is read or written."""
+    from pgcharter.db import connect
+
+    conn = connect(place.dsn, application_name="pgcharter migrate")
+    try:
+        yield conn
+    finally:
+        conn.close()
+
+
+@contextmanager
+def alone(place: Place) -> Iterator[Connection]:
+    """The same while no runner is at work: for changes of the record itself. Raises PgcharterError when one stays at work."""
+    from pgcharter.migrate import lock
+    from pgcharter.migrate.settings import seconds
+    from pgcharter.migrate.watch import silent
+
+    with lock.held(place.dsn, seconds(place.section.wait, "[migrate] wait"), silent), ledger_of(place) as conn:
+        yield conn
+
+
+def standing_of(conn: Connection, place: Place) -> tuple[Standing, tuple[Problem, ...]]:
+    """Where the database stands against the files, and what stands in the way."""
+    from pgcharter.migrate import ledger
+    from pgcharter.migrate.problems import problems
+    from pgcharter.migrate.state import standing
+
+    found = standing(place.files, ledger.read(conn))
+    return found, problems(found.entries, place.files, place.section)
+
+
+def refuse(conn: Connection, found: Sequence[Problem]) -> None:
+    """Raise RefusedError for the first problem that forbids to apply anything, after showing what was edited."""
+    refusing = [p for p in found if p.refuses]
+    for trouble in troubles(conn, refusing):
+        if trouble.difference:
+            _show_difference(trouble)
+    if refusing:
+        more = f"; {len(refusing) - 1} more: pgcharter migrate status" if len(refusing) > 1 else ""
+        first = refusing[0]
+        place = "" if first.message.startswith(first.place) else first.place
+        raise RefusedError(f"{first.message}; nothing was run", hint=first.hint + more, place=place)
+
+
+def _show_difference(trouble: Trouble) -> None:
+    import sys
+
+    from pgcharter.render import migrations
+    from pgcharter.render.page import Page
+
+    page = Page(screen(sys.stderr))
+    migrations.difference(page, trouble.difference)
+    click.echo(page.text(), err=True, nl=False)
+
+
+def troubles(conn: Connection, found: Sequence[Problem]) -> list[Trouble]:
+    """Problems as they are shown, with what was edited."""
+    from pgcharter.migrate import ledger
+    from pgcharter.migrate.problems import difference
+    from pgcharter.render.migrations import Trouble
+
+    made = []
+    for p in found:
+        lines: tuple[str, ...] = ()
+        if p.kind == "edited" and p.entry and p.entry.run and p.entry.migration:
+            applied = ledger.text(conn, p.entry.run.id) if p.entry.run.tool else None
+            lines = difference(applied, p.entry.migration.text, p.entry.migration.file)
+        made.append(Trouble(p.kind, p.message, p.hint, p.place, p.refuses, lines))
+    return made
+
+
+def rows(entries: Sequence[Entry]) -> list[Row]:
+    """Entries as they are shown."""
+    from pgcharter.render.migrations import Row
+
+    return [Row(version=e.version, name=e.name, state=e.word, late=e.late, **_of_file(e), **_of_run(e)) for e in entries]
+
+
+def _of_file(entry: Entry) -> dict[str, Any]:
+    m = entry.migration
+    if m is None:
+        return {"kind": entry.run.kind if entry.run else "", "file": entry.run.file if entry.run else ""}
+    return {"kind": m.kind, "file": m.file, "checksum": m.checksum, "description": m.description, "author": m.author}
+
+
+def _of_run(entry: Entry) -> dict[str, Any]:
+    from pgcharter.migrate.state import when
+
+    r = entry.run
+    if r is None:
+        return {}
+    made = {
+        "applied_at": when(r),
+        "duration_ms": r.duration if r.outcome == "done" else None,
+        "applied_by": r.role,
+        "outcome": r.outcome,
+        "tool_version": r.tool,
+    }
+    return made if entry.migration else {**made, "checksum": r.checksum, "description": r.description, "author": r.author}
+
+
+def with_units(place: Place, migrations: Sequence[Migration]) -> list[Migration]:
+    """The migrations with their units. All are parsed before one is run, so that a mistake in the last leaves nothing half done."""
+    from pgcharter.migrate.units import parsed
+
+    return [parsed(m, place.section.placeholders) for m in migrations]
+
+
+def resumed(entry: Entry) -> Migration:
+    """The migration of an entry, called as its unfinished run is called in the ledger."""
+    assert entry.migration is not None  # noqa: S101  (pending entries have files)
+    run = entry.unfinished or entry.run
+    return replace(entry.migration, version=run.version, name=run.name) if run else entry.migration
+
+
+def as_recorded(entry: Entry) -> Migration:
+    """The migration of an applied entry, called as the ledger calls it."""
+    assert entry.migration is not None  # noqa: S101  (an edited one has a file)
+    assert entry.run is not None  # noqa: S101
+    return replace(entry.migration, version=entry.run.version, name=entry.run.name)
+
+
+def author() -> tuple[str, str]:
+    """Name and address that git has for whoever works here; empty where it has none."""
+    import subprocess
+
+    def asked(key: str) -> str:
+        try:
+            done = subprocess.run(["git", "config", key], capture_output=True, text=True, timeout=5, check=False, cwd=Path())
+        except (OSError, subprocess.TimeoutExpired):
+            return ""
+        return done.stdout.strip()
+
+    return asked("user.name"), asked("user.email")
