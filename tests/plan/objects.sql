@@ -24,6 +24,9 @@ alter type "Grüße ""1"""."Ort" owner to keeper;
 create function app.is_fine(app."Mood (x, y)") returns boolean language sql immutable as 'select true';
 create domain app.fine as app."Mood (x, y)" default 'größer'::app."Mood (x, y)" constraint "Is ""Fine""" check (app.is_fine(value));
 comment on constraint "Is ""Fine""" on domain app.fine is 'look it up';
+set search_path = app, pg_catalog;
+create domain app.lazy as "Mood (x, y)" default 'größer'::"Mood (x, y)";
+reset search_path;
 create domain app.many as text[] constraint never null check (cardinality(value) > 0);
 create domain app.needed as app.many not null;
 create domain app.late as character varying(5) collate "C" default 'x' constraint short check (value <> 'y');
@@ -31,6 +34,8 @@ alter domain app.late add constraint later check (value <> 'z') not valid;
 revoke all on domain app.late from public;
 alter domain app.late owner to keeper;
 create collation app.ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+create collation app.ruled (provider = icu, locale = 'und', rules = '&V << w <<< W'); -- since 16
+create collation app.builtin (provider = builtin, locale = 'C.UTF-8'); -- since 17
 create collation app.two (provider = libc, lc_collate = 'C', lc_ctype = 'POSIX');
 comment on collation app.two is 'two';
 create function app.away(a text, b text) returns double precision language sql immutable strict as 'select 1.0';
@@ -162,6 +167,7 @@ create publication nothing with (publish = '');
 create publication "Pub" for table app.things (id, "Na me", flag) where (flag), only app.base with (publish_via_partition_root = true);
 comment on publication "Pub" is 'pub';
 alter publication "Pub" owner to keeper;
+create publication generated for table app.base with (publish_generated_columns = stored); -- since 18
 create publication whole for table app.part, tables in schema app, "Grüße ""1""";
 create function app.watch() returns event_trigger language plpgsql as $$ begin end $$;
 create event trigger "Watch" on ddl_command_end when tag in ('CREATE TABLE', 'DROP TABLE') execute function app.watch();

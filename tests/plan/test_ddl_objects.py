@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from tests.conftest import every_major
+from tests.conftest import MAJORS, every_major
 from tests.sources import sink
 
 from pgcharter.catalog.compare import compare, describe
@@ -59,7 +59,7 @@ def operations(a: Catalog, b: Catalog) -> list[Operation]:
     of relations. Default privileges come as early as can be, for they change what all others begin with."""
     before, after, fields = Uses(a), Uses(b), dict[ObjectId, tuple[str, ...]]()
     found = []
-    for d in compare(a, b, ignore=("position", "default_version")):
+    for d in compare(a, b, ignore=("position", "default_version", "default_comment")):
         if d.change != "changed":
             found.append(Operation("create" if d.change == "added" else "drop", d.object, d.old, d.new))
         else:
@@ -95,16 +95,18 @@ def run(dsn: str, pieces: Iterable[Iterable[str]]) -> None:
 
 def lines(a: Catalog, b: Catalog) -> list[str]:
     """What differs, without the places of columns and what belongs to extensions."""
-    found, known = compare(a, b, ignore=("position", "default_version")), Uses(a)
+    found, known = compare(a, b, ignore=("position", "default_version", "default_comment")), Uses(a)
     return [describe(d) for d in found if not getattr(known.find(d.object), "extension", "")]
 
 
 def available(dsn: str, text: str) -> str:
-    """The text without the extensions and the providers of collations that this server does not have."""
+    """The text without the extensions, providers of collations and newer features that this server does not have."""
     with psycopg.connect(dsn) as conn:
         there = {row[0] for row in conn.execute("SELECT name FROM pg_available_extensions")}
         if conn.execute("SELECT 1 FROM pg_collation WHERE collname = 'und-x-icu'").fetchone() is None:
             text = re.sub(r"(?m)^.*provider = icu.*$", "", text)
+        lacking = "|".join(str(since) for since in MAJORS if since > conn.info.server_version // 10000)
+    text = re.sub(rf"(?m)^.*-- since ({lacking})$", "", text) if lacking else text
     wanted = {statement.partition("extension ")[2].split()[0].rstrip(";") for statement in re.findall(r"(?m)^create extension .*$", text)}
     missing = "|".join(wanted - there)
     return re.sub(rf"(?m)^.*\bextension ({missing})\b.*$", "", text) if missing else text

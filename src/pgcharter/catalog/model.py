@@ -527,6 +527,8 @@ class Extension:
     """Whether ALTER EXTENSION SET SCHEMA is allowed."""
     requires: tuple[str, ...] = ()
     """Extensions that must be there before."""
+    default_comment: str = ""
+    """Comment that CREATE EXTENSION would give it now."""
 
     @property
     def id(self) -> ObjectId:

@@ -60,7 +60,7 @@ def metadata(
     kind = kind or _kind(object, new)
     before = Rights(getattr(old, "owner", "") or owner_was or owner_of, getattr(old, "acl", None))
     after = Rights(getattr(new, "owner", "") or owner_of, getattr(new, "acl", None))
-    said = getattr(old, "comment", "") if old is not None or kind != "extension" else None
+    said = getattr(old, "comment", "") if old is not None else getattr(new, "default_comment", "")
     found = comment(object, said, getattr(new, "comment", ""), kind)
     if not _follows(new) and kind not in _UNOWNED:
         found += owner(object, before.owner if old else _ME, after.owner, kind)
@@ -101,8 +101,8 @@ def named(object: ObjectId, sides: Sides) -> ObjectId:  # noqa: A002
     return ObjectId("database", "", name) if object.kind == "database" else object
 
 
-def comment(object: ObjectId, old: str | None, new: str, kind: str = "") -> list[str]:  # noqa: A002
-    """COMMENT ON, when the text changes; with `old` of None (it has one of its own that is not known) always."""
+def comment(object: ObjectId, old: str, new: str, kind: str = "") -> list[str]:  # noqa: A002
+    """COMMENT ON, when the text changes."""
     return [f"COMMENT ON {addressed(object, kind)} IS {literal(new) if new else 'NULL'}"] if old != new else []
 
 

@@ -103,11 +103,12 @@ def schemas(shared: Shared) -> tuple[Schema, ...]:
 def extensions(shared: Shared) -> tuple[Extension, ...]:
     """Installed extensions."""
     found = []
-    for oid, name, version, schema, owner, default, relocatable, requires in shared.rows(_FILE, "extensions"):
+    for oid, name, version, schema, owner, default, said, relocatable, requires in shared.rows(_FILE, "extensions"):
         shared.addresses[PG_EXTENSION, oid] = ObjectId("extension", "", name)
         comment = shared.comment(PG_EXTENSION, oid)
         needs = tuple(sorted(requires))
-        found.append(Extension(name, version, schema, default or "", shared.owner(owner), comment, relocatable, needs))
+        by = shared.owner(owner)
+        found.append(Extension(name, version, schema, default or "", by, comment, relocatable, needs, said or ""))
     return tuple(sorted(found, key=lambda e: e.name))
 
 

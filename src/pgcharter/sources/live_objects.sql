@@ -33,7 +33,7 @@ select d.classid, d.objid, e.extname
  where d.refclassid = 3079 and d.deptype = 'e'
 
 -- name: extensions
-select e.oid, e.extname, e.extversion, n.nspname, e.extowner, a.default_version, e.extrelocatable,
+select e.oid, e.extname, e.extversion, n.nspname, e.extowner, a.default_version, a.comment, e.extrelocatable,
        array(select r.extname
                from pg_catalog.pg_depend d
                join pg_catalog.pg_extension r on r.oid = d.refobjid
