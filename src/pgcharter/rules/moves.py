@@ -3,8 +3,8 @@
 **What is a migration.** Several files whose names carry a version (Flyway, dbmate, goose, NNN_name.sql, timestamps, a folder a migration),
 or an Alembic chain, are migrations: they reach a database that is in use one after another, so a table made by an earlier file is in use
 when a later one changes it. Everything else (one file, a folder without versions, a dump) is taken for one schema, built in one go:
-nothing that it makes itself is in use yet. In both, a table that the text does not make
-was there before, and what a file makes it may change.
+nothing that it makes itself is in use yet. In both, a table that the text does not make was there before, and what a file makes it may
+change. Files of rows for a fresh database (seeds, fixtures) are not looked at.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ _TOOLS = (
 )
 """Tools by the marks in their files, with the mark by which a file asks to be run outside a transaction. pgcharter itself runs what
 PostgreSQL refuses in a transaction outside of one."""
+_SEEDS = frozenset({"seed", "seeds", "seeding", "fixture", "fixtures", "testdata", "sampledata"})
 _CHANGESET = re.compile(r"^[ \t]*--[ \t]*changeset\b[^\n]*", re.M | re.I)
 _ONE_WAY = re.compile(
     r"--[^\n]*\b(?:one[- ]way|irreversible|not reversible|no way back|cannot be (?:undone|reverted|rolled back)|forward[- ]only|no down)\b",
@@ -148,9 +149,17 @@ def _moves(same: _Same) -> tuple[Move, ...]:
             known[s.place.file] = _file(
                 s.place.file, reading.texts.get(s.place.file) or (s.source.text if s.source else ""), reading.source
             )
+    statements = tuple(s for s in statements if not is_seed(s.place.file))
     several = reading.source == "alembic" or sum(f.versioned for f in known.values()) > 1
     walk = _Walk(reading, several)
     return tuple(walk.step(s, known[s.place.file]) for s in statements)
+
+
+def is_seed(name: str) -> bool:
+    """Whether a file fills a fresh database, by the name of its folder or its own: nobody uses that database yet."""
+    path = PurePath(name)
+    first = next(filter(None, re.split(r"[\W\d_]+", path.stem.lower())), "")
+    return first in _SEEDS or any(part.lower() in _SEEDS for part in path.parts[:-1])
 
 
 def _file(name: str, text: str, source: str) -> File:
