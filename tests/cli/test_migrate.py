@@ -350,6 +350,78 @@ def test_wrong_words(shop: Path, program: Run, words: list[str], code: int, said
     assert said in " ".join(done.stderr.split())
 
 
+MAKE, DROP = "CREATE TABLE a (id int PRIMARY KEY, b int);", "DROP TABLE a;"
+INDEX, UNINDEX = "CREATE INDEX CONCURRENTLY a_b ON a (b);", "DROP INDEX a_b;"
+LAYOUTS: dict[str, Texts] = {
+    "timestamp": {"20261121090000_a.sql": f"-- Up\n{MAKE}\n-- Down\n{DROP}", "20261121090001_i.sql": f"{INDEX}\n-- Down\n{UNINDEX}"},
+    "date": {
+        "20261121_a.sql": f"-- Up Migration\nBEGIN;{MAKE}COMMIT;\n-- Down Migration\n{DROP}",
+        "20261121_b.sql": "-- Up\nSELECT 1;\n-- Down\nSELECT 1;",
+    },
+    "number": {"001_a.sql": f"-- Description: A\n-- Author: Zoë\n\n{MAKE}\n\n-- Rollback\n{DROP}"},
+    "flyway": {
+        "V1__a.sql": MAKE.replace("TABLE a", "TABLE ${t}"), "U1__a.sql": DROP, "V1_1__i.sql": INDEX, "U1.1__i.sql": UNINDEX,
+        "V1_1__i.sql.conf": "executeInTransaction=false", "R__v.sql": "CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql RETURN 1;",
+    },
+    "dbmate": {
+        "1_a.sql": f"-- migrate:up\n{MAKE}\n-- migrate:down\n{DROP}",
+        "2_i.sql": f"-- migrate:up transaction:false\n{INDEX}\n-- migrate:down\n{UNINDEX}",
+    },
+    "goose": {
+        "1_a.sql": f"-- +goose Up\n-- +goose StatementBegin\n{MAKE}\n-- +goose StatementEnd\n-- +goose Down\n{DROP}",
+        "2_i.sql": f"-- +goose NO TRANSACTION\n-- +goose Up\n{INDEX}\n-- +goose Down\n{UNINDEX}",
+    },
+    "sql-migrate": {
+        "1_a.sql": f"-- +migrate Up\n{MAKE}\n-- +migrate Down\n{DROP}",
+        "2_i.sql": f"-- +migrate Up notransaction\n{INDEX}\n-- +migrate Down\n{UNINDEX}",
+    },
+    "liquibase": {
+        "a.sql": f"--liquibase formatted sql\n--changeset me:1\n{MAKE}\n--rollback {DROP}\n"
+                 f"--changeset me:2 runInTransaction:false\n{INDEX}\n--rollback {UNINDEX}",
+    },
+    "up-down": {"1_a.up.sql": MAKE, "1_a.down.sql": DROP, "2_i.up.sql": INDEX, "2_i.down.sql": UNINDEX},
+    "sqitch": {
+        "sqitch.plan": "%project=x\n\na 2026-01-01T00:00:00Z A <a@b> # a\ni [a] 2026-01-02T00:00:00Z A <a@b> # i\n",
+        "deploy/a.sql": f"BEGIN;{MAKE}COMMIT;", "revert/a.sql": DROP, "deploy/i.sql": INDEX, "revert/i.sql": UNINDEX,
+    },
+    "pgcharter": {"1_a.sql": UP.format(MAKE + INDEX, "DROP INDEX CONCURRENTLY a_b;" + DROP)},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_goes_up_down_and_up_again(tmp_path: Path, program: Run, database: str, layout: str) -> None:
+    charter(tmp_path, '[environments.dev]\ndsn_env = "SHOP_URL"\n[migrate.placeholders]\nt = "a"\n')
+    for name, text in LAYOUTS[layout].items():
+        (tmp_path / "migrations" / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / "migrations" / name).write_text(text, "utf-8")
+    for _ in range(2):
+        done = program("migrate", "up", cwd=tmp_path, SHOP_URL=database)
+        assert done.returncode == 0, done.stderr
+        assert tables(database) == ["a"]
+        assert program("migrate", "status", "--check").returncode == 0
+        done = program("migrate", "to", "nothing")
+        assert done.returncode == 0, done.stderr
+        assert tables(database) == []
+
+
+def test_verify_tries_what_is_pending_there_and_back(shop: Path, program: Run) -> None:
+    program("migrate", "to", "001")
+    done = program("migrate", "verify", "--try")
+    assert (done.returncode, [line.split(":")[0] for line in done.stderr.splitlines()]) == (0, ["002 pets", "003 name"])
+    lay(shop, {"004_x.sql": UP.format("CREATE TABLE x (id int PRIMARY KEY);\nALTER TABLE people ADD age int;", "DROP TABLE x;")})
+    done = program("migrate", "verify", "--try", "--all", "--format", "json")
+    assert done.returncode == 1
+    (problem,) = json.loads(done.stdout)["problems"]
+    assert problem["kind"] == "refused"  # the column is there still when it goes up again
+    assert 'column "age" of relation "people" already exists' in problem["message"]
+    lay(
+        shop,
+        {"004_x.sql": UP.format("CREATE TABLE x (id int PRIMARY KEY);\nALTER TABLE people ADD IF NOT EXISTS age int;", "DROP TABLE x;")},
+    )
+    (problem,) = json.loads(program("migrate", "verify", "--try", "--format", "json").stdout)["problems"]
+    assert (problem["kind"], "people.age" in problem["message"]) == ("way back", True)
+
+
 def test_versions_complete(shop: Path, program: Run) -> None:
     done = program(_PGCHARTER_COMPLETE="bash_complete", COMP_WORDS="pgcharter migrate to 00", COMP_CWORD="3")
     assert done.stdout.split() == ["plain,001", "plain,002", "plain,003"]

@@ -292,50 +292,47 @@ def status(environment: str | None, target: str | None, folder: str | None, ever
 
 VERIFY = (
     ("pgcharter migrate verify --env production", "are the files what was applied, and can all of them be run?"),
-    ("pgcharter migrate verify --env production --format json", "for CI"),
+    ("pgcharter migrate verify --try", "and do the pending ones work, up, down and up again?"),
 )
 
 
 @migrate.command("verify", cls=Command, examples=VERIFY)
+@click.option("--try", "trying", is_flag=True, help="Also run what is pending on a scratch server: up, down and up again.")
+@click.option("--all", "everything", is_flag=True, help="With --try: every migration, not only what is pending.")
+@click.option("--scratch-url", metavar="DSN", help="Try on this server instead of a throwaway one.")
 @place_options
 @format_option
-def verify(environment: str | None, target: str | None, folder: str | None, form: str) -> int:
+def verify(
+    environment: str | None, target: str | None, folder: str | None, trying: bool, everything: bool, scratch_url: str | None, form: str
+) -> int:
     """Hold the files against the ledger by their checksums, and read every file for what could not be run.
 
-    Nothing is changed. Ends in 1 when anything is wrong.
+    The database is not changed. Ends in 1 when anything is wrong.
     """
+    from pgcharter.cli import verifying
     from pgcharter.render import migrations
     from pgcharter.render.page import Page
 
     place = migrating.open_place(environment, target, folder)
     with migrating.ledger_of(place) as conn:
         found, problems = migrating.standing_of(conn, place)
-        troubles = [*migrating.troubles(conn, problems), *_unreadable(place, found)]
+        troubles = migrating.troubles(conn, problems)
+        major = conn.info.server_version // 10000
+    ready, unreadable = verifying.readable(place, found)
+    if trying and not unreadable:
+        unreadable = verifying.there_and_back(found, ready, major, scratch_url, everything=everything)
+    troubles += unreadable
     rows = migrating.rows(found.entries)
     if form == "json":
         show_json(migrations.status_data(rows, troubles, place.files.notes, place.files.target, place.database))
     else:
         page = Page(screen())
         migrations.tell(page, troubles)
-        wrong = f"{len(troubles)} of them to be looked at" if troubles else "all is as recorded"
-        page.line(f"{len(rows):,} {'migration' if len(rows) == 1 else 'migrations'} of {place.files.target} on {place.database}: {wrong}")
+        page.blank()
+        wrong = f"{len(troubles)} to be looked at" if troubles else "all as recorded"
+        page.flow(f"{len(rows):,} {'migration' if len(rows) == 1 else 'migrations'} of {place.files.target} on {place.database}: {wrong}")
         show(page)
     return Exit.FINDINGS if troubles else Exit.FINE
-
-
-def _unreadable(place: Place, found: Standing) -> list[Any]:
-    """Files that could not be run, and pending ones without a way back."""
-    from pgcharter.render.migrations import Trouble
-
-    made = []
-    for entry in found.entries:
-        if entry.migration is None:
-            continue
-        try:
-            migrating.with_units(place, [entry.migration])
-        except PgcharterError as error:
-            made.append(Trouble("unreadable", error.message, error.hint, error.place))
-    return made
 
 
 BASELINE = (
