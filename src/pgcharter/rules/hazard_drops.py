@@ -39,11 +39,11 @@ def _lost(move: Move) -> Iterator[tuple[str, str]]:
     if kind == "drop_stmt" and (word := _HOLDS.get(enum_name(node, "remove_type"))) in ("table", "schema"):
         for item in node.objects:
             schema, name = ("", item.string.sval) if item.HasField("string") else dotted(item.list.items)
-            if not move.is_fresh(schema, name):
+            if not _harmless(move, schema, name):
                 yield str(word), f"{quote(schema)}.{quote(name)}" if schema else quote(name)
     elif kind == "truncate_stmt":
         yield from (("the content of", written(r.range_var)) for r in node.relations if not move.fresh(r.range_var))
-    elif kind == "dropdb_stmt":
+    elif kind == "dropdb_stmt" and not move.clears_the_way("", node.dbname):
         yield "database", quote(node.dbname)
     for sub, command in move.commands():
         if sub == "AT_DropColumn":
@@ -66,7 +66,7 @@ def dropped_with_whatever_needs_it(ctx: Context) -> Iterator[Finding]:
             what = "every table that refers to it is emptied too"
         elif move.statement.kind == "drop_stmt" and enum_name(node, "behavior") == "DROP_CASCADE" and _cascades(node):
             pairs = [dotted(o.list.items if o.HasField("list") else o.type_name.names) for o in node.objects]
-            names = [f"{quote(s)}.{quote(n)}" if s else quote(n) for s, n in pairs if not move.is_fresh(s, n)]
+            names = [f"{quote(s)}.{quote(n)}" if s else quote(n) for s, n in pairs if not _harmless(move, s, n)]
             what = "everything that needs it goes too, whatever that is"
         else:
             names = [
@@ -77,6 +77,10 @@ def dropped_with_whatever_needs_it(ctx: Context) -> Iterator[Finding]:
             yield ctx.finding(
                 move.statement, f"CASCADE on {', '.join(names)}: {what}", hint="name what depends on it", detail=", ".join(names)
             )
+
+
+def _harmless(move: Move, schema: str, name: str) -> bool:
+    return move.is_fresh(schema, name) or move.clears_the_way(schema, name)
 
 
 _PARTS = ("AT_DropColumn", "AT_DropConstraint")

@@ -139,16 +139,26 @@ def pinned(where: Any) -> bool:
     which = where.WhichOneof("node")
     if which == "bool_expr":
         tests = [pinned(a) for a in where.bool_expr.args]
-        return any(tests) if enum_name(where.bool_expr, "boolop") == "AND_EXPR" else bool(tests) and all(tests)
+        if enum_name(where.bool_expr, "boolop") != "AND_EXPR":
+            return bool(tests) and all(tests)
+        signs = {_sign(a) for a in where.bool_expr.args}
+        return any(tests) or bool(signs & {"<", "<="} and signs & {">", ">="})
     if which == "sub_link":
         return any(name == "SelectStmt" and node.HasField("limit_count") for name, node in walk(where.sub_link))
-    if which != "a_expr":
-        return False
-    kind, sign = enum_name(where.a_expr, "kind"), where.a_expr.name[-1].string.sval if where.a_expr.name else ""
-    sides = (where.a_expr.lexpr, where.a_expr.rexpr)
-    given = any(s.WhichOneof("node") in ("a_const", "param_ref", "list", "type_cast", "a_array_expr") for s in sides)
-    column = any(s.WhichOneof("node") == "column_ref" for s in sides)
-    return column and given and (kind in ("AEXPR_IN", "AEXPR_BETWEEN", "AEXPR_OP_ANY") or (kind == "AEXPR_OP" and sign == "="))
+    return which == "current_of_expr" or _sign(where) == "="
+
+
+def _sign(test: Any) -> str:
+    """The operator by which a test compares a column with something given: `=` for IN and BETWEEN too; empty when it does neither."""
+    expression = test.a_expr
+    sides = {s.WhichOneof("node") for s in (expression.lexpr, expression.rexpr)}
+    if test.WhichOneof("node") != "a_expr" or not sides & {"column_ref", "row_expr"} or not sides & _GIVEN:
+        return ""
+    kind = enum_name(expression, "kind")
+    return "=" if kind in ("AEXPR_IN", "AEXPR_BETWEEN", "AEXPR_OP_ANY") else expression.name[-1].string.sval if kind == "AEXPR_OP" else ""
+
+
+_GIVEN = {"a_const", "param_ref", "list", "type_cast", "a_array_expr", "sub_link"}
 
 
 def instead(statements: str | Iterable[str], note: str = "") -> str:

@@ -93,10 +93,15 @@ class Move:
         """`is_fresh` for a RangeVar; temporary tables are always fresh."""
         return node.relpersistence == "t" or self.is_fresh(node.schemaname, node.relname)
 
+    def clears_the_way(self, schema: str, name: str) -> bool:
+        """Whether DROP ... IF EXISTS only makes room for what the same schema makes afterwards, as a script that can be run again does."""
+        made = any(not schema or not at or at == schema for at, _ in self._made.get(name, ()))
+        return made and not self.unit and self.statement.node.missing_ok
+
     def commands(self) -> Iterator[tuple[str, Any]]:
         """The subcommands of an ALTER TABLE with their kinds: `AT_AddColumn`, ...; nothing when it is none, or its table is fresh."""
         node = self.statement.node
-        if self.statement.kind == "alter_table_stmt" and not self.fresh(node.relation):
+        if self.statement.kind == "alter_table_stmt" and enum_name(node, "objtype") == "OBJECT_TABLE" and not self.fresh(node.relation):
             for item in node.cmds:
                 yield enum_name(item.alter_table_cmd, "subtype"), item.alter_table_cmd
 
@@ -273,6 +278,8 @@ def _makes(statement: Statement, move: Move) -> Iterator[tuple[str, str]]:
         yield node.into.rel.schemaname, node.into.rel.relname
     elif kind == "select_stmt" and node.HasField("into_clause"):
         yield node.into_clause.rel.schemaname, node.into_clause.rel.relname
+    elif kind == "create_seq_stmt":
+        yield node.sequence.schemaname, node.sequence.relname
     elif kind == "view_stmt":
         yield node.view.schemaname, node.view.relname
     elif kind == "index_stmt" and node.idxname:
@@ -283,6 +290,8 @@ def _makes(statement: Statement, move: Move) -> Iterator[tuple[str, str]]:
         yield dotted(node.domainname)
     elif kind == "create_schema_stmt":
         yield "", node.schemaname
+    elif kind == "createdb_stmt":
+        yield "", node.dbname
     elif kind == "rename_stmt" and node.HasField("relation") and not node.subname and move.fresh(node.relation):
         yield node.relation.schemaname, node.newname
 

@@ -6,3 +6,6 @@ CREATE TABLE kinds (id bigint, name text);
 UPDATE kinds SET name = 'x';
 -- pgcharter: batched by id
 UPDATE orders SET state = 'old' WHERE state IS NULL;
+DELETE FROM orders WHERE id >= 1000 AND id < 2000;
+DELETE FROM orders WHERE (id, kind) IN ((1, 'a'), (2, 'b'));
+UPDATE orders SET state = 'old' WHERE id = ANY ($1::bigint[]);

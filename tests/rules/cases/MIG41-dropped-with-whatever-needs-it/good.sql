@@ -1,3 +1,5 @@
+DROP TABLE IF EXISTS again CASCADE;
+CREATE TABLE again (id bigint);
 DROP TABLE orders;
 DROP SCHEMA old CASCADE;
 CREATE TABLE work (id bigint);
