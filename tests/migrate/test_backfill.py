@@ -112,8 +112,8 @@ def test_without_a_key_in_the_file_the_tables_own_is_taken_and_without_any_it_is
         conn.execute("CREATE TABLE bare AS SELECT * FROM t")
     outcome, _ = apply(database, migration("003", filled(replace(T, name="bare"), (), "done = 2", "done = 1")), terms=SMALL)
     assert "public.bare has no primary key" in outcome.message
-    outcome, _ = apply(database, migration("004", filled(replace(T, name="none"), (), "done = 2", "done = 1")), terms=SMALL)
-    assert "there is no table public.none" in outcome.message
+    outcome, _ = apply(database, migration("004", filled(replace(T, name="absent"), (), "done = 2", "done = 1")), terms=SMALL)
+    assert "there is no table public.absent" in outcome.message
     outcome, events = apply(database, migration("005", filled(replace(T, name="bare"), ("id",), "done = 2", "done = 1")), terms=SMALL)
     assert outcome.status == "done"
     assert any(isinstance(e, Note) and "no unique index on public.bare begins with id" in e.message for e in events)

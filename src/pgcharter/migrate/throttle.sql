@@ -1,13 +1,13 @@
 -- How strained the server is. Every query gives one number, or NULL where there is nothing to say or the role may not see it.
 
--- Replicas of any kind; pg_basebackup has no replay position. Bytes, because time since the last replayed transaction grows on an idle server.
+-- Replicas of any kind; pg_basebackup has no replay position. What is not even written out yet counts. Bytes, because time since the last replayed transaction grows on an idle server.
 -- name: replica_lag
-select max(pg_catalog.pg_wal_lsn_diff(case when pg_catalog.pg_is_in_recovery() then null else pg_catalog.pg_current_wal_lsn() end, r.replay_lsn))::float8
+select max(pg_catalog.pg_wal_lsn_diff(case when pg_catalog.pg_is_in_recovery() then null else pg_catalog.pg_current_wal_insert_lsn() end, r.replay_lsn))::float8
   from pg_catalog.pg_stat_replication r where r.replay_lsn is not null
 
 -- name: replica_seconds
 select max(extract(epoch from r.replay_lag))::float8 from pg_catalog.pg_stat_replication r
- where r.replay_lsn is not null and r.replay_lsn < pg_catalog.pg_current_wal_lsn()
+ where r.replay_lsn is not null and r.replay_lsn < pg_catalog.pg_current_wal_insert_lsn()
 
 -- name: archive_queue
 select case when pg_catalog.current_setting('archive_mode') <> 'off'
@@ -15,7 +15,7 @@ select case when pg_catalog.current_setting('archive_mode') <> 'off'
        then (select count(*)::float8 from pg_catalog.pg_ls_archive_statusdir() f where f.name like '%.ready') end
 
 -- name: wal_written
-select pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), '0/0')::float8
+select pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_insert_lsn(), '0/0')::float8
 
 -- Sessions that wait for the table, one of its rows (a tuple lock names the table), or a transaction that holds a lock on the table.
 -- name: lock_waits
