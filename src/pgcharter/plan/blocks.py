@@ -1,0 +1,48 @@
+"""Which steps share a transaction: few locks at a time, none of them held while something long runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from pgcharter.plan.model import Step
+from pgcharter.plan.safe_ground import Piece, touched
+
+LONGEST = 100
+"""Steps in one transaction, so that a long plan does not fill the server's table of locks."""
+
+
+def numbered(pieces: Iterable[Piece]) -> tuple[Step, ...]:
+    """The steps of all pieces in order, with the numbers of their transactions.
+
+    A piece is never divided. Pieces share a transaction when each of them is quick and they lock the same tables in use against writers,
+    or none.
+    """
+    found: list[Step] = []
+    number, shared = 0, None
+    count = 0
+    for piece in pieces:
+        if not piece:
+            continue
+        mark = None if any(map(_alone, piece)) else (piece[0].phase, touched(piece))
+        if mark is None or mark != shared or count + len(piece) > LONGEST:
+            number, count = number + 1, 0
+        shared, count = mark, count + len(piece)
+        found += [replace(step, block=0 if _outside(step) else number) for step in piece]
+    return _gapless(found)
+
+
+def _alone(step: Step) -> bool:
+    """Long work, what allows no transaction, and labels of enums, which only a finished transaction lets use."""
+    return bool(_outside(step) or step.effect.scans or step.effect.rewrites or " ADD VALUE " in step.sql)
+
+
+def _outside(step: Step) -> bool:
+    return bool(step.gate or step.backfill or not step.effect.transactional)
+
+
+def _gapless(steps: list[Step]) -> tuple[Step, ...]:
+    numbers = {0: 0}
+    for step in steps:
+        numbers.setdefault(step.block, len(numbers))
+    return tuple(replace(step, block=numbers[step.block]) for step in steps)

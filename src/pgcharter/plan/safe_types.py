@@ -1,0 +1,149 @@
+"""Types that change: of columns, and of enums that lose or reorder labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from pgcharter.catalog.model import Catalog, Column, DataType, Table, UserType
+from pgcharter.names import ObjectId, literal, quote
+from pgcharter.plan.casts import using
+from pgcharter.plan.grades import lost
+from pgcharter.plan.model import Operation, Phase, Step
+from pgcharter.plan.safe_ground import Ground, Sequence
+from pgcharter.plan.safe_swap import Swap
+from pgcharter.plan.safe_text import renamed
+
+Convert = Callable[[str], str]
+_TIMES = ["timestamp", "timestamptz"]
+
+
+def altered(operation: Operation, ground: Ground) -> Sequence | None:
+    """A column of another type; None when PostgreSQL only notes it in the catalog, or the table is small."""
+    table = ground.a.table.get(operation.object.owner)
+    old, new = operation.old, operation.new
+    if table is None or old.inherited or operation.cause:
+        return None
+    convert = conversion(old.type, new.type, ground.style.zone, ground.b)
+    question = _question(operation.object, old.type, new.type, ground)
+    plain = _zoned(operation, ground, convert)
+    long = any(ground.hurts(ground.effect(sql)) for sql in plain)
+    swap = Swap(ground, table, old, new, convert, loses=lost(operation.object, old.type, new.type, ground))
+    if long and swap.possible():
+        return replace(swap.sequence(), questions=question)
+    if not long and not question and plain == ground.plain(operation):
+        return None
+    note = f"{operation.object} has no gentler way to its new type: everybody waits until {table.id} is written anew"
+    steps = tuple((ground.step(sql, f"change {operation.object}", operation.object, why=note if long else ""),) for sql in plain)
+    return Sequence(steps, notes=(note,) if long else (), questions=question)
+
+
+def conversion(old: DataType, new: DataType, zone: str, catalog: Catalog) -> Convert:
+    """From an expression of the old type to one of the new: as an assignment converts, which refuses what does not fit (a cast cuts it)."""
+    if sorted((old.basic, new.basic)) == _TIMES and zone:
+        return lambda value: f"({value} AT TIME ZONE {literal(zone)})::{new.sql}"
+    return lambda value: using(value, old, new, catalog) or value
+
+
+def _question(column: ObjectId, old: DataType, new: DataType, ground: Ground) -> tuple[str, ...]:
+    if sorted((old.basic, new.basic)) != _TIMES or ground.style.zone:
+        return ()
+    if (size := ground.size(column.owner)) is not None and max(size.rows, size.live) == 0 and not size.bytes:
+        return ()
+    return (
+        f"{column} changes from {old.sql} to {new.sql}, and nobody says in which time zone its values without one are meant: "
+        "declare it (plan --zone UTC)",
+    )
+
+
+def _zoned(operation: Operation, ground: Ground, convert: Convert) -> tuple[str, ...]:
+    """The plain statements; what a time without zone means is said, not left to the session."""
+    plain = ground.plain(operation)
+    old, new = operation.old.type, operation.new.type
+    if sorted((old.basic, new.basic)) != _TIMES or not ground.style.zone:
+        return plain
+    table, column = operation.object.owner.sql(), quote(operation.object.part)
+    head = f"ALTER TABLE {table} ALTER COLUMN {column} TYPE "
+    stated = f"{head}{new.sql} USING {convert(column)}"
+    return tuple(stated if sql.startswith(head) else sql for sql in plain)
+
+
+def enum_altered(operation: Operation, ground: Ground) -> Sequence | None:
+    """Labels added: each in a transaction of its own, because a label cannot be used in the transaction that adds it."""
+    plain = ground.plain(operation)
+    why = "a new label can only be used after the transaction that adds it"
+    pieces = []
+    for sql in plain:
+        adds = " ADD VALUE " in sql
+        step = ground.step(sql, f"change {operation.object}", operation.object, why=why if adds else "")
+        pieces.append((step,))
+    return Sequence(tuple(pieces))
+
+
+def enum_replaced(old: Operation, new: Operation, ground: Ground) -> Sequence | None:
+    """An enum that loses or reorders labels: a new type, every column moved to it, the old type dropped, the name taken over."""
+    before, after = old.old, new.new
+    if not isinstance(before, UserType) or before.kind != "enum" or after.kind != "enum":
+        return None
+    ground.done.update((old.object, new.object))
+    name = ground.names.type(after.schema, after.name, "new")
+    fresh = ObjectId("type", after.schema, name)
+    labels = ", ".join(literal(label) for label in after.labels)
+    why = "PostgreSQL cannot take a label away: the columns move to a new type"
+    create = ground.step(f"CREATE TYPE {fresh.sql()} AS ENUM ({labels})", f"create {fresh}", fresh, why=why)
+    parts = [_moved(table, column, fresh, before, ground) for table, column in columns_of(before, ground) if table.id in ground.b.table]
+    old_name = ground.names.type(before.schema, before.name, "old")
+    away = f"ALTER TYPE {before.id.sql()} RENAME TO {quote(old_name)}"
+    into = f"ALTER TYPE {fresh.sql()} RENAME TO {quote(after.name)}"
+    exchange = (ground.step(away, f"rename the old {before.id}", before.id), ground.step(into, f"rename {fresh}", before.id))
+    rest = tuple((ground.step(sql, f"set up {new.object}", new.object),) for sql in ground.plain(new) if not sql.startswith("CREATE TYPE"))
+    gone = ObjectId("type", before.schema, old_name)
+    drop = ground.step(f"DROP TYPE {gone.sql()}", f"drop the old {gone}", gone, phase=Phase.CONTRACT)
+    return Sequence(
+        core=(*(piece for part in parts for piece in part.core), exchange, *rest),
+        before=((create,), *(piece for part in parts for piece in part.before)),
+        contract=(*(piece for part in parts for piece in part.contract), (drop,)),
+        gate=f"the former labels of {before.id}",
+        notes=tuple(note for part in parts for note in part.notes),
+    )
+
+
+def columns_of(enum: UserType, ground: Ground) -> Iterator[tuple[Table, Column]]:
+    """The columns of tables that hold values of an enum."""
+    for table in ground.a.tables:
+        for column in table.columns:
+            if (column.type.schema, column.type.name) == (enum.schema, enum.name) and not column.inherited:
+                yield table, column
+
+
+def exchangeable(table: Table, column: Column, fresh: ObjectId, enum: UserType, ground: Ground) -> Swap | None:
+    """How a column of a large table moves to the new type without stopping anybody; None where it cannot."""
+    after = ground.b.table[table.id].column.get(column.name) if table.id in ground.b.table else None
+    if after is None or not ground.large(table.id):
+        return None
+    types = {enum.id.sql(): fresh.sql()}
+    target = renamed(f"::{after.type.sql}", {}, types)[2:]
+    through = "::text[]::" if column.type.array else "::text::"
+    swap = Swap(ground, table, column, after, lambda value: f"{value}{through}{target}", types)
+    return swap if swap.possible() else None
+
+
+def _moved(table: Table, column: Column, fresh: ObjectId, enum: UserType, ground: Ground) -> Sequence:
+    """One column in the new type: exchanged when its table is large, changed in place otherwise."""
+    swap = exchangeable(table, column, fresh, enum, ground)
+    if swap is not None:
+        return swap.sequence()
+    after = ground.b.table[table.id].column[column.name]
+    types = {enum.id.sql(): fresh.sql()}
+    target = renamed(f"::{after.type.sql}", {}, types)[2:]
+    through = "::text[]::" if column.type.array else "::text::"
+    address = table.part("column", column.name)
+    name, head = quote(column.name), f"ALTER TABLE {table.id.sql()} ALTER COLUMN {quote(column.name)}"
+    steps: list[Step] = []
+    if column.default:
+        steps.append(ground.step(f"{head} DROP DEFAULT", f"drop the default of {address}", address))
+    steps.append(ground.step(f"{head} TYPE {target} USING {name}{through}{target}", f"change {address}", address))
+    if after.default:
+        steps.append(ground.step(f"{head} SET DEFAULT {renamed(after.default, {}, types)}", f"set the default of {address}", address))
+    note = f"{address} has no gentler way to its new type: everybody waits until {table.id} is written anew"
+    return Sequence((tuple(steps),), notes=(note,) if ground.large(table.id) else ())

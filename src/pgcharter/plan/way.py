@@ -1,0 +1,230 @@
+"""Operations in order become pieces in order: replacements together, long work before what must be quick, what goes for good at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from pgcharter.catalog.model import Catalog, Index, Stats, Table, UserType, View
+from pgcharter.names import ObjectId
+from pgcharter.plan import safe
+from pgcharter.plan.ddl import Sides
+from pgcharter.plan.draft import parts
+from pgcharter.plan.model import Operation, Phase, Step
+from pgcharter.plan.safe_drops import WAITING
+from pgcharter.plan.safe_ground import Ground, Piece, Plain, Safe, Sequence, Style
+from pgcharter.plan.safe_indexes import owner
+from pgcharter.plan.safe_names import Names
+from pgcharter.plan.safe_types import columns_of, enum_replaced, exchangeable
+from pgcharter.plan.uses import Uses
+
+ITSELF = "cannot be changed in place"
+"""How the cause of a replacement ends that nothing but the object's own change asks for (`diff`)."""
+
+
+@dataclass
+class Way:
+    """One direction."""
+
+    sides: Sides
+    style: Style
+    sizes: Stats | None
+    operations: tuple[Operation, ...]
+    origin: Catalog
+    """The catalog in which what is renamed has its old name."""
+    questions: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    gates: list[str] = field(default_factory=list)
+    contract: list[Piece] = field(default_factory=list)
+
+    @cached_property
+    def ground(self) -> Ground:
+        """What the forms look around in."""
+        changes: dict[ObjectId, frozenset[str]] = {}
+        for o in self.operations:
+            changes[o.object] = changes.get(o.object, frozenset()) | {o.change}
+        style = self.style if isinstance(self.style, Safe) else Safe()
+        return Ground(self.sides, style, self.sizes, Names(self.sides.a, self.sides.b), changes, self.origin)
+
+    def pieces(self) -> Iterator[Piece]:
+        """Everything in order: what expands, one gate, what contracts."""
+        if isinstance(self.style, Plain):
+            for operation in self.operations:
+                yield from self._take(safe.direct(operation, self.ground)).core
+            return
+        for span in self._spans():
+            yield from self._span(span)
+        if self.gates:
+            yield (_gate(self.gates),)
+        yield from self.contract
+
+    @cached_property
+    def _pairs(self) -> dict[ObjectId, tuple[int, int]]:
+        """Places of the drop and the creation of what is replaced."""
+        drops = {o.object: i for i, o in enumerate(self.operations) if o.change == "drop"}
+        return {o.object: (drops[o.object], i) for i, o in enumerate(self.operations) if o.change == "create" and o.object in drops}
+
+    @cached_property
+    def _sequences(self) -> dict[int, Sequence]:
+        """The forms of all operations by their place."""
+        found: dict[int, Sequence] = {}
+        for address, (first, last) in self._pairs.items():
+            old, new = self.operations[first], self.operations[last]
+            if isinstance(new.new, UserType):
+                self._enum(old, new, found, last)
+            elif old.cause.endswith(ITSELF) or not old.cause:
+                at = self._meeting(address, first, last)
+                made = safe.replacement(old, new, self.ground) if at is not None else None
+                if made is not None and at is not None:
+                    found[first] = found[last] = Sequence()
+                    found[at] = made
+        kept = self._kept
+        for place, operation in enumerate(self.operations):
+            if place not in found:
+                found[place] = safe.direct(operation, self.ground) if place in kept else safe.sequence(operation, self.ground)
+        return found
+
+    def _meeting(self, address: ObjectId, first: int, last: int) -> int | None:
+        """Where the old and the new form of an object can be there at once: at the drop, at the creation, or nowhere (None)."""
+        between = {o.object for o in self.operations[first + 1 : last]}
+        if not between & self.ground.uses[1].of.get(address, set()):
+            return first
+        return None if between & self.ground.uses[0].of.get(address, set()) else last
+
+    def _enum(self, old: Operation, new: Operation, found: dict[int, Sequence], place: int) -> None:
+        """An enum that is made anew: its columns move from one type to the other instead of waiting as text."""
+        if old.old.kind != "enum" or new.new.kind != "enum":
+            return
+        moved = {table.part("column", column.name) for table, column in columns_of(old.old, self.ground)}
+        if not any(self.ground.large(column.owner) for column in moved):
+            return
+        fresh = ObjectId("type", new.object.schema, new.object.name)
+        pairs = [*columns_of(old.old, self.ground)]
+        stuck = {t.id for t, c in pairs if exchangeable(t, c, fresh, old.old, self.ground) is None}
+        carried = set(self._carried({t.id for t, _ in pairs} - stuck))
+        for address in carried:
+            self.ground.changes.pop(address, None)
+        for at, operation in enumerate(self.operations):
+            if (operation.object in moved and operation.cause) or operation.object in carried or operation.object == new.object:
+                found[at] = Sequence()
+        made = enum_replaced(old, new, self.ground)
+        if made is not None:
+            found[place] = made
+
+    def _carried(self, tables: set[ObjectId]) -> Iterator[ObjectId]:
+        """Indexes and checks of these tables that are only made anew because of something else, and are carried over instead."""
+        for address, (first, last) in self._pairs.items():
+            old, new = self.operations[first], self.operations[last]
+            table = owner(old.old) if isinstance(old.old, Index) else address.owner
+            same = old.cause and old.old == new.new and (isinstance(old.old, Index) or getattr(old.old, "kind", "") == "check")
+            if same and table in tables and self.ground.large(table):
+                yield address
+
+    @cached_property
+    def _kept(self) -> frozenset[int]:
+        """Places of drops that cannot wait for the end: something that stays to be done needs them gone."""
+        uses = self.ground.uses[0]
+        disturbed: set[ObjectId] = set()
+        names: set[tuple[str, str]] = set()
+        found: set[int] = set()
+        for place in range(len(self.operations) - 1, -1, -1):
+            operation = self.operations[place]
+            waits = self._may_wait(operation)
+            needs = _needs(uses, operation) if waits else set()
+            taken = (operation.object.schema, _bare(operation.object.name)) in names and not operation.object.part
+            if waits and not taken and operation.object not in disturbed and not needs & disturbed:
+                continue
+            if operation.change == "drop":
+                found.add(place)
+            disturbed.add(operation.object)
+            if operation.change in ("create", "rename"):
+                new = operation.object.name if operation.change == "create" else operation.new.name
+                names.add((operation.object.schema, _bare(new)))
+        return frozenset(found)
+
+    def _may_wait(self, operation: Operation) -> bool:
+        gone = operation.change == "drop" and operation.object.kind in WAITING
+        return gone and not operation.cause and operation.object not in self._pairs
+
+    def _spans(self) -> Iterator[tuple[int, ...]]:
+        """Places that belong together: from what makes way to where it is back."""
+        ends = {first: last for first, last in self._pairs.values() if self._sequences[first] != Sequence()}
+        opened: dict[ObjectId, int] = {}
+        for place, operation in enumerate(self.operations):
+            if operation.change == "alter" and operation.cause:
+                if operation.object in opened:
+                    ends[opened.pop(operation.object)] = place
+                else:
+                    opened[operation.object] = place
+        place = 0
+        while place < len(self.operations):
+            end, at = ends.get(place, place), place
+            while at <= end:
+                end = max(end, ends.get(at, at))
+                at += 1
+            yield tuple(range(place, end + 1))
+            place = end + 1
+
+    def _span(self, places: tuple[int, ...]) -> Iterator[Piece]:
+        """What prepares, then what belongs together in one transaction, then what follows."""
+        made = [self._take(self._sequences[place]) for place in places]
+        for sequence in made:
+            yield from sequence.before
+        core = [piece for sequence in made for piece in sequence.core]
+        if len(places) == 1:
+            yield from core
+        else:
+            yield from _together(core)
+        for sequence in made:
+            yield from sequence.after
+
+    def _take(self, sequence: Sequence) -> Sequence:
+        self.notes += sequence.notes
+        self.questions += sequence.questions
+        if sequence.contract:
+            self.contract += sequence.contract
+        if sequence.gate:
+            self.gates.append(sequence.gate)
+        return sequence
+
+
+def _bare(name: str) -> str:
+    """A name without a function's arguments: namesakes make calls ambiguous."""
+    return name.partition("(")[0]
+
+
+def _needs(uses: Uses, operation: Operation) -> set[ObjectId]:
+    """What an object and its parts need."""
+    found = set(uses.of.get(operation.object, ()))
+    if isinstance(operation.old, Table | View):
+        for part, _ in parts(operation.old):
+            found |= uses.of.get(part, set())
+    return found
+
+
+def _together(pieces: list[Piece]) -> Iterator[Piece]:
+    """One piece of all, but for what cannot stand in a transaction."""
+    joined: list[Step] = []
+    for piece in pieces:
+        if any(not step.effect.transactional or step.backfill or step.gate for step in piece):
+            if joined:
+                yield tuple(joined)
+            joined = []
+            yield piece
+        else:
+            joined += piece
+    if joined:
+        yield tuple(joined)
+
+
+_SHOWN = 5
+
+
+def _gate(what: list[str]) -> Step:
+    """The one gate before the contract phase."""
+    names = list(dict.fromkeys(what))
+    shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+    return Step(
+        "", "wait for the last old release to stop", ObjectId("database", "", ""), Phase.CONTRACT, gate=f"no running release uses {shown}"
+    )
