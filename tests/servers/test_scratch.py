@@ -14,7 +14,7 @@ import pytest
 from pgcharter.errors import ConnectError, RefusedError, UnavailableError
 from pgcharter.servers.guard import Limits, Session
 from pgcharter.servers.lifecycle import Server
-from pgcharter.servers.scratch import Scratch, ScratchDatabase, open_scratch
+from pgcharter.servers.scratch import Scratch, ScratchDatabase, kept, open_scratch
 
 MAJORS = (15, 16, 17, 18)
 
@@ -249,3 +249,18 @@ def test_scratch_url_of_an_unfit_role(elsewhere: Server, role: str, words: str) 
 def test_scratch_url_that_leads_nowhere() -> None:
     with pytest.raises(ConnectError), open_scratch(url="postgresql://x:secret@127.0.0.1:1/x"):
         pass
+
+
+def test_a_kept_server_is_given_out_again_and_ends_with_the_keeping() -> None:
+    with kept():
+        with open_scratch() as first, first.database() as database:
+            database.conn.execute("CREATE TABLE t (id int)")
+        with open_scratch() as second, second.database() as database:
+            assert database.conn.execute("SELECT to_regclass('t')").fetchone() == (None,)
+        assert second is first
+        assert first.server is not None
+        folder = first.server.data
+        assert folder.exists()
+    assert not folder.exists()
+    with open_scratch() as other:
+        assert other is not first

@@ -61,16 +61,18 @@ def fix(
     from pgcharter.cli.verdict import Wish, judge, read_target
     from pgcharter.findings import Severity
     from pgcharter.redact import redact
+    from pgcharter.servers.scratch import kept
 
     target = target or _only_target(environment)
     project = project_of(target, guide)
     wish = Wish(only=only, skip=skip, fail_on="never", scratch_url=scratch_url, partial=True)
-    reading = read_target(target, wish, project)
-    if reading.catalog is None:
-        raise UsageError(f"{redact(target)} gives no catalog, so nothing can be mended in it")
-    report, _ = judge(reading, project, wish)
-    findings = [f for f in report.findings if f.severity >= Severity[min_severity.upper()]]
-    story = _story(reading, findings, project.charter, scratch_url, plain=plain)
+    with kept():
+        reading = read_target(target, wish, project)
+        if reading.catalog is None:
+            raise UsageError(f"{redact(target)} gives no catalog, so nothing can be mended in it")
+        report, _ = judge(reading, project, wish)
+        findings = [f for f in report.findings if f.severity >= Severity[min_severity.upper()]]
+        story = _story(reading, findings, project.charter, scratch_url, plain=plain)
     tell(story, form, quiet=quiet)
     if name:
         write(story, project.charter, name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -63,30 +62,41 @@ def make(wish: Wish, progress: Progress | None = None) -> Planned:
     Raises PgcharterError when a side does not build, UnavailableError when no PostgreSQL of the target's major version is at hand to build
     the wanted side on, RefusedError when the plan, tried on a scratch server, does not lead where it should.
     """
-    actual = _read(wish.actual, None, wish, progress)
-    a = _catalog(actual)
-    wanted = _read(wish.wanted, a.major, wish, progress)
-    b = _catalog(wanted)
-    with ExitStack() as stack:
-        scratch = _Scratch(stack, a.major, wish.scratch_url)
-        if b.major != a.major:
-            b = scratch.rebuilt(b)
-        cut = extent(a, b, library=is_named)
-        a, b = normalised(cut.a, cut.b)
-        statements = renames.rename_statements(a, b, wish.intents)
-        renamed = scratch.renamed(a, statements) if statements else None
-        plan = planner.plan(a, b, sizes=actual.stats, style=wish.style, intents=wish.intents, renamed=renamed, apart=wish.apart)
-        plan = replace(plan, notes=(*cut.notes, *plan.notes))
-        if not wish.prove or plan.empty or plan.questions:
-            return Planned(plan, actual, wanted)
-        proof = proving.prove(scratch.server, a, plan, b, progress)
+    from pgcharter.servers.scratch import kept, open_scratch
+
+    with kept():
+        actual = _read(wish.actual, None, wish, progress)
+        a = _catalog(actual)
+        wanted = _read(wish.wanted, a.major, wish, progress)
+        with open_scratch(a.major, url=wish.scratch_url) as scratch:
+            a, b, notes = _sides(scratch, a, _catalog(wanted))
+            plan = _plan(scratch, a, b, wish, actual.stats)
+            plan = replace(plan, notes=(*notes, *plan.notes))
+            if not wish.prove or plan.empty or plan.questions:
+                return Planned(plan, actual, wanted)
+            return Planned(plan, actual, wanted, _proven(proving.prove(scratch, a, plan, b, progress)))
+
+
+def _sides(scratch: Scratch, a: Catalog, b: Catalog) -> tuple[Catalog, Catalog, tuple[str, ...]]:
+    """Both sides as one major version writes them, cut to what the plan is about; and what was left alone."""
+    cut = extent(a, b if b.major == a.major else _rebuilt(scratch, b), library=is_named)
+    return (*normalised(cut.a, cut.b), cut.notes)
+
+
+def _plan(scratch: Scratch, a: Catalog, b: Catalog, wish: Wish, sizes: Stats | None) -> Plan:
+    statements = renames.rename_statements(a, b, wish.intents)
+    renamed = _renamed(scratch, a, statements) if statements else None
+    return planner.plan(a, b, sizes=sizes, style=wish.style, intents=wish.intents, renamed=renamed, apart=wish.apart)
+
+
+def _proven(proof: Proof) -> Proof:
     if not proof.holds:
         left = proving.told(proof.left or proof.left_back or ())
         raise RefusedError(
             f"the plan was tried on a scratch server and does not lead where it should: {left}",
             hint="this is a fault of pgcharter: please report both schemas; --no-proof shows the plan all the same",
         )
-    return Planned(plan, actual, wanted, proof)
+    return proof
 
 
 def _read(target: str, major: int | None, wish: Wish, progress: Progress | None) -> Reading:
@@ -109,31 +119,16 @@ def _catalog(reading: Reading) -> Catalog:
     return reading.catalog
 
 
-class _Scratch:
-    """A scratch server of one major version, started when it is first needed."""
+def _rebuilt(scratch: Scratch, catalog: Catalog) -> Catalog:
+    """A catalog of another major version as this one writes it."""
+    with scratch.database() as database:
+        proving.build(database, catalog)
+        return proving.read(database)
 
-    def __init__(self, stack: ExitStack, major: int, url: str | None) -> None:
-        self._stack, self._major, self._url = stack, major, url
-        self._server: Scratch | None = None
 
-    @property
-    def server(self) -> Scratch:
-        """The server. Raises UnavailableError when there is none of that version."""
-        from pgcharter.servers.scratch import open_scratch
-
-        if self._server is None:
-            self._server = self._stack.enter_context(open_scratch(self._major, url=self._url))
-        return self._server
-
-    def rebuilt(self, catalog: Catalog) -> Catalog:
-        """A catalog of another major version as this one writes it."""
-        with self.server.database() as database:
-            proving.build(database, catalog)
-            return proving.read(database)
-
-    def renamed(self, catalog: Catalog, statements: tuple[str, ...]) -> Catalog:
-        """The catalog after renames, as PostgreSQL itself carries them through views, expressions and constraints."""
-        with self.server.database() as database:
-            proving.build(database, catalog)
-            proving.execute(database, statements)
-            return proving.read(database)
+def _renamed(scratch: Scratch, catalog: Catalog, statements: tuple[str, ...]) -> Catalog:
+    """The catalog after renames, as PostgreSQL itself carries them through views, expressions and constraints."""
+    with scratch.database() as database:
+        proving.build(database, catalog)
+        proving.execute(database, statements)
+        return normalised(catalog, proving.read(database))[1]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pgcharter.catalog.compare import Difference, describe
 from pgcharter.catalog.model import Catalog
 from pgcharter.errors import PgcharterError
+from pgcharter.names import quote
 from pgcharter.plan import ddl, diff
 from pgcharter.plan.model import Grade, Plan, Step
 from pgcharter.plan.normal import normalised
@@ -58,8 +59,8 @@ def prove(scratch: Scratch, a: Catalog, plan: Plan, b: Catalog, progress: Progre
 
 
 def remaining(found: Catalog, wanted: Catalog) -> tuple[Difference, ...]:
-    """What differs between a catalog that was built and the one that it should be."""
-    return diff.differences(*normalised(found, wanted))
+    """What differs between a catalog that was built and the one that it should be; the database itself, which is not built, aside."""
+    return diff.differences(*normalised(found, replace(wanted, database=replace(found.database, owner=wanted.database.owner))))
 
 
 def read(database: ScratchDatabase) -> Catalog:
@@ -76,7 +77,8 @@ def build(database: ScratchDatabase, catalog: Catalog) -> None:
     Raises PgcharterError when something cannot be made here, such as an extension that this machine lacks.
     """
     empty = read(database)
-    changes = diff.operations(empty, normalised(catalog, empty)[0])
+    catalog = replace(catalog, database=empty.database)
+    changes = diff.operations(empty, catalog)
     if changes.questions:
         raise PgcharterError(f"the schema cannot be built on a scratch server: {changes.questions[0]}", hint="plan with --no-proof")
     sides = ddl.Sides(empty, catalog)
@@ -99,8 +101,14 @@ def run(database: ScratchDatabase, steps: Sequence[Step], progress: Progress | N
     return tuple(seconds)
 
 
+_OF_THE_DATABASE = frozenset(("alter_database_stmt", "alter_database_set_stmt"))
+"""What a scratch database is not asked to do to itself."""
+
+
 def execute(database: ScratchDatabase, statements: Iterable[str]) -> None:
     """Run statements as the unprivileged owner; roles and extensions that they name are made as the scratch server allows.
+
+    Servers of ours share the private name of their superuser, which owns everything on a project's server: here the owner stands for it.
 
     Raises PgcharterError with PostgreSQL's words at the first that is refused.
     """
@@ -109,8 +117,11 @@ def execute(database: ScratchDatabase, statements: Iterable[str]) -> None:
 
     builder = Builder(database)
     database.conn.execute("SET check_function_bodies = off")
+    private = database.admin.info.user
     for sql in statements:
-        for statement in parse(sql, "plan").statements:
+        for statement in parse(sql.replace(private, quote(database.scratch.owner)), "plan").statements:
+            if statement.kind in _OF_THE_DATABASE:
+                continue
             refusal = builder.run(statement)
             if refusal is not None:
                 raise PgcharterError(refusal.message, hint=sql)

@@ -10,6 +10,7 @@ import contextlib
 import secrets
 import time
 from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -245,12 +246,47 @@ def open_scratch(major: int | None = None, *, url: str | None = None, limits: Li
     Raises UnavailableError when this machine has no such PostgreSQL, RefusedError when `url` leads to a role that must not run SQL of
     unknown origin.
     """
-    bounds = limits or Limits()
+    bounds, kept = limits or Limits(), _kept.get()
     with contextlib.ExitStack() as stack:
-        scratch = _given(url, bounds, stack) if url else _own(major, bounds, stack)
-        scratch.guard.start()
-        stack.callback(scratch.guard.stop)
-        yield scratch
+        if kept is None:
+            yield _started(major, url, bounds, stack)
+            return
+        key = (url or str(binaries.choose(major).major), bounds)
+        if key not in kept.servers:
+            kept.servers[key] = _started(major, url, bounds, kept.stack)
+        yield kept.servers[key]
+
+
+def _started(major: int | None, url: str | None, limits: Limits, stack: contextlib.ExitStack) -> Scratch:
+    scratch = _given(url, limits, stack) if url else _own(major, limits, stack)
+    scratch.guard.start()
+    stack.callback(scratch.guard.stop)
+    return scratch
+
+
+@dataclass
+class _Kept:
+    """Servers that are kept running, and what ends them."""
+
+    stack: contextlib.ExitStack
+    servers: dict[tuple[str, Limits], Scratch] = field(default_factory=dict)
+
+
+_kept: ContextVar[_Kept | None] = ContextVar("_kept", default=None)
+
+
+@contextlib.contextmanager
+def kept() -> Iterator[None]:
+    """Inside, a server that `open_scratch` has started is given out again: to start one takes longer than most work on it."""
+    if _kept.get() is not None:
+        yield
+        return
+    with contextlib.ExitStack() as stack:
+        token = _kept.set(_Kept(stack))
+        try:
+            yield
+        finally:
+            _kept.reset(token)
 
 
 def _own(major: int | None, limits: Limits, stack: contextlib.ExitStack) -> Scratch:
