@@ -201,7 +201,9 @@ create publication c_publication for table c_publication.t (a), c_publication."U
 create publication "c_publication to nothing" for table c_publication.t, c_publication."U ""1""";
 create publication "c_publication schemas" for tables in schema c_publication, "c_publication 2";
 create publication "c_publication all" for all tables;
+create publication "c_publication both" for table c_publication.t;
 -- new
+create publication "c_publication both" for table c_publication."U ""1""", tables in schema "c_publication 2";
 create publication c_publication for table c_publication.t where (flag) with (publish = '', publish_via_partition_root = true);
 create publication "c_publication to nothing";
 create publication "c_publication schemas" for tables in schema "c_publication 2";
@@ -325,11 +327,13 @@ create operator class c_operator_anew.c for type integer using btree as operator
 create schema c_search;
 -- old
 create text search dictionary c_search."D" (template = pg_catalog.simple, stopwords = 'english');
+create text search dictionary c_search.s (template = pg_catalog.synonym, synonyms = 'synonym_sample', casesensitive = 1);
 create text search configuration c_search."C" (parser = pg_catalog.default);
 alter text search configuration c_search."C" add mapping for asciiword, word with pg_catalog.simple;
 -- new
 create text search dictionary c_search."D" (template = pg_catalog.simple, "accept" = 'false');
 comment on text search dictionary c_search."D" is 'd';
+create text search dictionary c_search.s (template = pg_catalog.synonym, synonyms = 'synonym_sample', casesensitive = 0);
 create text search configuration c_search."C" (parser = pg_catalog.default);
 alter text search configuration c_search."C" add mapping for word, email with pg_catalog.english_stem, c_search."D";
 
@@ -409,3 +413,18 @@ grant select (a), update (b) on c_table_owner.t to "größte";
 alter table c_table_owner.t owner to keeper;
 revoke delete on c_table_owner.t from keeper;
 grant usage on c_table_owner.t_a_seq to "größte";
+
+-- c_option: in place, in place
+create schema c_option;
+create table c_option.t (a integer, b integer);
+create view c_option.v as select a, b from c_option.t;
+-- old
+grant insert, select on c_option.t to keeper with grant option;
+grant insert (a), select (b) on c_option.t to keeper with grant option;
+grant all on c_option.v to keeper;
+grant select (a) on c_option.v to keeper with grant option;
+-- new
+grant insert, select on c_option.t to keeper;
+grant insert (a) on c_option.t to keeper with grant option;
+grant select (b), update (b) on c_option.t to keeper;
+grant select (a) on c_option.v to keeper with grant option;

@@ -1,14 +1,14 @@
 -- Objects of every kind that is no relation, with names and fields that need care. Run as a superuser; roles keeper, "Le 'Sser" and
 -- "größte" exist. What stands after a line `-- raw` is given to both databases as it is; the rest is written from the catalog.
 create schema app;
-create schema "Grüße ""1""" authorization keeper;
-comment on schema "Grüße ""1""" is E'it''s a \\ path';
+create schema "Grüße (""1""" authorization keeper;
+comment on schema "Grüße (""1""" is E'it''s a \\ path';
 create schema a23456789012345678901234567890123456789012345678901234567890bcd;
 grant usage on schema app to keeper with grant option;
 set role keeper;
 grant usage on schema app to "Le 'Sser";
 reset role;
-revoke create on schema "Grüße ""1""" from keeper;
+revoke create on schema "Grüße (""1""" from keeper;
 
 -- types
 create type app.empty_enum as enum ();
@@ -17,10 +17,10 @@ comment on type app."Mood (x, y)" is 'odd';
 grant usage on type app."Mood (x, y)" to "größte" with grant option;
 revoke usage on type app."Mood (x, y)" from public, keeper;
 create type app.nothing as ();
-create type "Grüße ""1"""."Ort" as ("Straße ""1""" character varying(80), "end" app."Mood (x, y)"[], country text collate "C", at timestamptz(3));
-comment on type "Grüße ""1"""."Ort" is 'where';
-comment on column "Grüße ""1"""."Ort"."end" is 'the last';
-alter type "Grüße ""1"""."Ort" owner to keeper;
+create type "Grüße (""1"""."Ort" as ("Straße ""1""" character varying(80), "end" app."Mood (x, y)"[], country text collate "C", at timestamptz(3));
+comment on type "Grüße (""1"""."Ort" is 'where';
+comment on column "Grüße (""1"""."Ort"."end" is 'the last';
+alter type "Grüße (""1"""."Ort" owner to keeper;
 create function app.is_fine(app."Mood (x, y)") returns boolean language sql immutable as 'select true';
 create domain app.fine as app."Mood (x, y)" default 'größer'::app."Mood (x, y)" constraint "Is ""Fine""" check (app.is_fine(value));
 comment on constraint "Is ""Fine""" on domain app.fine is 'look it up';
@@ -40,16 +40,16 @@ create collation app.two (provider = libc, lc_collate = 'C', lc_ctype = 'POSIX')
 comment on collation app.two is 'two';
 create function app.away(a text, b text) returns double precision language sql immutable strict as 'select 1.0';
 create type app."Words" as range (subtype = text, collation = "C", subtype_opclass = text_pattern_ops, subtype_diff = app.away,
-  multirange_type_name = "Grüße ""1"""."Many Words");
+  multirange_type_name = "Grüße (""1"""."Many Words");
 create type app.dates as range (subtype = timestamp with time zone);
 create type app.shell;
 comment on type app.dates is 'from, to';
 
 -- routines
-create function app."Odd (name"("a b" integer, inout c app."Mood (x, y)" default 'größer', out d "Grüße ""1"""."Ort"[],
+create function app."Odd (name"("a b" integer, inout c app."Mood (x, y)" default 'größer', out d "Grüße (""1"""."Ort"[],
     variadic rest text[] default '{}'::text[])
   language plpgsql stable leakproof parallel restricted cost 7.5 security definer
-  set search_path = app, "Grüße ""1""", pg_temp set "my.Setting" = 'a''b' as $f$ begin raise notice '$$ % \', c; end $f$;
+  set search_path = app, "Grüße (""1""", pg_temp set "my.Setting" = 'a''b' as $f$ begin raise notice '$$ % \', c; end $f$;
 comment on function app."Odd (name"(integer, app."Mood (x, y)", text[]) is 'odd';
 revoke execute on function app."Odd (name"(integer, app."Mood (x, y)", text[]) from public;
 grant execute on function app."Odd (name"(integer, app."Mood (x, y)", text[]) to "größte";
@@ -88,8 +88,8 @@ create function app.compare(integer, integer) returns integer language sql immut
 create operator app.=== (leftarg = integer, rightarg = integer, function = app.same, commutator = operator(app.===),
   negator = operator(app.<=|>), restrict = eqsel, join = eqjoinsel, hashes, merges);
 create operator app.<=|> (leftarg = integer, rightarg = integer, function = app.other, negator = operator(app.===), restrict = neqsel);
-create operator "Grüße ""1""".## (rightarg = app."Mood (x, y)", function = app.is_fine);
-comment on operator "Grüße ""1""".## (none, app."Mood (x, y)") is 'prefix';
+create operator "Grüße (""1""".## (rightarg = app."Mood (x, y)", function = app.is_fine);
+comment on operator "Grüße (""1""".## (none, app."Mood (x, y)") is 'prefix';
 alter operator app.=== (integer, integer) owner to keeper;
 create operator family app."My Family" using btree;
 alter operator family app."My Family" using btree add
@@ -168,7 +168,7 @@ create publication "Pub" for table app.things (id, "Na me", flag) where (flag), 
 comment on publication "Pub" is 'pub';
 alter publication "Pub" owner to keeper;
 create publication generated for table app.base with (publish_generated_columns = stored); -- since 18
-create publication whole for table app.part, tables in schema app, "Grüße ""1""";
+create publication whole for table app.part, tables in schema app, "Grüße (""1""";
 create function app.watch() returns event_trigger language plpgsql as $$ begin end $$;
 create event trigger "Watch" on ddl_command_end when tag in ('CREATE TABLE', 'DROP TABLE') execute function app.watch();
 comment on event trigger "Watch" is 'watch';
@@ -178,7 +178,7 @@ alter event trigger off disable;
 create extension citext schema app;
 create extension hstore;
 comment on extension hstore is null;
-alter default privileges in schema "Grüße ""1""" grant select, insert on tables to keeper with grant option;
+alter default privileges in schema "Grüße (""1""" grant select, insert on tables to keeper with grant option;
 alter default privileges revoke execute on functions from public;
 alter default privileges in schema app grant execute on functions to "größte";
 alter default privileges grant usage on types to keeper;
@@ -186,5 +186,6 @@ alter default privileges revoke usage on types from public;
 alter default privileges grant usage on schemas to "Le 'Sser" with grant option;
 alter default privileges for role keeper revoke execute on functions from public;
 alter default privileges for role keeper grant usage on schemas to "größte";
-alter default privileges for role keeper in schema "Grüße ""1""" grant usage on types to "Le 'Sser";
+alter default privileges for role keeper in schema "Grüße (""1""" grant usage on types to "Le 'Sser";
+alter default privileges for role keeper grant select on large objects to "größte" with grant option; -- since 18
 alter default privileges for role "größte" revoke all on sequences from "größte";

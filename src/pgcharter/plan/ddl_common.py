@@ -256,4 +256,5 @@ def _taken_with_the_table(object: ObjectId, written: list[str], old: Any, new: A
 
 
 def _revoked(written: list[str], object: ObjectId, grant: Grant) -> bool:  # noqa: A002
-    return _revoke(object, "table", (grant.grantee, grant.privilege, grant.grantor), option=False) in written
+    key = grant.grantee, grant.privilege, grant.grantor
+    return any(_revoke(object, "table", key, option=option) in written for option in (False, True))

@@ -15,7 +15,7 @@ from pgcharter.plan.ddl import Sides, Write, Writer
 from pgcharter.plan.ddl_common import addressed
 from pgcharter.plan.model import Operation
 
-_OPTION = re.compile(r"""("(?:[^"]|"")*"|\w+) = (E?'(?:[^'\\]|''|\\.)*')""", re.DOTALL)
+_OPTION = re.compile(r"""("(?:[^"]|"")*"|\w+) = (E?'(?:[^'\\]|''|\\.)*'|[-+.\w]+)""", re.DOTALL)
 """One option of a text search dictionary, as PostgreSQL keeps it."""
 _ESTIMATOR = re.compile(r"""(RESTRICT|JOIN) = ((?:"(?:[^"]|"")*"|[^",\s)])+)""")
 _MEMBER = re.compile(r"(OPERATOR|FUNCTION) (\d+) .*?(\((?:[^()\"]|\"(?:[^\"]|\"\")*\")*\))", re.DOTALL)
@@ -28,7 +28,8 @@ def _create(operation: Operation, _: Sides) -> list[str]:
 
 def _create_operator(operation: Operation, _: Sides) -> list[str]:
     """Without the types of its operands, which the definition has."""
-    return [f"CREATE {addressed(operation.object).partition(' (')[0]} {operation.new.definition}"]
+    new: OtherObject = operation.new
+    return [f"CREATE OPERATOR {quote(new.schema)}.{new.name.partition(' ')[0]} {new.definition}"]
 
 
 def _create_class(operation: Operation, _: Sides) -> list[str]:

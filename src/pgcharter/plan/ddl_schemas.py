@@ -43,11 +43,11 @@ def _nothing(_: Operation, __: Sides) -> list[str]:
 
 
 def _create_extension(operation: Operation, sides: Sides) -> list[str]:
-    """With its version and schema; an extension that makes its own schema is left to do so."""
+    """With its schema, unless it makes its own, and its version, unless that is what its server would install by itself."""
     new = operation.new
     own = any(s.name == new.schema and s.extension == new.name for s in sides.b.schemas)
     schema = "" if own or not new.schema else f" SCHEMA {quote(new.schema)}"
-    version = f" VERSION {literal(new.version)}" if new.version else ""
+    version = f" VERSION {literal(new.version)}" if new.version not in ("", new.default_version) else ""
     return [f"CREATE EXTENSION {quote(new.name)}{schema}{version}"]
 
 
