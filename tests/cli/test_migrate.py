@@ -177,6 +177,22 @@ def test_out_of_order_is_refused_unless_the_charter_allows_it(shop: Path, progra
     assert program("migrate", "up").stdout.splitlines()[-1] == "1 migration applied"
 
 
+def test_files_of_one_day_have_no_order_among_them(shop: Path, program: Run) -> None:
+    for old in (shop / "migrations").iterdir():
+        old.unlink()
+    lay(shop, {"20261121_b.sql": "SELECT 1;"})
+    program("migrate", "up")
+    lay(shop, {"20261121_a.sql": "SELECT 1;"})
+    assert program("migrate", "up").stdout.splitlines()[-1] == "1 migration applied"
+
+
+def test_an_empty_project_has_nothing_to_say(tmp_path: Path, program: Run, database: str) -> None:
+    (tmp_path / "migrations").mkdir()
+    done = program("migrate", "status", "--check", "--on", database, cwd=tmp_path)
+    assert (done.returncode, done.stdout.split(" in ")[0]) == (0, "no migrations")
+    assert program("migrate", "up", "--on", database).stdout == "nothing to do: 0 applied\n"
+
+
 def test_a_gap_is_a_warning_or_a_refusal(shop: Path, program: Run) -> None:
     lay(shop, {"005_x.sql": "SELECT 1;"})
     charter(shop, '[environments.dev]\ndsn_env = "SHOP_URL"\n[migrate]\ngaps = "refuse"\n')
@@ -274,8 +290,10 @@ def test_the_record_of_up_is_understood(shop: Path, program: Run, database: str)
 
     with connect(database) as conn:
         build.install(conn)
-        files = build.read_files(shop, ("migrations",))[:2]
-        build.build(conn, files)
+        (shop / "seed").mkdir()
+        (shop / "seed" / "003_rows.sql").write_text("SELECT 1;")
+        files = build.read_files(shop, ("migrations", "seed"))
+        build.build(conn, [*files[:2], files[3]])
     assert states(program) == {"001": "applied", "002": "applied", "003": "pending"}
     assert program("migrate", "up").stdout.splitlines()[-1] == "1 migration applied"
     assert program("migrate", "to", "001").stdout.splitlines()[-1] == "2 migrations taken back"

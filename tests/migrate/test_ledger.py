@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -11,7 +12,9 @@ from pgcharter.db import Connection, connect
 from pgcharter.errors import PgcharterError, UnavailableError
 from pgcharter.examples import build
 from pgcharter.migrate import ledger
+from pgcharter.migrate.files import read
 from pgcharter.migrate.model import Migration, Unit
+from pgcharter.servers.lifecycle import Server
 
 ONE = Migration("001", "make_t", checksum="a" * 64, text="CREATE TABLE t ();", up=(Unit(("CREATE TABLE t ()",)),), author="Zoë")
 
@@ -110,18 +113,48 @@ def test_a_very_long_text_is_not_kept(conn: Connection) -> None:
     assert ledger.text(conn, run) is None
 
 
-def test_the_record_that_up_keeps_is_taken_over_and_up_goes_on_with_it(database: str) -> None:
+def test_the_record_that_up_keeps_is_taken_over_and_up_goes_on_with_it(database: str, tmp_path: Path) -> None:
+    (tmp_path / "seed").mkdir()
+    for name in ("001_x", "002_y", "seed/001_x"):
+        (tmp_path / f"{name}.sql").write_text("SELECT 1;\r\n", newline="")
+    files = build.read_files(tmp_path)
     with connect(database) as conn:
         build.install(conn)
-        conn.execute(build.query("record"), ("migrations/001_x", "c" * 64, None))
-        assert [(r.version, r.checksum, r.outcome) for r in ledger.read(conn)] == [("migrations/001_x", "c" * 64, "done")]
+        assert build.build(conn, files[:1]) == 1
+        assert [(r.version, r.checksum, r.outcome) for r in ledger.read(conn)] == [("001_x", files[0].checksum, "done")]
         ledger.install(conn)
         (row,) = ledger.read(conn)
-        assert (row.version, row.checksum, row.kind, row.outcome) == ("migrations/001_x", "c" * 64, "versioned", "done")
+        assert (row.version, row.checksum, row.kind, row.outcome) == ("001_x", files[0].checksum, "versioned", "done")
         build.install(conn)
-        conn.execute(build.query("record"), ("migrations/002_y", "d" * 64, "Second"))
-        assert [r.version for r in ledger.read(conn)] == ["migrations/001_x", "migrations/002_y"]
-        assert len(conn.execute(build.query("applied")).fetchall()) == 2
+        assert build.build(conn, files) == 2
+        assert [r.version for r in ledger.read(conn)] == ["001_x", "002_y", "seed/001_x"]
+        assert build.build(conn, files) == 0
+
+
+def test_what_migrate_applied_is_applied_for_up(database: str, tmp_path: Path) -> None:
+    (tmp_path / "001_x.sql").write_text("SELECT 1;\r\n", newline="")
+    (migration,) = read(str(tmp_path)).migrations
+    files = build.read_files(tmp_path)
+    with connect(database) as conn:
+        ledger.install(conn)
+        ledger.record(conn, migration)
+        assert build.build(conn, files) == 0
+        ledger.record(conn, migration, "down")
+        assert build.build(conn, files) == 1
+
+
+@pytest.mark.parametrize(
+    ("encoding", "kept", "said"), [("LATIN1", None, "Zoë ??"), ("WIN1252", None, "Zoë ??"), ("SQL_ASCII", "-- 日本", "Zoë 日本")]
+)
+def test_databases_of_any_encoding_keep_what_they_can(major_server: Server, encoding: str, kept: str | None, said: str) -> None:
+    with psycopg.connect(major_server.dsn(), autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE ledger_encoded TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'".encode())
+        with connect(major_server.dsn("ledger_encoded"), client_encoding="UTF8") as conn:
+            ledger.install(conn)
+            run = ledger.record(conn, replace(ONE, text="-- 日本", description="Zoë 日本"))
+            assert ledger.text(conn, run) == kept
+            assert ledger.read(conn)[0].description == said
+        admin.execute("DROP DATABASE ledger_encoded WITH (FORCE)")
 
 
 def test_a_newer_ledger_is_left_alone(conn: Connection) -> None:
@@ -145,6 +178,13 @@ def test_a_role_without_rights_is_told_what_to_grant(database: str) -> None:
         with pytest.raises(PgcharterError, match="cannot be made") as refused:
             ledger.install(conn)
         assert "CREATE SCHEMA pgcharter" in refused.value.hint
+    with connect(database) as conn, conn.transaction(force_rollback=True):
+        ledger.install(conn)
+        conn.execute("CREATE ROLE ledger_nobody")
+        conn.execute("SET LOCAL ROLE ledger_nobody")
+        with conn.transaction(force_rollback=True), pytest.raises(PgcharterError, match="the ledger cannot be read") as refused:
+            ledger.read(conn)
+        assert "GRANT USAGE ON SCHEMA pgcharter" in refused.value.hint
 
 
 def test_values_that_mean_nothing_are_refused_by_the_table(conn: Connection) -> None:

@@ -160,7 +160,7 @@ def ledger_of(place: Place) -> Iterator[Connection]:
     """A connection on which the ledger is read or written."""
     from pgcharter.db import connect
 
-    conn = connect(place.dsn, application_name="pgcharter migrate")
+    conn = connect(place.dsn, application_name="pgcharter migrate", client_encoding="UTF8")
     try:
         yield conn
     finally:

@@ -118,7 +118,7 @@ def build(conn: Connection, files: Sequence[File], advance: Advance | None = Non
     Raises RefusedError when a file was edited after it had been applied, PgcharterError with place and PostgreSQL's message when a
     statement fails; its file leaves nothing behind.
     """
-    applied = {version: (checksum, when) for version, checksum, when in conn.execute(query("applied")).fetchall()}
+    applied = _applied(conn, files)
     for file in files:
         _unchanged(file, applied.get(file.version))
     waiting = [f for f in files if f.version not in applied]
@@ -131,6 +131,22 @@ def build(conn: Connection, files: Sequence[File], advance: Advance | None = Non
             conn.execute("RESET ALL; RESET SESSION AUTHORIZATION")
             conn.execute(query("record"), (file.version, file.checksum, file.description or None))
     return len(waiting)
+
+
+def _applied(conn: Connection, files: Sequence[File]) -> dict[str, tuple[str, str]]:
+    """Checksum and time of what was applied, by version; what `pgcharter migrate` has applied counts too."""
+    from pgcharter.migrate import ledger, state
+    from pgcharter.migrate.files import checksum
+
+    runs = state.applied_runs(ledger.read(conn))
+    found = {run.version: (run.checksum, state.when(run)) for run in runs}
+    theirs = {run.file: run for run in runs if run.file}
+    for file in files:
+        run = theirs.get(Path(file.shown).name)
+        if run is not None and file.version not in found:
+            same = checksum(file.parsed.text) == run.checksum
+            found[file.version] = (file.checksum if same else run.checksum, state.when(run))
+    return found
 
 
 def _unchanged(file: File, applied: tuple[str, str] | None) -> None:

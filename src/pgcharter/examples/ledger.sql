@@ -25,9 +25,6 @@ COMMENT ON COLUMN pgcharter.fill_progress.fill_version IS 'Version of the genera
 COMMENT ON COLUMN pgcharter.fill_progress.done_count IS 'Main rows loaded, in the same transaction as this number';
 COMMENT ON COLUMN pgcharter.fill_progress.loaded_at IS 'When the last batch was loaded'
 
--- name: applied
-SELECT version, checksum, to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI "UTC"') FROM pgcharter.schema_migrations
-
 -- name: record
 INSERT INTO pgcharter.schema_migrations (version, checksum, description) VALUES (%s, %s, %s)
 

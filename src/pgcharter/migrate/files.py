@@ -158,7 +158,7 @@ def _refuse_twins(made: Sequence[Migration]) -> None:
             raise UsageError(
                 f"{other.file} and {m.file} both have {what}, so nothing says which of them is meant",
                 place=m.file,
-                hint="give the younger one a version of its own: pgcharter new names the next one",
+                hint="give the younger one the next version; or leave files that are no migrations out: [migrate] ignore in pgcharter.toml",
             )
 
 

@@ -5,6 +5,7 @@ No function begins or ends a transaction but `install`: each joins the caller's,
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
@@ -98,9 +99,9 @@ def install(conn: Connection) -> None:
     """
     import psycopg
 
-    if installed(conn):
-        return
     try:
+        if installed(conn):
+            return
         with conn.transaction():
             conn.execute("SET LOCAL client_min_messages = warning")
             conn.execute(sql("lock"))
@@ -116,7 +117,7 @@ def install(conn: Connection) -> None:
 
 def start(conn: Connection, migration: Migration, direction: Direction = "up") -> int:
     """Record that a run begins; return its id. Finish it with `finish`."""
-    return int(_row(conn, sql("start"), (*_facts(migration, direction, "running"),))[0])
+    return int(_row(conn, sql("start"), _facts(conn, migration, direction, "running"))[0])
 
 
 def record(conn: Connection, migration: Migration, direction: Direction = "up", seconds: float = 0.0, outcome: Outcome = "done") -> int:
@@ -125,12 +126,12 @@ def record(conn: Connection, migration: Migration, direction: Direction = "up", 
     For a migration of one transactional unit, inside that transaction: one round trip, and nothing is left of it when it fails.
     `seconds` is how long it took.
     """
-    return int(_row(conn, sql("record"), (*_facts(migration, direction, outcome), seconds, seconds))[0])
+    return int(_row(conn, sql("record"), (*_facts(conn, migration, direction, outcome), seconds, seconds))[0])
 
 
 def resume(conn: Connection, run: int, migration: Migration) -> None:
     """Record that an unfinished run goes on, with the text that the file has now."""
-    conn.execute(sql("resume"), (migration.checksum, _kept(migration.text), __version__, run))
+    conn.execute(sql("resume"), (migration.checksum, _kept(conn, migration.text), __version__, run))
 
 
 def unit_done(conn: Connection, run: int, number: int, unit: Unit) -> None:
@@ -192,14 +193,32 @@ def text(conn: Connection, run: int) -> str | None:
     return row[0] if row else None
 
 
-def _facts(migration: Migration, direction: Direction, outcome: Outcome) -> tuple[object, ...]:
-    m = migration
+def _facts(conn: Connection, migration: Migration, direction: Direction, outcome: Outcome) -> tuple[object, ...]:
+    m, encoding = migration, _encoding(conn)
     file = m.path.name if m.path else m.file
-    return (m.version, m.name, m.kind, direction, outcome, m.checksum, m.description, m.author, file, _kept(m.text), __version__)
+    described = m.description.encode(encoding, "replace").decode(encoding)
+    author = m.author.encode(encoding, "replace").decode(encoding)
+    return (m.version, m.name, m.kind, direction, outcome, m.checksum, described, author, file, _kept(conn, m.text), __version__)
 
 
-def _kept(text: str) -> str | None:
+def _kept(conn: Connection, text: str) -> str | None:
+    """The text, or None when it is too long or has characters that the database's encoding lacks: its comments may be in any language."""
+    try:
+        text.encode(_encoding(conn))
+    except UnicodeEncodeError:
+        return None
     return text if len(text) <= LONGEST else None
+
+
+def _encoding(conn: Connection) -> str:
+    """Python's name for the characters that the database can hold; ASCII for the few sets that Python does not have."""
+    name = conn.info.parameter_status("server_encoding") or "UTF8"
+    if name in ("UTF8", "SQL_ASCII"):
+        return "utf-8"
+    try:
+        return codecs.lookup(name.replace("WIN", "cp")).name
+    except LookupError:
+        return "ascii"
 
 
 def _row(conn: Connection, query: LiteralString, parameters: tuple[object, ...] = ()) -> tuple[Any, ...]:

@@ -22,7 +22,7 @@ create table if not exists pgcharter.components (
 );
 comment on table pgcharter.components is 'Parts of pgcharter installed in this database, and which version of their tables is there';
 create table if not exists pgcharter.schema_migrations (
-  version varchar(255) not null default '',
+  version text not null default '',
   applied_at timestamptz default now(),
   checksum varchar(64) not null default '',
   description text
@@ -30,6 +30,7 @@ create table if not exists pgcharter.schema_migrations (
 alter table pgcharter.schema_migrations
   drop constraint if exists schema_migrations_pkey,
   alter column version set default '',
+  alter column version type text,
   alter column applied_at drop not null,
   alter column checksum set default '',
   alter column description type text,

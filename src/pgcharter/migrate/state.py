@@ -81,25 +81,45 @@ def _goes_up(entry: Entry) -> bool:
 
 def standing(folder: Folder, runs: Sequence[Run]) -> Standing:
     """Where a database stands. Raises PgcharterError when the ledger contradicts itself, so that nobody acts on it."""
-    applied, unfinished = _history(runs)
+    applied, unfinished = _history(runs, folder)
     files = {layouts.identity(m.version, m.name): m for m in folder.migrations}
     renamed = _renamed(files, applied)
     applied = {renamed.get(key, key): run for key, run in applied.items()}
-    last = max((n for n, key in enumerate(files) if key in applied and key[0]), default=-1)
-    made = [_entry(m, applied.get(key), unfinished.get(key), late=n < last) for n, (key, m) in enumerate(files.items())]
+    order = {key: _order(m, n) for n, (key, m) in enumerate(files.items())}
+    last = max((order[key] for key in applied if key in files and key[0]), default=(-1,))
+    made = [_entry(m, applied.get(key), unfinished.get(key), late=order[key] < last) for key, m in files.items()]
     for key, run in applied.items():
         if key not in files:
             made.insert(_slot(made, run), Entry("missing", None, run, unfinished.get(key)))
     return Standing(tuple(made))
 
 
-def _history(runs: Iterable[Run]) -> tuple[dict[Identity, Run], dict[Identity, Run]]:
+def applied_runs(runs: Iterable[Run]) -> tuple[Run, ...]:
+    """The runs that what is applied now goes back to, by the ledger's own names."""
+    found: dict[tuple[str, str], Run] = {}
+    for run in runs:
+        if run.outcome in ("done", "baseline", "accepted"):
+            found.pop((run.version, run.name), None)
+            if run.direction == "up":
+                found[run.version, run.name] = run
+    return tuple(found.values())
+
+
+def _order(m: Migration, number: int) -> tuple[int, ...]:
+    """By what a migration is later than another: several of one day are not, nor are the changesets of Liquibase."""
+    return layouts.numbers(m.version) or ((0,) if m.layout == "liquibase" else (number,))
+
+
+def _history(runs: Iterable[Run], folder: Folder) -> tuple[dict[Identity, Run], dict[Identity, Run]]:
     """The run that made each migration applied, and the one that did not end."""
     applied: dict[Identity, Run] = {}
     unfinished: dict[Identity, Run] = {}
+    names = {_short(m.path): m for m in folder.migrations if m.path}
     for run in runs:
         _refuse_nonsense(run)
-        key = _identity(run)
+        key = _identity(run, names, folder)
+        if key is None:
+            continue
         if run.outcome in ("done", "baseline", "accepted"):
             unfinished.pop(key, None)
             if run.direction == "up":
@@ -111,11 +131,22 @@ def _history(runs: Iterable[Run]) -> tuple[dict[Identity, Run], dict[Identity, R
     return applied, unfinished
 
 
-def _identity(run: Run) -> Identity:
-    """Which migration a run is of. What `pgcharter up` recorded is called by its path: migrations/001_create_roles."""
-    if "/" in run.version and not run.name and (named := layouts.named(PurePath(run.version + ".sql"))):
-        return layouts.identity(named.version, named.name)
-    return layouts.identity(run.version, run.name)
+def _identity(run: Run, names: dict[str, Migration], folder: Folder) -> Identity | None:
+    """Which migration a run is of; None for what is none. `pgcharter up` records paths: migrations/001_roles, seed/001_rows."""
+    if run.tool:
+        return layouts.identity(run.version, run.name)
+    path = PurePath(run.version)
+    here = PurePath(folder.target).name
+    known = names.get(_short(path)) or (names.get(f"{here}/{path}") if len(path.parts) == 1 else None)
+    if known:
+        return layouts.identity(known.version, known.name)
+    named = layouts.named(path.with_name(path.name + ".sql"))
+    return layouts.identity(named.version, named.name) if named and path.parent.name in ("", here) else None
+
+
+def _short(path: PurePath) -> str:
+    """The last folder and the name without suffix."""
+    return f"{path.parent.name}/{path.name.removesuffix('.sql')}"
 
 
 def _refuse_nonsense(run: Run) -> None:

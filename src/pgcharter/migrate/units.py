@@ -21,6 +21,7 @@ _NO_TRANSACTION = re.compile(
     r"|\+migrate[ \t]+(?P<sql_migrate>up|down)\b.*\bnotransaction\b)",
     re.IGNORECASE | re.MULTILINE,
 )
+_ENVSUB = re.compile(r"^[ \t]*--[ \t]*\+goose[ \t]+ENVSUB[ \t]+ON\b", re.IGNORECASE | re.MULTILINE)
 _PLACEHOLDER = re.compile(r"\$\{(?P<name>[^}\s]+)\}")
 _HARMLESS = {"echo", "qecho", "warn", "timing", "pset", "x", "encoding", "restrict", "unrestrict", "conninfo", "unset"}
 """psql's commands that change nothing in a database."""
@@ -35,6 +36,11 @@ def parsed(migration: Migration, placeholders: Mapping[str, str] | None = None) 
     Raises PgcharterError with the place for text that is no SQL, needs psql, or contradicts itself: nothing of such a file is run.
     """
     m, values = migration, placeholders or {}
+    if m.layout == "goose" and (asked := _ENVSUB.search(m.text)):
+        place = f"{m.file}:{m.text.count(chr(10), 0, asked.start()) + 1}"
+        raise PgcharterError(
+            "variables of the environment are not put into SQL, so nothing was run", place=place, hint="write the values themselves"
+        )
     values = {**values, **liquibase.properties(m.text)} if m.layout == "liquibase" else values
     both = _Side(m, _filled(m, m.text, values), m.file, m.line - 1)
     up, notes = both.units("up", each=_each(m, "up"))
