@@ -792,8 +792,8 @@ class Catalog:
 
     @cached_property
     def constraint_names(self) -> Mapping[tuple[str, str], int]:
-        """How many tables have a constraint of a name, by schema and name."""
-        return Counter((t.schema, c.name) for t in self.tables for c in t.constraints)
+        """How many tables have a constraint of their own of a name, by schema and name."""
+        return Counter((t.schema, c.name) for t in self.tables for c in t.constraints if not c.inherited)
 
     @cached_property
     def function(self) -> Mapping[ObjectId, Function]:

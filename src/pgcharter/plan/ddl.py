@@ -17,6 +17,13 @@ from pgcharter.plan.model import Operation
 METADATA = frozenset(("comment", "owner", "acl"))
 """Fields that every kind has and `ddl_common.metadata` writes."""
 _MODULES: tuple[str, ...] = (
+    "ddl_tables",
+    "ddl_columns",
+    "ddl_constraints",
+    "ddl_indexes",
+    "ddl_members",
+    "ddl_views",
+    "ddl_sequences",
     "ddl_routines",
     "ddl_types",
     "ddl_schemas",

@@ -165,12 +165,13 @@ class Relations:
         (
             oid, relation, schema, name, method, keys, numbers, class_oids, collation_oids, flags, unique, primary, exclusion,
             nulls_not_distinct, valid, ready, replica, clustered, partitioned, tablespace, storage, predicate, expressions, definition,
-            option_numbers, option_texts,
+            option_numbers, option_texts, targets,
         ) = row  # fmt: skip
         names = self.shared.column_names.get(relation, {})
         number_list = _numbers(numbers)
         rest = iter(expressions or ())
         class_options = dict(zip(option_numbers or (), option_texts or (), strict=True))
+        target = dict(zip(option_numbers or (), targets or (), strict=True))
         collations = self.shared.collations
         parts: list[IndexKey] = []
         for position, (number, class_, collation, flag) in enumerate(
@@ -185,7 +186,8 @@ class Relations:
                     collations.get(collation, "") if collation and collation != usual else "",
                     bool(flag & 1),
                     bool(flag & 2),
-                    options(class_options[position].split(",")) if position in class_options else (),
+                    options(class_options[position].split(",")) if class_options.get(position) else (),
+                    target.get(position),
                 )
             )
         parents = self._inherited.get(oid)

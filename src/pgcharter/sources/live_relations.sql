@@ -87,15 +87,18 @@ select i.indexrelid, i.indrelid, c.relnamespace, c.relname, am.amname, i.indnkey
                  from pg_catalog.generate_series(1, i.indnatts) k where i.indkey[k - 1] = 0 order by k)
        end,
        pg_catalog.pg_get_indexdef(i.indexrelid),
-       o.numbers, o.options
+       o.numbers, o.options, o.targets
   from pg_catalog.pg_index i
   join pg_catalog.pg_class c on c.oid = i.indexrelid
   join pg_catalog.pg_namespace n on n.oid = c.relnamespace
   join pg_catalog.pg_am am on am.oid = c.relam
   left join pg_catalog.pg_tablespace ts on ts.oid = c.reltablespace
   left join (select a.attrelid, pg_catalog.array_agg(a.attnum) as numbers,
-                    pg_catalog.array_agg(pg_catalog.array_to_string(a.attoptions, ',')) as options
-               from pg_catalog.pg_attribute a where a.attoptions is not null group by a.attrelid) o on o.attrelid = i.indexrelid
+                    pg_catalog.array_agg(pg_catalog.array_to_string(a.attoptions, ',')) as options,
+                    pg_catalog.array_agg({{since 17: a.attstattarget otherwise nullif(a.attstattarget, -1)}}) as targets
+               from pg_catalog.pg_attribute a
+              where a.attoptions is not null or {{since 17: a.attstattarget is not null otherwise a.attstattarget >= 0}}
+              group by a.attrelid) o on o.attrelid = i.indexrelid
  where n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
 
 -- name: operator_classes
