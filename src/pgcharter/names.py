@@ -13,6 +13,8 @@ _PLAIN = re.compile(r"[a-z_][a-z0-9_$]*\Z")
 _ROUTINE = re.compile(r'(?P<name>.+)(?P<arguments>\((?:[^()"]|"(?:[^"]|"")*")*\))', re.DOTALL)
 """A name with argument types, of which only quoted ones have parentheses in them."""
 _PAIRS = {"operator class": " USING ", "operator family": " USING ", "transform": " LANGUAGE "}
+_COMPOUND = frozenset((*_PAIRS, "function", "procedure", "aggregate", "operator", "cast"))
+"""Kinds whose name carries more than a name: arguments, access method, language."""
 
 
 @lru_cache(maxsize=65536)
@@ -59,21 +61,21 @@ class ObjectId:
 
     def sql(self) -> str:
         """The address in SQL, quoted where needed: `app.users`, `app.users.email`, `app.f(integer)`."""
-        last = self._last()
+        last = self._last() if self.kind in _COMPOUND else quote(self.name)
         dotted = f"{quote(self.schema)}.{last}" if self.schema else last
         return f"{dotted}.{quote(self.part)}" if self.part else dotted
 
     def _last(self) -> str:
-        """The name quoted; of those that carry more than a name (arguments, access method, language) every part by itself."""
+        """A compound name with every part quoted by itself."""
         if self.kind in ("function", "procedure", "aggregate"):
             routine = _ROUTINE.fullmatch(self.name)
             return quote(routine["name"]) + routine["arguments"] if routine else quote(self.name)
         if self.kind in ("operator", "cast"):
             return self.name
-        if self.kind in _PAIRS:
-            first, word, second = self.name.rpartition(_PAIRS[self.kind])
-            return (first if self.kind == "transform" else quote(first)) + word + quote(second) if word else quote(self.name)
-        return quote(self.name)
+        first, word, second = self.name.rpartition(_PAIRS[self.kind])
+        if not word:
+            return quote(self.name)
+        return (first if self.kind == "transform" else quote(first)) + word + quote(second)
 
     @property
     def owner(self) -> ObjectId:

@@ -12,7 +12,8 @@ from pgcharter.catalog.model import HIDDEN, Acl, Catalog, DefaultPrivilege, Secu
 from pgcharter.catalog.privileges import default
 from pgcharter.names import ObjectId, literal, quote
 from pgcharter.plan.ddl import Sides, Writer
-from pgcharter.plan.ddl_common import addressed, default_privileges, named
+from pgcharter.plan.ddl_common import addressed, named
+from pgcharter.plan.ddl_privileges import default_privileges
 from pgcharter.plan.model import Operation
 
 _SETTING = re.compile(r"(?:(?P<role>.*):)?(?P<name>[\w.$]+)=(?P<value>.*)", re.DOTALL)

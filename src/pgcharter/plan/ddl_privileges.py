@@ -1,0 +1,143 @@
+"""GRANT, REVOKE and ALTER DEFAULT PRIVILEGES: from what is held to what is wanted.
+
+Privileges are written by the role that granted them: those of another grantor than the owner between SET ROLE and RESET ROLE, because
+PostgreSQL takes GRANTED BY only for the current role. ALTER DEFAULT PRIVILEGES may have given a new object more or less than PostgreSQL's
+own default: what any of them could have done is made good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pgcharter.catalog.model import Acl, Column, DefaultPrivilege, Grant
+from pgcharter.catalog.privileges import Held, Key, class_of, default, handed, held, owner_in
+from pgcharter.names import ObjectId, quote
+
+ME = "\0"
+"""Stands for an owner of whom only is known that it is the role that runs the statements."""
+_GRANT_ON = {
+    "view": "TABLE", "materialized view": "TABLE", "foreign table": "TABLE", "column": "TABLE", "aggregate": "FUNCTION",
+    "server": "FOREIGN SERVER", "foreign-data wrapper": "FOREIGN DATA WRAPPER",
+}  # fmt: skip
+_DEFAULTS = {"table": "tables", "sequence": "sequences", "function": "functions", "type": "types", "schema": "schemas"}
+_BY_COLUMN = frozenset(("SELECT", "INSERT", "UPDATE", "REFERENCES"))
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """An owner (empty: not known) and what is granted."""
+
+    owner: str
+    acl: Acl
+
+    def keys(self, kind: str, major: int) -> Held:
+        """Grantee, privilege and grantor → with grant option; an unknown owner goes by `ME`."""
+        if self.owner:
+            return held(kind, self.acl, self.owner, major)
+        return held(kind, handed(self.acl, owner_in(self.acl), ME), ME, major)
+
+
+def starts(object: ObjectId, kind: str, owner: str, major: int, defaults: Iterable[DefaultPrivilege]) -> list[tuple[Grant, ...]]:  # noqa: A002
+    """The privileges with which a new object may begin: PostgreSQL's default, and what each of the `defaults` would make of it.
+
+    Those for all schemas stand in the place of PostgreSQL's default, those for one schema are added (documentation, ALTER DEFAULT
+    PRIVILEGES). Whose defaults are in force is not known, as it is the role that runs the statements.
+    """
+    who = owner or ME
+    wanted = _DEFAULTS.get(class_of(kind))
+    applying = [d for d in defaults if d.objects == wanted and d.schema in ("", object.schema)]
+    found = [default(kind, who, major)]
+    found += [handed(d.grants, d.role, who) or () for d in applying if not d.schema]
+    extra = [handed(d.grants, d.role, who) or () for d in applying if d.schema]
+    return found + [tuple({*start, *more}) for start in list(found) for more in extra]
+
+
+def changes(object: ObjectId, kind: str, starts: list[Rights], wanted: Rights, major: int) -> list[str]:  # noqa: A002
+    """From whichever of `starts` it is to what is wanted: what one of them lacks is granted, what one of them has too much is revoked.
+
+    In this order nobody is without a privilege meanwhile, and what a grantee passed on outlives the grant it came by if there is another.
+    """
+    after = wanted.keys(kind, major)
+    befores = [start.keys(kind, major) for start in starts]
+    gone, come = _difference(befores, after)
+    holder = wanted.owner or ME
+    found = [(key[2], _grant(object, kind, key, option=option)) for key, option in _in_turn(come, holder)]
+    found += [(key[2], _revoke(object, kind, key, option=option)) for key, option in reversed(_in_turn(gone, holder))]
+    return [text for grantor, statement in found for text in _as(grantor, holder, statement)]
+
+
+def _difference(befores: Iterable[Held], after: Held) -> tuple[dict[Key, bool], dict[Key, bool]]:
+    """What must be revoked (True: only the grant option), what granted (True: with grant option)."""
+    befores = list(befores)
+    gone = {key: key in after for b in befores for key, option in b.items() if key not in after or (option and not after[key])}
+    return gone, {key: option for key, option in after.items() if any(key not in b or (option and not b[key]) for b in befores)}
+
+
+def default_privileges(of: DefaultPrivilege, old: Acl, new: Acl, major: int) -> list[str]:
+    """ALTER DEFAULT PRIVILEGES from one set of grants to the other; None is PostgreSQL's default."""
+    head = f"ALTER DEFAULT PRIVILEGES FOR ROLE {quote(of.role)}" + (f" IN SCHEMA {quote(of.schema)}" if of.schema else "")
+    on = f"ON {of.objects.upper()}"
+    gone, come = _difference([held(of.objects, old, of.role, major)], held(of.objects, new, of.role, major))
+    found = [f"{head} REVOKE {'GRANT OPTION FOR ' * only}{key[1]} {on} FROM {_role(key[0])}" for key, only in sorted(gone.items())]
+    return found + [f"{head} GRANT {key[1]} {on} TO {_role(key[0])}{' WITH GRANT OPTION' * o}" for key, o in sorted(come.items())]
+
+
+def _in_turn(grants: Held, owner: str) -> list[tuple[Key, bool]]:
+    """Grants in an order in which every grantor holds what it passes on: those of the owner first."""
+    waiting, found, reached = sorted(grants.items()), [], {owner}
+    while waiting:
+        ready = [item for item in waiting if item[0][2] in reached] or waiting
+        found += ready
+        waiting = [item for item in waiting if item not in ready]
+        reached |= {key[0] for key, _ in ready}
+    return found
+
+
+def _as(grantor: str, owner: str, statement: str) -> Iterator[str]:
+    if grantor in (owner, ME):
+        yield statement
+    else:
+        yield from (f"SET ROLE {quote(grantor)}", statement, "RESET ROLE")
+
+
+def _on(object: ObjectId, kind: str) -> str:  # noqa: A002
+    target = object.owner.sql() if kind == "column" else object.sql()
+    word = _GRANT_ON.get(kind, kind.upper())
+    return f"ON {word} {target.replace('(*)', '()') if kind == 'aggregate' else target}"
+
+
+def _right(object: ObjectId, kind: str, privilege: str) -> str:  # noqa: A002
+    return f"{privilege} ({quote(object.part)})" if kind == "column" else privilege
+
+
+def _role(name: str) -> str:
+    return "CURRENT_ROLE" if name == ME else quote(name) if name else "PUBLIC"
+
+
+def _grant(object: ObjectId, kind: str, key: Key, *, option: bool) -> str:  # noqa: A002
+    return f"GRANT {_right(object, kind, key[1])} {_on(object, kind)} TO {_role(key[0])}{' WITH GRANT OPTION' * option}"
+
+
+def _revoke(object: ObjectId, kind: str, key: Key, *, option: bool) -> str:  # noqa: A002
+    return f"REVOKE {'GRANT OPTION FOR ' * option}{_right(object, kind, key[1])} {_on(object, kind)} FROM {_role(key[0])}"
+
+
+def taken_with_the_table(object: ObjectId, written: list[str], old: Any, new: Any) -> list[str]:  # noqa: A002
+    """What REVOKE on a whole table or view takes away with it although it is wanted: the same privilege on single columns."""
+    if not any(text.startswith("REVOKE") for text in written):
+        return []
+    there = {c.name for c in getattr(old, "columns", ())}
+    columns: list[Column] = [c for c in getattr(new, "columns", ()) if c.acl and c.name in there]
+    found: list[str] = []
+    for column in columns:
+        part = ObjectId("column", object.schema, object.name, column.name)
+        lost = tuple(g for g in column.acl or () if g.privilege in _BY_COLUMN and _revoked(written, object, g))
+        found += changes(part, "column", [Rights(new.owner, None)], Rights(new.owner, lost), 0)
+    return found
+
+
+def _revoked(written: list[str], object: ObjectId, grant: Grant) -> bool:  # noqa: A002
+    key = grant.grantee, grant.privilege, grant.grantor
+    return any(_revoke(object, "table", key, option=option) in written for option in (False, True))
