@@ -62,12 +62,12 @@ class Scope:
         target = self.relation(named)
         roles: dict[str, tuple[ObjectId, ...]] = {"target": (self.id(named, kind),)}
         roles.update({role: (self.id(other),) for role, other in (others or {}).items()})
-        if target is not None and self.around is not None:
-            roles = join(roles, self.around.roles(target, touched))
         for role, other in (others or {}).items():
             found = self.relation(other)
             if found is not None and self.around is not None:
                 roles = join(roles, {f"{r} of {role}" if r != "target" else role: ids for r, ids in self.around.roles(found).items()})
+        if target is not None and self.around is not None:
+            roles = join(roles, self.around.roles(target, touched))
         return Form(f"{key} on {self.context(target, only=not named.inh)}" if context else key, roles)
 
     def context(self, target: Relation | None, *, only: bool = False) -> str:

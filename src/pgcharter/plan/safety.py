@@ -1,0 +1,122 @@
+"""What a statement does to everybody else: its forms (`plan.forms`) looked up in what servers have shown (`plan.oracle`)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from pgcharter.catalog.effect import Effect, Lock, Mode
+from pgcharter.catalog.model import Catalog
+from pgcharter.names import ObjectId
+from pgcharter.plan import oracle
+from pgcharter.plan.forms import PATH, classify
+from pgcharter.plan.oracle import Outcome
+from pgcharter.plan.scope import UNKNOWN, Form
+from pgcharter.sqltext import Statement, parse
+
+_WORST = frozenset(("target",))
+
+
+def effects(sql: str, catalog: Catalog | None, major: int, *, timezone: str = "", path: tuple[str, ...] = PATH) -> Effect:
+    """The effect of a text of one statement; one that is not known when the text is anything else."""
+    parsed = parse(sql, "")
+    if len(parsed.statements) != 1 or parsed.errors:
+        return Effect(known=False)
+    return effect(parsed.statements[0], catalog, major, timezone=timezone, path=path)
+
+
+def effect(statement: Statement, catalog: Catalog | None, major: int, *, timezone: str = "", path: tuple[str, ...] = PATH) -> Effect:
+    """What `statement` does on a server of `major` whose database is `catalog` when it begins.
+
+    Without a catalog, and for what the catalog does not have, only relations that the statement names can be told; `known` is then True
+    when that much is the same whatever is there. `timezone` is the session's TimeZone (a change between timestamp and timestamptz asks
+    for it); names without a schema are looked up along `path`.
+    """
+    found = [_effect(form, major) for form in classify(statement, catalog, timezone=timezone, path=path)]
+    return together(found)
+
+
+def together(several: Iterable[Effect]) -> Effect:
+    """Several effects as one: the strongest lock on each relation, everything that is rewritten or read."""
+    locks: dict[ObjectId, Mode] = {}
+    whole = Effect()
+    for one in several:
+        for lock in one.locks:
+            locks[lock.relation] = max(lock.mode, locks.get(lock.relation, lock.mode))
+        whole = replace(
+            whole,
+            rewrites=tuple(sorted({*whole.rewrites, *one.rewrites})),
+            scans=tuple(sorted({*whole.scans, *one.scans})),
+            transactional=whole.transactional and one.transactional,
+            known=whole.known and one.known,
+            forms=tuple(dict.fromkeys((*whole.forms, *one.forms))),
+        )
+    return replace(whole, locks=tuple(Lock(relation, mode) for relation, mode in sorted(locks.items())))
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """An outcome as far as it concerns the roles of one form."""
+
+    locks: tuple[tuple[str, int | None], ...]
+    rewrites: frozenset[str]
+    scans: frozenset[str]
+    transactional: bool
+
+
+def _effect(form: Form, major: int) -> Effect:
+    outcomes, certain = _outcomes(form.key, major)
+    verdicts = {_verdict(form, outcome, major) for outcome in outcomes}
+    locks: dict[str, Mode] = {}
+    for verdict in verdicts:
+        for role, mode in verdict.locks:
+            if mode:
+                locks[role] = max(Mode(mode), locks.get(role, Mode(mode)))
+    rewrites = frozenset().union(*(v.rewrites for v in verdicts))
+    scans = frozenset().union(*(v.scans for v in verdicts))
+    if not verdicts:
+        locks, rewrites, scans = dict.fromkeys(_WORST, Mode.ACCESS_EXCLUSIVE), _WORST, _WORST
+    return Effect(
+        locks=tuple(Lock(item, mode) for role, mode in locks.items() for item in form.roles.get(role, ())),
+        rewrites=tuple(sorted(item for role in rewrites for item in form.roles.get(role, ()))),
+        scans=tuple(sorted(item for role in scans for item in form.roles.get(role, ()))),
+        transactional=all(v.transactional for v in verdicts),
+        known=certain and len(verdicts) == 1 and all(mode is not None for v in verdicts for _, mode in v.locks),
+        forms=(form.key,),
+    )
+
+
+def _verdict(form: Form, outcome: Outcome, major: int) -> _Verdict:
+    locks = tuple((role, _lock(form.key, role, outcome, major)) for role in sorted(form.roles))
+    return _Verdict(locks, outcome.rewrites & form.roles.keys(), outcome.scans & form.roles.keys(), outcome.transactional)
+
+
+def _lock(key: str, role: str, outcome: Outcome, major: int) -> int | None:
+    """The lock on a role, 0 for none.
+
+    A role that was not there when the form was tried is judged by what the form did to other sorts of tables; None when they differ.
+    """
+    if role in outcome.locks:
+        return outcome.locks[role] or 0
+    others = {o.locks[role] for o in _all(_anywhere(key), major) if role in o.locks}
+    return (others.pop() or 0) if len(others) == 1 else None
+
+
+def _outcomes(key: str, major: int) -> tuple[tuple[Outcome, ...], bool]:
+    """What was seen of a form, or of its likes (on other sorts of tables, then with other particulars); and whether it was itself."""
+    if found := _all(key, major):
+        return found, True
+    for wider in (_anywhere(key), re.sub(r"\(.*\)", UNKNOWN, _anywhere(key)), re.sub(r"\(.*|,.*", UNKNOWN, key)):
+        if wider.strip("* ") and (found := _all(wider, major)):
+            return found, False
+    return (), False
+
+
+def _anywhere(key: str) -> str:
+    head, on, _ = key.rpartition(" on ")
+    return f"{head} on {UNKNOWN}" if on else key
+
+
+def _all(pattern: str, major: int) -> tuple[Outcome, ...]:
+    return tuple(o for o in (oracle.outcome(key, major) for key in oracle.matching(pattern)) if o is not None)
