@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from pgcharter.catalog.alike import alike
 from pgcharter.catalog.model import Catalog, Column, Constraint, DefaultPrivilege, Grant, SecurityLabel, Table, UserType, View
 from pgcharter.catalog.privileges import same
 from pgcharter.names import ObjectId
@@ -38,7 +39,7 @@ def compare(a: Catalog, b: Catalog, *, ignore: Collection[str] = (), versions: b
     `versions`, differences that PostgreSQL itself makes between the two major versions (`VERSION_DIFFERENCES`) are left out; without it
     they are in, with their explanation. Never compared: the databases' names and server versions, gaps, dependencies (they follow from
     the rest), and holes that dropped columns leave in the numbering. Privileges that were changed and changed back are PostgreSQL's default
-    again, although it keeps them written out.
+    again, although it keeps them written out. Texts that PostgreSQL writes back in two ways are equal (`alike`).
     """
     equal = _equal(a, b)
     left, right = _flat(a, equal), _flat(b, equal)
@@ -80,7 +81,8 @@ def _changes(address: ObjectId, one: _Item, other: _Item, ignore: Collection[str
         old, new = getattr(one.value, name), getattr(other.value, name)
         if name == "position":
             old, new = one.rank, other.rank
-        if old != new and not (name == "acl" and majors[0] == majors[1] and _says_the_same(address, one.value, other.value, majors[0])):
+        default = name == "acl" and majors[0] == majors[1] and _says_the_same(address, one.value, other.value, majors[0])
+        if not default and not alike(old, new):
             yield Difference(address, "changed", name, old, new)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import gc
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +18,7 @@ from pgcharter.plan.uses import Uses
 
 _VIEW_COLUMN = frozenset(("comment", "acl", "default", "statistics", "storage", "compression", "options"))
 """Of a view's column, what is not said by the view's definition."""
-_OF_THE_READER = frozenset(("default_version", "position", "inherited", "ready", "relocatable", "requires"))
+_OF_THE_READER = frozenset(("default_version", "default_comment", "position", "inherited", "ready", "relocatable", "requires"))
 """Fields that no statement sets."""
 
 
@@ -38,7 +40,23 @@ def operations(a: Catalog, b: Catalog, *, apart: Collection[ObjectId] = ()) -> C
     Both must have been read from servers of one major version and made comparable (`normal.normalised`). `apart` holds addresses on the
     side of `a` of what is known not to be renamed. Objects of extensions are left to their extension.
     """
-    draft = Draft.between(a, b)
+    with _without_collector():
+        return _operations(Draft.between(a, b), apart)
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Much is made and nothing of it in circles: Python's collector, which looks at all of it again and again, would take half the time."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _operations(draft: Draft, apart: Collection[ObjectId]) -> Changes:
     _collect(draft)
     for address in [x for x in draft.alters if x in draft.alters]:
         _settle(draft, address)
@@ -52,14 +70,14 @@ def operations(a: Catalog, b: Catalog, *, apart: Collection[ObjectId] = ()) -> C
 
 
 def differences(a: Catalog, b: Catalog) -> tuple[Difference, ...]:
-    """What differs and could be told apart by a plan: `compare` without the objects of extensions and the places of columns."""
-    left, right = Uses(a), Uses(b)
-    found = (
-        d
-        for d in compare(a, b, ignore=("position", "index.definition"))
-        if not _of_extension(left, d.object) and not _of_extension(right, d.object)
-    )
-    return tuple(d for d in found if d.field not in _OF_THE_READER)
+    """What differs and a plan can take away: `compare` without the objects of extensions and the places of columns."""
+    return tuple(d for d in _told(Uses(a), Uses(b)) if d.field not in _OF_THE_READER)
+
+
+def _told(a: Uses, b: Uses) -> Iterator[Difference]:
+    for difference in compare(a.catalog, b.catalog, ignore=("index.definition",)):
+        if not _of_extension(a, difference.object) and not _of_extension(b, difference.object):
+            yield difference
 
 
 def _of_extension(uses: Uses, address: ObjectId) -> bool:
@@ -72,9 +90,11 @@ def _of_extension(uses: Uses, address: ObjectId) -> bool:
 def _collect(draft: Draft) -> None:
     """Every difference as a creation, a drop or an alteration."""
     fields: dict[ObjectId, list[str]] = {}
-    for difference in differences(draft.a.catalog, draft.b.catalog):
+    for difference in _told(draft.a, draft.b):
         address = difference.object
-        if difference.change == "added":
+        if difference.field == "position":
+            draft.misplaced.add(address.owner)
+        elif difference.change == "added":
             _added(draft, address, difference.new)
         elif difference.change == "removed":
             _removed(draft, address, difference.old)
@@ -210,9 +230,9 @@ def _columns_out_of_place(draft: Draft, ordered: tuple[Operation, ...]) -> list[
         if operation.object.kind == "column" and operation.change == "create":
             come.setdefault((operation.object.schema, operation.object.name), []).append(operation.object.part)
     notes = []
-    for table in draft.b.catalog.tables:
-        before = draft.a.catalog.table.get(table.id)
-        if before is None or before.columns == table.columns or table.id in draft.creates:
+    for address in sorted(draft.misplaced | {ObjectId("table", *at) for at in come}):
+        table, before = draft.b.catalog.table.get(address), draft.a.catalog.table.get(address)
+        if before is None or table is None or table.id in draft.creates:
             continue
         new = come.get((table.schema, table.name), [])
         wanted = [c.name for c in table.columns]

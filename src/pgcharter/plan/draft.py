@@ -32,6 +32,8 @@ class Draft:
     """Columns and publications that have another form in between: address → that form."""
     causes: dict[ObjectId, str] = field(default_factory=dict)
     """Why a detour is taken."""
+    misplaced: set[ObjectId] = field(default_factory=set)
+    """Tables whose columns may not stand in the wanted order."""
     questions: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from pgcharter.catalog.model import Column, Constraint, Index, Sequence, Table, UserType, View
 from pgcharter.names import ObjectId
-from pgcharter.plan.draft import Draft, parts
+from pgcharter.plan.draft import Draft, own_parts, parts
 from pgcharter.plan.model import Operation
 from pgcharter.plan.uses import Uses
 
@@ -87,11 +87,9 @@ def _needs(draft: Draft, uses: Uses, operation: Operation) -> set[ObjectId]:
     found = set(uses.of.get(address, ()))
     whole = operation.old if operation.change == "drop" else operation.new
     if operation.change != "alter" and isinstance(whole, Table | View | UserType):
-        alone = draft.drops if operation.change == "drop" else draft.creates
-        for part, _ in parts(whole):
-            needs = uses.of.get(part, set()) if part not in alone else set()
-            late = part in draft.alters
-            found |= {n for n in needs if not late or n.kind not in _CALLED}
+        for part in _riding(draft, operation.change == "drop", whole):
+            needs = uses.of.get(part, ())
+            found |= {n for n in needs if n.kind not in _CALLED} if part in draft.alters else needs
         found -= {part for part, _ in parts(whole)} | {address}
     if isinstance(whole, Sequence) and "owned_by" in operation.fields:
         owner = operation.old.owned_by if uses is draft.a else operation.new.owned_by
@@ -102,6 +100,15 @@ def _needs(draft: Draft, uses: Uses, operation: Operation) -> set[ObjectId]:
         holder = uses.container(address) or (uses.index[address][0] if address in uses.index else None)
         found |= {holder.id} if holder is not None else set()
     return {uses.member.get(x, x) for x in found}
+
+
+def _riding(draft: Draft, drop: bool, whole: Table | View | UserType) -> Iterator[ObjectId]:
+    """The parts that come or go with their whole and have no operation of their own."""
+    if drop:
+        yield from (part for part, _ in parts(whole) if part not in draft.drops)
+        return
+    later = {part for part, _ in own_parts(whole)} if not isinstance(whole, UserType) else set()
+    yield from (part for part, _ in parts(whole) if part not in draft.creates and part not in later)
 
 
 def _link(nodes: list[Node], draft: Draft) -> None:

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from pgcharter.catalog.compare import default_privilege, security_label
 from pgcharter.catalog.model import Catalog, Column, Constraint, DataType, Index, Table, UserType, View
 from pgcharter.names import ObjectId
+from pgcharter.plan.within import NAME, bare, within, words
 
 Whole = Table | View | UserType
 """What has parts."""
 
-_NAME = r'(?:"(?:[^"]|"")*"|[^\W\d][\w$]*)'
-_QUALIFIED = re.compile(rf"({_NAME})\.({_NAME})")
-_OPERATOR = re.compile(rf"OPERATOR\(({_NAME})\.([^)]+)\)")
-_WORD = re.compile(rf"'(?:[^']|'')*'|{_NAME}")
-
-
+_QUALIFIED = re.compile(rf"({NAME})\.({NAME})")
+_OPERATOR = re.compile(rf"OPERATOR\(({NAME})\.([^)]+)\)")
 _PARTS = {"constraint": "constraints", "trigger": "triggers", "policy": "policies", "rule": "rules"}
 
 
@@ -29,9 +26,30 @@ def columns(whole: Whole) -> tuple[Column, ...]:
     return whole.attributes if isinstance(whole, UserType) else whole.columns
 
 
-def bare(name: str) -> str:
-    """An identifier as it was quoted, without its quotes."""
-    return name[1:-1].replace('""', '"') if name.startswith('"') else name
+@dataclass(frozen=True)
+class Edges:
+    """Who needs whom, seen from one end. What a relation's parts need of each other is worked out when it is first asked about."""
+
+    uses: Uses
+    across: Mapping[ObjectId, set[ObjectId]]
+    """Between objects, and parts of different relations."""
+    end: int
+    """Which of a pair is asked with: 0 the one who needs, 1 what is needed."""
+    _within: dict[tuple[str, str], dict[ObjectId, set[ObjectId]]] = field(default_factory=dict)
+
+    def get(self, address: ObjectId, default: Iterable[ObjectId] = ()) -> set[ObjectId]:
+        """The other ends; those of `default` where there are none."""
+        found = self.across.get(address, set())
+        relation = self.uses.relation(address)
+        if relation is None:
+            return found or set(default)
+        key = relation.schema, relation.name
+        if key not in self._within:
+            inside: dict[ObjectId, set[ObjectId]] = {}
+            for pair in within(relation):
+                inside.setdefault(pair[self.end], set()).add(pair[1 - self.end])
+            self._within[key] = inside
+        return found | self._within[key].get(address, set()) or set(default)
 
 
 @dataclass(frozen=True)
@@ -88,8 +106,14 @@ class Uses:
         groups = (c.schemas, c.tables, c.views, c.sequences, c.functions, c.types, c.event_triggers, c.collations, c.others)
         return {x.id: ObjectId("extension", "", x.extension) for group in groups for x in group if x.extension}
 
+    def relation(self, address: ObjectId) -> Table | View | None:
+        """The relation of a part or of an index."""
+        if address.part:
+            return self.catalog.relation.get((address.schema, address.name))
+        return self.index[address][0] if address.kind == "index" and address in self.index else None
+
     @cached_property
-    def of(self) -> Mapping[ObjectId, set[ObjectId]]:
+    def of(self) -> Edges:
         """What each object or part needs; parts do not name the relation they live in, nor objects their schema."""
         found: dict[ObjectId, set[ObjectId]] = {}
         for d in self.catalog.dependencies:
@@ -98,19 +122,20 @@ class Uses:
             for user, needed in source():
                 if user != needed:
                     found.setdefault(user, set()).add(needed)
-        for relation, index in self.index.values():
-            if index.constraint and index.id in found:
-                found.setdefault(relation.part("constraint", index.constraint), set()).update(found[index.id])
-        return found
+        for address in [x for x in found if x.kind == "index" and x in self.index]:
+            relation, index = self.index[address]
+            if index.constraint:
+                found.setdefault(relation.part("constraint", index.constraint), set()).update(found[address])
+        return Edges(self, found, 0)
 
     @cached_property
-    def by(self) -> Mapping[ObjectId, set[ObjectId]]:
+    def by(self) -> Edges:
         """Who needs each object or part."""
         found: dict[ObjectId, set[ObjectId]] = {}
-        for user, needs in self.of.items():
+        for user, needs in self.of.across.items():
             for needed in needs:
                 found.setdefault(needed, set()).add(user)
-        return found
+        return Edges(self, found, 1)
 
     def _relations(self) -> Iterator[tuple[ObjectId, ObjectId]]:
         for table in self.catalog.tables:
@@ -120,17 +145,18 @@ class Uses:
                 yield table.id, ObjectId("server", "", table.server)
             if table.of_type:
                 yield from ((table.id, n) for n in self.named(table.of_type))
-            for constraint in table.constraints:
-                yield from self._constraint(table, constraint)
-            for trigger in table.triggers:
-                yield from ((table.part("trigger", trigger.name), table.part("column", c)) for c in trigger.update_columns)
+            for key in table.foreign_keys:
+                yield from self._foreign_key(table, key)
             yield from self._handed_down(table)
         relations: tuple[Table | View, ...] = (*self.catalog.tables, *self.catalog.views)
         for relation in relations:
             for column in relation.columns:
-                yield from self._column(relation, column)
+                if column.type.schema != "pg_catalog":
+                    yield from self._column(relation, column)
             for index in relation.indexes:
-                yield from self._index(relation, index)
+                if index.parent is not None and index.parent in self.index:
+                    above, parent = self.index[index.parent]
+                    yield index.id, above.part("constraint", parent.constraint) if parent.constraint else parent.id
             for trigger in relation.triggers:
                 yield relation.part("trigger", trigger.name), trigger.function
 
@@ -168,15 +194,8 @@ class Uses:
                 found[bare(match[1]), bare(match[2])] = t
         return found
 
-    def _constraint(self, table: Table, constraint: Constraint) -> Iterator[tuple[ObjectId, ObjectId]]:
+    def _foreign_key(self, table: Table, constraint: Constraint) -> Iterator[tuple[ObjectId, ObjectId]]:
         address = table.part("constraint", constraint.name)
-        if constraint.kind == "not null":
-            return
-        yield from ((address, table.part("column", c)) for c in constraint.columns if c)
-        if constraint.kind == "primary key":
-            for other in table.constraints:
-                if other.kind == "not null" and set(other.columns) <= set(constraint.columns):
-                    yield address, table.part("constraint", other.name)
         target = self.catalog.table.get(constraint.references) if constraint.references else None
         if target is None:
             return
@@ -185,16 +204,6 @@ class Uses:
         for index in target.indexes:
             if index.name == constraint.index:
                 yield address, target.part("constraint", index.constraint) if index.constraint else index.id
-
-    def _index(self, relation: Table | View, index: Index) -> Iterator[tuple[ObjectId, ObjectId]]:
-        names = {k.column for k in index.keys if k.column} | set(index.include)
-        if index.predicate or any(k.expression for k in index.keys):
-            text = " ".join((index.predicate, *(k.expression for k in index.keys)))
-            names |= {bare(word) for word in _WORD.findall(text)} & {c.name for c in relation.columns}
-        yield from ((index.id, relation.part("column", name)) for name in names if name)
-        if index.parent is not None and index.parent in self.index:
-            above, parent = self.index[index.parent]
-            yield index.id, above.part("constraint", parent.constraint) if parent.constraint else parent.id
 
     def _types(self) -> Iterator[tuple[ObjectId, ObjectId]]:
         for type_ in self.catalog.types:
@@ -229,7 +238,7 @@ class Uses:
         yield from ((e.id, ObjectId("schema", "", e.schema)) for e in c.extensions if e.schema)
         for statistics in c.statistics:
             yield statistics.id, statistics.table
-            columns = {*statistics.columns, *(bare(w) for text in statistics.expressions for w in _WORD.findall(text))}
+            columns = {*statistics.columns, *(w for text in statistics.expressions for w in words(text))}
             table = c.table.get(statistics.table)
             known = {x.name for x in table.columns} if table else set()
             yield from ((statistics.id, ObjectId("column", statistics.table.schema, statistics.table.name, x)) for x in columns & known)
@@ -248,8 +257,8 @@ class Uses:
             return
         yield table.id
         rest = text[match.end() :]
-        words = {bare(word) for word in _WORD.findall(rest)}
-        yield from (table.part("column", c.name) for c in table.columns if c.name in words)
+        mentioned = words(rest)
+        yield from (table.part("column", c.name) for c in table.columns if c.name in mentioned)
         yield from self.named(rest)
 
     def _texts(self) -> Iterator[tuple[ObjectId, ObjectId]]:

@@ -163,3 +163,8 @@ create function f() returns trigger language plpgsql as 'begin return null; end'
 create table t (a integer);
 create constraint trigger late after insert on t deferrable initially deferred for each row execute function f();
 comment on trigger late on t is 'late';
+-- pair: values of a varchar
+-- old
+create table t (a varchar(10) check (a in ('x', 'y')));
+-- new
+create table t (a varchar(10) check (a in ('x', 'y', 'z')), b varchar(5) check (b in ('p', 'q')));
