@@ -177,6 +177,10 @@ def test_out_of_order_is_refused_unless_the_charter_allows_it(shop: Path, progra
     assert program("migrate", "up").stdout.splitlines()[-1] == "1 migration applied"
 
 
+def test_an_address_of_sqlalchemys_is_one(shop: Path, program: Run, database: str) -> None:
+    assert program("migrate", "up", "--on", database.replace("postgresql://", "postgresql+psycopg://")).returncode == 0
+
+
 def test_files_of_one_day_have_no_order_among_them(shop: Path, program: Run) -> None:
     for old in (shop / "migrations").iterdir():
         old.unlink()
@@ -355,6 +359,8 @@ def test_gates_stop_a_run_until_they_are_open(shop: Path, program: Run, database
         (["migrate", "to", "007"], 2, "there is no migration 007"),
         (["migrate", "up", "--env", "nowhere"], 2, "there is no environment 'nowhere'"),
         (["migrate", "up", "--on", "env:NOT_SET_HERE"], 2, "NOT_SET_HERE is not set"),
+        (["migrate", "up", "--on", "mysql://x"], 2, "is not a PostgreSQL address"),
+        (["migrate", "up", "--on", "nonsense"], 2, "cannot be understood"),
         (["migrate", "up", "--env", "dev", "--on", "x"], 2, "name two databases"),
         (["migrate", "up", "--folder", "gone"], 2, "gone does not exist"),
         (["migrate", "up", "--lock-timeout", "soon"], 2, "'soon' is no duration"),

@@ -99,19 +99,13 @@ def default_folder(charter: Charter) -> str:
 
 def _database(charter: Charter, environment: str | None, target: str | None) -> tuple[str, str]:
     """Name of the environment and connection string."""
-    import os
-
     from pgcharter.cli.project import dsn_of
+    from pgcharter.sources import address
 
     if target and environment:
         raise UsageError("--on and --env name two databases", hint="leave one of them out")
-    if target and target.startswith("env:"):
-        name = target.removeprefix("env:")
-        if not os.environ.get(name):
-            raise UsageError(f"environment variable {name} is not set, so there is no database", hint=f"export {name}=postgresql://…")
-        return "", os.environ[name]
     if target:
-        return "", target
+        return "", address(target)
     if environment is None and len(charter.environments) != 1:
         known = ", ".join(charter.environments)
         hint = (
@@ -119,7 +113,7 @@ def _database(charter: Charter, environment: str | None, target: str | None) -> 
         )
         raise UsageError("nothing says which database is meant", hint=hint)
     chosen = environment or next(iter(charter.environments))
-    return chosen, dsn_of(charter, chosen)
+    return chosen, address(dsn_of(charter, chosen))
 
 
 def _production(charter: Charter, environment: str, dsn: str) -> str:

@@ -67,6 +67,16 @@ def read(
     raise UsageError(f"there is no file or folder {target!r}, and it is no DSN either", hint=_near(path) or _WAYS)
 
 
+def address(target: str) -> str:
+    """The connection string that `target` means: a URI (also SQLAlchemy's), libpq keywords, or `env:NAME` with one of them in it.
+
+    Raises UsageError when it is none.
+    """
+    target = _named(target)
+    scheme = _SCHEME.match(target)
+    return _uri(target, scheme["scheme"]) if scheme else _keywords(target)
+
+
 def _named(target: str) -> str:
     """`env:NAME` looked up, so that a secret need not stand on the command line."""
     if not target.strip():
