@@ -1,0 +1,111 @@
+"""`pgcharter migrate drift`: declared, recorded and live, object by object."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pgcharter.cli.migrating import open_place, place_options
+from pgcharter.cli.output import Command, format_option, screen, show, show_json
+from pgcharter.errors import Exit
+
+if TYPE_CHECKING:
+    from pgcharter.catalog.model import Catalog
+    from pgcharter.cli.migrating import Place
+    from pgcharter.migrate.drift import Drift
+
+EXAMPLES = (
+    ("pgcharter migrate drift --env production", "has anybody changed the database by hand?"),
+    ("pgcharter migrate drift --env staging --format json", "for a nightly job"),
+)
+WORDS = {
+    "by hand": "changed by hand: neither declared nor recorded",
+    "not recorded": "as declared, but no migration says so",
+    "not yet": "declared, and no migration has done it yet",
+    "overtaken": "declared, recorded and live all differ",
+}
+
+
+@click.command("drift", cls=Command, examples=EXAMPLES)
+@click.option("--scratch-url", metavar="DSN", help="Build what is declared and recorded on this server instead of a throwaway one.")
+@place_options
+@format_option
+def drift(environment: str | None, target: str | None, folder: str | None, scratch_url: str | None, form: str) -> int:
+    """Compare what is declared ([plan] wanted), what the ledger recorded, and what is there, object by object.
+
+    What was recorded is built from the texts that the ledger kept. Ends in 1 when something drifted, 0 when nothing did.
+    """
+    place = open_place(environment, target, folder)
+    found = _found(place, scratch_url)
+    if form == "json":
+        show_json(_data(place, found))
+    else:
+        _print(place, found)
+    return Exit.FINDINGS if found else Exit.FINE
+
+
+def _found(place: Place, scratch_url: str | None) -> tuple[Drift, ...]:
+    from pgcharter.cli.progress import progress
+    from pgcharter.db import connect
+    from pgcharter.migrate import drift as drifting
+    from pgcharter.servers.scratch import kept, open_scratch
+    from pgcharter.sources import live
+
+    with kept(), connect(place.dsn) as conn, progress("comparing"):
+        there = live.read_catalog(conn)
+        with open_scratch(there.major, url=scratch_url) as scratch:
+            recorded = drifting.recorded(conn, place.files, scratch)
+        return drifting.drift(there, recorded, _declared(place, there.major, scratch_url))
+
+
+def _declared(place: Place, major: int, scratch_url: str | None) -> Catalog | None:
+    """What the charter says the database shall be; None when it does not say."""
+    from pgcharter import sources
+    from pgcharter.cli.project import shortest
+    from pgcharter.plan.settings import PLAN
+
+    wanted = place.charter.section(PLAN).wanted
+    if not wanted:
+        return None
+    path = place.charter.folder / wanted
+    return sources.read(shortest(path) if path.exists() else wanted, major=major, scratch_url=scratch_url).catalog
+
+
+def _data(place: Place, found: tuple[Drift, ...]) -> dict[str, Any]:
+    from pgcharter.catalog.compare import describe
+    from pgcharter.render.json import VERSION, object_data
+
+    return {
+        "format": "pgcharter-drift",
+        "version": VERSION,
+        "database": place.database,
+        "drift": [
+            {
+                "cause": d.cause,
+                "object": object_data(d.difference.object),
+                "change": d.difference.change,
+                "field": d.difference.field or None,
+                "text": describe(d.difference),
+            }
+            for d in found
+        ],
+    }
+
+
+def _print(place: Place, found: tuple[Drift, ...]) -> None:
+    from pgcharter.catalog.compare import describe
+    from pgcharter.render.page import Page, Styled
+    from pgcharter.render.phrases import plural
+
+    page = Page(screen())
+    if not found:
+        page.flow(Styled("✔ ", "good"), f"{place.database}: nothing drifted", hanging=2)
+    for cause, words in WORDS.items():
+        of_cause = [d for d in found if d.cause == cause]
+        if of_cause:
+            page.blank()
+            page.flow(Styled(words, "strong"), Styled(f" · {plural(len(of_cause), 'difference')}", "dim"))
+            for d in of_cause:
+                page.flow(describe(d.difference), indent=2, hanging=2)
+    show(page)

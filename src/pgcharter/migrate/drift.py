@@ -1,0 +1,93 @@
+"""Drift: what is declared, what was recorded and what is there, object by object, where they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from pgcharter.catalog.compare import Difference
+from pgcharter.catalog.model import Catalog
+from pgcharter.errors import PgcharterError
+from pgcharter.migrate import ledger, proving, units
+from pgcharter.migrate.files import Folder
+from pgcharter.migrate.model import Migration
+from pgcharter.migrate.state import standing
+from pgcharter.names import ObjectId
+from pgcharter.plan import diff
+from pgcharter.plan.extent import extent
+from pgcharter.plan.normal import normalised
+from pgcharter.rules.library_tables import is_named
+
+if TYPE_CHECKING:
+    from pgcharter.db import Connection
+    from pgcharter.servers.scratch import Scratch
+
+Cause = Literal["by hand", "not recorded", "not yet", "overtaken"]
+"""by hand: neither declared nor recorded, somebody changed the database. not recorded: the database is as declared, but no migration says
+so. not yet: declared, and no migration has done it. overtaken: all three differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One thing in which declared, recorded and live do not agree."""
+
+    cause: Cause
+    difference: Difference
+    """From what should be there to what is there."""
+
+
+def drift(live: Catalog, recorded: Catalog, declared: Catalog | None = None) -> tuple[Drift, ...]:
+    """Compare the three; without `declared`, what was recorded is what should be there.
+
+    All must be of one major version. What nobody mentions (other schemas, tables of libraries) is left alone as in a plan.
+    """
+    by_hand = _differing(recorded, live)
+    if declared is None:
+        return tuple(Drift("by hand", d) for d in by_hand.values())
+    open_ones, settled = _differing(declared, live), _differing(recorded, declared)
+    found = [Drift("not recorded" if k not in open_ones else "overtaken" if k in settled else "by hand", d) for k, d in by_hand.items()]
+    found += [Drift("not yet", d) for k, d in open_ones.items() if k not in by_hand]
+    return tuple(sorted(found, key=lambda d: (d.difference.object, d.difference.field)))
+
+
+_Key = tuple[ObjectId, str]
+
+
+def _differing(expected: Catalog, live: Catalog) -> Mapping[_Key, Difference]:
+    cut = extent(live, expected, library=is_named)
+    there, should = normalised(cut.a, cut.b)
+    return {(d.object, d.field): d for d in diff.differences(should, there) if d.object.kind != "database"}
+
+
+def recorded(conn: Connection, folder: Folder, scratch: Scratch) -> Catalog:
+    """The schema that the applied migrations make, from the texts that the ledger kept, built on `scratch`.
+
+    Raises PgcharterError when the text of one was not kept, or is refused there.
+    """
+    with scratch.database() as database:
+        for migration in applied(conn, folder):
+            statements = (sql for unit in migration.up for sql in unit.statements)
+            try:
+                proving.execute(database, statements)
+            except PgcharterError as error:
+                raise PgcharterError(
+                    f"{migration.title}, as the ledger has it, cannot be built anew: {error.message}", hint=error.hint, place=migration.file
+                ) from None
+        return proving.read(database)
+
+
+def applied(conn: Connection, folder: Folder) -> Iterable[Migration]:
+    """The applied migrations in the order in which they were applied, each with the text that ran."""
+    for entry in standing(folder, ledger.read(conn)).applied:
+        assert entry.run is not None  # noqa: S101  (applied entries have one)
+        migration = entry.migration
+        text = ledger.text(conn, entry.run.id)
+        if migration is None or (text is not None and entry.word == "edited"):
+            if text is None:
+                raise PgcharterError(
+                    f"the text of {entry.title} is neither in the folder nor in the ledger, so what was recorded cannot be built",
+                    hint="put its file back into the folder",
+                )
+            migration = Migration(entry.version, entry.name, file=entry.run.file, text=text)
+        yield units.parsed(migration)
