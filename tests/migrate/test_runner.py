@@ -22,8 +22,9 @@ from pgcharter.errors import PgcharterError, RefusedError, UsageError
 from pgcharter.migrate import ledger, lock, losses, runner
 from pgcharter.migrate.blockers import head
 from pgcharter.migrate.model import Migration, Unit
-from pgcharter.migrate.terms import Terms, Window
+from pgcharter.migrate.terms import Pace, Terms, Window
 from pgcharter.migrate.watch import Advances, Event, Finished, Note, Planned, Retries, RunnerWaits, Terminated, UnitDone, Waits
+from pgcharter.names import ObjectId
 from pgcharter.servers.lifecycle import Server
 
 oldest_and_newest = pytest.mark.parametrize("major", [MAJORS[0], MAJORS[-1]], ids=lambda major: f"pg{major}")
@@ -99,7 +100,7 @@ def test_a_waiting_runner_does_not_hold_up_a_concurrent_build(database: str) -> 
 
 
 def test_a_lock_whose_connection_died_stops_before_the_next_unit(database: str) -> None:
-    kill = f"SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND classid::int8 = {lock.RUNNER}"
+    kill = f"SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory' AND classid::int8 = {lock.RUNNER}"
     two = migration("002", unit("CREATE TABLE a ()"), unit("CREATE TABLE b ()"))
 
     def watch(event: Event) -> None:
@@ -232,6 +233,8 @@ def test_an_invalid_index_is_built_again_not_kept(database: str, clause: str) ->
             conn.execute("CREATE UNIQUE INDEX CONCURRENTLY t_n_key ON t (n)")
         conn.execute("UPDATE t SET n = id")
     again = migration("002", unit(f"CREATE UNIQUE INDEX CONCURRENTLY {clause}t_n_key ON public.t (n)", alone=True))
+    (planned,) = apply(database, again, terms=replace(QUICK, dry_run=True))[0].planned
+    assert "DROP INDEX CONCURRENTLY public.t_n_key" in planned.statements
     assert apply(database, again)[0].status == "done"
     assert one(database, "SELECT indisvalid FROM pg_index WHERE indexrelid = 't_n_key'::regclass") is True
 
@@ -510,6 +513,30 @@ def test_a_dry_run_shows_what_the_server_is_then_told(database: str, major_serve
 )
 def test_queries_are_shown_without_literals(query: str, shown: str) -> None:
     assert head(query) == shown
+
+
+def test_a_role_without_privileges_runs_everything_and_sees_what_it_may(database: str, major_server: Server) -> None:
+    name = str(psycopg.conninfo.conninfo_to_dict(database)["dbname"])
+    with connect(database) as conn:
+        conn.execute("CREATE ROLE pgc_low LOGIN PASSWORD 'x'; GRANT CREATE ON SCHEMA public TO pgc_low")
+        conn.execute(f"GRANT CREATE ON DATABASE {name} TO pgc_low".encode())
+    try:
+        low = major_server.dsn(name, "pgc_low", "x")
+        job = scenario.filled(ObjectId("table", "public", "t"), ("id",), "n = 5", "n <> 5")
+        work = migration("002", job, unit("CREATE INDEX CONCURRENTLY i ON t (n)", alone=True))
+        pace = Pace(first=20, every=0, wal_rate=1 << 40, dead_rows=9, vacuums=True, query="SELECT false")
+        outcome, events = apply(low, BASE, work, terms=replace(QUICK, pace=pace))
+        assert outcome.status == "done", outcome
+        assert [e.message for e in events if isinstance(e, Note) and "not watched" in e.message] == []
+        with idle_in_transaction(database, "UPDATE t SET n = 1") as culprit:
+            terms = replace(QUICK, terminate_blockers=True)
+            outcome, events = apply(low, migration("003", unit("ALTER TABLE t ADD COLUMN x int")), terms=terms)
+            assert culprit.execute("SELECT 1").fetchone() == (1,)
+            assert [(b.pid, b.user, b.query) for b in outcome.blockers] == [(culprit.info.backend_pid, culprit.info.user, "")]
+            assert any(isinstance(e, Note) and "could not be ended" in e.message for e in events)
+    finally:
+        with connect(database) as conn:
+            conn.execute("DROP OWNED BY pgc_low CASCADE; DROP ROLE pgc_low")
 
 
 def test_an_empty_migration_is_recorded(database: str) -> None:

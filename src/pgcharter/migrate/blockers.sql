@@ -23,7 +23,7 @@ with recursive chain (pid) as (
    order by 1, h.relation nulls last
 )
 select c.pid, coalesce(a.usename::text, p.owner::text, ''), coalesce(a.application_name, ''), coalesce(a.state, p.gid, ''),
-       coalesce(a.xact_start, a.state_change, p.prepared), coalesce(left(a.query, 1000), ''),
+       coalesce(a.xact_start, a.state_change, p.prepared), case when a.query is distinct from '<insufficient privilege>' then coalesce(left(a.query, 1000), '') else '' end,
        case when h.relation is not null then trim(regexp_replace(h.mode, ' +', ' ', 'g')) || ' on ' || coalesce(h.relation::pg_catalog.regclass::text, '')
             when h.locktype in ('virtualxid', 'transactionid') then 'an open transaction' else coalesce(h.locktype, '') end,
        c.pid = any (%(own)s),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import select
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,15 +32,26 @@ POLL = 0.25
 """Seconds between two tries, give or take a third."""
 
 
+ASK = 1.0
+"""Seconds between two times that the server is asked whether the lock is still held."""
+
+
 @dataclass
 class RunnerLock:
     """The lock, held."""
 
     conn: Connection
     pid: int
+    _asked: float = 0.0
 
     def check(self) -> None:
-        """Raise PgcharterError when the lock is no longer ours: its connection is lost, or a pooler gave us another session."""
+        """Raise PgcharterError when the lock is no longer ours: its connection is lost, or a pooler gave us another session.
+
+        The server is asked at most once a second; in between only whether it has closed the connection. The fence holds in any case.
+        """
+        if time.monotonic() - self._asked < ASK and not select.select([self.conn.fileno()], [], [], 0)[0]:
+            return
+        self._asked = time.monotonic()
         try:
             row = self.conn.execute(_sql("held"), (RUNNER,)).fetchone()
         except psycopg.Error as error:

@@ -14,7 +14,7 @@ select pg_catalog.pg_is_in_recovery()
 
 -- name: holders
 select a.pid, coalesce(a.usename::text, ''), coalesce(a.application_name, ''), coalesce(a.state, ''), a.backend_start,
-       coalesce(left(a.query, 1000), ''), '', a.pid = any (%s), false, coalesce(a.backend_type, 'client backend')
+       '', '', a.pid = any (%s), false, coalesce(a.backend_type, 'client backend')
   from pg_catalog.pg_locks l
   join pg_catalog.pg_stat_activity a on a.pid = l.pid
  where l.locktype = 'advisory' and l.granted and l.classid::int8 = %s and l.objid = 0 and l.objsubid = 2

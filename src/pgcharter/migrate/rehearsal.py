@@ -5,24 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pgcharter.migrate import alone
+from pgcharter.migrate import alone, invalid
 from pgcharter.migrate.framing import CLOSING, opening, patience
 from pgcharter.migrate.watch import Planned
 
 if TYPE_CHECKING:
+    from pgcharter.db import Connection
     from pgcharter.migrate.model import Migration, Unit
     from pgcharter.migrate.terms import Terms
 
 
-def planned(migration: Migration, units: tuple[Unit, ...], first: int, direction: str, terms: Terms, major: int) -> Iterator[Planned]:
-    """The units of a migration from number `first` on, as they would be executed. Raises nothing; touches no server."""
+def planned(conn: Connection, migration: Migration, units: tuple[Unit, ...], first: int, direction: str, terms: Terms) -> Iterator[Planned]:
+    """The units of a migration from number `first` on, as they would be executed. The server is only looked at."""
     before = tuple(alone.settings(tuple(sql for unit in units[:first] for sql in unit.statements)))
     for number in range(first, len(units)):
-        yield Planned(migration, number, units[number], before + _statements(migration, units[number], number, direction, terms, major))
+        yield Planned(migration, number, units[number], before + _statements(conn, migration, units[number], number, direction, terms))
         before = ()
 
 
-def _statements(migration: Migration, unit: Unit, number: int, direction: str, terms: Terms, major: int) -> tuple[str, ...]:
+def _statements(conn: Connection, migration: Migration, unit: Unit, number: int, direction: str, terms: Terms) -> tuple[str, ...]:
+    major = conn.info.server_version // 10000
     record = f"-- the ledger: {migration.title} {direction}, unit {number + 1} is done"
     if unit.gate:
         opened = "open" if terms.passed(migration, number, unit.gate) else "closed: the run stops here"
@@ -32,7 +34,16 @@ def _statements(migration: Migration, unit: Unit, number: int, direction: str, t
         return (batch, *_opened(terms), unit.backfill.sql(), *CLOSING.split("; "), record, "COMMIT")
     if unit.transactional or not alone.refuses_transaction(alone.one(unit.statements[0])):
         return (*_opened(terms), *unit.statements, *CLOSING.split("; "), record, "COMMIT")
-    return (*patience(terms, major).split("; "), *unit.statements, record)
+    return (*patience(terms, major).split("; "), *_broken(conn, unit.statements[0]), *unit.statements, record)
+
+
+def _broken(conn: Connection, sql: str) -> list[str]:
+    """What takes away the invalid index of that name, where an earlier try has left one."""
+    statement = alone.one(sql)
+    if statement is None or statement.kind != "index_stmt":
+        return []
+    found = invalid.indexes(conn, statement)
+    return [index.drop for index in found if index.id.name == statement.node.idxname and not index.valid and index.kind == "i"]
 
 
 def _opened(terms: Terms) -> list[str]:

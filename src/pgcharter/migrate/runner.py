@@ -11,7 +11,7 @@ import psycopg
 
 from pgcharter.db import Connection, connect
 from pgcharter.errors import PgcharterError, RefusedError, UsageError
-from pgcharter.migrate import alone, faults, ledger, lock
+from pgcharter.migrate import alone, faults, layouts, ledger, lock
 from pgcharter.migrate.blockers import Beside
 from pgcharter.migrate.endings import AGAIN, EndError, Outcome
 from pgcharter.migrate.losses import needs_backup
@@ -89,13 +89,9 @@ def tasks(conn: Connection, migrations: Sequence[Migration], direction: ledger.D
 
     Raises RefusedError where one was left half way in the other direction, or is edited in a part that is done, or has no way back.
     """
-    last: dict[tuple[str, str], ledger.Run] = {}
-    for run in ledger.read(conn):
-        if run.outcome != "cleared":
-            last[run.version, run.name] = run
+    last = {layouts.identity(run.version, run.name): run for run in ledger.read(conn) if run.outcome != "cleared"}
     for migration in migrations:
-        known = last.get((migration.version, migration.name)) or (last.get((migration.version, "")) if migration.version else None)
-        yield _task(conn, migration, known, direction)
+        yield _task(conn, migration, last.get(layouts.identity(migration.version, migration.name)), direction)
 
 
 def _task(conn: Connection, migration: Migration, known: ledger.Run | None, direction: ledger.Direction) -> Task | Migration:
@@ -206,6 +202,7 @@ class _Run:
         work.began = time.monotonic()
         self.watch(Begun(task.migration, self.direction, len(task.units), task.first))
         self.session.renew()
+        self.session.new = False
         if task.migration.layout == OURS:
             self.session.run("SET check_function_bodies = off")
         self._start(work, task)
@@ -266,7 +263,7 @@ def _rehearse(dsn: str, migrations: Sequence[Migration], direction: ledger.Direc
             if isinstance(task, Migration):
                 skipped.append(task)
                 continue
-            for one in planned(task.migration, task.units, task.first, direction, terms, conn.info.server_version // 10000):
+            for one in planned(conn, task.migration, task.units, task.first, direction, terms):
                 watch(one)
                 found.append(one)
     return Outcome("planned", skipped=tuple(skipped), planned=tuple(found), message=f"{len(found)} units would be run")

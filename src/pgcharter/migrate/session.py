@@ -62,6 +62,8 @@ class Session:
     """Longest time between two looks, in seconds."""
     checks_client: bool = True
     """Whether this server can notice by itself that we are gone (client_connection_check_interval needs help of its system)."""
+    new: bool = False
+    """Nothing was done in it since it was made as new."""
     _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector, repr=False)
 
     @classmethod
@@ -96,7 +98,13 @@ class Session:
 
     def renew(self) -> None:
         """Forget whatever an earlier migration has set, prepared or left in temporary tables."""
-        self.run("; ".join((*FRESH, *self.basics())))
+        if not self.new:
+            self.run(self.fresh())
+            self.new = True
+
+    def fresh(self) -> str:
+        """The statements by which a session is as new."""
+        return "; ".join((*FRESH, *self.basics()))
 
     def basics(self) -> list[str]:
         """The statements that set what holds for every migration."""

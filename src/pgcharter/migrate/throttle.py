@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -78,7 +78,9 @@ class Throttle:
         return tuple(self.above.values())
 
     def _judge(self, sign: Sign, limit: float) -> None:
-        value = self._rate(now=time.monotonic()) if sign.name == "wal_rate" else self._measure(sign.name, self._query(sign.name))
+        if sign.name == "archive_queue" and self._measure(sign.name, _queries()["archived"]) == 0:
+            self._blind.add(sign.name)
+        value = self._rate(now=time.monotonic()) if sign.name == "wal_rate" else self._measure(sign.name, _queries()[sign.name])
         if sign.name == "vacuums":
             limit = 0.5
         if value is None or value <= limit * (self.pace.calm if sign.name in self.above else 1.0):
@@ -92,6 +94,7 @@ class Throttle:
             rows = self.beside.rows(self.pace.query)
             value = _number(rows[0][0]) if rows and rows[0] else None
             says = f"the project's own query says wait ({value:g})" if value else ""
+            says = says if self.beside.connection else "the project's own query cannot be asked"
         except psycopg.Error as error:
             says = f"the project's own query fails: {error.diag.message_primary or error}"
         self._noes = 0 if says else self._noes + 1
@@ -101,7 +104,7 @@ class Throttle:
             self.above.pop("query", None)
 
     def _rate(self, now: float) -> float | None:
-        written = self._measure("wal_rate", self._query("wal_written"))
+        written = self._measure("wal_rate", _queries()["wal_written"])
         if written is None:
             return None
         before, self._wal = self._wal, (now, written)
@@ -119,9 +122,9 @@ class Throttle:
             return None
         return _number(rows[0][0]) if rows and rows[0] else None
 
-    @staticmethod
-    def _query(name: str) -> str:
-        return queries.load("pgcharter.migrate", "throttle.sql")[name]
+
+def _queries() -> Mapping[str, str]:
+    return queries.load("pgcharter.migrate", "throttle.sql")
 
 
 def _number(value: Any) -> float | None:

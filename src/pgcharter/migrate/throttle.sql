@@ -9,10 +9,12 @@ select max(pg_catalog.pg_wal_lsn_diff(case when pg_catalog.pg_is_in_recovery() t
 select max(extract(epoch from r.replay_lag))::float8 from pg_catalog.pg_stat_replication r
  where r.replay_lsn is not null and r.replay_lsn < pg_catalog.pg_current_wal_insert_lsn()
 
+-- Whether there is a queue to be watched at all.
+-- name: archived
+select pg_catalog.current_setting('archive_mode') <> 'off'
+
 -- name: archive_queue
-select case when pg_catalog.current_setting('archive_mode') <> 'off'
-             and pg_catalog.has_function_privilege('pg_catalog.pg_ls_archive_statusdir()', 'execute')
-       then (select count(*)::float8 from pg_catalog.pg_ls_archive_statusdir() f where f.name like '%.ready') end
+select count(*)::float8 from pg_catalog.pg_ls_archive_statusdir() f where f.name like '%.ready'
 
 -- name: wal_written
 select pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_insert_lsn(), '0/0')::float8

@@ -211,7 +211,9 @@ class Work:
         self.session.run(CLOSING)
         self.record()
         faults.point("before commit")
-        self.session.run("COMMIT")
+        last = self.number == len(self.units) - 1
+        self.session.run(f"COMMIT; {self.session.fresh()}" if last else "COMMIT")
+        self.session.new = last
         faults.point("after commit")
 
     def _alone(self) -> str:
