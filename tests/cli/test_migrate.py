@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -341,6 +342,21 @@ def test_json_says_how_a_run_ended(shop: Path, program: Run) -> None:
     status = json.loads(program("migrate", "status", "--format", "json").stdout)
     assert status["totals"]["applied"] == 3
     assert status["problems"][0]["kind"] == "unfinished"
+
+
+def test_a_lock_that_others_hold_is_told_with_its_holder(shop: Path, program: Run, database: str) -> None:
+    program("migrate", "to", "002")
+    with closing(psycopg.connect(database, application_name="reporting")) as other:
+        other.execute("LOCK TABLE people")
+        done = program("migrate", "up", "--lock-timeout", "80ms", "--deadline", "300ms")
+        said = " ".join(done.stderr.split())
+        assert done.returncode == 3
+        assert "003 name gave way" in said
+        assert "reporting" in said
+        assert states(program)["003"] == "failed"
+        done = program("migrate", "up", "--lock-timeout", "80ms", "--terminate-blockers")
+    assert done.returncode == 0
+    assert "ended, because it stood in the way: pid" in " ".join(done.stderr.split())
 
 
 def test_gates_stop_a_run_until_they_are_open(shop: Path, program: Run, database: str) -> None:

@@ -243,11 +243,7 @@ def _told(outcome: Outcome, form: str, direction: str) -> int:
     """Say how a run ended, and return its exit code. Raises PgcharterError for a failure that is told as text."""
     if outcome.status in ("done", "planned"):
         if form == "text":
-            word = "taken back" if direction == "down" else "applied"
-            many = len(outcome.applied)
-            click.echo(
-                f"{many:,} {'migration' if many == 1 else 'migrations'} {word}" if outcome.status == "done" else f"-- {outcome.message}"
-            )
+            click.echo(_sentence(outcome, direction))
         return Exit.FINE
     code = {"failed": Exit.FAILED, "stopped": Exit.REFUSED}.get(outcome.status, INTERRUPTED)
     if form == "json":
@@ -257,6 +253,16 @@ def _told(outcome: Outcome, form: str, direction: str) -> int:
         return INTERRUPTED
     kind = RefusedError if outcome.status == "stopped" else PgcharterError
     raise kind(outcome.message, hint=outcome.hint, place=outcome.place)
+
+
+def _sentence(outcome: Outcome, direction: str) -> str:
+    """How a run went that did all it was to do."""
+    if outcome.status == "planned":
+        return f"-- {outcome.message}"
+    word, many = "taken back" if direction == "down" else "applied", len(outcome.applied)
+    if outcome.skipped and not many:
+        return f"nothing to do: another runner had them {word} meanwhile"
+    return f"{many:,} {'migration' if many == 1 else 'migrations'} {word}"
 
 
 STATUS = (

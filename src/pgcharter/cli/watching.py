@@ -14,8 +14,8 @@ from pgcharter.render.migrations import took
 from pgcharter.render.page import Page, Styled, clean
 
 if TYPE_CHECKING:
+    from pgcharter.migrate import watch
     from pgcharter.migrate.endings import Outcome
-    from pgcharter.migrate.watch import Event
 
 EVERY = 5.0
 """Seconds between two lines of progress where nobody watches."""
@@ -30,7 +30,7 @@ class Voice:
         self._told = time.monotonic()
         self._open = False
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: watch.Event) -> None:
         """Tell one event."""
         getattr(self, f"_{type(event).__name__.lower()}", lambda _: None)(event)
 
@@ -54,21 +54,21 @@ class Voice:
             click.echo("\r\x1b[2K", err=True, nl=False)
             self._open = False
 
-    def _runnerwaits(self, event: Any) -> None:
+    def _runnerwaits(self, event: watch.RunnerWaits) -> None:
         who = "; ".join(map(str, event.holders)) or "somebody"
         self._progress(f"another runner is at work, waited {event.waited:.0f} of {event.limit:.0f} s: {who}")
 
-    def _begun(self, event: Any) -> None:
+    def _begun(self, event: watch.Begun) -> None:
         if event.first:
             self._line(f"  {event.migration.title} goes on with part {event.first + 1} of {event.units}")
         elif self.live:
             self._progress(f"{event.migration.title} …")
 
-    def _waits(self, event: Any) -> None:
+    def _waits(self, event: watch.Waits) -> None:
         who = "; ".join(map(str, event.blockers)) or "a lock"
         self._progress(f"{event.migration.title} has waited {event.waited:.1f} s for {who}")
 
-    def _retries(self, event: Any) -> None:
+    def _retries(self, event: watch.Retries) -> None:
         left = took(round(event.left * 1000))
         self._line(
             f"  {event.migration.title} gave way ({event.why}) and tries again in {event.pause:.1f} s, for {left} at most", style="warning"
@@ -76,31 +76,29 @@ class Voice:
         for one in event.blockers:
             self._line(f"    {one}", style="dim")
 
-    def _terminated(self, event: Any) -> None:
-        self._line(
-            f"  ended, because it stood in the way: {getattr(event, 'session', None) or getattr(event, 'backend', '')}", style="warning"
-        )
+    def _terminated(self, event: watch.Terminated) -> None:
+        self._line(f"  ended, because it stood in the way: {event.session}", style="warning")
 
-    def _advances(self, event: Any) -> None:
+    def _advances(self, event: watch.Advances) -> None:
         share = f" {100 * event.done / event.total:.0f} %" if event.total else ""
         self._progress(f"{event.migration.title}: {event.command} {event.relation}, {event.phase}{share}")
 
-    def _batchdone(self, event: Any) -> None:
+    def _batchdone(self, event: watch.BatchDone) -> None:
         share = f"{100 * event.share:.0f} % " if event.share is not None else ""
         left = f", {took(round(event.remaining * 1000))} left" if event.remaining is not None else ""
         self._progress(f"{event.migration.title}: {event.table} {share}({event.rows:,} rows changed), {event.rate:,.0f} rows/s{left}")
 
-    def _paused(self, event: Any) -> None:
+    def _paused(self, event: watch.Paused) -> None:
         self._line(f"  {event.migration.title} pauses: {'; '.join(event.reasons)}", style="warning")
 
-    def _resumed(self, event: Any) -> None:
+    def _resumed(self, event: watch.Resumed) -> None:
         self._line(f"  {event.migration.title} goes on after {event.paused:.0f} s")
 
-    def _unitdone(self, event: Any) -> None:
+    def _unitdone(self, event: watch.UnitDone) -> None:
         if event.found:
             self._line(f"  {event.migration.title}, part {event.number + 1}: {event.found}")
 
-    def _finished(self, event: Any) -> None:
+    def _finished(self, event: watch.Finished) -> None:
         self._close()
         if not self.quiet:
             mark = "✔" if event.direction == "up" else "↓"
@@ -109,7 +107,7 @@ class Voice:
             page.line(Styled(mark.replace("↓", "→"), "good"), f" {event.migration.title}  ", Styled(took_it, "dim"))
             click.echo(page.text(), nl=False)
 
-    def _planned(self, event: Any) -> None:
+    def _planned(self, event: watch.Planned) -> None:
         if self.quiet:
             return
         if event.number == 0:
@@ -118,7 +116,7 @@ class Voice:
             click.echo(statement + ("" if statement.lstrip().startswith("--") else ";"))
         click.echo()
 
-    def _note(self, event: Any) -> None:
+    def _note(self, event: watch.Note) -> None:
         self._line(f"  {event.message}" + (f" ({event.hint})" if event.hint else ""))
 
 
