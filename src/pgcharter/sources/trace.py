@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -22,6 +22,7 @@ from pgcharter.catalog.effect import Effect, Lock, Mode
 from pgcharter.db.queries import query
 from pgcharter.findings import Place
 from pgcharter.names import ObjectId
+from pgcharter.plan import safety
 from pgcharter.sqltext import Statement
 
 if TYPE_CHECKING:
@@ -111,7 +112,8 @@ class Trace:
     def _ran_alone(self, conn: Connection, statement: Statement) -> None:
         if statement.kind in _OPEN:
             self._remember(conn.execute(query("pgcharter.sources", "trace.sql", "relations", self.major).encode()).fetchall())
-        self._note(statement.place, Effect(transactional=False, known=False))
+        looked_up = Effect(known=False) if statement.kind in _OPEN else safety.effect(statement, None, self.major, path=_path(conn))
+        self._note(statement.place, replace(looked_up, transactional=False))
 
     def _note(self, place: Place, effect: Effect) -> None:
         before = self.effects.get(place)
@@ -163,6 +165,12 @@ class Trace:
 
 SHIFT = len(_BEFORE)
 """Characters that stand between the mark and the statement."""
+
+
+def _path(conn: Connection) -> tuple[str, ...]:
+    """The schemas in which the session looks up names."""
+    row = conn.execute("SELECT pg_catalog.current_schemas(false)::text[]").fetchone()
+    return tuple(row[0]) if row and row[0] else ("public",)
 
 
 def _may_scan(statement: Statement) -> bool:
