@@ -348,13 +348,13 @@ def test_a_lock_that_others_hold_is_told_with_its_holder(shop: Path, program: Ru
     program("migrate", "to", "002")
     with closing(psycopg.connect(database, application_name="reporting")) as other:
         other.execute("LOCK TABLE people")
-        done = program("migrate", "up", "--lock-timeout", "80ms", "--deadline", "300ms")
+        done = program("migrate", "up", "--lock-timeout", "400ms", "--deadline", "2s")
         said = " ".join(done.stderr.split())
         assert done.returncode == 3
         assert "003 name gave way" in said
         assert "reporting" in said
         assert states(program)["003"] == "failed"
-        done = program("migrate", "up", "--lock-timeout", "80ms", "--terminate-blockers")
+        done = program("migrate", "up", "--lock-timeout", "400ms", "--terminate-blockers")
     assert done.returncode == 0
     assert "ended, because it stood in the way: pid" in " ".join(done.stderr.split())
 

@@ -44,6 +44,11 @@ def place_options(function: F) -> F:
     return function
 
 
+def confirm_option(function: F) -> F:
+    """Add `--confirm`."""
+    return click.option("--confirm", metavar="NAME", help="Name of the production environment that may be changed.")(function)
+
+
 def folder_option(function: F) -> F:
     """Add `--folder`."""
     return click.option("--folder", metavar="FOLDER", help="Folder of the migrations.  [default: the charter's, else migrations]")(function)

@@ -1,0 +1,172 @@
+"""What `migrate up`, `down` and `to` share: their options, the run itself, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from pgcharter.cli import migrating
+from pgcharter.cli.migrating import confirm_option, place_options
+from pgcharter.cli.output import format_option, show_json
+from pgcharter.errors import Exit, PgcharterError, RefusedError
+
+if TYPE_CHECKING:
+    from pgcharter.cli.migrating import Place
+    from pgcharter.db import Connection
+    from pgcharter.migrate.endings import Outcome
+    from pgcharter.migrate.model import Migration
+    from pgcharter.migrate.state import Standing
+    from pgcharter.migrate.terms import Terms
+
+F = TypeVar("F", bound=Callable[..., Any])
+INTERRUPTED = 130
+
+
+def _duration(_ctx: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
+    from pgcharter.migrate.settings import seconds
+
+    return None if value is None else seconds(value, f"--{(parameter.name or '').replace('_', '-')}")
+
+
+def run_options(function: F) -> F:
+    """Add what `up`, `down` and `to` share."""
+    options = (
+        click.option("--dry-run", is_flag=True, help="Print exactly what would run; change nothing."),
+        confirm_option,
+        click.option("--gate", "gates", multiple=True, metavar="GATE", help="A gate that is open: its words, or version:part."),
+        click.option(
+            "--lock-timeout", callback=_duration, metavar="TIME", help="Longest wait for locks before trying again.  [default: 2s]"
+        ),
+        click.option("--deadline", callback=_duration, metavar="TIME", help="How long to try again for locks.  [default: 10min]"),
+        click.option("--wait", callback=_duration, metavar="TIME", help="How long to wait for another runner.  [default: 10min]"),
+        click.option("--terminate-blockers", is_flag=True, help="End sessions that stand in the way, from the second try on."),
+        click.option("--backup-point", default="", metavar="NOTE", help="What brings lost data back in production; it is recorded."),
+        click.option("--without-backup", default="", metavar="REASON", help="Why a step that loses data needs none; it is recorded."),
+        click.option("--repeat-begun", is_flag=True, help="Repeat a DO or CALL of which nobody knows whether it was done."),
+        place_options,
+        format_option,
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def refuse_half(conn: Connection, found: Standing, direction: str) -> None:
+    """Raise RefusedError when a run in the other direction has done some of its units and not all."""
+    from pgcharter.migrate import ledger
+
+    for entry in found.entries:
+        run = entry.unfinished
+        if run and run.direction != direction and ledger.progress(conn, run.id):
+            raise RefusedError(
+                f"{entry.title} was left half way {run.direction}, so nothing else was run",
+                hint=f"finish it first: pgcharter migrate {run.direction}; or set the run aside: pgcharter migrate repair {entry.version}",
+                place=entry.migration.file if entry.migration else "",
+            )
+
+
+def warn(place: Place, sentences: Sequence[str]) -> None:
+    """Say on stderr what is odd about the folder, and `sentences`."""
+    for sentence in (*place.files.notes, *sentences):
+        click.echo(f"warning: {sentence}", err=True)
+
+
+def run(place: Place, migrations: Sequence[Migration], direction: Any, wishes: dict[str, Any], form: str, nothing: str) -> int:
+    """Run migrations and tell how it ended."""
+    if not migrations:
+        if form == "json":
+            show_json(
+                {
+                    "format": "pgcharter-migrate-run",
+                    "version": 1,
+                    "direction": direction,
+                    "status": "done",
+                    "applied": [],
+                    "message": nothing,
+                }
+            )
+        else:
+            click.echo(nothing)
+        return Exit.FINE
+    from pgcharter.cli.watching import Voice, outcome_data
+    from pgcharter.migrate import runner
+
+    ready = migrating.with_units(place, migrations)
+    if direction == "down":
+        _refuse_one_way(ready)
+    for migration in ready:
+        _warn_notes(migration)
+    outcome = runner.apply(place.dsn, ready, direction=direction, terms=_terms(place, wishes), watch=Voice(quiet=form == "json"))
+    if form == "json":
+        show_json(outcome_data(outcome, direction))
+    return _told(outcome, form, direction)
+
+
+def _warn_notes(migration: Migration) -> None:
+    for note in migration.notes:
+        click.echo(f"note: {migration.file}: {note}", err=True)
+
+
+def _refuse_one_way(migrations: Sequence[Migration]) -> None:
+    for m in migrations:
+        if m.one_way:
+            raise RefusedError(f"{m.title} has no way back: {m.why_one_way}; nothing was run", hint="restore a backup", place=m.file)
+        if m.down is None:
+            raise RefusedError(f"nobody wrote a way back for {m.title}, so nothing was run", place=m.file,
+                               hint="write its down part; or a new migration that undoes it: pgcharter new <name>")  # fmt: skip
+
+
+def _terms(place: Place, wishes: dict[str, Any]) -> Terms:
+    from pgcharter.migrate.settings import seconds
+    from pgcharter.migrate.terms import Terms, Window
+
+    section = place.section
+
+    def time(name: str) -> float:
+        given = wishes.get(name)
+        where = f"[migrate] {name}"
+        return float(given) if given is not None else seconds(getattr(section, name), where)
+
+    return Terms(
+        lock_timeout=time("lock_timeout"),
+        statement_timeout=time("statement_timeout"),
+        deadline=time("deadline"),
+        wait=time("wait"),
+        terminate_blockers=wishes["terminate_blockers"],
+        window=Window.parse(section.window) if section.window else None,
+        gates_passed=frozenset(wishes["gates"]),
+        production=place.production,
+        confirmed=wishes["confirm"] or "",
+        backup_point=wishes["backup_point"],
+        without_backup=wishes["without_backup"],
+        repeat_begun=wishes["repeat_begun"],
+        dry_run=wishes["dry_run"],
+    )
+
+
+def _told(outcome: Outcome, form: str, direction: str) -> int:
+    """Say how a run ended, and return its exit code. Raises PgcharterError for a failure that is told as text."""
+    if outcome.status in ("done", "planned"):
+        if form == "text":
+            click.echo(_sentence(outcome, direction))
+        return Exit.FINE
+    code = {"failed": Exit.FAILED, "stopped": Exit.REFUSED}.get(outcome.status, INTERRUPTED)
+    if form == "json":
+        return code
+    if outcome.status == "interrupted":
+        click.echo(f"{outcome.message}; {outcome.hint}", err=True)
+        return INTERRUPTED
+    kind = RefusedError if outcome.status == "stopped" else PgcharterError
+    raise kind(outcome.message, hint=outcome.hint, place=outcome.place)
+
+
+def _sentence(outcome: Outcome, direction: str) -> str:
+    """How a run went that did all it was to do."""
+    if outcome.status == "planned":
+        return f"-- {outcome.message}"
+    word, many = "taken back" if direction == "down" else "applied", len(outcome.applied)
+    if outcome.skipped and not many:
+        return f"nothing to do: another runner had them {word} meanwhile"
+    return f"{many:,} {'migration' if many == 1 else 'migrations'} {word}"
