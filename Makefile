@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check test-all accept docs bench lock clean
+.PHONY: help demo test check test-all accept docs bench lock locks clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,9 @@ docs: $(VENV)/.ready ## write the generated reference pages
 
 bench: $(VENV)/.ready ## measure beside peers, print ratios
 	@$(RUN)python -m bench
+
+locks: $(VENV)/.ready ## ask PostgreSQL 15 to 18 anew what every statement locks
+	@$(RUN)python tools/locks.py
 
 lock: ## resolve the dependencies anew (needs uv)
 	@uv pip compile -q --universal --generate-hashes --no-header --no-annotate --python-version 3.11 --all-extras --group dev pyproject.toml -o requirements.lock

@@ -2,6 +2,7 @@
 
     python tools/locks.py                 # ask all versions, write the table and its page
     python tools/locks.py --check         # the same, but only compare; fails on a difference
+    python tools/locks.py --update TEXT   # ask again only for the lines that contain TEXT
     python tools/locks.py --squawk        # what squawk says of the same statements, beside it
 
 The statements are in tools/locks/*.sql, the tables they run on in world.toml. The key of a statement is what `plan.forms` takes it for, so
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from locks_measure import Refused, Seen, measure
+from locks_squawk import compare
 from locks_types import pairs
 from locks_world import World, open_world, statements
 
@@ -63,7 +65,7 @@ class Account:
             self.problems.append(f"{self.major}: {sql}: is not recognised: {[f.key for f in found]}")
             return
         entry = _entry(form, seen)
-        empty = {role for role, ids in form.roles.items() if all(self.rows.get(i, 1) == 0 for i in ids)}
+        empty = {role for role, ids in form.roles.items() if all(self.rows.get(i, 1) == 0 for i in ids) or _joined(form.key)}
         for relation in {*seen.locks, *seen.rewrites, *seen.scans} - {i for ids in form.roles.values() for i in ids}:
             self.problems.append(f"{self.major}: {sql}: {relation} has no role in {form.key!r} {seen.locks.get(relation)!r}")
         if form.key not in self.entries:
@@ -93,6 +95,11 @@ def _entry(form: Form, seen: Seen) -> Entry:
 def _planned(key: str, role: str) -> bool:
     """Whether the planner decides how something is read: then what it did with a hundred rows says nothing."""
     return role.startswith("source") or " of source" in role or key.split()[0] in ("insert", "update", "delete", "merge", "select", "copy")
+
+
+def _joined(key: str) -> bool:
+    """Whether a query between two tables checks a constraint: of one of them it may read an index only."""
+    return key.startswith("alter table detach partition, referenced")
 
 
 def _join(known: Entry, new: Entry, empty: set[str]) -> str:
@@ -201,25 +208,43 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--check", action="store_true", help="compare only; fail when the table differs from what servers say")
     parser.add_argument("--squawk", action="store_true", help="print what squawk says of the same statements")
     parser.add_argument("--only", default="", metavar="TEXT", help="try only lines with TEXT, write nothing, print what they did")
+    parser.add_argument("--update", default="", metavar="TEXT", help="try only lines with TEXT and put what they show into the table")
     parser.add_argument("--major", type=int, action="append", help="ask only this version; write nothing")
     given = parser.parse_args(arguments)
+    if given.squawk:
+        return compare(*(given.major or ())[:1])
     if not TABLE.exists():
         TABLE.write_text('{"majors":[15],"functions":{},"outcomes":[],"forms":{}}', encoding="utf-8")
     if not json.loads(TABLE.read_text(encoding="utf-8"))["functions"]:
         TABLE.write_text(written(merged([ask(major, "CREATE SCHEMA") for major in MAJORS])), encoding="utf-8")
-    accounts = [ask(major, given.only) for major in given.major or MAJORS if binaries.choose(major)]
+    accounts = [ask(major, given.only or given.update) for major in given.major or MAJORS if binaries.choose(major)]
     problems = [p for a in accounts for p in a.problems] + _dead(accounts)
     for problem in problems:
         print(problem, file=sys.stderr)
     if given.only or given.major:
         _show(accounts)
         return bool(problems)
-    text = written(merged(accounts))
+    text = written(merged([_renewed(a) for a in accounts] if given.update else accounts))
     if given.check:
         return bool(problems) or _differs(text)
     TABLE.write_text(text, encoding="utf-8")
-    print(f"{len(merged(accounts)['forms'])} forms, {len(merged(accounts)['outcomes'])} outcomes, {len(text) // 1024} kB")
+    table = json.loads(text)
+    print(f"{len(table['forms'])} forms, {len(table['outcomes'])} outcomes, {len(text) // 1024} kB")
     return bool(problems)
+
+
+def _renewed(account: Account) -> Account:
+    """What the table holds of a version, with what was seen now in its place."""
+    known = json.loads(TABLE.read_text(encoding="utf-8"))
+    number = known["majors"].index(account.major)
+    entries = {key: dict(known["outcomes"][n]) for key in known["forms"] if (n := row(known, key)[number]) is not None}
+    for key, new in account.entries.items():
+        old = entries.get(key, {"locks": {}})
+        entries[key] = {**new, "locks": dict(sorted({**old["locks"], **new["locks"]}.items()))}
+        for what in ("rewrites", "scans"):
+            if both := sorted({*new.get(what, ()), *(r for r in old.get(what, ()) if r not in new["locks"])}):
+                entries[key][what] = both
+    return Account(account.major, entries, functions=account.functions)
 
 
 def _dead(accounts: list[Account]) -> list[str]:

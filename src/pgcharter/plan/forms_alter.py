@@ -6,14 +6,24 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from pgcharter.catalog.model import Constraint, Index, Table, View
-from pgcharter.plan.forms_types import change_facet, column_facet
-from pgcharter.plan.scope import UNKNOWN, Form, Scope, names, words
+from pgcharter.catalog.model import Index, Table, View
+from pgcharter.plan.forms_constraints import (
+    Head,
+    add_column,
+    add_constraint,
+    alter_constraint,
+    altered,
+    drop_column,
+    drop_constraint,
+    dropping,
+    proves,
+    set_not_null,
+    validate_constraint,
+)
+from pgcharter.plan.forms_types import change_facet
+from pgcharter.plan.scope import UNKNOWN, Form, Scope, words
 from pgcharter.plan.surroundings import Touched, computes
 from pgcharter.sqltext import enum_name
-
-Head = tuple[str, Any]
-"""What every key of the statement begins with (`alter table`), and its RangeVar."""
 
 
 def alter_table(node: Any, scope: Scope) -> Iterator[Form]:
@@ -26,19 +36,9 @@ def alter_table(node: Any, scope: Scope) -> Iterator[Form]:
         if handler is not None and head[0] in ("alter table", "alter foreign table", "alter index"):
             yield from handler(head, command, scope)
         elif head[0] == "alter type":
-            yield _composite(head, words(subtype) + (" cascade" if command.behavior == _cascade(command) else ""), scope)
+            yield _composite(head, words(subtype) + (" cascade" if command.behavior == dropping(command) else ""), scope)
         else:
-            yield _form(head, words(subtype), scope, Touched(frozenset([command.name])))
-
-
-def _cascade(node: Any) -> int:
-    return int(node.DESCRIPTOR.fields_by_name["behavior"].enum_type.values_by_name["DROP_CASCADE"].number)
-
-
-def _form(head: Head, facet: str, scope: Scope, touched: Touched = Touched(), others: dict[str, Any] | None = None) -> Form:  # noqa: B008
-    kind = {"alter view": "view", "alter materialized view": "materialized view", "alter sequence": "sequence", "alter index": "index"}
-    matview = {"alter matview": "materialized view", **kind}
-    return scope.form(f"{head[0]} {facet}", head[1], touched, kind=matview.get(head[0], "table"), others=others)
+            yield altered(head, words(subtype), scope, Touched(frozenset([command.name])))
 
 
 def _composite(head: Head, facet: str, scope: Scope) -> Form:
@@ -47,149 +47,22 @@ def _composite(head: Head, facet: str, scope: Scope) -> Form:
     return Form(f"{head[0]} {facet}", {"user": users} if users else {})
 
 
-def _add_column(head: Head, command: Any, scope: Scope) -> Iterator[Form]:
-    definition = getattr(command, "def").column_def
-    facet = column_facet(definition, scope)
-    if command.missing_ok and scope.column(head[1], definition.colname) is not None:
-        yield _form(head, "add column, there already", scope)
-        return
-    constraints = [c.constraint for c in definition.constraints if enum_name(c.constraint, "contype") in _INLINE]
-    if not constraints or facet != "no default":
-        yield _form(head, f"add column ({facet})", scope)
-    for constraint in constraints:
-        yield from _constraint(head, "add column with ", constraint, scope)
-
-
-_INLINE = ("CONSTR_CHECK", "CONSTR_PRIMARY", "CONSTR_UNIQUE", "CONSTR_FOREIGN")
-
-
-def _add_constraint(head: Head, command: Any, scope: Scope) -> Iterator[Form]:
-    yield from _constraint(head, "add ", getattr(command, "def").constraint, scope)
-
-
-def _constraint(head: Head, lead: str, constraint: Any, scope: Scope) -> Iterator[Form]:
-    kind = enum_name(constraint, "contype")
-    inline = lead != "add "
-    if kind == "CONSTR_FOREIGN":
-        itself = (constraint.pktable.schemaname, constraint.pktable.relname) == (head[1].schemaname, head[1].relname)
-        other = "itself" if itself else scope.context(scope.relation(constraint.pktable))
-        facet = f"foreign key{_when_checked(constraint)} to {other}"
-        yield _form(head, lead + facet, scope, others={"referenced": constraint.pktable})
-    elif kind == "CONSTR_CHECK":
-        facet = "check" + _when_checked(constraint) + (" no inherit" if constraint.is_no_inherit else "")
-        yield _form(head, lead + facet, scope)
-    elif kind == "CONSTR_NOTNULL":
-        column = names(constraint.keys)[0] if constraint.keys else ""
-        facet = _not_null(head, column, scope)
-        yield _form(head, f"{lead}not null{_when_checked(constraint)}{facet}", scope, Touched(frozenset([column])))
-    elif constraint.indexname:
-        index = frozenset([constraint.indexname])
-        nullable = _nullable(head, constraint.indexname, scope) if kind == "CONSTR_PRIMARY" else ""
-        yield _form(head, f"{lead}{_KEYS[kind]} using index{nullable}", scope, Touched(indexes=index))
-    else:
-        nullable = _any_nullable(head, names(constraint.keys), scope) if kind == "CONSTR_PRIMARY" and not inline else ""
-        yield _form(head, f"{lead}{_KEYS.get(kind, words(kind))}{nullable}", scope)
-
-
-_KEYS = {"CONSTR_PRIMARY": "primary key", "CONSTR_UNIQUE": "unique", "CONSTR_EXCLUSION": "exclude"}
-
-
-def _when_checked(constraint: Any) -> str:
-    if not constraint.is_enforced and enum_name(constraint, "contype") in ("CONSTR_CHECK", "CONSTR_FOREIGN"):
-        return " not enforced"
-    return " not valid" if constraint.skip_validation else ""
-
-
-def _nullable(head: Head, index: str, scope: Scope) -> str:
-    table = scope.relation(head[1])
-    if not isinstance(table, Table):
-        return UNKNOWN
-    found = next((i for i in table.indexes if i.name == index), None)
-    return _any_nullable(head, list(found.columns), scope) if found is not None else UNKNOWN
-
-
-def _any_nullable(head: Head, columns: list[str], scope: Scope) -> str:
-    facets = {_not_null(head, column, scope) for column in columns}
-    return next((facet for facet in (UNKNOWN, ", unproven", ", proven by check", ", there already") if facet in facets), UNKNOWN)
-
-
-def _not_null(head: Head, column: str, scope: Scope) -> str:
-    """Whether a column is known to hold no NULL: `there already`, `proven by check`, `unproven`.
-
-    PostgreSQL skips the scan when validated checks imply it (`ConstraintImpliedByRelConstraint`); recognised here is `c IS NOT NULL`
-    by itself or joined by AND, the way `pg_get_expr` writes it.
-    """
-    table = scope.relation(head[1])
-    if not isinstance(table, Table) or column not in table.column:
-        return UNKNOWN
-    if table.column[column].not_null and all(c.validated for c in table.constraints if c.kind == "not null" and column in c.columns):
-        return ", there already"
-    proven = any(c.validated and c.enforced and proves(c.expression, column) for c in table.checks)
-    return ", proven by check" if proven else ", unproven"
-
-
-def proves(check: str, column: str) -> bool:
-    """Whether a check constraint's expression, as PostgreSQL writes it back, says that `column` is not NULL."""
-    from pgcharter.names import quote
-
-    conjuncts = [part.strip("() ") for part in re.split(r"\bAND\b", check)] if " OR " not in check and "CASE" not in check else []
-    return f"{quote(column)} IS NOT NULL" in conjuncts
-
-
-def _set_not_null(head: Head, command: Any, scope: Scope) -> Iterator[Form]:
-    yield _form(head, f"set not null{_not_null(head, command.name, scope)}", scope, Touched(frozenset([command.name])))
-
-
-def _named_constraint(head: Head, command: Any, scope: Scope) -> tuple[Constraint | None, bool]:
-    table = scope.relation(head[1])
-    if not isinstance(table, Table):
-        return None, False
-    return next((c for c in table.constraints if c.name == command.name), None), True
-
-
-def _drop_constraint(head: Head, command: Any, scope: Scope) -> Iterator[Form]:
-    found, _ = _named_constraint(head, command, scope)
-    cascade = " cascade" if command.behavior == _cascade(command) else ""
-    yield _form(
-        head, f"drop constraint ({found.kind if found else UNKNOWN}){cascade}", scope, Touched(constraints=frozenset([command.name]))
-    )
-
-
-def _validate_constraint(head: Head, command: Any, scope: Scope) -> Iterator[Form]:
-    found, _ = _named_constraint(head, command, scope)
-    facet = UNKNOWN if found is None else found.kind + (", valid already" if found.validated else "")
-    yield _form(head, f"validate constraint ({facet})", scope, Touched(constraints=frozenset([command.name])))
-
-
-def _alter_constraint(head: Head, command: Any, scope: Scope) -> Iterator[Form]:
-    change = getattr(command, "def").atalter_constraint
-    facet = "deferrability"
-    if change.alter_enforceability:
-        facet = "enforced" if change.is_enforced else "not enforced"
-    yield _form(head, f"alter constraint {facet}", scope, Touched(constraints=frozenset([change.conname])))
-
-
-def _drop_column(head: Head, command: Any, scope: Scope) -> Iterator[Form]:
-    cascade = " cascade" if command.behavior == _cascade(command) else ""
-    yield _form(head, f"drop column{cascade}", scope, Touched(frozenset([command.name])))
-
-
 def _alter_type(head: Head, command: Any, scope: Scope) -> Iterator[Form]:
     column = scope.column(head[1], command.name)
     definition = getattr(command, "def").column_def
     touched = Touched(frozenset([command.name]))
     facet = change_facet(column, definition, scope)
-    yield _form(head, f"alter column type ({facet})", scope, touched)
+    yield altered(head, f"alter column type ({facet})", scope, touched)
     table = scope.relation(head[1])
     if column is not None and isinstance(table, Table):
         for trait in _traits(table, command.name, scope):
             kept = "" if trait in ("in check", "in computed index") else ", same comparison" if _alike(facet) else ", other comparison"
-            yield _form(head, f"alter column type of column {trait}{kept}", scope, touched)
+            yield altered(head, f"alter column type of column {trait}{kept}", scope, touched)
 
 
 def _set_identity(head: Head, command: Any, scope: Scope) -> Iterator[Form]:
     restart = any(i.def_elem.defname == "restart" for i in getattr(command, "def").list.items)
-    yield _form(head, f"set identity{' restart' * restart}", scope, Touched(frozenset([command.name])))
+    yield altered(head, f"set identity{' restart' * restart}", scope, Touched(frozenset([command.name])))
 
 
 def _traits(table: Table, column: str, scope: Scope) -> Iterator[str]:
@@ -220,19 +93,19 @@ def _options(head: Head, command: Any, scope: Scope) -> Iterator[Form]:
     for item in getattr(command, "def").list.items:
         option = item.def_elem
         name = f"{option.defnamespace}.{option.defname}" if option.defnamespace else option.defname
-        yield _form(head, f"{word} ({name})", scope)
+        yield altered(head, f"{word} ({name})", scope)
 
 
 def _attach(head: Head, command: Any, scope: Scope) -> Iterator[Form]:
     definition = getattr(command, "def").partition_cmd
     parent, child = scope.relation(head[1]), scope.relation(definition.name)
     if head[0] == "alter index" or isinstance(parent, Index):
-        yield _form(head, "attach partition", scope, others={"attached": definition.name})
+        yield altered(head, "attach partition", scope, others={"attached": definition.name})
         return
     facet = UNKNOWN
     if isinstance(parent, Table) and isinstance(child, Table):
         facet = " default" if definition.bound.is_default else ", proven by check" if _within(parent, child, definition.bound) else ""
-    yield _form(head, f"attach partition{facet}", scope, others={"attached": definition.name})
+    yield altered(head, f"attach partition{facet}", scope, others={"attached": definition.name})
 
 
 def _within(parent: Table, child: Table, bound: Any) -> bool:
@@ -274,7 +147,7 @@ def _detach(head: Head, command: Any, scope: Scope) -> Iterator[Form]:
         facet += UNKNOWN
     elif any(scope.around.catalog.referencing.get(p) for p in (parent.id, *(a.id for a in _ancestors(parent, scope)))):
         facet += ", referenced"
-    yield _form(head, facet, scope, others={"detached": definition.name})
+    yield altered(head, facet, scope, others={"detached": definition.name})
 
 
 def _ancestors(relation: object, scope: Scope) -> tuple[Table, ...]:
@@ -282,47 +155,47 @@ def _ancestors(relation: object, scope: Scope) -> tuple[Table, ...]:
 
 
 def _inherit(head: Head, command: Any, scope: Scope) -> Iterator[Form]:
-    yield _form(head, words(enum_name(command, "subtype")), scope, others={"named parent": getattr(command, "def").range_var})
+    yield altered(head, words(enum_name(command, "subtype")), scope, others={"named parent": getattr(command, "def").range_var})
 
 
 def _replica_identity(head: Head, command: Any, scope: Scope) -> Iterator[Form]:
     identity = getattr(command, "def").replica_identity_stmt
     facet = {"d": "default", "n": "nothing", "f": "full", "i": "using index"}.get(identity.identity_type, UNKNOWN)
-    yield _form(head, f"replica identity {facet}", scope, Touched(indexes=frozenset([identity.name])))
+    yield altered(head, f"replica identity {facet}", scope, Touched(indexes=frozenset([identity.name])))
 
 
 def _persistence(head: Head, command: Any, scope: Scope) -> Iterator[Form]:
     facet = words(enum_name(command, "subtype")).replace("un logged", "unlogged")
     table = scope.relation(head[1])
     already = table.unlogged is (facet == "set unlogged") if isinstance(table, Table) else None
-    yield _form(head, facet + {True: ", there already", False: "", None: UNKNOWN}[already], scope)
+    yield altered(head, facet + {True: ", there already", False: "", None: UNKNOWN}[already], scope)
 
 
 def _access_method(head: Head, command: Any, scope: Scope) -> Iterator[Form]:
     table = scope.relation(head[1])
     held = (table.access_method or "heap") if isinstance(table, Table) else None
-    yield _form(head, "set access method" + (UNKNOWN if held is None else ", there already" if held == command.name else ""), scope)
+    yield altered(head, "set access method" + (UNKNOWN if held is None else ", there already" if held == command.name else ""), scope)
 
 
 def _tablespace(head: Head, command: Any, scope: Scope) -> Iterator[Form]:
     held = scope.relation(head[1])
     known = held.tablespace or "pg_default" if isinstance(held, Table | View | Index) else None
-    yield _form(head, "set tablespace" + (UNKNOWN if known is None else ", there already" if known == command.name else ""), scope)
+    yield altered(head, "set tablespace" + (UNKNOWN if known is None else ", there already" if known == command.name else ""), scope)
 
 
 def _cluster_on(head: Head, command: Any, scope: Scope) -> Iterator[Form]:
-    yield _form(head, words(enum_name(command, "subtype")), scope, Touched(indexes=frozenset([command.name])))
+    yield altered(head, words(enum_name(command, "subtype")), scope, Touched(indexes=frozenset([command.name])))
 
 
 def _column_default(head: Head, command: Any, scope: Scope) -> Iterator[Form]:
     word = "set default" if command.HasField("def") else "drop default"
-    yield _form(head, word, scope, Touched(frozenset([command.name])))
+    yield altered(head, word, scope, Touched(frozenset([command.name])))
 
 
 def _expression(head: Head, command: Any, scope: Scope) -> Iterator[Form]:
     column = scope.column(head[1], command.name)
     facet = f"{words(enum_name(command, 'subtype'))} ({column.generated if column and column.generated else UNKNOWN})"
-    yield _form(head, facet, scope, Touched(frozenset([command.name])))
+    yield altered(head, facet, scope, Touched(frozenset([command.name])))
 
 
 def _owner(head: Head, command: Any, scope: Scope) -> Iterator[Form]:
@@ -336,18 +209,20 @@ def _owner(head: Head, command: Any, scope: Scope) -> Iterator[Form]:
 def _whole(head: Head, facet: str, scope: Scope) -> Form:
     found = scope.relation(head[1])
     columns = frozenset(c.name for c in found.columns) if isinstance(found, Table) else frozenset()
-    return _form(head, facet, scope, Touched(columns))
+    return altered(head, facet, scope, Touched(columns))
 
 
 _Handler = Callable[[Head, Any, Scope], Iterator[Form]]
+
+
 _HANDLERS: dict[str, _Handler] = {
-    "AT_AddColumn": _add_column,
-    "AT_AddConstraint": _add_constraint,
-    "AT_SetNotNull": _set_not_null,
-    "AT_DropConstraint": _drop_constraint,
-    "AT_ValidateConstraint": _validate_constraint,
-    "AT_AlterConstraint": _alter_constraint,
-    "AT_DropColumn": _drop_column,
+    "AT_AddColumn": add_column,
+    "AT_AddConstraint": add_constraint,
+    "AT_SetNotNull": set_not_null,
+    "AT_DropConstraint": drop_constraint,
+    "AT_ValidateConstraint": validate_constraint,
+    "AT_AlterConstraint": alter_constraint,
+    "AT_DropColumn": drop_column,
     "AT_AlterColumnType": _alter_type,
     "AT_ColumnDefault": _column_default,
     "AT_SetExpression": _expression,

@@ -52,10 +52,11 @@ def _forms() -> Mapping[str, int | list[int | None]]:
 
 @lru_cache(maxsize=16384)
 def outcome(key: str, major: int) -> Outcome | None:
-    """What the form `key` did on `major` (the nearest one that was asked); None where no server accepted it there."""
+    """What the form `key` did on `major` (of those asked the newest up to it); None where no server accepted it there."""
     entry = _forms().get(key)
     known = majors()
-    number = entry[known.index(min(max(major, known[0]), known[-1]))] if isinstance(entry, list) else entry
+    nearest = max((m for m in known if m <= major), default=known[0])
+    number = entry[known.index(nearest)] if isinstance(entry, list) else entry
     return None if number is None else _outcome(number)
 
 
@@ -68,8 +69,14 @@ def _outcome(number: int) -> Outcome:
 
 @lru_cache(maxsize=4096)
 def matching(pattern: str) -> tuple[str, ...]:
-    """Keys that a pattern could mean; `*` stands for what is not known of the statement."""
+    """Keys that a pattern could mean; `*` stands for what is not known of the statement.
+
+    Of a sort of table that is not known it is taken for granted that it is not foreign, and that ONLY makes no difference.
+    """
     if "*" not in pattern:
         return (pattern,) if pattern in _forms() else ()
     fits = re.compile(".*".join(re.escape(part) for part in pattern.split("*"))).fullmatch
-    return tuple(key for key in _forms() if fits(key))
+    return tuple(key for key in _forms() if fits(key) and not (pattern.endswith(" on *") and _RARE.search(key)))
+
+
+_RARE = re.compile(r" on (?:only |foreign )")

@@ -30,8 +30,8 @@ def effect(statement: Statement, catalog: Catalog | None, major: int, *, timezon
     """What `statement` does on a server of `major` whose database is `catalog` when it begins.
 
     Without a catalog, and for what the catalog does not have, only relations that the statement names can be told; `known` is then True
-    when that much is the same whatever is there. `timezone` is the session's TimeZone (a change between timestamp and timestamptz asks
-    for it); names without a schema are looked up along `path`.
+    when that much is the same whatever sort of table it is (a foreign table, which holds nothing, is not thought of). `timezone` is the
+    session's TimeZone (a change between timestamp and timestamptz asks for it); names without a schema are looked up along `path`.
     """
     found = [_effect(form, major) for form in classify(statement, catalog, timezone=timezone, path=path)]
     return together(found)
@@ -67,6 +67,8 @@ class _Verdict:
 
 def _effect(form: Form, major: int) -> Effect:
     outcomes, certain = _outcomes(form.key, major)
+    if UNKNOWN in form.key:
+        outcomes = tuple(o for o in outcomes if form.roles.keys() <= o.locks.keys()) or outcomes
     verdicts = {_verdict(form, outcome, major) for outcome in outcomes}
     locks: dict[str, Mode] = {}
     for verdict in verdicts:
@@ -89,7 +91,16 @@ def _effect(form: Form, major: int) -> Effect:
 
 def _verdict(form: Form, outcome: Outcome, major: int) -> _Verdict:
     locks = tuple((role, _lock(form.key, role, outcome, major)) for role in sorted(form.roles))
-    return _Verdict(locks, outcome.rewrites & form.roles.keys(), outcome.scans & form.roles.keys(), outcome.transactional)
+    rewrites, scans = outcome.rewrites, outcome.scans
+    if form.key.endswith(f" on {UNKNOWN}"):
+        rewrites, scans = _folded(rewrites), _folded(scans)
+    return _Verdict(locks, rewrites & form.roles.keys(), scans & form.roles.keys(), outcome.transactional)
+
+
+def _folded(roles: Iterable[str]) -> frozenset[str]:
+    """Partitions and children as their parent: what is not known to have any may be one of them."""
+    below = {"partition": "target", "default partition": "target", "child": "target"}
+    return frozenset(below.get(role, role.removeprefix("partition of ").removeprefix("child of ")) for role in roles)
 
 
 def _lock(key: str, role: str, outcome: Outcome, major: int) -> int | None:
