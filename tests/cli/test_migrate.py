@@ -444,12 +444,13 @@ def test_every_layout_goes_up_down_and_up_again(tmp_path: Path, program: Run, da
         assert tables(database) == []
 
 
-def test_verify_tries_what_is_pending_there_and_back(shop: Path, program: Run) -> None:
+def test_verify_tries_what_is_pending_there_and_back(shop: Path, program: Run, major_server: Server) -> None:
+    here = ("--scratch-url", major_server.dsn())
     program("migrate", "to", "001")
-    done = program("migrate", "verify", "--try")
+    done = program("migrate", "verify", "--try", *here)
     assert (done.returncode, [line.split(":")[0] for line in done.stderr.splitlines()]) == (0, ["002 pets", "003 name"])
     lay(shop, {"004_x.sql": UP.format("CREATE TABLE x (id int PRIMARY KEY);\nALTER TABLE people ADD age int;", "DROP TABLE x;")})
-    done = program("migrate", "verify", "--try", "--all", "--format", "json")
+    done = program("migrate", "verify", "--try", "--all", *here, "--format", "json")
     assert done.returncode == 1
     (problem,) = json.loads(done.stdout)["problems"]
     assert problem["kind"] == "refused"  # the column is there still when it goes up again
@@ -458,7 +459,7 @@ def test_verify_tries_what_is_pending_there_and_back(shop: Path, program: Run) -
         shop,
         {"004_x.sql": UP.format("CREATE TABLE x (id int PRIMARY KEY);\nALTER TABLE people ADD IF NOT EXISTS age int;", "DROP TABLE x;")},
     )
-    (problem,) = json.loads(program("migrate", "verify", "--try", "--format", "json").stdout)["problems"]
+    (problem,) = json.loads(program("migrate", "verify", "--try", *here, "--format", "json").stdout)["problems"]
     assert (problem["kind"], "people.age" in problem["message"]) == ("way back", True)
 
 
