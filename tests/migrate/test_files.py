@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from pgcharter.errors import PgcharterError, UsageError
-from pgcharter.migrate import files
+from pgcharter.migrate import files, naming
 from pgcharter.migrate.model import Migration, Unit
-from pgcharter.migrate.settings import MigrateSection
+from pgcharter.migrate.settings import MigrateSection, seconds
 from pgcharter.migrate.units import parsed
 from pgcharter.names import ObjectId
 from pgcharter.sqltext import parse
@@ -319,6 +320,38 @@ def test_a_file_that_cannot_be_run_whole_is_refused_whole(lay: Lay, text: str, m
     with pytest.raises(PgcharterError, match=message) as refused:
         one(lay({"1_a.sql": text}))
     assert refused.value.place == place
+
+
+@pytest.mark.parametrize(
+    ("there", "path"),
+    [
+        ({}, "20261121093000_add_it.sql"), ({"V7__a.sql": ""}, "V8__add_it.sql"), ({"041_a.sql": ""}, "042_add_it.sql"),
+        ({"20261121_a.sql": ""}, "20261121_add_it.sql"), ({"1_a.up.sql": "", "1_a.down.sql": ""}, "2_add_it.sql"),
+    ],
+)  # fmt: skip
+def test_a_file_of_pgcharters_own_layout_is_named_like_its_neighbours(lay: Lay, tmp_path: Path, there: dict[str, str], path: str) -> None:
+    (tmp_path / "m").mkdir()
+    found = naming.path_for(files.read(lay(there)), "Add it", datetime(2026, 11, 21, 9, 30, tzinfo=UTC))
+    assert found == Path("m") / path
+    found.write_text("-- pgcharter: up\nSELECT 1;")
+    assert files.read("m").migrations[-1].layout == "pgcharter"
+
+
+def test_no_single_file_is_a_migration_of_sqitch(lay: Lay) -> None:
+    folder = lay({"sqitch.plan": "%project=x\n\na 2026-01-01T00:00:00Z A <a@b> # a\n", "deploy/a.sql": "SELECT 1;"})
+    with pytest.raises(UsageError, match="folder of Sqitch's"):
+        naming.path_for(files.read(folder), "Add it")
+
+
+def test_goose_does_not_get_the_environment(lay: Lay) -> None:
+    with pytest.raises(PgcharterError, match="variables of the environment") as refused:
+        one(lay({"1_a.sql": "-- +goose Up\n-- +goose ENVSUB ON\nSELECT '${HOME}';"}))
+    assert refused.value.place == "m/1_a.sql:2"
+
+
+@pytest.mark.parametrize(("text", "value"), [("500ms", 0.5), ("2s", 2), ("10min", 600), ("1.5 h", 5400), ("3", 3), ("0", 0)])
+def test_durations(text: str, value: float) -> None:
+    assert seconds(text) == value
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,13 @@ def next_files(folder: Folder, wish: Wish) -> dict[Path, str]:
 
 
 def path_for(folder: Folder, words: str, now: datetime | None = None) -> Path:
-    """Where a file with pgcharter's own marks goes: named like its neighbours, so that it is the next one."""
+    """Where a file with pgcharter's own marks goes: named like its neighbours, so that it is the next one.
+
+    Raises UsageError in a folder of Sqitch's, whose plan would not know it.
+    """
+    if any(m.layout == "sqitch" for m in folder.migrations):
+        hint = "pgcharter new <name> makes the three scripts and the line of the plan"
+        raise UsageError(f"{folder.target} is a folder of Sqitch's, in which no single file is a migration", hint=hint)
     last = next((m for m in reversed(folder.migrations) if m.version), None)
     flyway = last is not None and last.path is not None and last.path.name.upper().startswith("V")
     version = next_version(folder.migrations, "flyway" if flyway else "", now or datetime.now(UTC))
