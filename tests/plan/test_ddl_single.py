@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import re
 from dataclasses import replace
 from typing import Any
@@ -34,6 +36,7 @@ from pgcharter.plan.ddl import Sides, in_place, statements
 from pgcharter.plan.ddl_common import metadata
 from pgcharter.plan.ddl_types import renamed_label
 from pgcharter.plan.model import Operation
+from pgcharter.plan.uses import Uses
 from pgcharter.servers.scratch import Scratch
 from pgcharter.sources import live
 
@@ -214,8 +217,8 @@ def test_the_owner_is_written_where_it_is_asked_for() -> None:
     assert metadata(schema, Schema("app", owner="me"), Schema("app")) == []
     assert metadata(schema, None, Schema("app", acl=(Grant("you", "USAGE", grantor="me"),))) == [
         "GRANT USAGE ON SCHEMA app TO you",
-        "REVOKE USAGE ON SCHEMA app FROM CURRENT_ROLE",
         "REVOKE CREATE ON SCHEMA app FROM CURRENT_ROLE",
+        "REVOKE USAGE ON SCHEMA app FROM CURRENT_ROLE",
     ]
 
 
@@ -297,3 +300,51 @@ def test_a_role_with_defaults_of_its_own_gives_a_function_what_is_wanted(conn: C
         conn.execute(statement.encode())
     (made,) = live.read_catalog(conn).functions
     assert sorted((g.grantee, g.grantable) for g in made.acl or ()) == [("", False), (made.owner, False)]
+
+
+GRANTEES = ("r1", "r2", "r3", '"R 4"')
+
+
+def grants(rng: random.Random) -> list[tuple[str, str]]:
+    """Who says what: grants and revocations by owners and others, and a new owner now and then."""
+    found = []
+    for _ in range(rng.randint(4, 40)):
+        who, grantee = rng.choice(("r1", "r1", *GRANTEES)), rng.choice((*GRANTEES, "public"))
+        what = rng.choice(("execute on function app.f()", *(f"{p} on app.t" for p in ("select", "insert", "all"))))
+        if rng.random() < 0.06:
+            found.append(("postgres", f"alter table app.t owner to {who}; alter function app.f() owner to {who}"))
+        elif rng.random() < 0.6:
+            found.append((who, f"grant {what} to {grantee}{' with grant option' * (grantee != 'public' and rng.random() < 0.5)}"))
+        else:
+            option = "grant option for " * (rng.random() < 0.3)
+            found.append((who, f"revoke {option}{what} from {grantee}{' cascade' * (rng.random() < 0.5)}"))
+    return found
+
+
+def with_grants(conn: Connection, said: list[tuple[str, str]]) -> Catalog:
+    """A schema with a table and a function on which all was said that PostgreSQL allows."""
+    conn.execute("drop schema if exists app cascade; create schema app; grant all on schema app to public; create table app.t (a integer)")
+    conn.execute("create function app.f() returns integer language sql as 'select 1'")
+    conn.execute("alter table app.t owner to r1; alter function app.f() owner to r1")
+    for who, text in said:
+        with contextlib.suppress(psycopg.Error), conn.transaction():
+            conn.execute(f"{'reset role' if who == 'postgres' else f'set role {who}'}; {text}".encode())
+        conn.execute("reset role")
+    return live.read_catalog(conn)
+
+
+@pytest.mark.parametrize("seed", [3062, *range(8)])
+def test_whoever_granted_what_is_led_to_any_other_state(seed: int, conn: Connection) -> None:
+    """The last to grant may hold the option by several ways, of which some go and others come."""
+    rng = random.Random(seed)
+    for role in GRANTEES:
+        conn.execute(f"create role {role}".encode())
+    wanted, there = with_grants(conn, grants(rng)), with_grants(conn, grants(rng))
+    before, after = Uses(there), Uses(wanted)
+    fields: dict[ObjectId, tuple[str, ...]] = {}
+    for d in compare(there, wanted):
+        fields[d.object] = (*fields.get(d.object, ()), d.field)
+    for at, names in fields.items():
+        for statement in statements(Operation("alter", at, before.find(at), after.find(at), names), Sides(there, wanted)):
+            conn.execute(statement.encode())
+    assert [describe(d) for d in compare(live.read_catalog(conn), wanted)] == []

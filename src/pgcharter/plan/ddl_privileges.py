@@ -58,13 +58,15 @@ def changes(object: ObjectId, kind: str, starts: list[Rights], wanted: Rights, m
     """From whichever of `starts` it is to what is wanted: what one of them lacks is granted, what one of them has too much is revoked.
 
     In this order nobody is without a privilege meanwhile, and what a grantee passed on outlives the grant it came by if there is another.
+    A grantor is given its own privilege before what it passes on, and keeps it until that is revoked.
     """
     after = wanted.keys(kind, major)
     befores = [start.keys(kind, major) for start in starts]
     gone, come = _difference(befores, after)
     holder = wanted.owner or ME
-    found = [(key[2], _grant(object, kind, key, option=option)) for key, option in _in_turn(come, holder)]
-    found += [(key[2], _revoke(object, kind, key, option=option)) for key, option in reversed(_in_turn(gone, holder))]
+    later, earlier = _ranks(after, holder), _ranks({key: option for before in befores for key, option in before.items()}, holder)
+    found = [(k[2], _grant(object, kind, k, option=come[k])) for k in sorted(come, key=lambda k: (later[k], k))]
+    found += [(k[2], _revoke(object, kind, k, option=gone[k])) for k in sorted(gone, key=lambda k: (-earlier[k], k))]
     return [text for grantor, statement in found for text in _as(grantor, holder, statement)]
 
 
@@ -84,15 +86,15 @@ def default_privileges(of: DefaultPrivilege, old: Acl, new: Acl, major: int) -> 
     return found + [f"{head} GRANT {key[1]} {on} TO {_role(key[0])}{' WITH GRANT OPTION' * o}" for key, o in sorted(come.items())]
 
 
-def _in_turn(grants: Held, owner: str) -> list[tuple[Key, bool]]:
-    """Grants in an order in which every grantor holds what it passes on: those of the owner first."""
-    waiting, found, reached = sorted(grants.items()), [], {owner}
-    while waiting:
-        ready = [item for item in waiting if item[0][2] in reached] or waiting
-        found += ready
-        waiting = [item for item in waiting if item not in ready]
-        reached |= {key[0] for key, _ in ready}
-    return found
+def _ranks(all_held: Held, owner: str) -> dict[Key, int]:
+    """How many hands each grant has gone through: those of the owner 0, those of who holds one of them with grant option 1, ..."""
+    found: dict[Key, int] = {}
+    givers, rank = {(owner, privilege) for _, privilege, _ in all_held}, 0
+    while givers:
+        reached = {key: rank for key in all_held if key not in found and (key[2], key[1]) in givers}
+        found.update(reached)
+        givers, rank = {key[:2] for key in reached if all_held[key]}, rank + 1
+    return {key: found.get(key, rank) for key in all_held}
 
 
 def _as(grantor: str, owner: str, statement: str) -> Iterator[str]:
