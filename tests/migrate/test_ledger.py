@@ -171,6 +171,28 @@ def test_a_column_too_few_is_damage(conn: Connection) -> None:
         ledger.read(conn)
 
 
+@pytest.mark.parametrize("table", ["schema_migrations", "schema_migration_units"])
+def test_a_table_that_is_gone_is_damage_and_no_empty_ledger(conn: Connection, table: str) -> None:
+    ledger.install(conn)
+    ledger.record(conn, ONE)
+    conn.execute(f"DROP TABLE pgcharter.{table} CASCADE".encode())
+    for act in (ledger.read, ledger.install):
+        with pytest.raises(PgcharterError, match=f"damaged: pgcharter.{table} is gone"):
+            act(conn)
+
+
+@pytest.mark.parametrize("gone", ["schema_migration_units", ""])
+def test_a_new_record_keeps_what_is_there(conn: Connection, gone: str) -> None:
+    ledger.install(conn)
+    ledger.record(conn, ONE)
+    if gone:
+        conn.execute(f"DROP TABLE pgcharter.{gone}".encode())
+    conn.execute("DELETE FROM pgcharter.components WHERE component = 'migrate'")
+    ledger.install(conn)
+    assert [r.version for r in ledger.read(conn)] == ["001"]
+    assert ledger.progress(conn, 1) == {}
+
+
 def test_a_role_without_rights_is_told_what_to_grant(database: str) -> None:
     with connect(database) as conn, conn.transaction(force_rollback=True):
         conn.execute("CREATE ROLE ledger_nobody")

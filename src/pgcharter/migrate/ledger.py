@@ -80,9 +80,19 @@ def unit_checksum(unit: Unit) -> str:
 
 
 def installed(conn: Connection) -> bool:
-    """Whether the ledger is there in this program's version. Raises UnavailableError when a newer pgcharter made it."""
-    components, _ = _row(conn, sql("installed"))
+    """Whether the ledger is there in this program's version.
+
+    Raises UnavailableError when a newer pgcharter made it, PgcharterError when one of its tables is gone.
+    """
+    components, *tables = _row(conn, sql("installed"))
     found = _row(conn, sql("version"))[0] if components else 0
+    if found and not all(tables):
+        name = ("schema_migrations", "schema_migration_units")[bool(tables[0])]
+        raise PgcharterError(
+            f"the ledger is damaged: pgcharter.{name} is gone, so what is applied cannot be known",
+            hint="restore the table from a backup; or, to begin a new record: DELETE FROM pgcharter.components WHERE component = 'migrate'",
+            place=f"pgcharter.{name}",
+        )
     if found > VERSION:
         raise UnavailableError(
             f"the ledger in this database is of version {found}, made by a newer pgcharter; this one knows version {VERSION}",
@@ -168,11 +178,11 @@ def read(conn: Connection) -> tuple[Run, ...]:
     """
     import psycopg
 
-    components, there = _row(conn, sql("installed"))
-    if not there:
-        return ()
     try:
-        return tuple(Run(*row) for row in conn.execute(sql("read" if components else "read_first")).fetchall())
+        form = "read" if installed(conn) else "read_first"
+        if form == "read_first" and not _row(conn, sql("installed"))[1]:
+            return ()
+        return tuple(Run(*row) for row in conn.execute(sql(form)).fetchall())
     except psycopg.errors.UndefinedColumn as error:
         raise PgcharterError(
             f"the ledger is damaged: {error.diag.message_primary}, so what is applied cannot be known",

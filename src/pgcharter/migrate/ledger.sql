@@ -5,9 +5,10 @@ select coalesce((select max(c.component_version) from pgcharter.components c whe
 
 -- Reads the catalog as a table: to_regclass answers from a cache that, after a wait for the lock, is older than what the other one made.
 -- name: installed
-select coalesce(bool_or(c.relname = 'components'), false), coalesce(bool_or(c.relname = 'schema_migrations'), false)
+select coalesce(bool_or(c.relname = 'components'), false), coalesce(bool_or(c.relname = 'schema_migrations'), false),
+       coalesce(bool_or(c.relname = 'schema_migration_units'), false)
   from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
- where n.nspname = 'pgcharter' and c.relname in ('components', 'schema_migrations')
+ where n.nspname = 'pgcharter' and c.relname in ('components', 'schema_migrations', 'schema_migration_units')
 
 -- name: lock
 select pg_catalog.pg_advisory_xact_lock(8100120211717165170)
@@ -28,7 +29,11 @@ create table if not exists pgcharter.schema_migrations (
   description text
 );
 alter table pgcharter.schema_migrations
-  drop constraint if exists schema_migrations_pkey,
+  drop constraint if exists schema_migrations_pkey cascade,
+  drop constraint if exists ck_schema_migrations_kind,
+  drop constraint if exists ck_schema_migrations_direction,
+  drop constraint if exists ck_schema_migrations_outcome,
+  drop constraint if exists ck_schema_migrations_named,
   alter column version set default '',
   alter column version type text,
   alter column applied_at drop not null,
@@ -78,9 +83,11 @@ create table if not exists pgcharter.schema_migration_units (
   done_at timestamptz,
   position_reached jsonb,
   row_count bigint not null default 0,
-  constraint schema_migration_units_pkey primary key (run_id, unit_number),
-  constraint fk_schema_migration_units_run_id foreign key (run_id) references pgcharter.schema_migrations (run_id) on delete cascade
+  constraint schema_migration_units_pkey primary key (run_id, unit_number)
 );
+alter table pgcharter.schema_migration_units
+  drop constraint if exists fk_schema_migration_units_run_id,
+  add constraint fk_schema_migration_units_run_id foreign key (run_id) references pgcharter.schema_migrations (run_id) on delete cascade;
 comment on table pgcharter.schema_migration_units is 'How far each run of a migration has come, unit by unit, so that it can go on where it was';
 comment on column pgcharter.schema_migration_units.unit_number is 'Position of the unit in its migration, from 0';
 comment on column pgcharter.schema_migration_units.unit_checksum is 'SHA-256 of its statements: an edited file goes on only where what was done is unchanged';
