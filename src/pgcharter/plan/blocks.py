@@ -8,6 +8,8 @@ from dataclasses import replace
 from pgcharter.plan.model import Step
 from pgcharter.plan.safe_ground import Piece, touched
 
+BARRIER: Piece = ()
+"""Between pieces that must not share a transaction."""
 LONGEST = 100
 """Steps in one transaction, so that a long plan does not fill the server's table of locks."""
 
@@ -16,13 +18,14 @@ def numbered(pieces: Iterable[Piece]) -> tuple[Step, ...]:
     """The steps of all pieces in order, with the numbers of their transactions.
 
     A piece is never divided. Pieces share a transaction when each of them is quick and they lock the same tables in use against writers,
-    or none.
+    or none, and no barrier stands between them.
     """
     found: list[Step] = []
     number, shared = 0, None
     count = 0
     for piece in pieces:
         if not piece:
+            shared = None
             continue
         mark = None if any(map(_alone, piece)) else (piece[0].phase, touched(piece))
         if mark is None or mark != shared or count + len(piece) > LONGEST:

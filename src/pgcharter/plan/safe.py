@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from pgcharter.catalog.model import Index, UserType
-from pgcharter.plan import safe_columns, safe_constraints, safe_drops, safe_indexes, safe_partitions, safe_renames, safe_types
+from pgcharter.catalog.model import Index, UserType, View
+from pgcharter.plan import safe_columns, safe_constraints, safe_drops, safe_indexes, safe_partitions, safe_renames, safe_types, safe_views
 from pgcharter.plan.grades import grade
 from pgcharter.plan.model import Operation
 from pgcharter.plan.safe_ground import Ground, Plain, Safe, Sequence, Style
@@ -48,7 +48,7 @@ def replacement(old: Operation, new: Operation, ground: Ground) -> Sequence | No
         return safe_indexes.replaced(old, new, ground)
     if new.object.kind == "constraint" and new.object.owner in ground.a.table:
         return safe_constraints.replaced(old, new, ground)
-    return None
+    return safe_views.replaced(old, new, ground) if isinstance(new.new, View) else None
 
 
 def direct(operation: Operation, ground: Ground) -> Sequence:

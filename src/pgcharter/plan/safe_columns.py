@@ -123,6 +123,8 @@ def altered(operation: Operation, ground: Ground) -> Sequence | None:
         return _handed_down(operation, table, ground)
     if "type" in operation.fields:
         return retyped(operation, ground)
+    if old.not_null and not new.not_null and table.kind == "partitioned table" and ground.major >= 18:
+        return _loosened(operation, table, ground)
     if old.not_null or not new.not_null or not ground.large(table.id) or new.identity != old.identity:
         return None
     if operation.object in ground.done:
@@ -131,6 +133,16 @@ def altered(operation: Operation, ground: Ground) -> Sequence | None:
         made = not_null(table, new.name, ground).core
     rest = _others(operation, ground)
     return Sequence((*made, *((ground.step(sql, f"change {operation.object}", operation.object),) for sql in rest)))
+
+
+def _loosened(operation: Operation, table: Table, ground: Ground) -> Sequence:
+    """From 18 on a key that took over an index has made NOT NULL a partition's own, which then stays when the parent's goes."""
+    steps = [ground.step(sql, f"change {operation.object}", operation.object) for sql in ground.plain(operation)]
+    for partition in ground.a.partitions.get(table.id, ()):
+        sql = f"ALTER TABLE {partition.id.sql()} ALTER COLUMN {quote(operation.new.name)} DROP NOT NULL"
+        address = partition.part("column", operation.new.name)
+        steps.append(ground.step(sql, f"let {address} be NULL too", address, why="nothing happens where it only had this from its parent"))
+    return Sequence(tuple((step,) for step in steps))
 
 
 def _handed_down(operation: Operation, table: Table, ground: Ground) -> Sequence | None:

@@ -72,13 +72,16 @@ class Swap:
         if any(u.kind == "publication" or (u.kind == "statistics" and self._reordered(u)) for u in users):
             return False
         keys = (c for c in self.table.constraints if self.old.name in c.columns)
-        if any(c.kind == "exclude" or c.temporal for c in keys):
+        if any(c.kind == "exclude" or c.temporal or (c.kind == "primary key" and not self._kept(self._part(c))) for c in keys):
             return False
         if any(t.kind == "partitioned table" or t.partition_of is not None for t, _ in self._incoming()):
             return False
         trial = replace(self, before=[], exchange=[])
         trial.__dict__["fresh"] = "new"
         return not self.ground.hurts(self.ground.effect(trial._add()))
+
+    def _part(self, constraint: Constraint) -> ObjectId:
+        return self.table.part("constraint", constraint.name)
 
     def _reordered(self, statistics: ObjectId) -> bool:
         """Whether extended statistics would name their columns in another order: PostgreSQL keeps that of the table."""
@@ -129,7 +132,7 @@ class Swap:
     def _begin(self) -> None:
         """The new column, what keeps it in step, the rows already there, NOT NULL."""
         ground, fresh = self.ground, self.table.part("column", self.fresh)
-        link = sync(ground, self.table, self.old.name, one_way(self.old.name, self.fresh, self.convert(f"new.{quote(self.old.name)}")))
+        link = sync(ground, self.table, self.old.name, one_way(self.fresh, self.convert(f"new.{quote(self.old.name)}")))
         why = f"ALTER COLUMN TYPE would stop everybody until {self.table.id} is written anew; a second column is filled beside the first"
         function, trigger = link.made()
         add = ground.step(self._add(), f"add {fresh} beside {quote(self.old.name)}", fresh, why=why)

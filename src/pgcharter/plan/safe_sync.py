@@ -57,9 +57,8 @@ def sync(ground: Ground, table: Table, column: str, body: str) -> Sync:
     return Sync(ground, table, function, ground.names.trigger(table.id, f"zz_{column}", "sync"), body)
 
 
-def one_way(source: str, target: str, expression: str) -> str:
-    """`target` follows `source`; `expression` says how, with `new` before the column."""
-    del source
+def one_way(target: str, expression: str) -> str:
+    """`target` follows what `expression` says, which names columns with `new` before them."""
     return f"  new.{quote(target)} := {expression};"
 
 

@@ -9,7 +9,7 @@ from pgcharter.catalog.model import Catalog, Column, DataType, Table, UserType
 from pgcharter.names import ObjectId, literal, quote
 from pgcharter.plan.casts import using
 from pgcharter.plan.grades import lost
-from pgcharter.plan.model import Operation, Phase, Step
+from pgcharter.plan.model import Grade, Operation, Phase, Step
 from pgcharter.plan.safe_ground import Ground, Sequence
 from pgcharter.plan.safe_swap import Swap
 from pgcharter.plan.safe_text import renamed
@@ -34,8 +34,14 @@ def altered(operation: Operation, ground: Ground) -> Sequence | None:
     if not long and not question and plain == ground.plain(operation):
         return None
     note = f"{operation.object} has no gentler way to its new type: everybody waits until {table.id} is written anew"
-    steps = tuple((ground.step(sql, f"change {operation.object}", operation.object, why=note if long else ""),) for sql in plain)
-    return Sequence(steps, notes=(note,) if long else (), questions=question)
+    how = Grade.LOSSY if swap.loses else Grade.LOSSLESS
+    steps = tuple(
+        ground.step(sql, f"change {operation.object}", operation.object, why=note if long else "", grade=how, loses=swap.loses)
+        if " TYPE " in sql
+        else ground.step(sql, f"change {operation.object}", operation.object)
+        for sql in plain
+    )
+    return Sequence(tuple((step,) for step in steps), notes=(note,) if long else (), questions=question)
 
 
 def conversion(old: DataType, new: DataType, zone: str, catalog: Catalog) -> Convert:

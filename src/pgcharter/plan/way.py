@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from pgcharter.catalog.model import Catalog, Index, Stats, Table, UserType, View
 from pgcharter.names import ObjectId
 from pgcharter.plan import safe
+from pgcharter.plan.blocks import BARRIER
 from pgcharter.plan.ddl import Sides
 from pgcharter.plan.draft import parts
 from pgcharter.plan.model import Operation, Phase, Step
@@ -168,16 +169,30 @@ class Way:
 
     def _span(self, places: tuple[int, ...]) -> Iterator[Piece]:
         """What prepares, then what belongs together in one transaction, then what follows."""
-        made = [self._take(self._sequences[place]) for place in places]
+        made = [self._take(self._late(places, place)) for place in places]
         for sequence in made:
             yield from sequence.before
+        if any(sequence.before for sequence in made):
+            yield BARRIER
         core = [piece for sequence in made for piece in sequence.core]
         if len(places) == 1:
             yield from core
         else:
             yield from _together(core)
+        if any(sequence.after for sequence in made):
+            yield BARRIER
         for sequence in made:
             yield from sequence.after
+
+    def _late(self, places: tuple[int, ...], place: int) -> Sequence:
+        """The form of an operation; all of it after the others when what it prepares needs what they have changed by then."""
+        sequence, operation = self._sequences[place], self.operations[place]
+        if not sequence.before or operation.object.kind not in ("index", "constraint", "materialized view"):
+            return sequence
+        earlier = {self.operations[at].object for at in places if at < place} - {operation.object}
+        if not earlier & self.ground.uses[1].of.get(operation.object, set()):
+            return sequence
+        return replace(sequence, before=(), core=(), after=(*sequence.before, *sequence.core, *sequence.after))
 
     def _take(self, sequence: Sequence) -> Sequence:
         self.notes += sequence.notes
