@@ -188,6 +188,7 @@ def test_a_new_record_keeps_what_is_there(conn: Connection, gone: str) -> None:
     if gone:
         conn.execute(f"DROP TABLE pgcharter.{gone}".encode())
     conn.execute("DELETE FROM pgcharter.components WHERE component = 'migrate'")
+    assert [(r.version, r.name) for r in ledger.read(conn)] == [("001", "make_t")]
     ledger.install(conn)
     assert [r.version for r in ledger.read(conn)] == ["001"]
     assert ledger.progress(conn, 1) == {}

@@ -84,7 +84,7 @@ def installed(conn: Connection) -> bool:
 
     Raises UnavailableError when a newer pgcharter made it, PgcharterError when one of its tables is gone.
     """
-    components, *tables = _row(conn, sql("installed"))
+    components, *tables, _ = _row(conn, sql("installed"))
     found = _row(conn, sql("version"))[0] if components else 0
     if found and not all(tables):
         name = ("schema_migrations", "schema_migration_units")[bool(tables[0])]
@@ -179,9 +179,11 @@ def read(conn: Connection) -> tuple[Run, ...]:
     import psycopg
 
     try:
-        form = "read" if installed(conn) else "read_first"
-        if form == "read_first" and not _row(conn, sql("installed"))[1]:
+        there = installed(conn)
+        _, table, _, runs = _row(conn, sql("installed"))
+        if not table:
             return ()
+        form = "read" if there or runs else "read_first"
         return tuple(Run(*row) for row in conn.execute(sql(form)).fetchall())
     except psycopg.errors.UndefinedColumn as error:
         raise PgcharterError(

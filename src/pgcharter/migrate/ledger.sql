@@ -6,7 +6,9 @@ select coalesce((select max(c.component_version) from pgcharter.components c whe
 -- Reads the catalog as a table: to_regclass answers from a cache that, after a wait for the lock, is older than what the other one made.
 -- name: installed
 select coalesce(bool_or(c.relname = 'components'), false), coalesce(bool_or(c.relname = 'schema_migrations'), false),
-       coalesce(bool_or(c.relname = 'schema_migration_units'), false)
+       coalesce(bool_or(c.relname = 'schema_migration_units'), false),
+       coalesce(bool_or(c.relname = 'schema_migrations' and exists (
+         select from pg_catalog.pg_attribute a where a.attrelid = c.oid and a.attname = 'run_id')), false)
   from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
  where n.nspname = 'pgcharter' and c.relname in ('components', 'schema_migrations', 'schema_migration_units')
 
