@@ -42,13 +42,24 @@ def effect(move: Move) -> Effect | None:
 
 
 def seen(ctx: Context, move: Move, node: Any) -> Seen | None:
-    """What `move` does to the table that a RangeVar names: as it was seen, else as servers have shown of such statements whatever the
-    table is like; None when neither is known."""
-    found = effect(move) or safety.effect(move.statement, None, ctx.catalog.major or NEWEST, timezone=move.settings.get("timezone", ""))
+    """What `move` does to the table that a RangeVar names, and to its partitions and heirs: as it was seen, else as servers have shown of
+    such statements whatever the table is like; None when neither is known."""
+    measured = effect(move)
+    if measured is not None:
+        return _of_all(move, measured, node)
+    found = safety.effect(move.statement, None, ctx.catalog.major or NEWEST, timezone=move.settings.get("timezone", ""))
     if not found.known:
         return None
     mode = max((lock.mode for lock in found.locks if _is(lock.relation, node)), default=None)
     return Seen(mode, any(_is(r, node) for r in found.rewrites), any(_is(r, node) for r in found.scans))
+
+
+def _of_all(move: Move, found: Effect, node: Any) -> Seen:
+    """Of a table that was seen: what is written anew or read whole beside it are its partitions and heirs."""
+    used = {k.relation for k in found.locks if k.relation.kind in _HELD and not move.is_fresh(k.relation.schema, k.relation.name)}
+    rewritten, scanned = used & set(found.rewrites), used & set(found.scans)
+    modes = [k.mode for k in found.locks if _is(k.relation, node) or k.relation in rewritten | scanned]
+    return Seen(max(modes, default=None), bool(rewritten), bool(scanned))
 
 
 def _is(target: ObjectId, node: Any) -> bool:
