@@ -110,7 +110,8 @@ def _not_null(constraint: Constraint, whole: Table, before: Catalog) -> list[str
     words = _altered(old, constraint)
     if words is None:
         return [f"{alter(whole)} DROP CONSTRAINT {quote(old.name)}", f"{alter(whole)} ADD {clause(constraint, whole)}"]
-    return [_renamed(whole, old.name, constraint.name), *(f"{alter(whole)} {text}" for text in words)]
+    renamed = [_renamed(whole, old.name, constraint.name)] if old.name != constraint.name else []
+    return [*renamed, *(f"{alter(whole)} {text}" for text in words)]
 
 
 def _with_column(constraint: Constraint, owner: ObjectId, other: Catalog) -> bool:
@@ -170,7 +171,7 @@ def _kept(constraint: Constraint, parent: Table, after: Catalog) -> bool:
 def _rename(operation: Operation, sides: Sides) -> list[str]:
     old, new, address = operation.old, operation.new, operation.object
     whole = table(sides.a, address) or table(sides.b, address)
-    handed_down = old.inherited and old.kind in ("check", "not null")
+    handed_down = old.inherited and new.inherited and old.kind in ("check", "not null")
     return [] if whole is None or handed_down or old.kind == "trigger" else [_renamed(whole, old.name, new.name)]
 
 

@@ -153,16 +153,17 @@ def _attach(table: Table, sides: Sides) -> Iterator[str]:
 
 
 def _fitted(before: Table, table: Table, sides: Sides) -> Iterator[str]:
-    """What a table that was there before must have to become a partition, and what it must be called by then."""
+    """What a table that was there before must have to become a partition.
+
+    A NOT NULL that must be called otherwise has been renamed by then, by an operation of its own: what is handed down keeps its name.
+    """
     had = {k.name for k in before.constraints}
     for constraint in table.constraints:
         index = index_of(constraint, table)
         if constraint.name in had or not (constraint.inherited or index):
             continue
-        old = not_null_constraint(before, constraint.columns[0]) if constraint.kind == "not null" else None
-        if old is not None:
-            yield f"{alter(table)} RENAME CONSTRAINT {quote(old.name)} TO {quote(constraint.name)}"
-        elif constraint.kind in ("check", "not null") or (index is not None and made_by_attach(index, sides)):
+        named = constraint.kind == "not null" and not_null_constraint(before, constraint.columns[0]) is not None
+        if (constraint.kind in ("check", "not null") and not named) or (index is not None and made_by_attach(index, sides)):
             yield f"{alter(table)} ADD {constraint_clause(constraint, table)}"
             yield from marks(index, sides.b) if index else ()
     for column in table.columns:
