@@ -3,6 +3,10 @@
 Privileges are written by the role that granted them: those of another grantor than the owner between SET ROLE and RESET ROLE, because
 PostgreSQL takes GRANTED BY only for the current role. ALTER DEFAULT PRIVILEGES may have given a new object more or less than PostgreSQL's
 own default: what any of them could have done is made good.
+
+Two limits: RESET ROLE leads back to the role that logged in, so whoever runs the statements must not stand under a SET ROLE of its own; and
+what somebody passed on for single columns by right of a grant option on the whole table is not told apart from a grant of its own, so
+that taking the option away is refused by PostgreSQL until the columns have been seen to by hand.
 """
 
 from __future__ import annotations
