@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 
 from pgcharter.catalog.compare import compare
 from pgcharter.catalog.model import Catalog
@@ -107,8 +108,11 @@ def stopped(dsn: str, fault: str) -> Iterator[BaseProcess]:
 
 
 def _state(pid: int | None) -> str:
-    with open(f"/proc/{pid}/stat") as file:  # noqa: PTH123
-        return file.read().rpartition(")")[2].split()[0]
+    """The letter that the system has for a process; empty when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
 
 
 def everything(dsn: str) -> tuple[Catalog, list[tuple[object, ...]], list[tuple[object, ...]]]:

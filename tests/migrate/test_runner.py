@@ -279,6 +279,26 @@ def test_progress_of_a_build_is_shown_and_its_limit_ends_it_cleanly(database: st
     assert one(database, "SELECT to_regclass('i')") is None
 
 
+@pytest.mark.parametrize(
+    "statement", ["DROP INDEX CONCURRENTLY absent", "ALTER TABLE t DETACH PARTITION absent CONCURRENTLY", "VACUUM absent"]
+)
+def test_a_statement_that_failed_is_not_taken_as_done_by_the_next_run(database: str, statement: str) -> None:
+    wrong = migration("002", unit(statement, alone=True))
+    assert [apply(database, BASE, wrong)[0].status for _ in range(3)] == ["failed"] * 3
+
+
+def test_a_detach_that_was_cancelled_half_way_is_finished(database: str) -> None:
+    made = migration("001", unit("CREATE TABLE p (id int) PARTITION BY LIST (id)", "CREATE TABLE c PARTITION OF p FOR VALUES IN (1)"))
+    detach = migration("002", unit("ALTER TABLE p DETACH PARTITION c CONCURRENTLY", alone=True))
+    with idle_in_transaction(database, "SELECT 1"):
+        apply(database, made)
+    with idle_in_transaction(database, "SELECT * FROM p"):
+        outcome, _ = apply(database, detach, terms=replace(QUICK, alone_timeout=0.5))
+        assert (outcome.status, one(database, "SELECT inhdetachpending FROM pg_inherits")) == ("failed", True)
+    assert apply(database, detach)[0].status == "done"
+    assert one(database, "SELECT count(*) FROM pg_inherits") == 0
+
+
 # settings, failures, resuming
 
 

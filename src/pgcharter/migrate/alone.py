@@ -27,7 +27,6 @@ MISSING = frozenset(("42704", "42P01", "3D000", "3F000"))
 """SQLSTATEs of "there is none": undefined object, table, database, schema."""
 _CREATES = frozenset(("createdb_stmt", "create_table_space_stmt", "create_subscription_stmt"))
 _DROPS = frozenset(("dropdb_stmt", "drop_table_space_stmt", "drop_subscription_stmt", "drop_stmt"))
-_UNKNOWABLE = frozenset(("call_stmt", "do_stmt"))
 
 
 def one(sql: str) -> Statement | None:
@@ -57,18 +56,23 @@ def way(conn: Connection, sql: str, statement: Statement | None, begun: Mark | N
         return Way((sql,))
     if statement.kind == "index_stmt":
         return invalid.build(conn, statement, None if begun is None else begun.get("indexes", ()))
+    if _detached(statement.node) is not None:
+        return _detach(conn, sql, statement, begun)
     if begun is None:
         return Way((sql,))
-    if statement.kind in _UNKNOWABLE and not repeat:
+    if unknowable(statement) and not repeat:
         raise PgcharterError(
             "an earlier run began this statement and ended before it could record the end, so nobody can know whether it was done",
             hint="look at what it changes; then run again with leave to repeat it, or edit the file so that it can be repeated",
         )
     if _rebuilds(statement):
         return Way((*cleaning(conn, statement), sql))
-    if _detached(statement.node) is not None:
-        return _detach(conn, sql, statement)
     return Way((sql,))
+
+
+def unknowable(statement: Statement | None) -> bool:
+    """Whether a statement may commit by itself, so that nobody can see from outside whether it was done."""
+    return statement is None or statement.kind in ("call_stmt", "do_stmt")
 
 
 def done_before(statement: Statement | None, sqlstate: str | None) -> bool:
@@ -105,12 +109,14 @@ def _detached(node: Any) -> str | None:
     return None
 
 
-def _detach(conn: Connection, sql: str, statement: Statement) -> Way:
+def _detach(conn: Connection, sql: str, statement: Statement, begun: Mark | None) -> Way:
     partition, parent = _detached(statement.node) or "", invalid.relation(statement.node.relation)
     pending = invalid.detaching(conn, partition, parent)
-    if pending is None:
-        return Way(found=f"{partition} is no partition of {parent} any more") if invalid.there(conn, partition) else Way((sql,))
-    return Way((f"ALTER TABLE {parent} DETACH PARTITION {partition} FINALIZE",)) if pending else Way((sql,))
+    if pending:
+        return Way((f"ALTER TABLE {parent} DETACH PARTITION {partition} FINALIZE",))
+    if pending is None and begun is not None and invalid.there(conn, partition):
+        return Way(found=f"{partition} is no partition of {parent} any more")
+    return Way((sql,))
 
 
 def settings(statements: tuple[str, ...]) -> list[str]:

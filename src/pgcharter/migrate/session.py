@@ -118,7 +118,11 @@ class Session:
         statement was cancelled.
         """
         pgconn = self.conn.pgconn
-        pgconn.send_query(sql.encode(self.conn.info.encoding))
+        try:
+            pgconn.send_query(sql.encode(self.conn.info.encoding))
+        except UnicodeEncodeError as error:
+            wrong = sql[error.start]
+            raise psycopg.DataError(f"client_encoding was set to {error.encoding}, which has no character {wrong!r}") from None
         while pgconn.flush():
             self._wait(0.1, write=True)
             pgconn.consume_input()

@@ -13,7 +13,7 @@ import psycopg
 
 from pgcharter.errors import PgcharterError
 from pgcharter.migrate import alone, backfill, faults, ledger
-from pgcharter.migrate.endings import AGAIN, EndError, failed
+from pgcharter.migrate.endings import AGAIN, EndError, Reason, failed
 from pgcharter.migrate.framing import AS_LOGGED_IN, CLOSING, opening, patience
 from pgcharter.migrate.session import Session, StoppedError
 from pgcharter.migrate.watch import Advances, Backend, Note, Retries, UnitBegun, UnitDone, Waits, Watch
@@ -106,9 +106,9 @@ class Work:
 
     def attempts(self, work: Callable[[], T]) -> T:
         """Do `work` again and again, with pauses that grow, until it gets its locks or the deadline has come."""
-        began, self.attempt = time.monotonic(), 1
+        began, self.attempt, self.blockers = time.monotonic(), 1, ()
         while True:
-            self._waited, self.blockers = 0.0, ()
+            self._waited = 0.0
             try:
                 return work()
             except _AGAIN as error:
@@ -226,30 +226,27 @@ class Work:
                 return ""
             except psycopg.errors.ActiveSqlTransaction:
                 self.rollback()
-        conn, before = self.session.conn, self.progress.get(self.number)
+        before = self.progress.get(self.number)
         begun = before.position if before and before.checksum == ledger.unit_checksum(self.unit) else None
-        mark = begun or alone.mark(conn, statement)
-        if begun is None:
-            self.recorded(lambda: self.checkpoint(mark, 0))
-        faults.point("before alone")
-        found = self._alone_tried(statement, begun, mark)
+        if alone.unknowable(statement):
+            found = self._alone_once(statement, begun)
+        else:
+            found = self.attempts(lambda: self._alone_once(statement, begun))
         faults.point("after alone")
         self.recorded(self.record)
         return found
 
-    def _alone_tried(self, statement: Statement | None, begun: alone.Mark | None, mark: alone.Mark) -> str:
-        repeatable = statement is not None and statement.kind not in ("do_stmt", "call_stmt")
-        if repeatable:
-            return self.attempts(lambda: self._alone_once(statement, begun, mark))
-        return self._alone_once(statement, begun, mark)
-
-    def _alone_once(self, statement: Statement | None, begun: alone.Mark | None, mark: alone.Mark) -> str:
-        if self.attempt > 1:
-            begun = mark
+    def _alone_once(self, statement: Statement | None, begun: alone.Mark | None) -> str:
+        """One try; the mark in the ledger stands from before the statement until it is recorded, or known to have failed."""
+        mark = begun or alone.mark(self.session.conn, statement)
+        if begun is None:
+            self.recorded(lambda: self.checkpoint(mark, 0))
+        faults.point("before alone")
         try:
             way = alone.way(self.session.conn, self.sql, statement, begun, repeat=self.terms.repeat_begun)
         except PgcharterError as error:
-            raise EndError("failed", "begun", f"{self.here}: {error.message}", error.hint) from None
+            reason: Reason = "begun" if alone.unknowable(statement) else "statement"
+            raise EndError("failed", reason, f"{self.here}: {error.message}", error.hint) from None
         with self._patient():
             for sql in way.statements:
                 try:
@@ -258,6 +255,7 @@ class Work:
                     if begun is not None and alone.done_before(statement, getattr(error, "sqlstate", None)):
                         return "an earlier run had done it"
                     self._clean(statement, mark)
+                    self._unmark(statement)
                     if isinstance(error, StoppedError):
                         raise self._took_too_long() from None
                     raise
@@ -280,6 +278,11 @@ class Work:
                 self.watch(Note(f"what the failed statement left behind was taken away: {sql}"))
             except (psycopg.Error, StoppedError) as error:
                 self.watch(Note(f"what the failed statement left behind is still there: {error}", sql))
+
+    def _unmark(self, statement: Statement | None) -> None:
+        """The statement failed, and that is known: the next run does not take it for done. But one that commits itself may have."""
+        if not self.session.lost and not alone.unknowable(statement):
+            self.recorded(lambda: self.checkpoint(None, 0))
 
     @contextlib.contextmanager
     def _patient(self) -> Iterator[None]:
