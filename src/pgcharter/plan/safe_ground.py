@@ -75,6 +75,9 @@ class Ground:
     done: set[ObjectId] = field(default_factory=set)
     """Objects whose own operation has nothing left to do: another one has done it on the way."""
 
+    exchanged: set[ObjectId] = field(default_factory=set)
+    """Columns that a new one takes the place of."""
+
     @property
     def a(self) -> Catalog:
         """The catalog before."""

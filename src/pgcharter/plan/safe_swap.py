@@ -74,11 +74,30 @@ class Swap:
         keys = (c for c in self.table.constraints if self.old.name in c.columns)
         if any(c.kind == "exclude" or c.temporal or (c.kind == "primary key" and not self._kept(self._part(c))) for c in keys):
             return False
+        if self._entangled():
+            return False
         if any(t.kind == "partitioned table" or t.partition_of is not None for t, _ in self._incoming()):
             return False
         trial = replace(self, before=[], exchange=[])
         trial.__dict__["fresh"] = "new"
         return not self.ground.hurts(self.ground.effect(trial._add()))
+
+    def _entangled(self) -> bool:
+        """Whether an index, constraint or statistics spans this column and another that is exchanged too: each would carry its own copy."""
+        if not self.ground.exchanged:
+            return False
+        others = {c.part for c in self.ground.exchanged if c.owner == self.table.id}
+        texts = [i.definition for i in self.table.indexes]
+        texts += [c.definition for c in self.table.constraints]
+        texts += [" ".join((*s.columns, *s.expressions)) for s in self.ground.a.statistics if s.table == self.table.id]
+        if any(mentions(text, self.old.name) and mentions(text, other) for text in texts for other in others):
+            return True
+        ends = [table.part("column", c) for table, key in self._incoming() for c in key.columns]
+        for key in self.table.foreign_keys:
+            other = self.ground.a.table.get(key.references) if key.references else None
+            if other is not None and self.old.name in key.columns and self._kept(self._part(key)):
+                ends += [other.part("column", c) for c in key.referenced_columns]
+        return not self.ground.exchanged.isdisjoint(ends)
 
     def _part(self, constraint: Constraint) -> ObjectId:
         return self.table.part("constraint", constraint.name)
@@ -94,6 +113,7 @@ class Swap:
 
     def sequence(self) -> Sequence:
         """All of it."""
+        self.ground.exchanged.add(self.address)
         self._begin()
         self._indexes()
         self._checks()
