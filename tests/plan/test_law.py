@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from tests.plan import generate
 from tests.sources.sink import HERE as SINK
 
 import pgcharter
@@ -281,3 +282,36 @@ def test_kitchen_sink(court_of: CourtOf) -> None:
     sql = (SINK / "kitchen_sink.sql").read_text("utf-8")
     sql = re.sub(r"(?m)^create (user mapping|subscription) [^;]*;$", "", sql).replace(", password 'hush-hush'", "")
     holds(court_of, "kitchen sink", lambda court: law(court, "", sql, superuser=True))
+
+
+SEEDS = range(150)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_generated(seed: int, court_of: CourtOf) -> None:
+    """Schemas that nobody wrote. Of one that fails, the smallest part that still fails is told."""
+    old, new = generate.pair(seed)
+    holds(court_of, f"seed {seed}", lambda court: _shrinking(court, old, new))
+
+
+def _shrinking(court: Court, old: generate.Made, new: generate.Made) -> None:
+    try:
+        law(court, old.sql(), new.sql())
+    except (pytest.fail.Exception, psycopg.Error) as error:
+        failure, smaller = error, True
+        while smaller:
+            smaller = False
+            for one, other in generate.smaller(old, new):
+                found = _failure(court, one, other)
+                if found is not None:
+                    old, new, failure, smaller = one, other, found, True
+                    break
+        pytest.fail(f"{failure}\nold:\n{old.sql()}\nnew:\n{new.sql()}", pytrace=False)
+
+
+def _failure(court: Court, old: generate.Made, new: generate.Made) -> BaseException | None:
+    try:
+        law(court, old.sql(), new.sql())
+    except (pytest.fail.Exception, psycopg.Error) as error:
+        return error
+    return None

@@ -42,7 +42,8 @@ def compare(a: Catalog, b: Catalog, *, ignore: Collection[str] = (), versions: b
     again, although it keeps them written out. Texts that PostgreSQL writes back in two ways are equal (`alike`).
     """
     equal = _equal(a, b)
-    left, right = _flat(a, equal), _flat(b, equal)
+    whole = equal | ({w.id for w in _wholes(a)} ^ {w.id for w in _wholes(b)})
+    left, right = _flat(a, whole), _flat(b, whole)
     found: list[Difference] = []
     addresses = (left.keys() | right.keys()) - equal
     differing = [x for x in addresses if x.kind not in ignore and left.get(x) != right.get(x)]
@@ -110,8 +111,8 @@ def _equal(a: Catalog, b: Catalog) -> set[ObjectId]:
     return {whole.id for whole in _wholes(b) if left.get(whole.id) == whole}
 
 
-def _flat(catalog: Catalog, equal: Collection[ObjectId]) -> Mapping[ObjectId, _Item]:
-    """Everything comparable by address, parts of `equal` left out; parts know their owner, so that a missing table is told once."""
+def _flat(catalog: Catalog, whole: Collection[ObjectId]) -> Mapping[ObjectId, _Item]:
+    """Everything comparable by address, without the parts of what is in `whole`; parts know their owner: a missing table is told once."""
     found: dict[ObjectId, _Item] = {ObjectId("database", "", ""): _Item(_nameless(catalog))}
     groups: tuple[tuple[Any, ...], ...] = (
         catalog.schemas, catalog.tables, catalog.views, catalog.sequences, catalog.functions, catalog.types, catalog.extensions,
@@ -121,9 +122,9 @@ def _flat(catalog: Catalog, equal: Collection[ObjectId]) -> Mapping[ObjectId, _I
     for group in groups:
         for item in group:
             found[item.id] = _Item(item)
-    for whole in _wholes(catalog):
-        if whole.id not in equal:
-            found.update(_parts(whole))
+    for item in _wholes(catalog):
+        if item.id not in whole:
+            found.update(_parts(item))
     for privilege in catalog.default_privileges:
         found[default_privilege(privilege)] = _Item(privilege)
     for label in catalog.security_labels:

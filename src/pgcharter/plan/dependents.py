@@ -135,11 +135,15 @@ def _needs(uses: Uses, user: ObjectId, cause: ObjectId) -> bool:
 def _column(
     draft: Draft, user: ObjectId, column: Column, whole: Whole | None, cause: ObjectId, why: str, typed: bool
 ) -> list[tuple[ObjectId, bool]]:
-    if isinstance(whole, View) or column.inherited:
+    if isinstance(whole, View):
         return []
+    if column.inherited and cause.part == user.part:
+        return _heir(draft, user, column, cause, why, typed)
     if typed and not column.generated:
         return []
     holds = _holds(draft.a, column, cause)
+    if column.generated and column.inherited:
+        return []
     if column.generated and not holds:
         draft.replace(user, why)
         return [(user, False), *_owned(draft, user)]
@@ -148,6 +152,16 @@ def _column(
         return [(user, True)]
     draft.detour(user, why, default="")
     return []
+
+
+def _heir(draft: Draft, user: ObjectId, column: Column, cause: ObjectId, why: str, typed: bool) -> list[tuple[ObjectId, bool]]:
+    """A column whose parent's changes: it changes along, but has a default of its own, which must not stand in the way."""
+    above = draft.detours.get(cause)
+    if typed and above is not None and above.type != draft.a.find(cause).type:
+        draft.detour(user, why, type=above.type, default="")
+    elif typed and column.default and not column.generated:
+        draft.detour(user, why, default="")
+    return [(user, typed)]
 
 
 def _holds(uses: Uses, column: Column, cause: ObjectId) -> bool:

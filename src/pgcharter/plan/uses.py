@@ -172,6 +172,10 @@ class Uses:
                     yield from (
                         (address, parent.part("constraint", k.name)) for k in parent.foreign_keys if k.columns == constraint.columns
                     )
+            above = {c.name for c in parent.columns}
+            yield from (
+                (table.part("column", c.name), parent.part("column", c.name)) for c in table.columns if c.inherited and c.name in above
+            )
             triggers = {t.name for t in parent.triggers}
             yield from ((table.part("trigger", t.name), parent.part("trigger", t.name)) for t in table.triggers if t.name in triggers)
 
