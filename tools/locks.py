@@ -2,7 +2,7 @@
 
     python tools/locks.py                 # ask all versions, write the table and its page
     python tools/locks.py --check         # the same, but only compare; fails on a difference
-    python tools/locks.py --update TEXT   # ask again only for the lines that contain TEXT
+    python tools/locks.py --update REGEX  # ask again only for the lines that match
     python tools/locks.py --squawk        # what squawk says of the same statements, beside it
 
 The statements are in tools/locks/*.sql, the tables they run on in world.toml. The key of a statement is what `plan.forms` takes it for, so
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -129,13 +130,13 @@ def _differ(one: int, other: int) -> bool:
 
 
 def ask(major: int, only: str = "") -> Account:
-    """Try every statement (those that contain `only`) on a server of `major`."""
+    """Try every statement (those whose line matches `only`) on a server of `major`."""
     account = Account(major)
     with open_world(major) as world, world.connect() as conn:
         account.rows = {i: world.rows.get(oid, 0) for oid, i in world.relations.items() if i.kind in ("table", "materialized view")}
         account.functions = {name: _VOLATILITY[worst] for name, worst in conn.execute(_FUNCTIONS).fetchall()}
         for line, statement in statements():
-            if only in line:
+            if re.search(only, line):
                 _try(account, world, conn, line, statement)
         if not only:
             for zone, statement in pairs():
@@ -207,8 +208,8 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="compare only; fail when the table differs from what servers say")
     parser.add_argument("--squawk", action="store_true", help="print what squawk says of the same statements")
-    parser.add_argument("--only", default="", metavar="TEXT", help="try only lines with TEXT, write nothing, print what they did")
-    parser.add_argument("--update", default="", metavar="TEXT", help="try only lines with TEXT and put what they show into the table")
+    parser.add_argument("--only", default="", metavar="REGEX", help="try only lines that match, write nothing, print what they did")
+    parser.add_argument("--update", default="", metavar="REGEX", help="try only lines that match and put what they show into the table")
     parser.add_argument("--major", type=int, action="append", help="ask only this version; write nothing")
     given = parser.parse_args(arguments)
     if given.squawk:

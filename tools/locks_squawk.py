@@ -27,6 +27,7 @@ HAZARD = {
     "require-concurrent-partition-attach", "require-concurrent-refresh-materialized-view", "require-concurrent-reindex",
     "ban-alter-domain-with-add-constraint", "ban-create-domain-with-constraint", "ban-truncate-cascade", "ban-uncommitted-transaction",
 }  # fmt: skip
+_SORTS = ("table", "partitioned table", "index", "view", "materialized view", "sequence")
 _DDL = ("alter", "create", "drop", "reindex", "refresh", "cluster")
 
 
@@ -65,10 +66,10 @@ def _chosen(major: int) -> list[tuple[str, str]]:
     found: dict[str, str] = {}
     with open_world(major) as world:
         for _, statement in statements():
-            keys = [f.key for f in forms.classify(statement, world.catalog, timezone="UTC")]
-            plain = keys[-1].endswith((" on table", " on partitioned table", " on index", " on materialized view")) or " on " not in keys[-1]
-            if plain and keys[-1].startswith(_DDL) and oracle.outcome(keys[-1], major) is not None:
-                found.setdefault(keys[-1], statement.text)
+            key = forms.classify(statement, world.catalog, timezone="UTC")[-1].key
+            _, on, sort = key.rpartition(" on ")
+            if key.startswith(_DDL) and (not on or sort in _SORTS) and oracle.outcome(key, major) is not None:
+                found.setdefault(key, statement.text)
     return list(found.items())
 
 

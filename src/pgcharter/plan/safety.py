@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from pgcharter.catalog.effect import Effect, Lock, Mode
 from pgcharter.catalog.model import Catalog
@@ -114,14 +115,35 @@ def _lock(key: str, role: str, outcome: Outcome, major: int) -> int | None:
     return (others.pop() or 0) if len(others) == 1 else None
 
 
+@lru_cache(maxsize=16384)
 def _outcomes(key: str, major: int) -> tuple[tuple[Outcome, ...], bool]:
     """What was seen of a form, or of its likes (on other sorts of tables, then with other particulars); and whether it was itself."""
     if found := _all(key, major):
         return found, True
+    if likes := _likes(key, major):
+        return likes, True
     for wider in (_anywhere(key), re.sub(r"\(.*\)", UNKNOWN, _anywhere(key)), re.sub(r"\(.*|,.*", UNKNOWN, key)):
         if wider.strip("* ") and (found := _all(wider, major)):
             return found, False
     return (), False
+
+
+_CHANGE = "alter table alter column type ("
+
+
+def _likes(key: str, major: int) -> tuple[Outcome, ...]:
+    """Changes of type have all been tried on ordinary tables, a few on other sorts: what those did goes for all that do the same work."""
+    head, _, sort = key.rpartition(" on ")
+    plain = oracle.outcome(f"{head} on table", major) if key.startswith(_CHANGE) else None
+    if plain is None:
+        return ()
+    tried = [other.rpartition(" on ")[0] for other in oracle.matching(f"{_CHANGE}{UNKNOWN}) on {sort}")]
+    there = ((oracle.outcome(f"{h} on table", major), oracle.outcome(f"{h} on {sort}", major)) for h in tried)
+    return tuple(o for p, o in there if p is not None and o is not None and _work(p) == _work(plain))
+
+
+def _work(outcome: Outcome) -> tuple[bool, bool, bool]:
+    return "target" in outcome.rewrites, "index" in outcome.rewrites, "target" in outcome.scans
 
 
 def _anywhere(key: str) -> str:
