@@ -107,6 +107,30 @@ def test_a_comment_inside_a_function_is_no_section(lay: Lay) -> None:
     assert [len(u.statements) for u in found.up] == [2]
 
 
+@pytest.mark.parametrize(
+    "files_of_it",
+    [
+        {"V1__a.sql": "SELECT 1;\n-- Rollback\nSELECT 2;"},
+        {"a.sql": "--liquibase formatted sql\n--changeset me:1\nSELECT 1;\n--rollback\nSELECT 2;"},
+        {"V1__a.sql": "SELECT 1;\n-- down\nSELECT 2;", "U1__a.sql": "SELECT 3;\n-- up\nSELECT 4;"},
+    ],
+)
+def test_where_files_have_no_sections_everything_runs(lay: Lay, files_of_it: dict[str, str]) -> None:
+    found = one(lay(files_of_it))
+    assert [u.statements for u in found.up] == [("SELECT 1", "SELECT 2")]
+    assert [u.statements for u in found.down or ()] == ([("SELECT 3", "SELECT 4")] if len(files_of_it) == 2 else [])
+
+
+def test_two_ways_back_are_refused(lay: Lay) -> None:
+    with pytest.raises(PgcharterError, match="has a section that leads back, and m/1_a.down.sql leads back too"):
+        one(lay({"1_a.up.sql": "SELECT 1;\n-- down\nSELECT 2;", "1_a.down.sql": "SELECT 3;"}))
+
+
+def test_a_way_back_in_a_file_of_its_own_has_gates_too(lay: Lay) -> None:
+    found = one(lay({"1_a.up.sql": "-- pgcharter: up\nSELECT 1;", "1_a.down.sql": "-- pgcharter: gate nobody reads it\nSELECT 2;"}))
+    assert [(u.gate, u.statements) for u in found.down or ()] == [("nobody reads it", ()), ("", ("SELECT 2",))]
+
+
 def test_a_plain_file_is_one_transaction_and_begin_and_commit_are_respected(lay: Lay) -> None:
     assert sql(one(lay({"001_a.sql": "SELECT 1; SELECT 2;"})).up) == [(("SELECT 1", "SELECT 2"), True)]
     assert sql(one(lay({"001_a.sql": "BEGIN; SELECT 1; COMMIT; BEGIN; SELECT 2; END;"})).up) == [

@@ -16,6 +16,8 @@ from pgcharter.sqltext.comments import direction_at, marks, outside, sections
 
 EACH = ("pgcharter", "sqitch")
 """Layouts whose files say themselves what belongs together; in all others a file is one transaction."""
+WHOLE = ("flyway", "liquibase", "sqitch")
+"""Layouts whose files have no sections: `-- rollback` in them is a comment like any other."""
 _NO_TRANSACTION = re.compile(
     r"^[ \t]*--[ \t]*(?:migrate:(?P<dbmate>up|down)\b.*\btransaction:false\b|(?P<goose>\+goose[ \t]+NO[ \t]+TRANSACTION\b)"
     r"|\+migrate[ \t]+(?P<sql_migrate>up|down)\b.*\bnotransaction\b)",
@@ -43,12 +45,18 @@ def parsed(migration: Migration, placeholders: Mapping[str, str] | None = None) 
         )
     values = {**values, **liquibase.properties(m.text)} if m.layout == "liquibase" else values
     both = _Side(m, _filled(m, m.text, values), m.file, m.line - 1)
-    up, notes = both.units("up", each=_each(m, "up"))
+    whole = m.layout in WHOLE
+    up, notes = both.units("" if whole else "up", each=_each(m, "up"))
     if m.layout == "liquibase":
         back = liquibase.rollback(both.parsed.text)
         down = None if back is None else _Side(m, back, m.file, m.line - 1).units("up", each=_each(m, "up"))[0]
     elif m.down_file:
+        if not whole and any(s.direction == "down" for s in both.parsed.statements):
+            hint = "keep one of them"
+            raise PgcharterError(f"{m.file} has a section that leads back, and {m.down_file} leads back too", hint=hint, place=m.file)
         down = _Side(m, _filled(m, m.down_text, values), m.down_file, 0).units("", each=_each(m, "down"))[0] or None
+    elif whole:
+        down = None
     else:
         down = both.units("down", each=_each(m, "down"))[0] or None
     one_way = next((k for k in both.marks if k.verb == "one-way"), None)
@@ -120,7 +128,7 @@ class _Side:
         statements = [s for s in self.parsed.statements if direction in ("", s.direction)]
         if self.migration.kind == "data":
             _refuse_structure(statements)
-        stated = [k for k in self.marks if k.verb in ("gate", "batched") and direction_at(k.offset, self.turns) == direction]
+        stated = [k for k in self.marks if k.verb in ("gate", "batched") and direction in ("", direction_at(k.offset, self.turns))]
         making = _Making(each)
         waiting: Mark | None = None
         items: list[Statement | Mark] = sorted([*statements, *stated], key=lambda i: i.offset)
