@@ -122,7 +122,7 @@ def test_where_files_have_no_sections_everything_runs(lay: Lay, files_of_it: dic
 
 
 def test_two_ways_back_are_refused(lay: Lay) -> None:
-    with pytest.raises(PgcharterError, match="has a section that leads back, and m/1_a.down.sql leads back too"):
+    with pytest.raises(PgcharterError, match="has a section that leads back"):
         one(lay({"1_a.up.sql": "SELECT 1;\n-- down\nSELECT 2;", "1_a.down.sql": "SELECT 3;"}))
 
 
