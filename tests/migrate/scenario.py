@@ -75,19 +75,22 @@ PACE = Pace(first=150, largest=300, every=60)
 TERMS = Terms(pace=PACE, lock_timeout=1.0, deadline=20, wait=20)
 
 
-def run(dsn: str, fault: str = "") -> None:
-    """Apply the scenario here; end with 0 only when all is done."""
+SLOW = (migration("001", unit("CREATE TABLE slow ()", "SELECT pg_sleep(60)")),)
+
+
+def run(dsn: str, fault: str = "", migrations: tuple[Migration, ...] = SCENARIO) -> None:
+    """Apply migrations here; end with 0 only when all is done."""
     if fault:
         os.environ[faults.VARIABLE] = fault
-    outcome = runner.apply(dsn, SCENARIO, terms=TERMS)
+    outcome = runner.apply(dsn, migrations, terms=TERMS)
     raise SystemExit(0 if outcome.status == "done" else 10)
 
 
-def process(dsn: str, fault: str) -> BaseProcess:
+def process(dsn: str, fault: str = "", migrations: tuple[Migration, ...] = SCENARIO) -> BaseProcess:
     """Start `run` in a process that has no threads and shares nothing with this one."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
-    started = context.Process(target=run, args=(dsn, fault))
+    started = context.Process(target=run, args=(dsn, fault, migrations))
     started.start()
     return started
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 
 import psycopg
@@ -11,7 +12,9 @@ import pytest
 from tests.conftest import MAJORS, ServerFactory, every_major, installation
 from tests.migrate import scenario
 
-from pgcharter.migrate import faults
+from pgcharter.db import connect
+from pgcharter.migrate import faults, runner
+from pgcharter.migrate.watch import Event, RunnerWaits
 from pgcharter.servers import lifecycle
 from pgcharter.servers.lifecycle import Server
 
@@ -88,6 +91,26 @@ def _parent(pid: int) -> int:
             return int(file.read().rpartition(")")[2].split()[1])
     except OSError:
         return 0
+
+
+def test_the_statement_of_a_killed_runner_ends_and_the_next_runner_waits_for_that(database: str) -> None:
+    running = scenario.process(database, migrations=scenario.SLOW)
+    with connect(database) as conn:
+        sleeping = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
+        until = time.monotonic() + 20
+        while conn.execute(sleeping).fetchone() == (0,) and time.monotonic() < until:
+            time.sleep(0.02)
+        os.kill(running.pid or 0, signal.SIGKILL)
+        running.join()
+        assert conn.execute(sleeping).fetchone() == (1,)  # its session lives on in the server for a moment
+        events: list[Event] = []
+        began = time.monotonic()
+        done = scenario.migration("001", scenario.unit("CREATE TABLE quick ()"))
+        assert runner.apply(database, [done], terms=scenario.TERMS, watch=events.append).status == "done"
+        assert time.monotonic() - began < 10
+        assert conn.execute("SELECT to_regclass('slow')").fetchone() == (None,)
+    waits = [e for e in events if isinstance(e, RunnerWaits)]
+    assert {holder.application for e in waits for holder in e.holders} == {"pgcharter migrate"}
 
 
 @every_major
