@@ -45,7 +45,7 @@ TWO = "CREATE TABLE t (id bigint);\n-- file: {0}\nCREATE INDEX i ON t (id);\n"
         ("V1__a.sql", "V2__b.sql", True),
         ("20260101120000_a.sql", "20260102120000_b.sql", True),
         ("2026-01-01-120000_a/up.sql", "2026-01-02-120000_b/up.sql", True),
-        ("deploy/a.sql", "deploy/b.sql", True),
+        ("deploy/a.sql", "deploy/b.sql", False),
         ("tables.sql", "indexes.sql", False),
         ("01_tables.sql", "02_indexes.sql", False),
         ("001_a.sql", "later.sql", False),
@@ -54,6 +54,14 @@ TWO = "CREATE TABLE t (id bigint);\n-- file: {0}\nCREATE INDEX i ON t (id);\n"
 def test_what_is_taken_for_migrations(first: str, second: str, migrations: bool) -> None:
     reading = as_text(f"-- file: {first}\n{TWO.format(second)}", "folder")
     assert said(reading, "MIG01") == [("MIG01", f"{Path(second).name}:1")] * migrations
+
+
+def test_sqitch_changes_are_migrations_and_if_not_exists_makes_nothing_anew() -> None:
+    text = "-- file: deploy/a.sql\n-- Deploy shop:a to pg\nCREATE TABLE t (id bigint);\n-- file: deploy/b.sql\n-- Deploy shop:b to pg\n"
+    assert said(as_text(f"{text}CREATE TABLE IF NOT EXISTS t (id bigint);\nCREATE INDEX i ON t (id);\n", "d"), "MIG01") == [
+        ("MIG01", "b.sql:3")
+    ]
+    assert said(as_text(f"{text}CREATE TABLE IF NOT EXISTS u (id bigint);\nCREATE INDEX i ON u (id);\n", "d"), "MIG01") == []
 
 
 DUMP = """

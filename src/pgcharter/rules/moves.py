@@ -1,8 +1,8 @@
 """Migrations as rules see them: what was there before a statement, which transaction it runs in, what it was seen to do.
 
-**What is a migration.** Several files whose names carry a version (Flyway, dbmate, goose, NNN_name.sql, timestamps, a folder a migration),
-or an Alembic chain, are migrations: they reach a database that is in use one after another, so a table made by an earlier file is in use
-when a later one changes it. Everything else (one file, a folder without versions, a dump) is taken for one schema, built in one go:
+**What is a migration.** Several files whose names carry a version (Flyway, dbmate, goose, NNN_name.sql, timestamps, a folder a migration,
+Sqitch), or an Alembic chain, are migrations: they reach a database that is in use one after another, so a table made by an earlier file is
+in use when a later one changes it. Everything else (one file, a folder without versions, a dump) is taken for one schema, built in one go:
 nothing that it makes itself is in use yet. In both, a table that the text does not make was there before, and what a file makes it may
 change. Files of rows for a fresh database (seeds, fixtures) are not looked at.
 """
@@ -38,6 +38,7 @@ _TOOLS = (
 )
 """Tools by the marks in their files, with the mark by which a file asks to be run outside a transaction. pgcharter itself runs what
 PostgreSQL refuses in a transaction outside of one."""
+_SQITCH = re.compile(r"^-- Deploy \S+:\S+ to pg\b", re.MULTILINE)
 _SEEDS = frozenset({"seed", "seeds", "seeding", "fixture", "fixtures", "testdata", "sampledata"})
 _CHANGESET = re.compile(r"^[ \t]*--[ \t]*changeset\b[^\n]*", re.M | re.I)
 _ONE_WAY = re.compile(
@@ -169,7 +170,7 @@ def is_seed(name: str) -> bool:
 
 def _file(name: str, text: str, source: str) -> File:
     path = PurePath(name)
-    versioned = any(_VERSIONED.match(part) for part in (path.name, path.parent.name)) or "deploy" in path.parts[:-1]
+    versioned = any(_VERSIONED.match(part) for part in (path.name, path.parent.name)) or _SQITCH.search(text) is not None
     if source == "alembic":
         return File(name, "alembic", versioned=True, text=text)
     one_way = _ONE_WAY.search(text) is not None
@@ -185,6 +186,8 @@ class _Walk:
 
     def __init__(self, reading: Reading, several: bool) -> None:
         self.reading, self.several = reading, several
+        self.first: dict[str, str] = {}
+        """Unit that makes a name first: what IF NOT EXISTS finds there already is not made."""
         self.made: dict[str, dict[str, list[tuple[str, int]]]] = {}
         self.file = File("")
         self.turn = self.blocks = self.block = 0
@@ -215,7 +218,8 @@ class _Walk:
         if node is not None:
             self._set(statement)
             for schema, name in (*_makes(statement, move), *self.hidden.get(statement.place, ())):
-                made.setdefault(name, []).append((schema, self.turn))
+                if self.first.setdefault(name, unit) == unit or not getattr(node, "if_not_exists", False):
+                    made.setdefault(name, []).append((schema, self.turn))
         return move
 
     def _enter(self, file: File) -> None:
