@@ -38,7 +38,9 @@ def created(operation: Operation, ground: Ground) -> Sequence | None:
 
 def _unavoidable(operation: Operation, ground: Ground, plain: tuple[str, ...]) -> Sequence:
     """Forms that PostgreSQL knows only in one go."""
-    what = "a stored generated column" if operation.new.generated else f"a column of type {operation.new.type.sql} with this default"
+    column: Column = operation.new
+    what = f"a column of type {column.type.sql}{' with this default' * bool(column.default)}"
+    what = "a stored generated column" if column.generated else what
     note = f"{operation.object}: PostgreSQL can add {what} only by writing the table anew, and everybody waits meanwhile"
     return Sequence(tuple((ground.step(sql, f"add {operation.object}", operation.object, why=note),) for sql in plain), notes=(note,))
 

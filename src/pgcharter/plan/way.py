@@ -83,8 +83,16 @@ class Way:
         kept = self._kept
         for place, operation in enumerate(self.operations):
             if place not in found:
-                found[place] = safe.direct(operation, self.ground) if place in kept else safe.sequence(operation, self.ground)
+                found[place] = self._at_once(operation) if place in kept else safe.sequence(operation, self.ground)
         return found
+
+    def _at_once(self, operation: Operation) -> Sequence:
+        """A drop that cannot wait for the contract phase."""
+        made = safe.direct(operation, self.ground)
+        if not self._may_wait(operation) or operation.object.kind == "index":
+            return made
+        note = f"{operation.object} goes before the new release, because what comes needs its name or changes what it depends on"
+        return replace(made, notes=(*made.notes, note))
 
     def _meeting(self, address: ObjectId, first: int, last: int) -> int | None:
         """Where the old and the new form of an object can be there at once: at the drop, at the creation, or nowhere (None)."""
