@@ -107,6 +107,9 @@ def lock_without_timeout(ctx: Context) -> Iterator[Finding]:
 
 
 def _limited(move: Move) -> bool:
+    """Whether the wait has an end; a block may set it itself."""
+    if move.statement.kind == "do_stmt" and "lock_timeout" in move.statement.text.lower():
+        return True
     return any(move.settings.get(name, "0") not in _OFF for name in ("lock_timeout", "statement_timeout"))
 
 

@@ -20,7 +20,7 @@ from pgcharter.catalog.effect import Effect
 from pgcharter.catalog.reading import Reading
 from pgcharter.names import quote
 from pgcharter.rules.engine import Context
-from pgcharter.sqltext import Statement, enum_name
+from pgcharter.sqltext import Statement, enum_name, walk
 
 _VERSIONED = re.compile(r"(?:[VUBR]\d[0-9._]*__|R__|\d{3,}(?:[._-]|\Z)|\d{4}-\d\d-\d\d)")
 
@@ -250,6 +250,9 @@ class _Walk:
 
     def _set(self, statement: Statement) -> None:
         node = statement.node
+        if statement.kind == "select_stmt" and "set_config" in statement.text.lower():
+            for name, given, local in _configured(node):
+                (self.local if local else self.session)[name] = given
         if statement.kind != "variable_set_stmt":
             return
         kind, name = enum_name(node, "kind"), node.name.lower()
@@ -260,6 +263,15 @@ class _Walk:
             target.pop(name, None)
             if kind == "VAR_SET_VALUE":
                 target[name] = value(node)
+
+
+def _configured(node: Any) -> Iterator[tuple[str, str, bool]]:
+    """Name, value and reach (True: to the end of the transaction) of the watched settings that `set_config` calls make."""
+    for kind, call in walk(node):
+        if kind == "FuncCall" and call.funcname[-1].string.sval == "set_config" and len(call.args) == 3:
+            name, given, local = (a.a_const for a in call.args)
+            if name.sval.sval.lower() in WATCHED:
+                yield name.sval.sval.lower(), given.sval.sval, local.boolval.boolval
 
 
 def value(node: Any) -> str:
