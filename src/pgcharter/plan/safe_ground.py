@@ -75,8 +75,10 @@ class Ground:
     done: set[ObjectId] = field(default_factory=set)
     """Objects whose own operation has nothing left to do: another one has done it on the way."""
 
-    exchanged: set[ObjectId] = field(default_factory=set)
-    """Columns that a new one takes the place of."""
+    spans: dict[ObjectId, int] = field(default_factory=dict)
+    """Which objects change in one go, because something must make way for all of them: equal numbers."""
+    exchanged: dict[ObjectId, int] = field(default_factory=dict)
+    """Columns that a new one takes the place of, each with its span."""
 
     @property
     def a(self) -> Catalog:

@@ -36,6 +36,8 @@ class Swap:
     types: Mapping[str, str] = field(default_factory=dict)
     """Types that have another name until the end, as SQL writes them."""
     loses: str = ""
+    cause: ObjectId | None = None
+    """The type whose change asks for it; None when the column itself does."""
     before: list[Piece] = field(default_factory=list)
     exchange: list[Step] = field(default_factory=list)
     """The steps of the one transaction in which names are exchanged."""
@@ -82,11 +84,16 @@ class Swap:
         trial.__dict__["fresh"] = "new"
         return not self.ground.hurts(self.ground.effect(trial._add()))
 
+    @property
+    def _span(self) -> int:
+        return self.ground.spans.get(self.cause or self.address, -1)
+
     def _entangled(self) -> bool:
-        """Whether an index, constraint or statistics spans this column and another that is exchanged too: each would carry its own copy."""
-        if not self.ground.exchanged:
+        """Whether an index, key or statistics spans this column and another that is exchanged with it: each would carry its copy."""
+        together = {c for c, span in self.ground.exchanged.items() if span == self._span}
+        if not together:
             return False
-        others = {c.part for c in self.ground.exchanged if c.owner == self.table.id}
+        others = {c.part for c in together if c.owner == self.table.id}
         texts = [i.definition for i in self.table.indexes]
         texts += [c.definition for c in self.table.constraints]
         texts += [" ".join((*s.columns, *s.expressions)) for s in self.ground.a.statistics if s.table == self.table.id]
@@ -97,7 +104,7 @@ class Swap:
             other = self.ground.a.table.get(key.references) if key.references else None
             if other is not None and self.old.name in key.columns and self._kept(self._part(key)):
                 ends += [other.part("column", c) for c in key.referenced_columns]
-        return not self.ground.exchanged.isdisjoint(ends)
+        return not together.isdisjoint(ends)
 
     def _part(self, constraint: Constraint) -> ObjectId:
         return self.table.part("constraint", constraint.name)
@@ -113,7 +120,7 @@ class Swap:
 
     def sequence(self) -> Sequence:
         """All of it."""
-        self.ground.exchanged.add(self.address)
+        self.ground.exchanged[self.address] = self._span
         self._begin()
         self._indexes()
         self._checks()

@@ -130,7 +130,7 @@ def exchangeable(table: Table, column: Column, fresh: ObjectId, enum: UserType, 
     types = {enum.id.sql(): fresh.sql()}
     target = renamed(f"::{after.type.sql}", {}, types)[2:]
     through = "::text[]::" if column.type.array else "::text::"
-    swap = Swap(ground, table, column, after, lambda value: f"{value}{through}{target}", types)
+    swap = Swap(ground, table, column, after, lambda value: f"{value}{through}{target}", types, cause=enum.id)
     return swap if swap.possible() else None
 
 

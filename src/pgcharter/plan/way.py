@@ -46,7 +46,7 @@ class Way:
         for o in self.operations:
             changes[o.object] = changes.get(o.object, frozenset()) | {o.change}
         style = self.style if isinstance(self.style, Safe) else Safe()
-        return Ground(self.sides, style, self.sizes, Names(self.sides.a, self.sides.b), changes, self.origin)
+        return Ground(self.sides, style, self.sizes, Names(self.sides.a, self.sides.b), changes, self.origin, spans=self._numbers())
 
     def pieces(self) -> Iterator[Piece]:
         """Everything in order: what expands, one gate, what contracts."""
@@ -158,7 +158,15 @@ class Way:
 
     def _spans(self) -> Iterator[tuple[int, ...]]:
         """Places that belong together: from what makes way to where it is back."""
-        ends = {first: last for first, last in self._pairs.values() if self._sequences[first] != Sequence()}
+        return self._joined({first: last for first, last in self._pairs.values() if self._sequences[first] != Sequence()})
+
+    def _numbers(self) -> dict[ObjectId, int]:
+        """The numbers of the largest spans that there can be, by object."""
+        spans = self._joined(dict(self._pairs.values()))
+        return {self.operations[place].object: number for number, places in enumerate(spans) for place in places}
+
+    def _joined(self, ends: dict[int, int]) -> Iterator[tuple[int, ...]]:
+        """Spans that hold the given ones and every detour whole."""
         opened: dict[ObjectId, int] = {}
         for place, operation in enumerate(self.operations):
             if operation.change == "alter" and operation.cause:
