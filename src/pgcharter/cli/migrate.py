@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pgcharter.cli import migrating
+from pgcharter.cli.drift import drift
 from pgcharter.cli.mending import baseline, repair
 from pgcharter.cli.migrating import complete_versions, place_options
 from pgcharter.cli.output import Command, format_option, screen, show, show_json
@@ -185,3 +186,4 @@ def verify(
 
 migrate.add_command(baseline)
 migrate.add_command(repair)
+migrate.add_command(drift)
