@@ -3,38 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import groupby
 
 from pgcharter.catalog.effect import Mode
 from pgcharter.findings import Finding, Severity
 from pgcharter.names import quote
 from pgcharter.rules.engine import Context, rule
-from pgcharter.rules.hazards import held, many_rows, spread
-from pgcharter.rules.moves import Move, dotted, moves, value
+from pgcharter.rules.hazards import alone, held, many_rows, spread
+from pgcharter.rules.moves import Move, dotted, moves
 from pgcharter.sqltext import enum_name, walk
 
-_ALONE = {"createdb_stmt": "CREATE DATABASE", "dropdb_stmt": "DROP DATABASE", "alter_system_stmt": "ALTER SYSTEM",
-          "create_table_space_stmt": "CREATE TABLESPACE", "drop_table_space_stmt": "DROP TABLESPACE"}  # fmt: skip
 _SENT_WHOLE = re.compile(r"(?:\.up\.sql|(?:^|/)migration\.sql)\Z")
 """Files of tools that send a file as one message: its statements share a transaction without a BEGIN (golang-migrate, sqlx, Prisma)."""
-
-
-def _alone(move: Move) -> str:
-    """Name of a statement that PostgreSQL refuses inside a transaction; empty for others."""
-    node, kind = move.statement.node, move.statement.kind
-    if kind == "index_stmt" and node.concurrent:
-        return "CREATE INDEX CONCURRENTLY"
-    if kind == "drop_stmt" and node.concurrent:
-        return "DROP INDEX CONCURRENTLY"
-    if kind == "reindex_stmt" and any(p.def_elem.defname == "concurrently" for p in node.params):
-        return "REINDEX CONCURRENTLY"
-    if kind == "vacuum_stmt" and node.is_vacuumcmd:
-        return "VACUUM"
-    if kind == "alter_table_stmt":
-        detached = (getattr(i.alter_table_cmd, "def").partition_cmd for i in node.cmds)
-        return "DETACH PARTITION CONCURRENTLY" if any(d.concurrent for d in detached) else ""
-    return _ALONE.get(kind, "")
 
 
 @rule("MIG04", "refused-in-a-transaction", Severity.ERROR, needs="text")
@@ -49,7 +30,7 @@ def refused_in_a_transaction(ctx: Context) -> Iterator[Finding]:
     """
     shared = {name: len(list(group)) for name, group in groupby(moves(ctx), key=lambda m: m.file.name)}
     for move in moves(ctx):
-        what = _alone(move)
+        what = alone(move)
         if not what:
             continue
         file = move.file
@@ -80,58 +61,7 @@ _ASK = {
 
 def _mixed(ctx: Context, file: str) -> bool:
     """Whether a file has statements of both kinds, beside settings."""
-    return any(not _alone(m) and m.statement.kind != "variable_set_stmt" for m in moves(ctx) if m.file.name == file)
-
-
-@rule("MIG20", "lock-without-timeout", Severity.INFO, needs="text")
-def lock_without_timeout(ctx: Context) -> Iterator[Finding]:
-    """A strong lock on a table in use, without lock_timeout.
-
-    Why: the statement may be over in a moment, but first it waits for whoever has the table, and everybody else waits behind it: one
-    long report and one ALTER TABLE stop an application.
-    Instead: `SET lock_timeout = '2s'` at the head of the file, and a runner that tries again; pgcharter's own does both.
-    Except: files with marks of pgcharter, whose runner sets it; tables that the same migration makes; locks that let readers go on;
-    settings that the role or the connection brings, which nobody sees here: allow the rule then.
-    """
-    told: set[str] = set()
-    for move in moves(ctx):
-        if move.file.tool == "pgcharter" or move.file.name in told or _limited(move):
-            continue
-        tables = [table for table, mode in held(move) if mode.stops_reads and move.statement.kind != "create_stmt"]
-        if tables:
-            told.add(move.file.name)
-            yield ctx.finding(
-                move.statement, f"this waits for {tables[0]} without lock_timeout, and everybody who comes later waits behind it",
-                hint="SET lock_timeout = '2s' at the head of the file, and try again when it runs out", detail=tables[0],
-            )  # fmt: skip
-
-
-def _limited(move: Move) -> bool:
-    """Whether the wait has an end; a block may set it itself."""
-    if move.statement.kind == "do_stmt" and "lock_timeout" in move.statement.text.lower():
-        return True
-    return any(move.settings.get(name, "0") not in _OFF for name in ("lock_timeout", "statement_timeout"))
-
-
-_OFF = ("0", "0s", "0ms", "0min", "default")
-
-
-@rule("MIG21", "timeout-around-concurrent-build", Severity.WARNING, needs="text")
-def timeout_around_concurrent_build(ctx: Context) -> Iterator[Finding]:
-    """CREATE INDEX CONCURRENTLY or REINDEX CONCURRENTLY with lock_timeout set.
-
-    Why: a concurrent build waits for every older transaction, and disturbs nobody while it waits. With lock_timeout the wait ends in an
-    error, and an invalid index stays behind that costs every write.
-    Instead: `SET lock_timeout = 0` before it; watch the build instead.
-    Except: none.
-    """
-    for move in moves(ctx):
-        limit = move.settings.get("lock_timeout", "0")
-        if limit not in _OFF and _alone(move) in ("CREATE INDEX CONCURRENTLY", "REINDEX CONCURRENTLY"):
-            yield ctx.finding(
-                move.statement, f"{_alone(move)} gives up after lock_timeout = {limit} and leaves an invalid index behind",
-                hint="SET lock_timeout = 0 before it", detail=move.statement.text[:60],
-            )  # fmt: skip
+    return any(not alone(m) and m.statement.kind != "variable_set_stmt" for m in moves(ctx) if m.file.name == file)
 
 
 def _blocks(ctx: Context) -> Iterator[list[Move]]:
@@ -213,62 +143,6 @@ def rows_changed_under_a_lock(ctx: Context) -> Iterator[Finding]:
                     hint="commit before it, and fill the rows in batches", detail=work,
                 )  # fmt: skip
             locked.update(dict(held(move)))
-
-
-_SEVERE = {
-    "session_replication_role": "triggers and foreign keys stay off", "role": "what follows is done, and owned, by another role",
-    "session_authorization": "what follows is done, and owned, by another role", "row_security": "row security stays off",
-    "search_path": "names without a schema mean other objects",
-}  # fmt: skip
-
-
-@rule("MIG25", "setting-left-behind", Severity.INFO, needs="text")
-def setting_left_behind(ctx: Context) -> Iterator[Finding]:
-    """SET in a migration file that is still in force when the next file begins.
-
-    Why: most tools run all files in one session. The next file then works with a setting that it does not state, and works otherwise
-    when it is run alone.
-    Instead: `SET LOCAL` inside the file's transaction, or RESET at its end.
-    Except: the last file; settings that every later file makes itself; files with marks of pgcharter, whose runner resets the session.
-    """
-    groups = [(name, list(group)) for name, group in groupby(moves(ctx), key=lambda m: m.file.name)]
-    if len(groups) < 2 or ctx.reading.source == "alembic":
-        return
-    later: list[set[str]] = []
-    for _, group in reversed(groups):
-        if later and group[0].file.versioned and group[0].file.tool != "pgcharter":
-            for name, move in _left(group).items():
-                if not all(name in made for made in later):
-                    why = _SEVERE.get(name, "it works otherwise when it is run alone")
-                    yield ctx.finding(
-                        move.statement, f"{name} stays set when the next file begins: {why}",
-                        hint=f"SET LOCAL {name}, or RESET {name} at the end",
-                        severity=Severity.WARNING if name in _SEVERE else None, detail=name,
-                    )  # fmt: skip
-        later.append(
-            {m.statement.node.name.lower() for m in group if m.statement.kind == "variable_set_stmt" and not m.statement.node.is_local}
-        )
-
-
-def _left(group: Iterable[Move]) -> dict[str, Move]:
-    """Settings that the statements of one file leave set, with the statement that did it."""
-    found: dict[str, Move] = {}
-    for move in group:
-        node = move.statement.node
-        if move.statement.kind == "discard_stmt":
-            found.clear()
-        if move.statement.kind != "variable_set_stmt" or node.is_local:
-            continue
-        kind, name = enum_name(node, "kind"), node.name.lower()
-        if kind == "VAR_RESET_ALL":
-            found.clear()
-        elif (
-            kind == "VAR_SET_VALUE" and name and (value(node).lower(), name) not in (("none", "role"), ("default", "session_authorization"))
-        ):
-            found[name] = move
-        else:
-            found.pop(name, None)
-    return found
 
 
 @rule("MIG26", "transaction-ends-elsewhere", Severity.WARNING, needs="text")

@@ -177,3 +177,29 @@ def instead(statements: str | Iterable[str], note: str = "") -> str:
     given = [statements] if isinstance(statements, str) else list(statements)
     texts = [" ".join(s.split()) if not re.search(r"['\"]|--|/\*", s) else s for s in given if s]
     return f"instead: {'; '.join(texts)}" + (f" ({note})" if note else "") if texts else note
+
+
+def partitioned(ctx: Context, node: Any) -> bool:
+    """Whether the catalog has a partitioned table of that name."""
+    return any(t.partition_key and t.name == node.relname and node.schemaname in ("", t.schema) for t in ctx.catalog.tables)
+
+
+_ALONE = {"createdb_stmt": "CREATE DATABASE", "dropdb_stmt": "DROP DATABASE", "alter_system_stmt": "ALTER SYSTEM",
+          "create_table_space_stmt": "CREATE TABLESPACE", "drop_table_space_stmt": "DROP TABLESPACE"}  # fmt: skip
+
+
+def alone(move: Move) -> str:
+    """Name of a statement that PostgreSQL refuses inside a transaction; empty for others."""
+    node, kind = move.statement.node, move.statement.kind
+    if kind == "index_stmt" and node.concurrent:
+        return "CREATE INDEX CONCURRENTLY"
+    if kind == "drop_stmt" and node.concurrent:
+        return "DROP INDEX CONCURRENTLY"
+    if kind == "reindex_stmt" and any(p.def_elem.defname == "concurrently" for p in node.params):
+        return "REINDEX CONCURRENTLY"
+    if kind == "vacuum_stmt" and node.is_vacuumcmd:
+        return "VACUUM"
+    if kind == "alter_table_stmt":
+        detached = (getattr(i.alter_table_cmd, "def").partition_cmd for i in node.cmds)
+        return "DETACH PARTITION CONCURRENTLY" if any(d.concurrent for d in detached) else ""
+    return _ALONE.get(kind, "")

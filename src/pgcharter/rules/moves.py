@@ -13,57 +13,20 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import PurePath
 from typing import Any
 
 from pgcharter.catalog.effect import Effect
 from pgcharter.catalog.reading import Reading
 from pgcharter.names import quote
 from pgcharter.rules.engine import Context
+from pgcharter.rules.migration_files import File, file_of, is_seed
 from pgcharter.sqltext import Statement, enum_name, walk
 
-_VERSIONED = re.compile(r"(?:[VUBR]\d[0-9._]*__|R__|\d{3,}(?:[._-]|\Z)|\d{4}-\d\d-\d\d)")
-
-
-def _mark(words: str) -> re.Pattern[str]:
-    return re.compile(r"^[ \t]*--[ \t]*" + words, re.MULTILINE | re.IGNORECASE)
-
-
-_TOOLS = (
-    ("dbmate", _mark(r"migrate:up\b"), _mark(r"migrate:up\b[^\n]*transaction:false")),
-    ("goose", _mark(r"\+goose\b"), _mark(r"\+goose[ \t]+NO[ \t]+TRANSACTION")),
-    ("sql-migrate", _mark(r"\+migrate[ \t]+Up"), _mark(r"\+migrate[ \t]+Up[ \t]+notransaction")),
-    ("liquibase", _mark(r"liquibase[ \t]+formatted[ \t]+sql"), re.compile(r"(?!)")),
-    ("pgcharter", _mark(r"pgcharter:[ \t]*(?:up|down|one-way|data|batched|gate)\b"), re.compile("")),
-)
-"""Tools by the marks in their files, with the mark by which a file asks to be run outside a transaction. pgcharter itself runs what
-PostgreSQL refuses in a transaction outside of one."""
-_SQITCH = re.compile(r"^-- Deploy \S+:\S+ to pg\b", re.MULTILINE)
-_SEEDS = frozenset({"seed", "seeds", "seeding", "fixture", "fixtures", "testdata", "sampledata"})
 _CHANGESET = re.compile(r"^[ \t]*--[ \t]*changeset\b[^\n]*", re.M | re.I)
-_ONE_WAY = re.compile(
-    r"--[^\n]*\b(?:one[- ]way|irreversible|not reversible|no way back|cannot be (?:undone|reverted|rolled back)|forward[- ]only|no down)\b",
-    re.IGNORECASE,
-)
 _BEGINS = ("TRANS_STMT_BEGIN", "TRANS_STMT_START")
 _ENDS = ("TRANS_STMT_COMMIT", "TRANS_STMT_ROLLBACK", "TRANS_STMT_PREPARE")
 WATCHED = ("lock_timeout", "statement_timeout", "timezone")
 """Settings whose value at each statement is known."""
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """A file of the target, as far as its name and marks tell."""
-
-    name: str
-    tool: str = ""
-    """Whose marks it has: dbmate, goose, sql-migrate, liquibase, pgcharter; flyway by its name; empty when none are known."""
-    wraps: bool = False
-    """Whether the tool runs the whole file in one transaction."""
-    versioned: bool = False
-    one_way: bool = False
-    """A comment says that there is no way back."""
-    text: str = field(default="", repr=False)
 
 
 @dataclass(slots=True, eq=False)
@@ -152,33 +115,13 @@ def _moves(same: _Same) -> tuple[Move, ...]:
     known: dict[str, File] = {}
     for s in statements:
         if s.place.file not in known:
-            known[s.place.file] = _file(
+            known[s.place.file] = file_of(
                 s.place.file, reading.texts.get(s.place.file) or (s.source.text if s.source else ""), reading.source
             )
     statements = tuple(s for s in statements if not is_seed(s.place.file))
     several = reading.source == "alembic" or sum(f.versioned for f in known.values()) > 1
     walk = _Walk(reading, several)
     return tuple(walk.step(s, known[s.place.file]) for s in statements)
-
-
-def is_seed(name: str) -> bool:
-    """Whether a file fills a fresh database, by the name of its folder or its own: nobody uses that database yet."""
-    path = PurePath(name)
-    first = next(filter(None, re.split(r"[\W\d_]+", path.stem.lower())), "")
-    return first in _SEEDS or any(part.lower() in _SEEDS for part in path.parts[:-1])
-
-
-def _file(name: str, text: str, source: str) -> File:
-    path = PurePath(name)
-    versioned = any(_VERSIONED.match(part) for part in (path.name, path.parent.name)) or _SQITCH.search(text) is not None
-    if source == "alembic":
-        return File(name, "alembic", versioned=True, text=text)
-    one_way = _ONE_WAY.search(text) is not None
-    for tool, mark, alone in _TOOLS:
-        if mark.search(text):
-            return File(name, tool, wraps=not alone.search(text), versioned=True, one_way=one_way, text=text)
-    flyway = re.match(r"[VUB]\d[0-9._]*__|R__", path.name) is not None
-    return File(name, "flyway" * flyway, versioned=versioned, one_way=one_way, text=text)
 
 
 class _Walk:

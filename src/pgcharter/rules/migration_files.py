@@ -1,0 +1,66 @@
+"""Files of migrations by their names and marks: whose layout they follow, who wraps them in a transaction, what is only seeds."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import PurePath
+
+_VERSIONED = re.compile(r"(?:[VUBR]\d[0-9._]*__|R__|\d{3,}(?:[._-]|\Z)|\d{4}-\d\d-\d\d)")
+
+
+def _mark(words: str) -> re.Pattern[str]:
+    return re.compile(r"^[ \t]*--[ \t]*" + words, re.MULTILINE | re.IGNORECASE)
+
+
+_TOOLS = (
+    ("dbmate", _mark(r"migrate:up\b"), _mark(r"migrate:up\b[^\n]*transaction:false")),
+    ("goose", _mark(r"\+goose\b"), _mark(r"\+goose[ \t]+NO[ \t]+TRANSACTION")),
+    ("sql-migrate", _mark(r"\+migrate[ \t]+Up"), _mark(r"\+migrate[ \t]+Up[ \t]+notransaction")),
+    ("liquibase", _mark(r"liquibase[ \t]+formatted[ \t]+sql"), re.compile(r"(?!)")),
+    ("pgcharter", _mark(r"pgcharter:[ \t]*(?:up|down|one-way|data|batched|gate)\b"), re.compile("")),
+)
+"""Tools by the marks in their files, with the mark by which a file asks to be run outside a transaction. pgcharter itself runs what
+PostgreSQL refuses in a transaction outside of one."""
+_SQITCH = re.compile(r"^-- Deploy \S+:\S+ to pg\b", re.MULTILINE)
+_SEEDS = frozenset({"seed", "seeds", "seeding", "fixture", "fixtures", "testdata", "sampledata"})
+_ONE_WAY = re.compile(
+    r"--[^\n]*\b(?:one[- ]way|irreversible|not reversible|no way back|cannot be (?:undone|reverted|rolled back)|forward[- ]only|no down)\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of the target, as far as its name and marks tell."""
+
+    name: str
+    tool: str = ""
+    """Whose marks it has: dbmate, goose, sql-migrate, liquibase, pgcharter; flyway by its name; empty when none are known."""
+    wraps: bool = False
+    """Whether the tool runs the whole file in one transaction."""
+    versioned: bool = False
+    one_way: bool = False
+    """A comment says that there is no way back."""
+    text: str = field(default="", repr=False)
+
+
+def is_seed(name: str) -> bool:
+    """Whether a file fills a fresh database, by the name of its folder or its own: nobody uses that database yet."""
+    path = PurePath(name)
+    first = next(filter(None, re.split(r"[\W\d_]+", path.stem.lower())), "")
+    return first in _SEEDS or any(part.lower() in _SEEDS for part in path.parts[:-1])
+
+
+def file_of(name: str, text: str, source: str) -> File:
+    """What the name and the marks of a file tell."""
+    path = PurePath(name)
+    versioned = any(_VERSIONED.match(part) for part in (path.name, path.parent.name)) or _SQITCH.search(text) is not None
+    if source == "alembic":
+        return File(name, "alembic", versioned=True, text=text)
+    one_way = _ONE_WAY.search(text) is not None
+    for tool, mark, alone in _TOOLS:
+        if mark.search(text):
+            return File(name, tool, wraps=not alone.search(text), versioned=True, one_way=one_way, text=text)
+    flyway = re.match(r"[VUB]\d[0-9._]*__|R__", path.name) is not None
+    return File(name, "flyway" * flyway, versioned=versioned, one_way=one_way, text=text)
