@@ -395,6 +395,10 @@ def test_a_procedure_that_commits_is_not_run_twice_without_leave(database: str) 
     outcome, _ = apply(database, BASE, call)
     assert (outcome.status, outcome.reason) == ("failed", "begun")
     assert "nobody can know" in outcome.message
+    assert "--repeat-begun" in outcome.hint
+    with connect(database) as conn:
+        conn.execute("CREATE OR REPLACE PROCEDURE twice() LANGUAGE sql AS 'UPDATE t SET n = 1000'")
+    assert apply(database, BASE, call, terms=replace(QUICK, repeat_begun=True))[0].status == "done"
 
 
 def test_deferred_constraints_are_checked_inside_the_unit(database: str) -> None:
@@ -435,6 +439,7 @@ def test_a_gate_stops_until_it_is_opened(database: str) -> None:
     gated = migration("001", unit("CREATE TABLE a ()"), Unit(gate="release 2 runs everywhere"), unit("DROP TABLE a"))
     outcome, _ = apply(database, gated)
     assert (outcome.status, outcome.reason, outcome.number) == ("stopped", "gate", 1)
+    assert outcome.hint == "when that is true: pgcharter migrate up --gate 001:2"
     assert one(database, "SELECT outcome FROM pgcharter.schema_migrations") == "running"
     assert apply(database, gated, terms=replace(QUICK, gates_passed=frozenset(("001:3",))))[0].reason == "gate"
     assert apply(database, gated, terms=replace(QUICK, gates_passed=frozenset(("001:2",))))[0].status == "done"

@@ -63,7 +63,7 @@ def way(conn: Connection, sql: str, statement: Statement | None, begun: Mark | N
     if unknowable(statement) and not repeat:
         raise PgcharterError(
             "an earlier run began this statement and ended before it could record the end, so nobody can know whether it was done",
-            hint="look at what it changes; then run again with leave to repeat it, or edit the file so that it can be repeated",
+            hint="look at what it changes; to run it again: pgcharter migrate up --repeat-begun",
         )
     if _rebuilds(statement):
         return Way((*cleaning(conn, statement), sql))

@@ -17,8 +17,8 @@ IDLE = "60s"
 def opening(terms: Terms) -> str:
     """What begins a transaction of ours."""
     return (
-        f"BEGIN; SET LOCAL lock_timeout = '{terms.lock_timeout * 1000:.0f}ms'; "
-        f"SET LOCAL statement_timeout = '{terms.statement_timeout * 1000:.0f}ms'; "
+        f"BEGIN; SET LOCAL lock_timeout = '{_ms(terms.lock_timeout)}'; "
+        f"SET LOCAL statement_timeout = '{_ms(terms.statement_timeout)}'; "
         f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE}'"
     )
 
@@ -26,4 +26,9 @@ def opening(terms: Terms) -> str:
 def patience(terms: Terms, major: int) -> str:
     """The settings of a statement that stands alone: its waits for locks disturb nobody, and ending them would end the build."""
     rest = "; SET transaction_timeout = 0" if major >= 17 else ""
-    return f"SET lock_timeout = 0; SET statement_timeout = '{terms.alone_timeout * 1000:.0f}ms'{rest}"
+    return f"SET lock_timeout = 0; SET statement_timeout = '{_ms(terms.alone_timeout)}'{rest}"
+
+
+def _ms(seconds: float) -> str:
+    """As PostgreSQL's timeouts take it; a limit however small does not become 0, which is none."""
+    return f"{max(1, round(seconds * 1000)) if seconds > 0 else 0}ms"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from pgcharter.migrate import alone, backfill, faults, ledger
 from pgcharter.migrate.endings import AGAIN, EndError, Reason, failed
 from pgcharter.migrate.framing import AS_LOGGED_IN, CLOSING, opening, patience
 from pgcharter.migrate.session import Session, StoppedError
+from pgcharter.migrate.terms import gate_key
 from pgcharter.migrate.watch import Advances, Backend, Note, Retries, UnitBegun, UnitDone, Waits, Watch
 
 if TYPE_CHECKING:
@@ -199,7 +201,8 @@ class Work:
     def _gate(self) -> None:
         if not self.terms.passed(self.migration, self.number, self.unit.gate):
             message = f"{self.here} is a gate: {self.unit.gate}; nothing after it was begun"
-            raise EndError("stopped", "gate", message, "when that is true, open the gate and run the same command again")
+            key = shlex.quote(gate_key(self.migration, self.number))
+            raise EndError("stopped", "gate", message, f"when that is true: pgcharter migrate {self.direction} --gate {key}")
         self.recorded(self.record)
 
     def _transaction(self) -> None:
