@@ -41,7 +41,7 @@ def shown(key: str) -> str:
 
 def _groups() -> Iterator[str]:
     last = ""
-    for key in sorted(oracle.keys()):
+    for key in oracle.all_keys():
         if key.startswith(_TYPE):
             continue
         head = " ".join(key.split()[:2])
@@ -74,7 +74,7 @@ def _cells(outcome: Outcome) -> str:
 
 def _types() -> Iterator[str]:
     found: dict[str, list[str]] = {}
-    for key in sorted(oracle.keys()):
+    for key in oracle.all_keys():
         if key.startswith(_TYPE):
             found.setdefault(_verdict(key), []).append(shown(key))
     for verdict in sorted(found):

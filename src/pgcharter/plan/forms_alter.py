@@ -56,7 +56,7 @@ def _alter_type(head: Head, command: Any, scope: Scope) -> Iterator[Form]:
     table = scope.relation(head[1])
     if column is not None and isinstance(table, Table):
         for trait in _traits(table, command.name, scope):
-            kept = "" if trait in ("in check", "in computed index") else ", same comparison" if _alike(facet) else ", other comparison"
+            kept = "" if trait == "in check" else ", same comparison" if _alike(facet) else ", other comparison"
             yield altered(head, f"alter column type of column {trait}{kept}", scope, touched)
 
 

@@ -41,7 +41,7 @@ def volatilities() -> Mapping[str, str]:
     return {name: kind for kind, names in words.items() for name in names.split()}
 
 
-def keys() -> tuple[str, ...]:
+def all_keys() -> tuple[str, ...]:
     """Keys of all forms, sorted."""
     return tuple(_forms())
 
