@@ -95,7 +95,7 @@ def _verdict(form: Form, outcome: Outcome, major: int) -> _Verdict:
     rewrites, scans = outcome.rewrites, outcome.scans
     if form.key.endswith(f" on {UNKNOWN}"):
         rewrites, scans = _folded(rewrites), _folded(scans)
-    return _Verdict(locks, rewrites & form.roles.keys(), scans & form.roles.keys(), outcome.transactional)
+    return _Verdict(locks, rewrites.intersection(form.roles), scans.intersection(form.roles), outcome.transactional)
 
 
 def _folded(roles: Iterable[str]) -> frozenset[str]:
