@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from pgcharter.catalog.compare import describe
+from pgcharter.catalog.effect import Mode
 from pgcharter.catalog.model import Catalog
+from pgcharter.names import ObjectId
 from pgcharter.plan.diff import differences
 from pgcharter.plan.model import Plan, Step
 from pgcharter.sources.live import read_catalog
@@ -41,6 +45,37 @@ class Runner:
         except psycopg.Error as error:
             raise AssertionError(f"{step.sql}: {error}\nafter:\n" + ";\n".join(self.done)) from error
         self.done.append(step.sql)
+
+
+_LOCKS = """
+SELECT n.nspname::text, c.relname::text, l.mode FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE l.pid = pg_catalog.pg_backend_pid() AND l.granted AND c.relkind IN ('r', 'p', 'm') AND n.nspname NOT LIKE 'pg\\_%'
+"""
+
+
+@dataclass
+class Observed(Runner):
+    """A runner that looks at the locks after each step of a transaction: what stops writers of a table in use must have been foretold."""
+
+    before: Catalog = field(default_factory=Catalog)
+    foretold: set[tuple[str, str]] = field(default_factory=set)
+
+    def one(self, step: Step) -> None:
+        super().one(step)
+        if not step.block:
+            return
+        self.foretold = {(k.relation.schema, k.relation.name) for k in step.effect.locks if k.mode.stops_writes} | (
+            self.foretold if self.conn.info.transaction_status == TransactionStatus.INTRANS else set()
+        )
+        held = {(str(s), str(n)) for s, n, mode in self.conn.execute(_LOCKS).fetchall() if Mode[_name(str(mode))].stops_writes}
+        unforeseen = {x for x in held - self.foretold if ObjectId("table", *x) in self.before.table}
+        assert not unforeseen, f"{step.sql} locks {unforeseen}, which was not foretold: {step.effect}"
+
+
+def _name(mode: str) -> str:
+    """`AccessExclusiveLock` as our modes are called."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", mode.removesuffix("Lock")).upper()
 
 
 def left(conn: psycopg.Connection[tuple[object, ...]], wanted: Catalog) -> list[str]:
