@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 from pgcharter.catalog.model import Catalog, Constraint, Index, Table
 from pgcharter.names import ObjectId, quote
 from pgcharter.plan.ddl import Sides, Writer
-from pgcharter.plan.ddl_columns import not_null_constraint
+from pgcharter.plan.ddl_column_parts import not_null_constraint
 from pgcharter.plan.ddl_common import metadata
 from pgcharter.plan.ddl_indexes import marks, taken_over, usual_names
 from pgcharter.plan.ddl_parts import alter, settings, table

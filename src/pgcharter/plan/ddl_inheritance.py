@@ -1,4 +1,4 @@
-"""When CREATE TABLE may name the parents (PARTITION OF, INHERITS), and when a table must be made by itself and joined to them then.
+"""Tables and their parents: PARTITION OF, INHERITS, ATTACH and DETACH PARTITION, INHERIT and NO INHERIT.
 
 PostgreSQL gives the columns that are handed down the parents' order, and the indexes of a new partition names of its own choice. Where the
 wanted table has others, it is made with all that is its own, and what it shares with its parents is found by PostgreSQL when it joins them.
@@ -6,9 +6,17 @@ wanted table has others, it is made with all that is its own, and what it shares
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from pgcharter.catalog.model import Catalog, Index, Table
+from pgcharter.names import quote
 from pgcharter.plan.ddl import Sides
-from pgcharter.plan.ddl_indexes import made_by_attach, same_shape, usual_names
+from pgcharter.plan.ddl_column_parts import not_null_constraint
+from pgcharter.plan.ddl_constraints import clause as constraint_clause
+from pgcharter.plan.ddl_constraints import copies, index_of
+from pgcharter.plan.ddl_indexes import made_by_attach, marks, same_shape, usual_names, written
+from pgcharter.plan.ddl_members import clones
+from pgcharter.plan.ddl_parts import alter
 
 
 def in_parents_order(table: Table, catalog: Catalog) -> bool:
@@ -47,13 +55,91 @@ def _indexes_alike(table: Table, parent: Table, sides: Sides) -> bool:
         known = {i.id for i in before.indexes}
         if any(i.constraint and i.id not in known for i in parent.indexes):
             return False
-        return all(_copied(i, table, sides.a) for i in parent.indexes if i.id in known)
-    return all(_copied(i, table, sides.a) for i in parent.indexes if i.constraint or made_by_attach(i, sides))
+        return all(_copy_is_usual(i, table, sides.a) for i in parent.indexes if i.id in known)
+    return all(_copy_is_usual(i, table, sides.a) for i in parent.indexes if i.constraint or made_by_attach(i, sides))
 
 
-def _copied(index: Index, table: Table, before: Catalog) -> bool:
+def _copy_is_usual(index: Index, table: Table, before: Catalog) -> bool:
     own = next((i for i in table.indexes if i.parent == index.id), None)
     if own is None or own.name not in usual_names(index, table, before):
         return False
     marked = own.clustered or own.replica_identity or any(k.statistics is not None for k in own.keys)
     return not marked and (own.options, own.tablespace) == (index.options, index.tablespace)
+
+
+def family(old: Table, new: Table, sides: Sides) -> Iterator[str]:
+    """From the parents it had to those it shall have, and from one type of a typed table to the other."""
+    if (old.partition_of, old.partition_bound) != (new.partition_of, new.partition_bound):
+        if old.partition_of is not None:
+            yield f"ALTER TABLE {old.partition_of.sql()} DETACH PARTITION {new.id.sql()}"
+            yield from _left_behind(old, new)
+        yield from attach(new, sides)
+        yield from copied(new, sides)
+    same = next((n for n, (a, b) in enumerate(zip(old.inherits, new.inherits, strict=False)) if a != b), None)
+    kept = min(len(old.inherits), len(new.inherits)) if same is None else same
+    for parent in old.inherits[kept:]:
+        yield f"{alter(new)} NO INHERIT {parent.sql()}"
+    for parent in new.inherits[kept:]:
+        yield f"{alter(new)} INHERIT {parent.sql()}"
+    if old.of_type != new.of_type:
+        yield f"{alter(new)} {f'OF {new.of_type}' if new.of_type else 'NOT OF'}"
+
+
+def attach(table: Table, sides: Sides) -> Iterator[str]:
+    """ATTACH PARTITION, after what the table must have by then; nothing when it shall be no partition."""
+    if table.partition_of is None:
+        return
+    before = sides.a.table.get(table.id)
+    if before is not None:
+        yield from _fitted(before, table, sides)
+    for index in table.indexes:
+        if not index.constraint and index.id not in sides.a.index and made_by_attach(index, sides):
+            yield from written(index, sides.b)
+    yield f"ALTER TABLE {table.partition_of.sql()} ATTACH PARTITION {table.id.sql()} {table.partition_bound}"
+
+
+def _fitted(before: Table, table: Table, sides: Sides) -> Iterator[str]:
+    """What a table that was there before must have to become a partition.
+
+    A NOT NULL that must be called otherwise has been renamed by then, by an operation of its own: what is handed down keeps its name.
+    """
+    had = {k.name for k in before.constraints}
+    for constraint in table.constraints:
+        index = index_of(constraint, table)
+        if constraint.name in had or not (constraint.inherited or index):
+            continue
+        named = constraint.kind == "not null" and not_null_constraint(before, constraint.columns[0]) is not None
+        if (constraint.kind in ("check", "not null") and not named) or (index is not None and made_by_attach(index, sides)):
+            yield f"{alter(table)} ADD {constraint_clause(constraint, table)}"
+            yield from marks(index, sides.b) if index else ()
+    for column in table.columns:
+        nullable = column.name in before.column and not before.column[column.name].not_null
+        if column.not_null and nullable and not_null_constraint(table, column.name) is None:
+            yield f"{alter(table)} ALTER COLUMN {quote(column.name)} SET NOT NULL"
+
+
+def copied(table: Table, sides: Sides) -> Iterator[str]:
+    """Foreign keys and triggers that a new partition has got from its parent, as far as they have something of their own."""
+    parent = sides.b.table.get(table.partition_of) if table.partition_of else None
+    before = sides.a.table.get(parent.id) if parent else None
+    if parent is None or before is None:
+        return
+    keys, triggers = {k.name for k in before.foreign_keys}, {t.name for t in before.triggers}
+    for key in parent.foreign_keys:
+        if key.name in keys:
+            yield from copies(key, key.name, parent, sides, (table.id,))
+    for trigger in parent.triggers:
+        if trigger.name in triggers:
+            yield from clones(trigger, parent, sides, (table.id,))
+
+
+def _left_behind(old: Table, new: Table) -> Iterator[str]:
+    """What a partition had from its parent and now has for itself, but shall not have."""
+    names, indexes = {k.name for k in new.constraints}, {i.name for i in new.indexes}
+    for key in old.constraints:
+        nullable = key.kind != "not null" or not (key.columns[0] in new.column and new.column[key.columns[0]].not_null)
+        if key.inherited and key.name not in names and nullable:
+            yield f"{alter(new)} DROP CONSTRAINT {quote(key.name)}"
+    for index in old.indexes:
+        if index.parent and not index.constraint and index.name not in indexes:
+            yield f"DROP INDEX {index.id.sql()}"

@@ -13,13 +13,12 @@ from functools import cached_property
 from pgcharter.catalog.model import Column, Constraint, Table
 from pgcharter.names import quote
 from pgcharter.plan.ddl import Sides, Writer
-from pgcharter.plan.ddl_columns import attributes, clause, differing, not_null_constraint, parents_column
-from pgcharter.plan.ddl_common import metadata
+from pgcharter.plan.ddl_column_parts import attributes, clause, differing, parents_column
+from pgcharter.plan.ddl_common import comment, metadata
 from pgcharter.plan.ddl_constraints import clause as constraint_clause
-from pgcharter.plan.ddl_constraints import copies, index_of
-from pgcharter.plan.ddl_indexes import made_by_attach, marks, written
-from pgcharter.plan.ddl_inheritance import as_partition_of, in_parents_order
-from pgcharter.plan.ddl_members import clones
+from pgcharter.plan.ddl_constraints import index_of
+from pgcharter.plan.ddl_indexes import marks
+from pgcharter.plan.ddl_inheritance import as_partition_of, attach, copied, family, in_parents_order
 from pgcharter.plan.ddl_parts import alter, foreign_options, foreign_options_changed, settings, settings_changed
 from pgcharter.plan.ddl_sequences import belonging, identity_sequence
 from pgcharter.plan.model import Operation
@@ -58,7 +57,7 @@ class _Making:
         yield from belonging(self.table.id, self.sides)
         if not self.derived:
             yield from self._join()
-        yield from _copied(self.table, self.sides)
+        yield from copied(self.table, self.sides)
         yield from self._marks()
         yield from self._metadata()
 
@@ -112,7 +111,7 @@ class _Making:
     def _join(self) -> Iterator[str]:
         """Attach to the partitioned table, with the indexes that it would otherwise make under names of its own; or inherit."""
         table, sides = self.table, self.sides
-        yield from _attach(table, sides)
+        yield from attach(table, sides)
         for parent in table.inherits:
             yield f"{alter(table)} INHERIT {parent.sql()}"
 
@@ -129,62 +128,17 @@ class _Making:
         table, sides = self.table, self.sides
         for column in table.columns:
             address = table.part("column", column.name)
-            yield from metadata(address, None, column, sides.major, owner_of=table.owner)
+            if column.comment or column.acl is not None:
+                yield from metadata(address, None, column, sides.major, owner_of=table.owner)
             if column.identity and (sequence := identity_sequence(sides.b, address)):
                 defaults = {*sides.a.default_privileges, *sides.b.default_privileges}
                 yield from metadata(sequence.id, None, sequence, sides.major, defaults=defaults)
         for constraint in table.constraints:
-            if constraint.kind not in ("foreign key", "trigger"):
-                yield from metadata(table.part("constraint", constraint.name), None, constraint, sides.major)
-                if index := index_of(constraint, table):
-                    yield from metadata(index.id, None, index, sides.major)
-
-
-def _attach(table: Table, sides: Sides) -> Iterator[str]:
-    if table.partition_of is None:
-        return
-    before = sides.a.table.get(table.id)
-    if before is not None:
-        yield from _fitted(before, table, sides)
-    for index in table.indexes:
-        if not index.constraint and index.id not in sides.a.index and made_by_attach(index, sides):
-            yield from written(index, sides.b)
-    yield f"ALTER TABLE {table.partition_of.sql()} ATTACH PARTITION {table.id.sql()} {table.partition_bound}"
-
-
-def _fitted(before: Table, table: Table, sides: Sides) -> Iterator[str]:
-    """What a table that was there before must have to become a partition.
-
-    A NOT NULL that must be called otherwise has been renamed by then, by an operation of its own: what is handed down keeps its name.
-    """
-    had = {k.name for k in before.constraints}
-    for constraint in table.constraints:
-        index = index_of(constraint, table)
-        if constraint.name in had or not (constraint.inherited or index):
-            continue
-        named = constraint.kind == "not null" and not_null_constraint(before, constraint.columns[0]) is not None
-        if (constraint.kind in ("check", "not null") and not named) or (index is not None and made_by_attach(index, sides)):
-            yield f"{alter(table)} ADD {constraint_clause(constraint, table)}"
-            yield from marks(index, sides.b) if index else ()
-    for column in table.columns:
-        nullable = column.name in before.column and not before.column[column.name].not_null
-        if column.not_null and nullable and not_null_constraint(table, column.name) is None:
-            yield f"{alter(table)} ALTER COLUMN {quote(column.name)} SET NOT NULL"
-
-
-def _copied(table: Table, sides: Sides) -> Iterator[str]:
-    """Foreign keys and triggers that a new partition has got from its parent, as far as they have something of their own."""
-    parent = sides.b.table.get(table.partition_of) if table.partition_of else None
-    before = sides.a.table.get(parent.id) if parent else None
-    if parent is None or before is None:
-        return
-    keys, triggers = {k.name for k in before.foreign_keys}, {t.name for t in before.triggers}
-    for key in parent.foreign_keys:
-        if key.name in keys:
-            yield from copies(key, key.name, parent, sides, (table.id,))
-    for trigger in parent.triggers:
-        if trigger.name in triggers:
-            yield from clones(trigger, parent, sides, (table.id,))
+            index = index_of(constraint, table)
+            if constraint.comment and constraint.kind not in ("foreign key", "trigger"):
+                yield from comment(table.part("constraint", constraint.name), "", constraint.comment)
+            if index is not None:
+                yield from comment(index.id, "", index.comment)
 
 
 def _security(old: Table, new: Table) -> Iterator[str]:
@@ -209,36 +163,7 @@ def _alter(operation: Operation, sides: Sides) -> list[str] | None:
     old, new, fields = operation.old, operation.new, set(operation.fields)
     if fields & _OTHERWISE or (old.access_method != new.access_method and new.kind == "partitioned table" and sides.major < 17):
         return None
-    return [*_family(old, new, sides), *_stored(old, new), *_security(old, new), *_identity(old, new)]
-
-
-def _family(old: Table, new: Table, sides: Sides) -> Iterator[str]:
-    if (old.partition_of, old.partition_bound) != (new.partition_of, new.partition_bound):
-        if old.partition_of is not None:
-            yield f"ALTER TABLE {old.partition_of.sql()} DETACH PARTITION {new.id.sql()}"
-            yield from _left_behind(old, new)
-        yield from _attach(new, sides)
-        yield from _copied(new, sides)
-    same = next((n for n, (a, b) in enumerate(zip(old.inherits, new.inherits, strict=False)) if a != b), None)
-    kept = min(len(old.inherits), len(new.inherits)) if same is None else same
-    for parent in old.inherits[kept:]:
-        yield f"{alter(new)} NO INHERIT {parent.sql()}"
-    for parent in new.inherits[kept:]:
-        yield f"{alter(new)} INHERIT {parent.sql()}"
-    if old.of_type != new.of_type:
-        yield f"{alter(new)} {f'OF {new.of_type}' if new.of_type else 'NOT OF'}"
-
-
-def _left_behind(old: Table, new: Table) -> Iterator[str]:
-    """What a partition had from its parent and now has for itself, but shall not have."""
-    names, indexes = {k.name for k in new.constraints}, {i.name for i in new.indexes}
-    for key in old.constraints:
-        nullable = key.kind != "not null" or not (key.columns[0] in new.column and new.column[key.columns[0]].not_null)
-        if key.inherited and key.name not in names and nullable:
-            yield f"{alter(new)} DROP CONSTRAINT {quote(key.name)}"
-    for index in old.indexes:
-        if index.parent and not index.constraint and index.name not in indexes:
-            yield f"DROP INDEX {index.id.sql()}"
+    return [*family(old, new, sides), *_stored(old, new), *_security(old, new), *_identity(old, new)]
 
 
 def _stored(old: Table, new: Table) -> Iterator[str]:

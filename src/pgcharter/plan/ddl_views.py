@@ -5,7 +5,7 @@ from __future__ import annotations
 from pgcharter.catalog.model import Column, View
 from pgcharter.names import quote
 from pgcharter.plan.ddl import Sides, Writer
-from pgcharter.plan.ddl_columns import attributes
+from pgcharter.plan.ddl_column_parts import attributes
 from pgcharter.plan.ddl_common import metadata
 from pgcharter.plan.ddl_parts import alter, settings, settings_changed
 from pgcharter.plan.model import Operation
