@@ -199,7 +199,7 @@ def table_written_anew(ctx: Context) -> Iterator[Finding]:
     """
     for move in moves(ctx):
         for word, table in _copied(move):
-            found = seen(ctx, move, table) if table is not None else None
+            found = seen(ctx, move, table) if table is not None and effect(move) is not None else None
             if found is not None and not found.rewritten:
                 continue
             severity, facts = weight(ctx, table, Severity.WARNING) if table is not None else (Severity.WARNING, {})
