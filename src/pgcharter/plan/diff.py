@@ -12,7 +12,7 @@ from pgcharter.catalog.compare import Difference, compare
 from pgcharter.catalog.model import Catalog, Column, Constraint, Index, Table, Trigger, UserType, View
 from pgcharter.names import ObjectId
 from pgcharter.plan import ddl, dependents, order, renames
-from pgcharter.plan.draft import Draft, follows, own_parts
+from pgcharter.plan.draft import Draft, follows, parts
 from pgcharter.plan.model import Operation
 from pgcharter.plan.uses import Uses
 
@@ -58,8 +58,9 @@ def _without_collector() -> Iterator[None]:
 
 def _operations(draft: Draft, apart: Collection[ObjectId]) -> Changes:
     _collect(draft)
-    for address in [x for x in draft.alters if x in draft.alters]:
-        _settle(draft, address)
+    for address in list(draft.alters):
+        if address in draft.alters:
+            _settle(draft, address)
     _renamed(draft)
     _silenced(draft)
     draft.questions += renames.likely(draft, apart)
@@ -207,11 +208,9 @@ def _in_use(draft: Draft, operation: Operation, type_: UserType) -> bool:
 def _ask(draft: Draft, operation: Operation) -> None:
     """A table that would have to be made anew: its rows are not thrown away unasked."""
     table: Table = operation.new
-    for part, _ in own_parts(table):
-        draft.creates.pop(part, None)
-    for held in (draft.creates, draft.drops, draft.alters):
-        for address in [x for x in held if x == table.id or (x.part and (x.schema, x.name) == (table.schema, table.name))]:
-            del held[address]
+    for address in [table.id, *(part for whole in (operation.old, table) for part, _ in parts(whole))]:
+        for held in (draft.creates, draft.drops, draft.alters, draft.renames):
+            held.pop(address, None)
     changes = ", ".join(f"{n}: {_short(getattr(operation.old, n))} → {_short(getattr(table, n))}" for n in operation.fields)
     draft.questions.append(
         f"{operation.object} would have to be made anew ({changes}), which loses its rows: create the new form under another name, "

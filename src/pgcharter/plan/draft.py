@@ -62,9 +62,12 @@ class Draft:
     def drop(self, address: ObjectId, gone: Any, cause: str = "") -> None:
         """Drop an object; what goes with it needs no operation any more."""
         if isinstance(gone, Table | View | UserType):
-            for part, _ in parts(gone):
-                for operations in (self.drops, self.creates, self.alters, self.renames):
+            for part, value in parts(gone):
+                for operations in (self.drops, self.alters, self.renames):
                     operations.pop(part, None)
+                made = self.creates.get(part)
+                if made is not None and not (isinstance(value, Index) and made.new.table != value.table):
+                    del self.creates[part]
         self.alters.pop(address, None)
         self.detours.pop(address, None)
         self.drops[address] = Operation("drop", address, old=gone, cause=cause)

@@ -343,15 +343,12 @@ def _keys_apart(draft: Draft, table: Table, circle: set[ObjectId]) -> bool:
 
 
 def _expressions_first(draft: Draft, table: Table, circle: set[ObjectId]) -> bool:
-    """Take defaults and checks that need something in the circle off a table before it is dropped."""
+    """Take checks, and columns with defaults, that need something in the circle off a table before it is dropped."""
     late, done = f"{table.id} and what it needs need each other", False
     for address, part in parts(table):
-        if address in draft.drops or address in draft.alters or not circle & draft.a.of.get(address, set()):
-            continue
-        if isinstance(part, Column) and part.default and not part.generated:
-            draft.alters[address] = Operation("alter", address, part, replace(part, default=""), ("default",), late)
-            done = True
-        elif isinstance(part, Constraint) and part.kind == "check" and not part.inherited:
+        default = isinstance(part, Column) and part.default
+        check = isinstance(part, Constraint) and part.kind == "check"
+        if (default or check) and not part.inherited and address not in draft.drops and circle & draft.a.of.get(address):
             draft.drops[address] = Operation("drop", address, old=part, cause=late)
             done = True
     return done
