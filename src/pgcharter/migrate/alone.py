@@ -56,6 +56,8 @@ def way(conn: Connection, sql: str, statement: Statement | None, begun: Mark | N
         return Way((sql,))
     if statement.kind == "index_stmt":
         return invalid.build(conn, statement, None if begun is None else begun.get("indexes", ()))
+    if _rebuilds(statement):
+        return Way((*cleaning(conn, statement), sql))
     if _detached(statement.node) is not None:
         return _detach(conn, sql, statement, begun)
     if begun is None:
@@ -65,8 +67,6 @@ def way(conn: Connection, sql: str, statement: Statement | None, begun: Mark | N
             "an earlier run began this statement and ended before it could record the end, so nobody can know whether it was done",
             hint="look at what it changes; to run it again: pgcharter migrate up --repeat-begun",
         )
-    if _rebuilds(statement):
-        return Way((*cleaning(conn, statement), sql))
     return Way((sql,))
 
 

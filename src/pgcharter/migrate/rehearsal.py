@@ -38,10 +38,10 @@ def _statements(conn: Connection, migration: Migration, unit: Unit, number: int,
 
 
 def _broken(conn: Connection, sql: str) -> list[str]:
-    """What takes away the invalid index of that name, where an earlier try has left one."""
+    """What takes away the invalid indexes that an earlier try has left."""
     statement = alone.one(sql)
     if statement is None or statement.kind != "index_stmt":
-        return []
+        return list(alone.cleaning(conn, statement))
     found = invalid.indexes(conn, statement)
     return [index.drop for index in found if index.id.name == statement.node.idxname and not index.valid and index.kind == "i"]
 

@@ -257,30 +257,34 @@ class Work:
                 except (psycopg.Error, StoppedError) as error:
                     if begun is not None and alone.done_before(statement, getattr(error, "sqlstate", None)):
                         return "an earlier run had done it"
-                    self._clean(statement, mark)
-                    self._unmark(statement)
-                    if isinstance(error, StoppedError):
-                        raise self._took_too_long() from None
+                    behind = self.blockers
+                    if self._clean(statement, mark):
+                        self._unmark(statement)
+                    if isinstance(error, StoppedError) or (self.terms.alone_timeout and error.sqlstate == "57014"):
+                        raise self._took_too_long(behind) from None
                     raise
         return way.found
 
-    def _took_too_long(self) -> EndError:
-        behind = "; ".join(str(one) for one in self.blockers if not one.waits)
+    def _took_too_long(self, blockers: tuple[Backend, ...]) -> EndError:
+        behind = "; ".join(str(one) for one in blockers if not one.waits)
         message = f"{self.here} was stopped because it ran longer than {self.terms.alone_timeout:g} s" + (
             f", behind {behind}" if behind else ""
         )
-        return EndError("failed", "lock", message, AGAIN, blockers=self.blockers)
+        return EndError("failed", "lock" if behind else "statement", message, AGAIN, sqlstate="57014", blockers=blockers)
 
-    def _clean(self, statement: Statement | None, mark: alone.Mark) -> None:
-        """Take away what the failed statement has left, as far as that goes; the next run does it otherwise."""
+    def _clean(self, statement: Statement | None, mark: alone.Mark) -> bool:
+        """Take away what the failed statement has left; whether all of it is gone. The next run tries again."""
         if self.session.lost:
-            return
-        for sql in alone.cleaning(self.session.conn, statement, mark):
-            try:
+            return False
+        try:
+            for sql in alone.cleaning(self.session.conn, statement, mark):
                 self.session.run(sql)
                 self.watch(Note(f"what the failed statement left behind was taken away: {sql}"))
-            except (psycopg.Error, StoppedError) as error:
-                self.watch(Note(f"what the failed statement left behind is still there: {error}", sql))
+        except (psycopg.Error, StoppedError) as error:
+            cause = error.__cause__ if isinstance(error, StoppedError) else error
+            self.watch(Note(f"what the failed statement left behind is still there: {cause}", "the next run takes it away"))
+            return False
+        return True
 
     def _unmark(self, statement: Statement | None) -> None:
         """The statement failed, and that is known: the next run does not take it for done. But one that commits itself may have."""
