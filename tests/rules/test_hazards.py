@@ -136,6 +136,7 @@ def test_only_a_type_that_touches_rows_is_told(scratch: Scratch) -> None:
         text = f"-- file: 001_tables.sql\n{tables}-- file: 002_types.sql\n{changes}"
         reading = files.build_on(database, "folder", scripted(text, "folder"))
     assert reading.findings == ()
+    assert said(as_text(changes, "types.sql"), "MIG13") == [], "the old types are not known"
     assert {int(where.partition(":")[2]) for _, where in said(reading, "MIG13")} == set(range(WIDE.count("|") + 2, len(pairs) + 1))
 
 

@@ -119,7 +119,7 @@ def type_change_that_rewrites(ctx: Context) -> Iterator[Finding]:
     """
     for move in moves(ctx):
         changed = [c.name for kind, c in move.commands() if kind == "AT_AlterColumnType"]
-        found = seen(ctx, move, move.statement.node.relation) if changed else None
+        found = seen(ctx, move, move.statement.node.relation) if changed and effect(move) is not None else None
         if found is None or not (found.rewritten or found.scanned or _indexes_rebuilt(move)):
             continue
         table = move.statement.node.relation
