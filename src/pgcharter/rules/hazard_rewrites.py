@@ -85,24 +85,25 @@ def _unwritten(node: Any) -> str:
 
 @rule("MIG12", "column-added-with-a-scan", Severity.WARNING, needs="text")
 def column_added_with_a_scan(ctx: Context) -> Iterator[Finding]:
-    """ADD COLUMN with a CHECK inside.
+    """ADD COLUMN with a CHECK inside, or with REFERENCES and a default.
 
     Why: PostgreSQL reads the whole table to check a column that it has just made, with readers and writers waiting.
-    Instead: add the column, then the check with NOT VALID, then VALIDATE CONSTRAINT in another transaction.
-    Except: tables that the same migration makes.
+    Instead: add the column, then the constraint with NOT VALID, then VALIDATE CONSTRAINT in another transaction.
+    Except: tables that the same migration makes; REFERENCES without a default, where every value is NULL.
     """
     for move in moves(ctx):
         for column in _columns(move):
             table = move.statement.node.relation
             found = seen(ctx, move, table)
-            checks = [i.constraint for i in column.constraints if enum_name(i.constraint, "contype") == "CONSTR_CHECK"]
-            if not checks or (found is not None and (not found.scanned or found.rewritten)):
+            kinds = {enum_name(i.constraint, "contype") for i in column.constraints}
+            what = "check" if "CONSTR_CHECK" in kinds else "foreign key" if kinds >= {"CONSTR_FOREIGN", "CONSTR_DEFAULT"} else ""
+            if not what or (found is not None and (not found.scanned or found.rewritten)):
                 continue
             severity, facts = weight(ctx, table, Severity.WARNING)
             yield ctx.finding(
                 move.statement,
-                f"the check of the new column {quote(column.colname)} reads all of {move.table} while readers and writers wait",
-                hint="after the column: ADD CONSTRAINT ... CHECK (...) NOT VALID, and VALIDATE CONSTRAINT in another transaction",
+                f"the {what} of the new column {quote(column.colname)} reads all of {move.table} while readers and writers wait",
+                hint="after the column: ADD CONSTRAINT ... NOT VALID, and VALIDATE CONSTRAINT in another transaction",
                 severity=severity, detail=f"{move.table}.{quote(column.colname)}", **facts,
             )  # fmt: skip
 
