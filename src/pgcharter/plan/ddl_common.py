@@ -54,7 +54,8 @@ def metadata(
         found += owner(object, before.owner if old else ME, after.owner, kind)
     if old is None:
         begun = [] if _shell(new) else [Rights(after.owner, acl) for acl in starts(object, kind, after.owner, major, defaults)]
-        return found + changes(object, kind, begun, after, major)
+        given = changes(object, kind, begun, after, major)
+        return found + given + taken_with_the_table(object, given, old, new)
     moved = Rights(after.owner or before.owner, handed(before.acl, before.owner, after.owner or before.owner))
     found += changes(object, kind, [moved], Rights(moved.owner, after.acl), major)
     return found + taken_with_the_table(object, found, old, new)

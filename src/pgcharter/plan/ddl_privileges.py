@@ -134,7 +134,7 @@ def taken_with_the_table(object: ObjectId, written: list[str], old: Any, new: An
     """What REVOKE on a whole table or view takes away with it although it is wanted: the same privilege on single columns."""
     if not any(text.startswith("REVOKE") for text in written):
         return []
-    there = {c.name for c in getattr(old, "columns", ())}
+    there = {c.name for c in getattr(new if old is None else old, "columns", ())}
     columns: list[Column] = [c for c in getattr(new, "columns", ()) if c.acl and c.name in there]
     found: list[str] = []
     for column in columns:

@@ -209,3 +209,16 @@ create publication everything for all tables;
 create schema app;
 create publication by_schema for tables in schema app;
 create table app.t (a integer primary key);
+-- pair: privileges of columns under default privileges of tables
+-- old
+create schema s;
+alter default privileges in schema s grant select, update on tables to law_reader;
+-- new
+create schema s;
+alter default privileges in schema s grant select, update on tables to law_reader;
+create table s.t (a integer, b text);
+revoke all on s.t from law_reader;
+grant select (a), insert (b) on s.t to law_reader;
+create view s.v as select a, b from s.t;
+revoke all on s.v from law_reader;
+grant select (b) on s.v to law_reader;
