@@ -93,6 +93,8 @@ ALTER PUBLICATION empty_pub SET (publish = 'insert');
 DROP PUBLICATION empty_pub;
 ALTER PUBLICATION extra_pub DROP TABLE apart;
 DROP PUBLICATION extra_pub;
+TRUNCATE extra_whole;
+DROP TABLE extra_whole;
 ALTER INDEX extra_i ATTACH PARTITION extra_1_i;
 CREATE EVENT TRIGGER x ON ddl_command_end EXECUTE FUNCTION loud();
 CREATE OPERATOR === (LEFTARG = int, RIGHTARG = int, FUNCTION = int4eq);

@@ -87,11 +87,12 @@ def change_facet(column: Column | None, definition: Any, scope: Scope) -> str:
     using = _using(definition, column.name if column else "")
     if using == "expression":
         return "using expression"
-    new = _written(definition.type_name, scope)
-    old = _held(column.type, scope) if column else (UNKNOWN, None)
+    if column is None:
+        return UNKNOWN
+    new, old = _written(definition.type_name, scope), _held(column.type, scope)
     collation = names(definition.coll_clause.collname)[-1] if definition.HasField("coll_clause") else ""
-    changed = column is not None and collation != column.collation.rpartition(".")[2].strip('"')
-    tail = (", other collation" if changed else UNKNOWN if column is None and collation else "") + using
+    changed = collation != column.collation.rpartition(".")[2].strip('"')
+    tail = ", other collation" * changed + using
     return f"{_pair(old, new)}{_zone(old[0], new[0], scope)}{tail}"
 
 

@@ -60,10 +60,11 @@ def together(several: Iterable[Effect]) -> Effect:
 class _Verdict:
     """An outcome as far as it concerns the roles of one form."""
 
-    locks: tuple[tuple[str, int | None], ...]
+    locks: tuple[tuple[str, int], ...]
     rewrites: frozenset[str]
     scans: frozenset[str]
     transactional: bool
+    sure: bool
 
 
 def _effect(form: Form, major: int) -> Effect:
@@ -85,17 +86,22 @@ def _effect(form: Form, major: int) -> Effect:
         rewrites=tuple(sorted(item for role in rewrites for item in form.roles.get(role, ()))),
         scans=tuple(sorted(item for role in scans for item in form.roles.get(role, ()))),
         transactional=all(v.transactional for v in verdicts),
-        known=certain and len(verdicts) == 1 and all(mode is not None for v in verdicts for _, mode in v.locks),
+        known=certain and len(verdicts) == 1 and all(v.sure for v in verdicts),
         forms=(form.key,),
     )
 
 
 def _verdict(form: Form, outcome: Outcome, major: int) -> _Verdict:
-    locks = tuple((role, _lock(form.key, role, outcome, major)) for role in sorted(form.roles))
+    found = {role: _lock(form.key, role, outcome, major) for role in sorted(form.roles)}
+    locks = tuple((role, mode) for role, (mode, _) in found.items())
     rewrites, scans = outcome.rewrites, outcome.scans
+    if form.key.startswith(_CHANGE) and "target" not in rewrites and not {"index", "computed index"} & form.roles.keys():
+        scans -= _WORST  # it was read for the index that was tried with it
     if form.key.endswith(f" on {UNKNOWN}"):
         rewrites, scans = _folded(rewrites), _folded(scans)
-    return _Verdict(locks, rewrites.intersection(form.roles), scans.intersection(form.roles), outcome.transactional)
+    return _Verdict(
+        locks, rewrites.intersection(form.roles), scans.intersection(form.roles), outcome.transactional, all(s for _, s in found.values())
+    )
 
 
 def _folded(roles: Iterable[str]) -> frozenset[str]:
@@ -104,15 +110,22 @@ def _folded(roles: Iterable[str]) -> frozenset[str]:
     return frozenset(below.get(role, role.removeprefix("partition of ").removeprefix("child of ")) for role in roles)
 
 
-def _lock(key: str, role: str, outcome: Outcome, major: int) -> int | None:
-    """The lock on a role, 0 for none.
+def _lock(key: str, role: str, outcome: Outcome, major: int) -> tuple[int, bool]:
+    """The lock on a role (0 for none), and whether that is sure.
 
-    A role that was not there when the form was tried is judged by what the form did to other sorts of tables; None when they differ.
+    A role that was not there when the form was tried is judged by what the form, or a change of type that does the same work, did where
+    it was; if they differ by the strongest. If there is none, tables beside the target share its lot.
     """
     if role in outcome.locks:
-        return outcome.locks[role] or 0
-    others = {o.locks[role] for o in _all(_anywhere(key), major) if role in o.locks}
-    return (others.pop() or 0) if len(others) == 1 else None
+        return outcome.locks[role] or 0, True
+    for others in (_all(_anywhere(key), major), _likes(key, major), _likes(re.sub(" on .*", " on table", key), major)):
+        found = {o.locks[role] or 0 for o in others if role in o.locks}
+        if found:
+            return max(found), len(found) == 1 or max(found) <= Mode.ACCESS_SHARE
+    return (outcome.locks.get("target") or 0) if role in _BESIDE else 0, False
+
+
+_BESIDE = {"partition", "default partition", "child", "parent", "default sibling", "referenced", "referencing"}
 
 
 @lru_cache(maxsize=16384)

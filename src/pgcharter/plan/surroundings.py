@@ -240,6 +240,9 @@ class Surroundings:
             default = descendant.partition_of == table.id and descendant.partition_bound == "DEFAULT"
             yield "default partition" if default else below, descendant.id
             yield from _indexes(descendant, _inherited(table, touched), f"index of {below}")
+        for descendant in self.descendants(table):
+            for other, _ in self.catalog.referencing.get(descendant.id, ()):
+                yield from self._with_partitions(f"referencing {below}", other.id)
         yield from self._above(table)
         yield from self._sharers(table, touched)
 
