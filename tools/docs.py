@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import get_type_hints
 
 import click
+import locks_page
 
 from pgcharter import guides
 from pgcharter.cli.group import COMMANDS, pgcharter
@@ -45,6 +46,7 @@ def pages() -> Iterator[tuple[Path, str]]:
     yield REFERENCE / "guides" / "README.md", NOTICE + guide_index(known)
     yield REFERENCE / "options.md", NOTICE + options_page(rules, known)
     yield REFERENCE / "command-line.md", NOTICE + command_page()
+    yield REFERENCE / "locks.md", locks_page.page()
 
 
 def rule_page(rule: Rule, known: Sequence[Guide]) -> str:
