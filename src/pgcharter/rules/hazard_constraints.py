@@ -36,7 +36,7 @@ def constraint_checked_at_once(ctx: Context) -> Iterator[Finding]:
     for move in moves(ctx):
         for kind, node in _constraints(move):
             table = move.statement.node.relation
-            found = seen(ctx, move, table)
+            found = seen(move, table)
             if kind not in _ADDED or node.skip_validation or (found is not None and not found.long):
                 continue
             both = f" and {written(node.pktable)}" if kind == "CONSTR_FOREIGN" and written(node.pktable) != move.table else ""
@@ -100,7 +100,7 @@ def key_built_while_others_wait(ctx: Context) -> Iterator[Finding]:
     for move in moves(ctx):
         for kind, node in _constraints(move):
             table = move.statement.node.relation
-            found = seen(ctx, move, table)
+            found = seen(move, table)
             if kind not in _BUILT or node.indexname or (found is not None and not found.long):
                 continue
             severity, facts = weight(ctx, table, Severity.WARNING)
@@ -146,7 +146,7 @@ def primary_key_over_nullable_columns(ctx: Context) -> Iterator[Finding]:
     for move in moves(ctx):
         for kind, node in _constraints(move):
             table = move.statement.node.relation
-            found = seen(ctx, move, table)
+            found = seen(move, table)
             if kind == "CONSTR_PRIMARY" and node.indexname and found is not None and found.long:
                 severity, facts = weight(ctx, table, Severity.WARNING)
                 yield ctx.finding(
@@ -173,7 +173,7 @@ def not_null_that_scans(ctx: Context) -> Iterator[Finding]:
             if kind != "AT_SetNotNull":
                 continue
             table = move.statement.node.relation
-            found = seen(ctx, move, table)
+            found = seen(move, table)
             if (not found.long) if found is not None else ((table.relname, command.name) in proven):
                 continue
             severity, facts = weight(ctx, table, Severity.WARNING)

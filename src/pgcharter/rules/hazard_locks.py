@@ -28,7 +28,7 @@ def index_built_while_writes_wait(ctx: Context) -> Iterator[Finding]:
         node = move.statement.node
         if move.statement.kind != "index_stmt" or node.concurrent or move.fresh(node.relation):
             continue
-        found = seen(ctx, move, node.relation)
+        found = seen(move, node.relation)
         if found is not None and not found.long:
             continue
         severity, facts = weight(ctx, node.relation, Severity.WARNING)

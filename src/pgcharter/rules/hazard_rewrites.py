@@ -9,7 +9,7 @@ from pgcharter.findings import Finding, Severity
 from pgcharter.names import ObjectId, cut, quote
 from pgcharter.rules import nodes
 from pgcharter.rules.engine import Context, rule
-from pgcharter.rules.hazards import effect, in_use, instead, seen, weight
+from pgcharter.rules.hazards import effect, in_use, instead, rewrites_for_certain, seen, weight
 from pgcharter.rules.moves import Move, moves, written
 from pgcharter.sqltext import enum_name
 
@@ -59,10 +59,12 @@ def column_added_by_rewriting(ctx: Context) -> Iterator[Finding]:
         if not added:
             continue
         table = move.statement.node.relation
-        found = seen(ctx, move, table)
+        found = seen(move, table)
         causes = [(c, _cause(c)) for c in added]
         if found is None:
             causes = [(c, why) for c, why in causes if why]
+            if not causes and len(move.statement.node.cmds) == 1 and rewrites_for_certain(ctx, move):
+                causes = [(added[0], _unwritten(added[0]))]
         elif not found.rewritten or any(kind == "AT_AlterColumnType" for kind, _ in move.commands()):
             continue
         else:
@@ -94,7 +96,7 @@ def column_added_with_a_scan(ctx: Context) -> Iterator[Finding]:
     for move in moves(ctx):
         for column in _columns(move):
             table = move.statement.node.relation
-            found = seen(ctx, move, table)
+            found = seen(move, table)
             kinds = {enum_name(i.constraint, "contype") for i in column.constraints}
             what = "check" if "CONSTR_CHECK" in kinds else "foreign key" if kinds >= {"CONSTR_FOREIGN", "CONSTR_DEFAULT"} else ""
             if not what or (found is not None and (not found.scanned or found.rewritten)):
@@ -120,7 +122,7 @@ def type_change_that_rewrites(ctx: Context) -> Iterator[Finding]:
     """
     for move in moves(ctx):
         changed = [c.name for kind, c in move.commands() if kind == "AT_AlterColumnType"]
-        found = seen(ctx, move, move.statement.node.relation) if changed and effect(move) is not None else None
+        found = seen(move, move.statement.node.relation) if changed else None
         if found is None or not (found.rewritten or found.scanned or _indexes_rebuilt(move)):
             continue
         table = move.statement.node.relation
@@ -200,7 +202,7 @@ def table_written_anew(ctx: Context) -> Iterator[Finding]:
     """
     for move in moves(ctx):
         for word, table in _copied(move):
-            found = seen(ctx, move, table) if table is not None and effect(move) is not None else None
+            found = seen(move, table) if table is not None else None
             if found is not None and not found.rewritten:
                 continue
             severity, facts = weight(ctx, table, Severity.WARNING) if table is not None else (Severity.WARNING, {})

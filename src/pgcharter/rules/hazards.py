@@ -41,17 +41,16 @@ def effect(move: Move) -> Effect | None:
     return move.effect if move.effect is not None and move.effect.known else None
 
 
-def seen(ctx: Context, move: Move, node: Any) -> Seen | None:
-    """What `move` does to the table that a RangeVar names, and to its partitions and heirs: as it was seen, else as servers have shown of
-    such statements whatever the table is like; None when neither is known."""
-    measured = effect(move)
-    if measured is not None:
-        return _of_all(move, measured, node)
+def seen(move: Move, node: Any) -> Seen | None:
+    """What `move` was seen to do to the table that a RangeVar names, and to its partitions and heirs; None when no server saw it."""
+    found = effect(move)
+    return _of_all(move, found, node) if found is not None else None
+
+
+def rewrites_for_certain(ctx: Context, move: Move) -> bool:
+    """Whether servers have shown that statements of this form write the table anew whatever it is like: for texts that none has seen."""
     found = safety.effect(move.statement, None, ctx.catalog.major or NEWEST, timezone=move.settings.get("timezone", ""))
-    if not found.known:
-        return None
-    mode = max((lock.mode for lock in found.locks if _is(lock.relation, node)), default=None)
-    return Seen(mode, any(_is(r, node) for r in found.rewrites), any(_is(r, node) for r in found.scans))
+    return found.known and bool(found.rewrites)
 
 
 def _of_all(move: Move, found: Effect, node: Any) -> Seen:
