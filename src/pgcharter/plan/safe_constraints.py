@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from pgcharter.catalog.model import Constraint, Index, Table
+from pgcharter.catalog.model import Constraint, Index, IndexKey, Table
 from pgcharter.names import ObjectId, quote
 from pgcharter.plan.ddl_indexes import taken_over
 from pgcharter.plan.model import Operation, Phase, Step
@@ -25,6 +25,8 @@ def created(operation: Operation, ground: Ground) -> Sequence | None:
     table = ground.a.table.get(operation.object.owner)
     if operation.object in ground.done:
         return Sequence()
+    if table is None and constraint.kind == "foreign key" and constraint.validated and constraint.enforced:
+        return _of_new_table(operation, ground)
     if table is None or constraint.inherited or not _long(constraint, table, ground):
         return None
     rest = tuple((ground.step(sql, f"set up {operation.object}", operation.object),) for sql in ground.plain(operation)[1:])
@@ -34,6 +36,19 @@ def created(operation: Operation, ground: Ground) -> Sequence | None:
     if operation.cause or "drop" in ground.changes.get(operation.object, ()):
         return _after(constraint, made, rest)
     return Sequence(before=made.before, core=(*made.core, *rest), notes=made.notes)
+
+
+def _of_new_table(operation: Operation, ground: Ground) -> Sequence | None:
+    """A foreign key of a table that comes: PostgreSQL may read the other table to check that no row of the new one lacks its own there."""
+    constraint: Constraint = operation.new
+    table = ground.b.table.get(operation.object.owner)
+    if table is None or constraint.references is None or not ground.large(constraint.references) or constraint.inherited:
+        return None
+    if table.kind == "partitioned table" and ground.major < 18:
+        return None
+    bare = replace(table, constraints=tuple(c for c in table.constraints if c.name != constraint.name))
+    rest = tuple((ground.step(sql, f"set up {operation.object}", operation.object),) for sql in ground.plain(operation)[1:])
+    return Sequence((*two_steps(bare, constraint, ground, constraint.name), *rest))
 
 
 def _after(constraint: Constraint, made: Sequence, rest: tuple[Piece, ...]) -> Sequence:
@@ -144,9 +159,13 @@ def using(constraint: Constraint, table: Table, ground: Ground, index: str) -> S
     sql = f"ALTER TABLE {table.id.sql()} ADD CONSTRAINT {quote(constraint.name)} {constraint.kind.upper()} USING INDEX {quote(index)}"
     sql += " DEFERRABLE" * constraint.deferrable + " INITIALLY DEFERRED" * constraint.deferred
     columns = tuple(replace(c, not_null=c.not_null or c.name in constraint.columns) for c in table.columns)
-    made = Index(table.schema, index, table.name, unique=True)
+    made = Index(table.schema, index, table.name, keys=tuple(IndexKey(c) for c in constraint.columns), unique=True)
     sight = ground.around(replace(table, columns=columns, indexes=(*table.indexes, made)))
-    return ground.step(sql, f"add {object} by its index", object, sight=sight)
+    step = ground.step(sql, f"add {object} by its index", object, sight=sight)
+    if step.effect.known:
+        return step
+    like = ground.effect(sql.replace(" PRIMARY KEY USING INDEX ", " UNIQUE USING INDEX "), sight)
+    return replace(step, effect=like)  # the columns are NOT NULL by then, so that is all it does more
 
 
 def _partitioned_key(
@@ -157,7 +176,9 @@ def _partitioned_key(
         return None
     object = table.part("constraint", constraint.name)  # noqa: A001
     sql = f"ALTER TABLE ONLY {table.id.sql()} ADD CONSTRAINT {quote(constraint.name)} {constraint.definition}"
-    pieces: list[Piece] = [(ground.step(sql, f"announce {object}", object, why="it becomes valid when every partition has its own"),)]
+    announced = ground.step(sql, f"announce {object}", object, why="it becomes valid when every partition has its own")
+    announced = replace(announced, effect=replace(announced.effect, scans=(), rewrites=()))  # the parent alone holds no rows
+    pieces: list[Piece] = [(announced,)]
     work = Partitioned(ground, index, with_space(index))
     for leaf in leaves(table, ground):
         child = work.child(leaf, index.id)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from pgcharter.catalog.effect import Effect
-from pgcharter.catalog.model import Catalog, RelationStats, Stats, Table, View
+from pgcharter.catalog.model import Catalog, RelationStats, Stats, Table, UserType, View
 from pgcharter.names import ObjectId
 from pgcharter.plan import safety
 from pgcharter.plan.ddl import Sides, statements
@@ -75,6 +75,8 @@ class Ground:
     done: set[ObjectId] = field(default_factory=set)
     """Objects whose own operation has nothing left to do: another one has done it on the way."""
 
+    passing: list[UserType] = field(default_factory=list)
+    """Types that there are only meanwhile."""
     spans: dict[ObjectId, int] = field(default_factory=dict)
     """Which objects change in one go, because something must make way for all of them: equal numbers."""
     exchanged: dict[ObjectId, int] = field(default_factory=dict)
@@ -114,8 +116,13 @@ class Ground:
             tables=tuple({**b.table, **a.table}.values()),
             views=tuple({**{v.id: v for v in b.views}, **self.views}.values()),
             functions=tuple({**a.function, **b.function}.values()),
-            types=tuple({**{t.id: t for t in a.types}, **{t.id: t for t in b.types}}.values()),
+            types=(*{**{t.id: t for t in a.types}, **{t.id: t for t in b.types}}.values(), *self.passing),
         )
+
+    def learn(self, made: UserType) -> None:
+        """Let statements meet a type that there is only meanwhile."""
+        self.passing.append(made)
+        self.__dict__.pop("sight", None)
 
     def around(self, *changed: Table) -> Catalog:
         """A small catalog in which `changed` stand as they are by then, with the types and functions they may use."""

@@ -94,6 +94,7 @@ def enum_replaced(old: Operation, new: Operation, ground: Ground) -> Sequence | 
     ground.done.update((old.object, new.object))
     name = ground.names.type(after.schema, after.name, "new")
     fresh = ObjectId("type", after.schema, name)
+    ground.learn(replace(after, name=name))
     labels = ", ".join(literal(label) for label in after.labels)
     why = "PostgreSQL cannot take a label away: the columns move to a new type"
     create = ground.step(f"CREATE TYPE {fresh.sql()} AS ENUM ({labels})", f"create {fresh}", fresh, why=why)

@@ -185,7 +185,8 @@ class Way:
 
     def _span(self, places: tuple[int, ...]) -> Iterator[Piece]:
         """What prepares, then what belongs together in one transaction, then what follows."""
-        made = [self._take(self._late(places, place)) for place in places]
+        late: set[ObjectId] = set()
+        made = [self._take(self._late(places, place, late)) for place in places]
         for sequence in made:
             yield from sequence.before
         if any(sequence.before for sequence in made):
@@ -200,14 +201,21 @@ class Way:
         for sequence in made:
             yield from sequence.after
 
-    def _late(self, places: tuple[int, ...], place: int) -> Sequence:
+    def _late(self, places: tuple[int, ...], place: int, late: set[ObjectId]) -> Sequence:
         """The form of an operation; all of it after the others when what it prepares needs what they have changed by then."""
         sequence, operation = self._sequences[place], self.operations[place]
-        if not sequence.before or operation.object.kind not in ("index", "constraint", "materialized view"):
+        if len(places) == 1 or operation.object.kind not in ("index", "constraint", "materialized view"):
             return sequence
+        if operation.change != "create" and not sequence.before:
+            return sequence
+        needs = self.ground.uses[1].of.get(operation.object, set())
+        index = operation.new or operation.old
+        whole = owner(index) if isinstance(index, Index) else operation.object.owner
+        partitions = {t.id for t in self.ground.b.partitions.get(whole, ())}
         earlier = {self.operations[at].object for at in places if at < place} - {operation.object}
-        if not earlier & self.ground.uses[1].of.get(operation.object, set()):
+        if not (sequence.before and earlier & (needs | partitions)) and not needs & late:
             return sequence
+        late.add(operation.object)
         return replace(sequence, before=(), core=(), after=(*sequence.before, *sequence.core, *sequence.after))
 
     def _take(self, sequence: Sequence) -> Sequence:

@@ -1,0 +1,7 @@
+create schema app;
+create table app.t(id int primary key, a int, b text);
+
+alter table app.t alter a type bigint;
+alter table app.t add constraint ck check(a>0);
+create unique index t_a on app.t(a);
+comment on column app.t.a is 'hey';

@@ -1,0 +1,5 @@
+create schema app;
+create table app.t(id int primary key, a int, b text);
+insert into app.t select g, g, g::text from generate_series(1, 200) g;
+create view app.v as select id,a from app.t;
+create function app.f(int) returns int language sql as $$select 1$$;

@@ -1,0 +1,229 @@
+"""Safe plans on real servers: every case leads there and back, and nobody waits while data is read or written anew.
+
+A case is the folder `cases/<name>/`: `old.sql` (with rows), `new.sql`, and `plan.txt`, the accepted plan on the newest PostgreSQL
+(PGCHARTER_ACCEPT=1 rewrites it). Without statistics every table counts as large, so each case takes the long form.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg
+import pytest
+from tests.plan.walk import Observed, Runner, left, told
+
+from pgcharter.catalog.model import Catalog, RelationStats, Stats
+from pgcharter.names import ObjectId
+from pgcharter.plan import planner, renames
+from pgcharter.plan.model import Phase, Plan, Step
+from pgcharter.plan.renames import Intent
+from pgcharter.plan.safe_ground import Safe
+from pgcharter.servers.lifecycle import Server
+from pgcharter.sources.live import read_catalog
+
+ServerOf = Callable[[int | None], Server]
+Conn = psycopg.Connection[tuple[object, ...]]
+FOLDERS = sorted(p for p in (Path(__file__).parent / "cases").iterdir() if p.is_dir())
+ACCEPT = bool(os.environ.get("PGCHARTER_ACCEPT"))
+OWNER = "plan_owner"
+NEWEST = 18
+UNAVOIDABLE = {"column-generated", "domain-check"}
+"""Cases in which PostgreSQL has no gentler form; the plan says so in a note."""
+both_ends = pytest.mark.parametrize("major", [15, NEWEST], ids=lambda m: f"pg{m}")
+
+
+@pytest.fixture(scope="module")
+def databases(server_of: ServerOf) -> Iterator[Callable[[int], tuple[Conn, Conn]]]:
+    """Two databases of a major version, as the same owner: one that is changed, one that shows what is wanted."""
+    made: dict[int, tuple[Conn, Conn]] = {}
+
+    def get(major: int) -> tuple[Conn, Conn]:
+        if major not in made:
+            made[major] = (_database(server_of(major), "safe_a"), _database(server_of(major), "safe_b"))
+        return made[major]
+
+    yield get
+    for pair in made.values():
+        for conn in pair:
+            conn.close()
+
+
+def _database(server: Server, name: str) -> Conn:
+    with psycopg.connect(server.dsn(), autocommit=True) as admin:
+        if not admin.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [OWNER]).fetchone():
+            admin.execute(f"CREATE ROLE {OWNER}")  # type: ignore[arg-type]
+        admin.execute(f"CREATE DATABASE {name} TEMPLATE template0 OWNER {OWNER}")  # type: ignore[arg-type]
+    conn = psycopg.connect(server.dsn(name), autocommit=True)
+    conn.execute(f"SET SESSION AUTHORIZATION {OWNER}")  # type: ignore[arg-type]
+    conn.execute("SET client_min_messages = error")
+    return conn
+
+
+@pytest.fixture
+def sides(databases: Callable[[int], tuple[Conn, Conn]], major: int) -> Iterator[tuple[Conn, Conn]]:
+    """Both databases, empty."""
+    pair = databases(major)
+    yield pair
+    for conn in pair:
+        conn.execute(f"RESET SESSION AUTHORIZATION; DROP OWNED BY {OWNER} CASCADE; SET SESSION AUTHORIZATION {OWNER}")  # type: ignore[arg-type]
+
+
+def wanted(conn: Conn, sql: str) -> Catalog:
+    conn.execute(sql.encode())
+    return read_catalog(conn)
+
+
+def everything(catalog: Catalog) -> frozenset[ObjectId]:
+    """All addresses: nothing is asked about renames."""
+    return frozenset(address for address, _ in catalog.objects())
+
+
+@both_ends
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda p: p.name)
+def test_case(folder: Path, major: int, sides: tuple[Conn, Conn]) -> None:
+    one, other = sides
+    a = wanted(one, (folder / "old.sql").read_text("utf-8"))
+    b = wanted(other, (folder / "new.sql").read_text("utf-8"))
+    plan = planner.plan(a, b, style=Safe(zone="UTC"), apart=everything(a))
+    assert plan.questions == ()
+    _accepted(folder, major, plan)
+    _quiet(plan.steps, plan, folder.name)
+    runner = Observed(one, before=a)
+    runner.run(plan.steps)
+    assert left(one, b) == []
+    runner.run(plan.reverse)
+    assert left(one, a) == []
+
+
+def _accepted(folder: Path, major: int, plan: Plan) -> None:
+    if major != NEWEST:
+        return
+    text = "\n".join([*told(plan.steps), *(f"note: {note}" for note in plan.notes)]) + "\n"
+    if ACCEPT:
+        (folder / "plan.txt").write_text(text, "utf-8")
+    assert text == (folder / "plan.txt").read_text("utf-8")
+
+
+def _quiet(steps: tuple[Step, ...], plan: Plan, name: str) -> None:
+    """No step stops writers of a table in use while rows are read or written, unless a note says that there is no other way.
+
+    Forms that no server was asked about (`known` is False) are told as their worst likes and say nothing here.
+    """
+    known = [s for s in steps if s.effect.known and s.effect.strongest]
+    loud = [s for s in known if s.effect.strongest.stops_writes and (s.effect.scans or s.effect.rewrites)]  # type: ignore[union-attr]
+    if name in UNAVOIDABLE:
+        assert plan.notes
+    else:
+        assert [(s.sql, s.effect) for s in loud] == []
+
+
+ROWS = """CREATE SCHEMA app; CREATE TABLE app.t (id int PRIMARY KEY, a int, note json);
+INSERT INTO app.t SELECT g, g FROM generate_series(1, 30) g"""
+
+
+@both_ends
+def test_writes_of_the_old_release_are_in_the_new_column(major: int, sides: tuple[Conn, Conn]) -> None:
+    one, other = sides
+    a, b = wanted(one, ROWS), wanted(other, ROWS.replace("a int,", "a bigint,"))
+    runner = Runner(one)
+    for step in planner.plan(a, b).steps:
+        runner.run((step,))
+        if "CREATE TRIGGER" in step.sql:
+            one.execute("INSERT INTO app.t (id, a) VALUES (100, 100); UPDATE app.t SET a = 77 WHERE id = 1")
+        if step.backfill:
+            one.execute(
+                "INSERT INTO app.t (id, a) VALUES (101, 101); UPDATE app.t SET a = NULL WHERE id = 2; DELETE FROM app.t WHERE id = 3"
+            )
+    rows = dict(one.execute("SELECT id, a FROM app.t").fetchall())
+    assert rows == {1: 77, 2: None, 100: 100, 101: 101} | {n: n for n in range(4, 31)}
+    assert left(one, b) == []
+
+
+def renamed(sides: tuple[Conn, Conn], old: str, new: str, *intents: Intent) -> tuple[Catalog, Catalog, Plan]:
+    """A plan with declared renames: the catalog after them is read from the second database."""
+    one, other = sides
+    b = wanted(other, new)
+    other.execute("DROP SCHEMA app CASCADE")
+    a = wanted(one, old)
+    other.execute(old.encode())
+    for statement in renames.rename_statements(a, b, intents):
+        other.execute(statement.encode())
+    between = read_catalog(other)
+    return a, b, planner.plan(a, b, intents=intents, renamed=between)
+
+
+@both_ends
+def test_both_releases_write_a_renamed_column(major: int, sides: tuple[Conn, Conn]) -> None:
+    one = sides[0]
+    intent = Intent(ObjectId("column", "app", "t", "a"), "amount")
+    a, b, plan = renamed(sides, ROWS, ROWS.replace("a int,", "amount int,"), intent)
+    runner = Runner(one)
+    runner.run(tuple(s for s in plan.steps if s.phase is not Phase.CONTRACT))
+    one.execute("INSERT INTO app.t (id, a) VALUES (100, 1); INSERT INTO app.t (id, amount) VALUES (101, 2)")
+    one.execute(
+        "UPDATE app.t SET a = 5 WHERE id = 1; UPDATE app.t SET amount = 6 WHERE id = 2; UPDATE app.t SET amount = NULL WHERE id = 3"
+    )
+    assert one.execute("SELECT id FROM app.t WHERE a IS DISTINCT FROM amount").fetchall() == []
+    runner.run(tuple(s for s in plan.steps if s.phase is Phase.CONTRACT))
+    rows = dict(one.execute("SELECT id, amount FROM app.t WHERE id IN (1, 2, 3, 4, 100, 101)").fetchall())
+    assert rows == {1: 5, 2: 6, 3: None, 4: 4, 100: 1, 101: 2}
+    assert left(one, b) == []
+    runner.run(plan.reverse)
+    assert left(one, a) == []
+
+
+@both_ends
+def test_both_releases_use_a_renamed_table(major: int, sides: tuple[Conn, Conn]) -> None:
+    one = sides[0]
+    old = ROWS.replace("int PRIMARY KEY", "int CONSTRAINT k PRIMARY KEY")
+    intent = Intent(ObjectId("table", "app", "t"), "orders")
+    _, b, plan = renamed(sides, old, old.replace("app.t", "app.orders"), intent)
+    runner = Runner(one)
+    runner.run(tuple(s for s in plan.steps if s.phase is not Phase.CONTRACT))
+    one.execute("INSERT INTO app.t (id, a) VALUES (100, 1) ON CONFLICT (id) DO NOTHING; UPDATE app.t SET a = 9 WHERE id = 1")
+    assert one.execute("SELECT a FROM app.orders WHERE id IN (1, 100) ORDER BY id").fetchall() == [(9,), (1,)]
+    runner.run(tuple(s for s in plan.steps if s.phase is Phase.CONTRACT))
+    assert left(one, b) == []
+
+
+@both_ends
+def test_a_renamed_column_that_the_plan_needs_is_renamed_at_once(major: int, sides: tuple[Conn, Conn]) -> None:
+    intent = Intent(ObjectId("column", "app", "t", "a"), "amount")
+    new = ROWS.replace("a int,", "amount int,") + "; CREATE INDEX i ON app.t (amount)"
+    _, b, plan = renamed(sides, ROWS, new, intent)
+    assert any("keeps no second name" in note for note in plan.notes)
+    Runner(sides[0]).run(plan.steps)
+    assert left(sides[0], b) == []
+
+
+@both_ends
+def test_attach_reads_nothing_that_a_check_proves(major: int, sides: tuple[Conn, Conn]) -> None:
+    """PostgreSQL itself says so: the messages of ATTACH PARTITION at level DEBUG1."""
+    one, other = sides
+    folder = Path(__file__).parent / "cases" / "partition-attached-beside-default"
+    a = wanted(one, (folder / "old.sql").read_text("utf-8"))
+    b = wanted(other, (folder / "new.sql").read_text("utf-8"))
+    said: list[str] = []
+    one.add_notice_handler(lambda diag: said.append(diag.message_primary or ""))
+    for step in planner.plan(a, b).steps:
+        one.execute(f"SET client_min_messages = {'debug1' if 'ATTACH' in step.sql else 'error'}")  # type: ignore[arg-type]
+        Runner(one).run((step,))
+    one.execute("SET client_min_messages = error")
+    implied = [m for m in said if "is implied by existing constraints" in m]
+    assert len(implied) == 2, said
+
+
+def test_small_tables_take_the_short_form(server_of: ServerOf, databases: Callable[[int], tuple[Conn, Conn]]) -> None:
+    one = databases(NEWEST)[0]
+    with one.transaction(force_rollback=True):
+        a = wanted(one, ROWS)
+        b = wanted(one, "CREATE INDEX i ON app.t (a)")
+    table = ObjectId("table", "app", "t")
+    small = Stats(relations={table: RelationStats(rows=30, bytes=8192)})
+    large = Stats(relations={table: RelationStats(rows=10_000, bytes=8192)})
+    assert [s.sql for s in planner.plan(a, b, sizes=small).steps] == ["CREATE INDEX i ON app.t USING btree (a)"]
+    assert "CONCURRENTLY" in planner.plan(a, b, sizes=large).steps[0].sql
+    assert "CONCURRENTLY" not in planner.plan(a, b, sizes=large, style=replace(Safe(), small_rows=10_001)).steps[0].sql
