@@ -117,9 +117,8 @@ def run(count: int = FILES) -> None:
                 work(_server.dsn(database), folder, sql)
                 best[who] = min(best[who], time.monotonic() - began)
         for who, seconds in best.items():
-            print(
-                f"{who:>24}: {seconds:6.2f} s for {count} migrations, {seconds / best[BASE]:5.2f} x the first, {seconds / best[FAIR]:5.2f} x the second"
-            )
+            ratios = f"{seconds / best[BASE]:5.2f} x the first, {seconds / best[FAIR]:5.2f} x the second"
+            print(f"{who:>24}: {seconds:6.2f} s for {count} migrations, {ratios}")
 
 
 if __name__ == "__main__":
