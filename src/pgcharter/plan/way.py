@@ -141,7 +141,7 @@ class Way:
             operation = self.operations[place]
             waits = self._may_wait(operation)
             needs = _needs(uses, operation) if waits else set()
-            taken = (operation.object.schema, _bare(operation.object.name)) in names and not operation.object.part
+            taken = waits and not names.isdisjoint(self._frees(operation))
             if waits and not taken and operation.object not in disturbed and not needs & disturbed:
                 continue
             if operation.change == "drop":
@@ -151,6 +151,15 @@ class Way:
                 new = operation.object.name if operation.change == "create" else operation.new.name
                 names.add((operation.object.schema, _bare(new)))
         return frozenset(found)
+
+    def _frees(self, operation: Operation) -> set[tuple[str, str]]:
+        """Names in schemas that are free again after a drop: its own, and those of indexes and sequences that go with it."""
+        at, gone = operation.object, operation.old
+        found = {(at.schema, _bare(at.name))} if not at.part else set()
+        if isinstance(gone, Table | View):
+            found |= {(index.schema, index.name) for index in gone.indexes}
+        owned = self.sides.a.sequences_of.get(at.owner, ()) if at.kind in ("table", "column") else ()
+        return found | {(s.schema, s.name) for s in owned if not at.part or s.owned_by == at}
 
     def _may_wait(self, operation: Operation) -> bool:
         gone = operation.change == "drop" and operation.object.kind in WAITING
