@@ -305,9 +305,9 @@ def test_what_could_not_be_cleared_away_at_once_is_by_the_next_run(database: str
     work = migration("002", unit(statement, alone=True))
     apply(database, BASE)
     with idle_in_transaction(database, "UPDATE t SET n = n WHERE id = 1") as old:
-        outcome, events = apply(database, work, terms=replace(QUICK, alone_timeout=0.5))
+        outcome, events = apply(database, work, terms=replace(QUICK, alone_timeout=1.5))
         assert (outcome.status, outcome.reason) == ("failed", "lock")
-        assert f"ran longer than 0.5 s, behind pid {old.info.backend_pid}" in outcome.message
+        assert f"ran longer than 1.5 s, behind pid {old.info.backend_pid}" in outcome.message
         assert any(isinstance(e, Note) and "still there" in e.message for e in events)
         assert one(database, invalid) == 1
     assert apply(database, work)[0].status == "done"
