@@ -15,7 +15,7 @@ from pgcharter.names import ObjectId
 from pgcharter.plan import planner, renames
 from pgcharter.plan.extent import extent
 from pgcharter.plan.model import Plan
-from pgcharter.plan.normal import normalised
+from pgcharter.plan.normal import normalised, unowned
 from pgcharter.plan.safe_ground import Safe, Style
 from pgcharter.rules.library_tables import is_named
 from pgcharter.sources import Progress
@@ -69,7 +69,7 @@ def make(wish: Wish, progress: Progress | None = None) -> Planned:
         a = _catalog(actual)
         wanted = _read(wish.wanted, a.major, wish, progress)
         with open_scratch(a.major, url=wish.scratch_url) as scratch:
-            a, b, notes = _sides(scratch, a, _catalog(wanted))
+            a, b, notes = _sides(scratch, a, _catalog(wanted), live=actual.source == "live")
             plan = _plan(scratch, a, b, wish, actual.stats)
             plan = replace(plan, notes=(*notes, *plan.notes))
             if not wish.prove or plan.empty or plan.questions:
@@ -77,10 +77,14 @@ def make(wish: Wish, progress: Progress | None = None) -> Planned:
             return Planned(plan, actual, wanted, _proven(proving.prove(scratch, a, plan, b, progress)))
 
 
-def _sides(scratch: Scratch, a: Catalog, b: Catalog) -> tuple[Catalog, Catalog, tuple[str, ...]]:
-    """Both sides as one major version writes them, cut to what the plan is about; and what was left alone."""
+def _sides(scratch: Scratch, a: Catalog, b: Catalog, *, live: bool) -> tuple[Catalog, Catalog, tuple[str, ...]]:
+    """Both sides as one major version writes them, cut to what the plan is about; and what was left alone.
+
+    What is new belongs to whoever runs the plan. What is there and made anew gets its owner back, where a live database says who that is.
+    """
     cut = extent(a, b if b.major == a.major else _rebuilt(scratch, b), library=is_named)
-    return (*normalised(cut.a, cut.b), cut.notes)
+    a, b = normalised(cut.a, cut.b)
+    return (a, unowned(b, {i for i, _ in a.objects()}), cut.notes) if live else (unowned(a), unowned(b), cut.notes)
 
 
 def _plan(scratch: Scratch, a: Catalog, b: Catalog, wish: Wish, sizes: Stats | None) -> Plan:

@@ -41,12 +41,13 @@ def extent(a: Catalog, b: Catalog, *, library: Callable[[ObjectId], bool] = lamb
     if other:
         names = ", ".join(map(quote, other))
         notes.append(f"left alone: schema {names}, which the wanted side does not mention; to drop one: DROP SCHEMA … CASCADE by hand")
-    strangers = sorted(t.id for t in a.tables if library(t.id) and t.id not in b.table and t.schema not in other)
+    passed_over = {*other, OUR_SCHEMA}
+    strangers = sorted(t.id for t in a.tables if library(t.id) and t.id not in b.table and t.schema not in passed_over)
     if strangers:
         notes.append(f"left alone: {', '.join(str(t) for t in strangers)}, made by a library or a migration tool")
     kinds = [field for field in _KINDS if getattr(a, field) and not getattr(b, field)]
     notes += [f"left alone: {len(getattr(a, f))} {_KINDS[f]}(s), because the wanted side has none" for f in kinds]
-    left = _without(a, schemas={*other, OUR_SCHEMA}, tables=strangers, kinds=kinds)
+    left = _without(a, schemas=passed_over, tables=strangers, kinds=kinds)
     right = _without(b, schemas={OUR_SCHEMA}, tables=(), kinds=())
     if not _grants(right) and _grants(left):
         notes.append("left alone: all privileges, because the wanted side grants none")

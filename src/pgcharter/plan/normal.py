@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields, is_dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -19,8 +19,9 @@ _GROUPS = (
 def normalised(a: Catalog, b: Catalog, *, role: str = "") -> tuple[Catalog, Catalog]:
     """The actual side `a` and the wanted side `b`, fit for `diff.operations`.
 
-    - Owners: what on the wanted side belongs to the owner of its database (whoever built it there) belongs to whom it belongs in `a`; what
-      `a` does not have belongs to `role`, by default the owner of `a`'s database. Where somebody else was named, that stands.
+    - Owners: what on the wanted side belongs to the owner of its database (whoever built it there), or to nobody in particular, belongs to
+      whom it belongs in `a`; what `a` does not have belongs to `role`, by default the owner of `a`'s database. Where somebody else was
+      named, that stands.
     - Privileges, default privileges, row policies and settings that name the owner of the wanted side's database name `role` instead, or
       the object's owner in `a`. Who granted a privilege to whom is not compared when it was the owner: it is written as the owner.
     - The database itself: owner, encoding, locale and privileges are the server's business and are those of `a`; comment and settings are
@@ -43,12 +44,26 @@ def normalised(a: Catalog, b: Catalog, *, role: str = "") -> tuple[Catalog, Cata
     )
 
 
+def unowned(catalog: Catalog, kept: Collection[ObjectId] = ()) -> Catalog:
+    """The catalog with everything that belongs to the owner of its database belonging to nobody in particular: to whoever makes it.
+
+    `kept` are addresses that keep their owner all the same.
+    """
+    owner = catalog.database.owner
+    groups: dict[str, Any] = {
+        g: tuple(replace(i, owner="") if i.owner == owner and i.id not in kept else i for i in getattr(catalog, g)) for g in _GROUPS
+    }
+    return replace(catalog, **groups)
+
+
 def _renamer(old: str, new: str) -> Callable[[str], str]:
     return lambda name: new if name == old else name
 
 
 def _owned(item: Any, scratch: str, owner: str) -> Any:
     """An object with its owner, and all that names the owner of the scratch database, made those of the target."""
+    if item.owner == "" and owner:
+        item = replace(item, owner=owner)
     if scratch == owner:
         return item
     return _mapped(item, lru_cache(None)(lambda acl: _acl(acl, scratch, owner)), _renamer(scratch, owner))

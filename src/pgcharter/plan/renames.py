@@ -101,6 +101,6 @@ def _shape(address: ObjectId, value: Any) -> tuple[Any, ...] | None:
 def _question(old: ObjectId, new: ObjectId) -> str:
     name = new.part or new.name
     return (
-        f"{old} goes and {new}, which is just like it, comes: if that is a rename, declare it (old {str(old)!r}, new name {name!r}), "
-        f"and what it holds is kept; if not, say that {old} is to be dropped"
+        f"{old} goes and {new}, which is just like it, comes: if that is a rename, say --rename '{old}={name}' (or write it under [plan] "
+        f"renames), and what it holds is kept; if not, say --dropped '{old}'"
     )

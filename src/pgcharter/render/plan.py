@@ -116,7 +116,7 @@ def _verdict(steps: Sequence[Step]) -> Iterator[Piece]:
     yield (
         "nobody waits longer than for a lock"
         if not long
-        else f"{plural(len(long), 'step')} make others wait while data is read or rewritten"
+        else f"{plural(len(long), 'step')} {'makes' if len(long) == 1 else 'make'} others wait while data is read or rewritten"
     )
     yield "; "
     yield Styled("✔ ", "good") if not losing else Styled("✖ ", "error")
