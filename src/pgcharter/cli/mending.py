@@ -38,6 +38,7 @@ def baseline(
     from pgcharter.migrate import ledger, state
 
     place = migrating.open_place(environment, target, folder)
+    migrating.refuse_alembic(place, "baseline", f"alembic stamp {version}")
     migrating.guard(place, confirm)
     with migrating.alone(place) as conn:
         found, _ = migrating.standing_of(conn, place)

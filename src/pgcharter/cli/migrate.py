@@ -64,7 +64,7 @@ def down(steps: int, environment: str | None, target: str | None, folder: str | 
     with migrating.ledger_of(place) as conn:
         found, _ = migrating.standing_of(conn, place)
         refuse_half(conn, found, "down")
-    last = [e for e in reversed(found.applied) if e.version]
+    last = place.revisions.last(found) if place.revisions else [e for e in reversed(found.applied) if e.version]
     return _down(place, last[:steps], wishes, form)
 
 
@@ -86,9 +86,11 @@ def to(version: str, environment: str | None, target: str | None, folder: str | 
         found, problems = migrating.standing_of(conn, place)
         if version == "nothing":
             refuse_half(conn, found, "down")
-            return _down(place, [e for e in reversed(found.applied) if e.version], wishes, form)
+            every = place.revisions.last(found) if place.revisions else [e for e in reversed(found.applied) if e.version]
+            return _down(place, every, wishes, form)
         wanted = state.find(found.entries, version)
-        beyond, before = state.after(found, wanted), state.upto(found, wanted)
+        order = place.revisions or state
+        beyond, before = order.after(found, wanted), order.upto(found, wanted)
         refuse_half(conn, found, "down" if beyond else "up")
         if before:
             migrating.refuse(conn, [p for p in problems if p.entry not in beyond])

@@ -16,6 +16,7 @@ from pgcharter.errors import RefusedError, UsageError
 if TYPE_CHECKING:
     from pgcharter.charter import Charter
     from pgcharter.db import Connection
+    from pgcharter.migrate.alembic import Revisions
     from pgcharter.migrate.files import Folder
     from pgcharter.migrate.model import Migration
     from pgcharter.migrate.problems import Problem
@@ -66,6 +67,8 @@ class Place:
     """Name of the environment; empty for a database that the command line names."""
     production: str = ""
     """Name of the production environment that this database is; empty when it is none."""
+    revisions: Revisions | None = None
+    """The files, when they are an Alembic project's."""
 
     @property
     def database(self) -> str:
@@ -86,11 +89,32 @@ def open_place(environment: str | None, target: str | None, folder: str | None) 
     charter = charter_here()
     section = charter.section(MIGRATE)
     named, dsn = ("", "") if target == "none" else _database(charter, environment, target)
-    return Place(charter, section, files.read(folder or default_folder(charter), section), dsn, named, _production(charter, named, dsn))
+    where = folder or default_folder(charter)
+    revisions = alembic_at(where)
+    found = revisions or files.read(where, section)
+    return Place(charter, section, found, dsn, named, _production(charter, named, dsn), revisions)
+
+
+def alembic_at(folder: str) -> Revisions | None:
+    """The Alembic project in a folder (or of an alembic.ini); None when there is none."""
+    path = Path(folder).expanduser()
+    if not (path.suffix == ".ini" or (path / "alembic.ini").is_file()):
+        return None
+    from pgcharter.migrate import alembic
+
+    return alembic.read(folder)
+
+
+def refuse_alembic(place: Place, command: str, hint: str) -> None:
+    """Raise RefusedError where Alembic has its own word for what a command does: its table and our ledger must not differ."""
+    if place.revisions:
+        raise RefusedError(
+            f"{place.files.target} is an Alembic project, whose own table says what is applied: {command} is not for it", hint=hint
+        )
 
 
 def default_folder(charter: Charter) -> str:
-    """The folder of migrations: the charter's, or the first of the usual ones that is there."""
+    """The folder of migrations: the charter's, the first of the usual ones that is there, or that of an alembic.ini."""
     from pgcharter.cli.project import shortest
     from pgcharter.migrate.files import FOLDERS
     from pgcharter.migrate.settings import MIGRATE
@@ -98,8 +122,10 @@ def default_folder(charter: Charter) -> str:
     section = charter.section(MIGRATE)
     if section.folder:
         return shortest(charter.folder / section.folder)
-    usual = (charter.folder / name for name in FOLDERS)
-    return shortest(next((path for path in usual if path.is_dir()), charter.folder / FOLDERS[0]))
+    usual = [path for path in (charter.folder / name for name in FOLDERS) if path.is_dir()]
+    own = next((path for path in usual if not (path / "env.py").is_file()), None)
+    of_alembic = next((path for path in (charter.folder, *usual) if (path / "alembic.ini").is_file()), None)
+    return shortest(own or of_alembic or charter.folder / FOLDERS[0])
 
 
 def _database(charter: Charter, environment: str | None, target: str | None) -> tuple[str, str]:
@@ -183,7 +209,12 @@ def standing_of(conn: Connection, place: Place) -> tuple[Standing, tuple[Problem
     from pgcharter.migrate.problems import problems
     from pgcharter.migrate.state import standing
 
-    found = standing(place.files, ledger.read(conn))
+    runs = ledger.read(conn)
+    if place.revisions:
+        from pgcharter.migrate.alembic_env import standpoint
+
+        runs = place.revisions.seen(runs, standpoint(place.revisions.alembic, place.dsn).heads)
+    found = standing(place.files, runs)
     return found, problems(found.entries, place.files, place.section)
 
 
@@ -257,9 +288,15 @@ def _of_run(entry: Entry) -> dict[str, Any]:
     return made if entry.migration else {**made, "checksum": r.checksum, "description": r.description, "author": r.author}
 
 
-def with_units(place: Place, migrations: Sequence[Migration]) -> list[Migration]:
-    """The migrations with their units. All are parsed before one is run, so that a mistake in the last leaves nothing half done."""
+def with_units(place: Place, migrations: Sequence[Migration], *, shown: bool = False) -> list[Migration]:
+    """The migrations with their units. All are parsed before one is run, so that a mistake in the last leaves nothing half done.
+
+    `shown`: also those of Alembic's revisions that only a run would need not.
+    """
     from pgcharter.migrate.units import parsed
+
+    if place.revisions:
+        return place.revisions.with_units(migrations, place.dsn, shown=shown)
 
     return [parsed(m, place.section.placeholders) for m in migrations]
 

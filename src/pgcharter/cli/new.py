@@ -8,6 +8,7 @@ import click
 
 from pgcharter.cli.migrating import folder_option
 from pgcharter.cli.output import Command, format_option, show_json
+from pgcharter.errors import UsageError
 from pgcharter.migrate.settings import LAYOUTS
 
 EXAMPLES = (
@@ -39,6 +40,9 @@ def new(name: str, kind: str | None, layout: str | None, author: str | None, fol
     charter = charter_here()
     section = charter.section(MIGRATE)
     target = folder or migrating.default_folder(charter)
+    if migrating.alembic_at(target):
+        hint = f"alembic revision -m '{name}'; or from what the database shall be: pgcharter plan --alembic -m '{name}'"
+        raise UsageError(f"{target} is an Alembic project, in which revisions are written by Alembic", hint=hint)
     found = files.read(target, section) if Path(target).is_dir() else files.Folder(target)
     who, email = migrating.author()
     wish = naming.Wish(name, layout or section.layout or "", kind or "versioned", who if author is None else author, email)

@@ -93,7 +93,7 @@ def run(place: Place, migrations: Sequence[Migration], direction: Any, wishes: d
     from pgcharter.cli.watching import Voice, outcome_data
     from pgcharter.migrate import runner
 
-    ready = migrating.with_units(place, migrations)
+    ready = migrating.with_units(place, migrations, shown=wishes["dry_run"] or bool(place.production))
     if direction == "down":
         _refuse_one_way(ready)
     for migration in ready:

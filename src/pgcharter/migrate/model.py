@@ -4,11 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from pgcharter.plan.model import Backfill
 
+if TYPE_CHECKING:
+    from pgcharter.db import Connection
+    from pgcharter.migrate.work import Work
+
+ALEMBIC = "alembic"
+"""Layout of the revisions of an Alembic project."""
 Kind = Literal["versioned", "repeatable", "data"]
+
+
+class Program(Protocol):
+    """Work that a program of the project does, and not statements that are known beforehand."""
+
+    def prepare(self, conn: Connection) -> None:
+        """Make `conn`, the runner's session, ready: before the first migration of a run."""
+
+    def run(self, work: Work) -> str:
+        """Do the work and record it; why nothing had to be done, if so. Raises EndError, psycopg's errors for what may be tried again."""
+
+    @property
+    def unknown(self) -> str:
+        """Why `statements` may not be all; empty when they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +45,8 @@ class Unit:
     """What must be true of the application before anything after this runs."""
     line: int = 0
     """First line in the file, from 1."""
+    program: Program | None = None
+    """Then `statements` holds what is known of it beforehand."""
 
 
 @dataclass(frozen=True, slots=True)

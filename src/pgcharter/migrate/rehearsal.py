@@ -32,6 +32,10 @@ def _statements(conn: Connection, migration: Migration, unit: Unit, number: int,
     if unit.backfill:
         batch = f"-- in batches of about {terms.pace.batch:g} s along {', '.join(unit.backfill.key) or 'its key'}, each with a checkpoint"
         return (batch, *_opened(terms), unit.backfill.sql(), *CLOSING.split("; "), record, "COMMIT")
+    if unit.program:
+        through = f"-- through Alembic: the {'upgrade' if direction == 'up' else 'downgrade'} of {migration.title}"
+        why = [f"-- what else it does is known only when it runs: {unit.program.unknown}"] if unit.program.unknown else []
+        return (through, *_opened(terms), *unit.statements, *why, f"-- alembic_version: {migration.version} {direction}", record, "COMMIT")
     if unit.transactional or not alone.refuses_transaction(alone.one(unit.statements[0])):
         return (*_opened(terms), *unit.statements, *CLOSING.split("; "), record, "COMMIT")
     return (*patience(terms, major).split("; "), *_broken(conn, unit.statements[0]), *unit.statements, record)

@@ -15,7 +15,7 @@ from pgcharter.migrate import alone, faults, layouts, ledger, lock
 from pgcharter.migrate.blockers import Beside
 from pgcharter.migrate.endings import AGAIN, EndError, Outcome
 from pgcharter.migrate.losses import needs_backup
-from pgcharter.migrate.model import Migration, Unit
+from pgcharter.migrate.model import ALEMBIC, Migration, Program, Unit
 from pgcharter.migrate.rehearsal import planned
 from pgcharter.migrate.session import Session
 from pgcharter.migrate.terms import Terms
@@ -47,10 +47,16 @@ def apply(
         session = _opened(dsn, terms, stack)
         lock.take(session.conn, lock.FENCE, terms.wait, watch)
         ledger.install(session.conn)
+        for program in _programs(migrations, direction)[:1]:
+            program.prepare(session.conn)
         beside = Beside(dsn, watch, [held.pid, session.conn.info.backend_pid])
         stack.callback(beside.close)
         run = _Run(session, beside, held, terms, watch, direction)
         return run.all(migrations)
+
+
+def _programs(migrations: Sequence[Migration], direction: ledger.Direction) -> list[Program]:
+    return [u.program for m in migrations for u in (m.up if direction == "up" else m.down or ()) if u.program]
 
 
 def _opened(dsn: str, terms: Terms, stack: contextlib.ExitStack) -> Session:
@@ -100,6 +106,8 @@ def _task(conn: Connection, migration: Migration, known: ledger.Run | None, dire
         raise RefusedError(
             f"{migration.title} has no way back, so it cannot be taken back", hint="write its down part", place=migration.file
         )
+    if migration.layout == ALEMBIC and (known is None or known.outcome not in ("running", "failed")):
+        return Task(migration, units)
     if known is None:
         return Task(migration, units) if direction == "up" else migration
     if known.outcome not in ("running", "failed"):

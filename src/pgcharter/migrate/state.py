@@ -15,7 +15,7 @@ from pgcharter.errors import PgcharterError, RefusedError, UsageError
 from pgcharter.migrate import layouts
 from pgcharter.migrate.files import Folder
 from pgcharter.migrate.ledger import Run
-from pgcharter.migrate.model import Migration
+from pgcharter.migrate.model import ALEMBIC, Migration
 from pgcharter.tomlfile import nearest
 
 Word = Literal["applied", "pending", "edited", "missing", "failed", "running", "changed"]
@@ -106,8 +106,8 @@ def applied_runs(runs: Iterable[Run]) -> tuple[Run, ...]:
 
 
 def _order(m: Migration, number: int) -> tuple[int, ...]:
-    """By what a migration is later than another: several of one day are not, nor are the changesets of Liquibase."""
-    return layouts.numbers(m.version) or ((0,) if m.layout == "liquibase" else (number,))
+    """By what a migration is later than another: several of one day are not, nor are changesets of Liquibase, nor revisions of a graph."""
+    return (0,) if m.layout in ("liquibase", ALEMBIC) else layouts.numbers(m.version) or (number,)
 
 
 def _history(runs: Iterable[Run], folder: Folder) -> tuple[dict[Identity, Run], dict[Identity, Run]]:

@@ -53,6 +53,8 @@ class Work:
     """The unit at work."""
     sql: str = ""
     """The statement at work."""
+    pid: int = 0
+    """The server's process at work, where it is not that of `session`."""
     blockers: tuple[Backend, ...] = ()
     """Who stood in the way when somebody last did."""
     began: float = 0.0
@@ -83,6 +85,9 @@ class Work:
             self._gate()
         elif self.unit.backfill:
             backfill.run(self, self.unit.backfill)
+        elif self.unit.program:
+            program = self.unit.program
+            found = self.attempts(lambda: program.run(self))
         elif self.unit.transactional:
             self.attempts(self._transaction)
         else:
@@ -148,7 +153,7 @@ class Work:
         """Look at the statement at work from beside; whether it must be stopped."""
         now = time.monotonic()
         since, self._looked = min(now - self._looked, running), now
-        found = self.beside.blockers(self.session.conn.info.backend_pid)
+        found = self.beside.blockers(self.pid or self.session.conn.info.backend_pid)
         if found is not None:
             self._waited += since
             self._blocked(found, now)
@@ -169,7 +174,7 @@ class Work:
             self.beside.terminate(found)
 
     def _advance(self) -> None:
-        advance = self.beside.advance(self.session.conn.info.backend_pid)
+        advance = self.beside.advance(self.pid or self.session.conn.info.backend_pid)
         if advance:
             self.watch(Advances(self.migration, self.number, *advance))
 

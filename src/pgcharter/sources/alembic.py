@@ -62,8 +62,14 @@ class Project:
         """Where the last run failed."""
         self.ini = (path / "alembic.ini" if path.is_dir() else path).resolve()
         self.config: Config = Config(str(self.ini))
+        beside = self.ini.parent / "pyproject.toml"
         try:
             location = self.config.file_config.get("alembic", "script_location", fallback="")
+            if not location and beside.is_file():
+                self.config = Config(str(self.ini), toml_file=beside)
+                location = self.config.get_alembic_option("script_location") or ""
+            self.address = self.config.file_config.get("alembic", "sqlalchemy.url", fallback="", raw=True).replace("%%", "%")
+            """What alembic.ini itself has to connect to."""
         except (configparser.Error, UnicodeDecodeError) as error:
             raise UsageError(f"{shown(str(self.ini))} is no configuration file: {described(error)}") from None
         if not location:

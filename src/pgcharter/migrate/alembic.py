@@ -1,0 +1,165 @@
+"""An Alembic project as a folder of migrations: its revisions in the order of its graph, and what of them a database has.
+
+`alembic_version` decides what is applied, the ledger keeps the history of it. Both are brought together here: what Alembic did by hand
+since is taken into the ledger as a baseline, so that `alembic current` and `pgcharter migrate status` never differ.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pgcharter.errors import RefusedError
+from pgcharter.migrate import ledger
+from pgcharter.migrate.files import Folder, checksum
+from pgcharter.migrate.ledger import Run
+from pgcharter.migrate.model import ALEMBIC, Migration, Unit
+from pgcharter.migrate.state import Entry, Standing, applied_runs
+from pgcharter.sources.alembic import Project
+
+if TYPE_CHECKING:
+    from pgcharter.db import Connection
+
+INI = "alembic.ini"
+
+
+def is_project(path: Path) -> bool:
+    """Whether a folder or file is an Alembic project's."""
+    return (path / INI).is_file() if path.is_dir() else path.suffix == ".ini" and path.is_file()
+
+
+@dataclass(frozen=True)
+class Revisions(Folder):
+    """The revisions of an Alembic project, all that come before one standing before it."""
+
+    project: Project | None = None
+
+    @property
+    def alembic(self) -> Project:
+        """The project itself."""
+        assert self.project is not None  # noqa: S101  (`read` gives one)
+        return self.project
+
+    @cached_property
+    def before(self) -> dict[str, frozenset[str]]:
+        """For each revision all that must be applied before it, along `down_revision` and `depends_on`."""
+        found: dict[str, frozenset[str]] = {}
+        for m in self.migrations:
+            script = self.alembic.script.get_revision(m.version)
+            direct = script._all_down_revisions if script else ()
+            found[m.version] = frozenset(direct).union(*(found[one] for one in direct))
+        return found
+
+    def applied(self, heads: Iterable[str]) -> frozenset[str]:
+        """All revisions of a database whose version table holds `heads`. Raises RefusedError for one that has no file."""
+        heads = tuple(heads)
+        unknown = next((head for head in heads if head not in self.before), None)
+        if unknown:
+            raise RefusedError(
+                f"the database is at revision {unknown}, which the files of {self.target} do not have: they are older than the database",
+                hint="take the files of the release that made it: git pull",
+            )
+        return frozenset(heads).union(*(self.before[head] for head in heads))
+
+    # what the commands ask
+
+    def last(self, standing: Standing) -> list[Entry]:
+        """What is applied, in the order in which it can be taken back: each time the last one applied of those that nothing stands on."""
+        left, found = {e.version: e for e in standing.applied if e.version in self.before}, list[Entry]()
+        while left:
+            needed = frozenset[str]().union(*(self.before[version] for version in left))
+            entry = max((e for version, e in left.items() if version not in needed), key=lambda e: e.run.id if e.run else 0)
+            found.append(left.pop(entry.version))
+        return found
+
+    def after(self, standing: Standing, wanted: Entry) -> tuple[Entry, ...]:
+        """What is applied and stands on `wanted`; other branches are left alone."""
+        return tuple(e for e in self.last(standing) if wanted.version in self.before[e.version])
+
+    def upto(self, standing: Standing, wanted: Entry) -> tuple[Entry, ...]:
+        """What is pending of `wanted` and what it stands on."""
+        within = {wanted.version, *self.before[wanted.version]}
+        return tuple(e for e in standing.pending if e.version in within)
+
+    def with_units(self, migrations: Sequence[Migration], dsn: str, *, shown: bool) -> list[Migration]:
+        """The migrations with what runs them; `shown`: and with their SQL, as far as it can be told beforehand."""
+        from pgcharter.migrate.alembic_run import Revision
+        from pgcharter.migrate.alembic_text import rendered
+
+        def units(m: Migration, direction: ledger.Direction) -> tuple[Unit, ...]:
+            sql, why = texts.get((m.version, direction), ((), ""))
+            return (Unit(sql, program=Revision(self, m.version, direction, dsn, why)),)
+
+        texts = rendered(self.alembic, [m.version for m in migrations]) if shown else {}
+        return [replace(m, up=units(m, "up"), down=None if m.down is None else units(m, "down")) for m in migrations]
+
+    def seen(self, runs: Iterable[Run], heads: Iterable[str]) -> tuple[Run, ...]:
+        """The ledger as the version table corrects it: what Alembic itself did since is a baseline."""
+        names = {m.version: m.name for m in self.migrations}
+        own = [replace(r, name=names.get(r.version, r.name)) for r in runs if r.file.endswith(".py")]
+        number = max((r.id for r in own), default=0)
+        made = [
+            Run(number + n, m.version, m.name, m.kind, way, "baseline", m.checksum, m.description, file=m.file, tool=ALEMBIC)
+            for n, (m, way) in enumerate(self._missed(own, heads), 1)
+        ]
+        return (*own, *made)
+
+    def take_over(self, conn: Connection, heads: Iterable[str]) -> None:
+        """Write what Alembic itself did since into the ledger."""
+        runs = [r for r in ledger.read(conn) if r.file.endswith(".py")]
+        with conn.transaction():
+            for migration, way in self._missed(runs, heads):
+                ledger.record(conn, migration, way, outcome="baseline")
+
+    def _missed(self, runs: Sequence[Run], heads: Iterable[str]) -> Iterator[tuple[Migration, ledger.Direction]]:
+        applied, known = self.applied(heads), {r.version: r for r in applied_runs(runs)}
+        for m in self.migrations:
+            if m.version in applied and m.version not in known:
+                yield m, "up"
+        for version, run in reversed(known.items()):
+            if version not in applied:
+                yield Migration(version, run.name, path=Path(run.file), file=run.file, checksum=run.checksum), "down"
+
+
+def read(target: str) -> Revisions:
+    """The revisions of the project `target` (a folder or its alembic.ini), each after what it stands on.
+
+    Raises UsageError when it is none, PgcharterError when its revisions cannot be loaded, UnavailableError when Alembic is missing.
+    """
+    project = Project(target)
+    scripts: list[Any] = [step.revision for step in project.script._upgrade_revs("heads", ())]  # type: ignore[arg-type]
+    made = tuple(_migration(project, script.path, script.revision, script.doc or "") for script in scripts)
+    notes = (f"the revisions end in {len(project.heads)} heads ({', '.join(project.heads)}): all of them are applied",)
+    return Revisions(target, made, notes=notes if len(project.heads) > 1 else (), project=project)
+
+
+def _migration(project: Project, path: str, version: str, doc: str) -> Migration:
+    """One revision; how it ends is read in its source, because only a run would tell otherwise."""
+    text = Path(path).read_text("utf-8", "replace")
+    name = re.sub(r"[^\w]+", "_", doc.strip().splitlines()[0].lower() if doc.strip() else "").strip("_")
+    back = _function(text, "downgrade")
+    why = _refuses(back)
+    file = project.files[str(Path(path).resolve())]
+    return Migration(
+        version, name, "versioned", ALEMBIC, Path(path), file, checksum(text), text, down=() if back else None,
+        one_way=bool(why), why_one_way=why, description=doc.strip(),
+    )  # fmt: skip
+
+
+def _function(text: str, name: str) -> ast.FunctionDef | None:
+    body = ast.parse(text).body
+    return next((node for node in body if isinstance(node, ast.FunctionDef) and node.name == name), None)
+
+
+def _refuses(function: ast.FunctionDef | None) -> str:
+    """Why a way back is none, when all it does is raise an error; empty when it does something."""
+    said = [node for node in function.body if not isinstance(node, ast.Expr)] if function else []
+    if len(said) != 1 or not isinstance(said[0], ast.Raise):
+        return ""
+    texts = [n.value for n in ast.walk(said[0]) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+    return texts[0] if texts else "its downgrade() raises an error"
