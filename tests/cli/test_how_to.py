@@ -28,6 +28,17 @@ SAYS = {
         "1 allowed by a comment",
         "public.prices.price holds money as real",
     ),
+    "changing-a-schema": (
+        "tried on a scratch server .* back again it is as before",
+        "1 migration applied",
+        "column public.customers.mail goes and column public.customers.email, which is just like it, comes",
+        "orders_customer_id_idx",
+        "COMMIT;",
+        "1 migration applied",
+        "2 applied",
+        "nothing drifted",
+        "CREATE INDEX CONCURRENTLY b_a_id_idx",
+    ),
     "your-own-guide": (
         "nearest guides",
         "wrote standards.toml",
