@@ -93,36 +93,16 @@ def concurrently(text: str) -> str:
     return _INDEX.sub(lambda m: m["head"] + " CONCURRENTLY", text, count=1)
 
 
-_STRONG_KINDS = frozenset({"AT_AttachPartition", "AT_SetStatistics", "AT_ValidateConstraint", "AT_SetRelOptions", "AT_ResetRelOptions",
-                           "AT_ClusterOn", "AT_DropCluster"})  # fmt: skip
-"""Subcommands of ALTER TABLE that let writers of the table go on."""
-
-
 def held(move: Move) -> Iterator[tuple[str, Mode]]:
     """Names of the tables in use that `move` keeps from being written, with the mode of the lock."""
     if effect(move) is not None:
         yield from ((table.sql(), mode) for table, mode in in_use(move))
         return
-    yield from ((written(node), mode) for node, mode in _by_form(move) if not move.fresh(node))
-
-
-def _by_form(move: Move) -> Iterator[tuple[Any, Mode]]:
-    """What the text alone tells of the locks that a statement takes."""
-    node, kind = move.statement.node, move.statement.kind
-    if kind == "alter_table_stmt" and enum_name(node, "objtype") == "OBJECT_TABLE":
-        kinds = {enum_name(i.alter_table_cmd, "subtype") for i in node.cmds}
-        if kinds - _STRONG_KINDS and not any(getattr(i.alter_table_cmd, "def").partition_cmd.concurrent for i in node.cmds):
-            yield node.relation, Mode.ACCESS_EXCLUSIVE
-    elif kind == "index_stmt" and not node.concurrent:
-        yield node.relation, Mode.SHARE
-    elif kind == "create_trig_stmt":
-        yield node.relation, Mode.SHARE_ROW_EXCLUSIVE
-    elif kind == "rename_stmt" and enum_name(node, "rename_type") in ("OBJECT_TABLE", "OBJECT_COLUMN") and node.HasField("relation"):
-        yield node.relation, Mode.ACCESS_EXCLUSIVE
-    elif kind == "truncate_stmt":
-        yield from ((r.range_var, Mode.ACCESS_EXCLUSIVE) for r in node.relations)
-    elif kind == "lock_stmt" and node.mode >= Mode.SHARE:
-        yield from ((r.range_var, Mode(node.mode)) for r in node.relations)
+    found = safety.effect(move.statement, None, NEWEST, timezone=move.settings.get("timezone", ""), path=("",))
+    for lock in found.locks if found.known else ():
+        table = lock.relation
+        if lock.mode.stops_writes and table.kind in _HELD and not move.is_fresh(table.schema, table.name):
+            yield table.sql(), lock.mode
 
 
 def spread(move: Move) -> dict[ObjectId, tuple[Mode, bool]]:
