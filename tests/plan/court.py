@@ -19,7 +19,7 @@ from pgcharter.sources import live
 
 OWNER = "law_owner"
 ROLES = ("law_reader", "Law Writer")
-RENAME = "if that is a rename, declare it"
+RENAME = "if that is a rename"
 
 _numbers = itertools.count(1)
 

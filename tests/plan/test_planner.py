@@ -8,6 +8,8 @@ from dataclasses import replace
 
 import psycopg
 import pytest
+from tests.plan.test_law import BLOCKS, Block
+from tests.plan.walk import waiting
 
 from pgcharter.catalog.effect import Effect, Lock, Mode
 from pgcharter.catalog.model import Catalog, Column, Constraint, Database, DataType, Index, IndexKey, RelationStats, Schema, Stats, Table
@@ -92,6 +94,17 @@ def test_times_without_zone_are_asked_about(read: Callable[..., Catalog]) -> Non
     assert any("AT TIME ZONE 'Europe/Berlin'" in s.sql for s in told.reverse)
     empty = Stats(relations={T: RelationStats(rows=0, bytes=0)})
     assert planner.plan(a, b, sizes=empty).questions == ()
+
+
+@pytest.mark.parametrize("block", BLOCKS[::5], ids=lambda b: b.name)
+def test_long_work_waits_in_no_transaction(block: Block, read: Callable[..., Catalog]) -> None:
+    """Of the law's pairs, there and back: what takes long stands beside strong locks only where it takes one itself, which a note says."""
+    roles = 'CREATE ROLE law_reader; CREATE ROLE "Law Writer"; CREATE ROLE law_owner; SET LOCAL check_function_bodies = off;'
+    a, b = read(roles, block.old), read(roles, block.new)
+    plan = planner.plan(a, b, style=Safe(zone="UTC"), apart=everything(a))
+    late = [step for steps in (plan.steps, plan.reverse) for step in waiting(steps)]
+    assert [s.sql for s in late if not s.effect.strongest or not s.effect.strongest.stops_writes] == []
+    assert plan.notes or not [*waiting(plan.steps)]
 
 
 def test_plain_style_takes_no_care(read: Callable[..., Catalog]) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from tests.plan.walk import Observed, Runner, left, told
+from tests.plan.walk import Observed, Runner, left, told, waiting
 
 from pgcharter.catalog.model import Catalog, RelationStats, Stats
 from pgcharter.names import ObjectId
@@ -118,6 +118,7 @@ def _quiet(steps: tuple[Step, ...], plan: Plan, name: str) -> None:
         assert plan.notes
     else:
         assert [(s.sql, s.effect) for s in loud] == []
+        assert [s.sql for steps in (plan.steps, plan.reverse) for s in waiting(steps)] == []
 
 
 ROWS = """CREATE SCHEMA app; CREATE TABLE app.t (id int PRIMARY KEY, a int, note json);

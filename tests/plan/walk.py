@@ -94,3 +94,16 @@ def told(steps: tuple[Step, ...]) -> Iterator[str]:
         yield from (f"    {line}" for line in step.sql.splitlines())
         if step.loses:
             yield f"    -- {step.grade}: {step.loses}"
+
+
+def waiting(steps: tuple[Step, ...]) -> Iterator[Step]:
+    """Steps that read or write rows while their transaction holds a lock on a table in use that stops its readers or writers.
+
+    Forms that no server was asked about are told as their worst likes and say nothing here.
+    """
+    for block in Plan(steps).blocks():
+        held = False
+        for step in block:
+            if held and step.effect.known and (step.effect.scans or step.effect.rewrites or step.backfill):
+                yield step
+            held |= any(k.mode.stops_writes and k.relation.kind in ("table", "materialized view") for k in step.effect.locks)

@@ -40,6 +40,12 @@ def _alone(step: Step) -> bool:
     return bool(_outside(step) or step.effect.scans or step.effect.rewrites or " ADD VALUE " in step.sql)
 
 
+def patient(step: Step) -> bool:
+    """Whether a step may take long and stops nobody: it must not wait in a transaction with others that do."""
+    mode = step.effect.strongest
+    return _outside(step) or bool((step.effect.scans or step.effect.rewrites) and not (mode and mode.stops_writes))
+
+
 def _outside(step: Step) -> bool:
     return bool(step.gate or step.backfill or not step.effect.transactional)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pgcharter.catalog.model import Catalog, Index, Table
+from pgcharter.catalog.model import Catalog, Constraint, Index, Table
 from pgcharter.names import quote
 from pgcharter.plan.ddl import Sides
 from pgcharter.plan.ddl_column_parts import not_null_constraint
@@ -106,7 +106,7 @@ def _fitted(before: Table, table: Table, sides: Sides) -> Iterator[str]:
     had = {k.name for k in before.constraints}
     for constraint in table.constraints:
         index = index_of(constraint, table)
-        if constraint.name in had or not (constraint.inherited or index):
+        if constraint.name in had or not (constraint.inherited or index) or _called_otherwise(constraint, table, before):
             continue
         named = constraint.kind == "not null" and not_null_constraint(before, constraint.columns[0]) is not None
         if (constraint.kind in ("check", "not null") and not named) or (index is not None and made_by_attach(index, sides)):
@@ -138,8 +138,16 @@ def _left_behind(old: Table, new: Table) -> Iterator[str]:
     names, indexes = {k.name for k in new.constraints}, {i.name for i in new.indexes}
     for key in old.constraints:
         nullable = key.kind != "not null" or not (key.columns[0] in new.column and new.column[key.columns[0]].not_null)
-        if key.inherited and key.name not in names and nullable:
+        if key.inherited and key.name not in names and nullable and not _called_otherwise(key, old, new):
             yield f"{alter(new)} DROP CONSTRAINT {quote(key.name)}"
     for index in old.indexes:
         if index.parent and not index.constraint and index.name not in indexes:
             yield f"DROP INDEX {index.id.sql()}"
+
+
+def _called_otherwise(key: Constraint, here: Table, there: Table) -> bool:
+    """Whether the same check is there under a name that is not here: an operation of its own renames it."""
+    names = {k.name for k in here.constraints}
+    return key.kind == "check" and any(
+        k.kind == "check" and k.definition == key.definition and k.name not in names for k in there.constraints
+    )

@@ -58,6 +58,8 @@ def _whole(uses: Uses, address: ObjectId) -> Whole | None:
 
 def _disturb(draft: Draft, user: ObjectId, cause: ObjectId, typed: bool) -> list[tuple[ObjectId, bool]]:
     """Make `user` step aside for `cause`; what else is disturbed by that."""
+    if _parted(draft, user):
+        return []
     user = _root(draft, user)
     if user in draft.renames and not (typed and _carried(draft, user)):
         renamed = draft.renames.pop(user)
@@ -85,6 +87,25 @@ def _disturb(draft: Draft, user: ObjectId, cause: ObjectId, typed: bool) -> list
     return [(user, False)]
 
 
+def _parted(draft: Draft, user: ObjectId) -> bool:
+    """Whether `user` is part of a table that goes, or of one that leaves the parents which handed it down."""
+    whole = draft.a.relation(user)
+    if whole is None:
+        return False
+    if whole.id in draft.drops:
+        return True
+    after = draft.b.catalog.table.get(whole.id)
+    return isinstance(whole, Table) and after is not None and not set(whole.parents) & set(after.parents) and _handed_down(draft, user)
+
+
+def _handed_down(draft: Draft, user: ObjectId) -> bool:
+    """Whether a part is there because a parent has one like it."""
+    part = draft.a.find(user)
+    if isinstance(part, Index):
+        return part.parent is not None
+    return part.inherited if isinstance(part, Constraint | Column) else isinstance(part, Trigger) and part.parent
+
+
 def _root(draft: Draft, user: ObjectId) -> ObjectId:
     """What is replaced in a part's stead: an index's constraint, the parent's part it was handed down from, a composite type."""
     found = draft.a.index.get(user)
@@ -96,8 +117,7 @@ def _root(draft: Draft, user: ObjectId) -> ObjectId:
     part, whole = draft.a.find(user), draft.a.container(user)
     if isinstance(whole, UserType) and isinstance(part, Column):
         return whole.id
-    handed_down = part.inherited if isinstance(part, Constraint) else isinstance(part, Trigger) and part.parent
-    if handed_down and isinstance(whole, Table):
+    if isinstance(part, Constraint | Trigger) and isinstance(whole, Table) and _handed_down(draft, user):
         for parent in whole.parents:
             above = replace(user, schema=parent.schema, name=parent.name)
             if draft.a.find(above) is not None:

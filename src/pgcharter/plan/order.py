@@ -60,7 +60,7 @@ def ordered(draft: Draft) -> tuple[Operation, ...]:
         circles = _circles(nodes)
         if not any(_cut(draft, [nodes[i].operation for i in circle]) for circle in circles):
             break
-    return tuple(nodes[i].operation for i in _sorted(nodes))
+    return tuple(nodes[i].operation for i in _gathered(nodes, _sorted(nodes)))
 
 
 def _nodes(draft: Draft) -> list[Node]:
@@ -142,17 +142,36 @@ def _link(nodes: list[Node], draft: Draft) -> None:
 
 def _tables_and_parts(nodes: list[Node], at: dict[ObjectId, list[int]]) -> None:
     """A table leaves its parents before its own parts change, and joins others, or gets options of a TOAST table, after that."""
+    below = _handed_down(nodes)
     for i, node in enumerate(nodes):
         old, new = node.operation.old, node.operation.new
         if node.operation.change != "alter" or not isinstance(old, Table):
             continue
         leaves = bool(set(old.parents) - set(new.parents))
+        for parent in set(new.parents) - set(old.parents):
+            for j in below.get(parent, ()):
+                if nodes[j].operation.change in ("drop", "alter"):
+                    nodes[j].next.add(i)
+        for parent in set(old.parents) - set(new.parents):
+            node.next.update(below.get(parent, ()))
         mine = [j for w in (old, new) for part, _ in parts(w) if part.kind in ("column", "constraint") for j in at.get(part, ())]
         for j in mine:
             if leaves:
                 node.next.add(j)
             else:
                 nodes[j].next.add(i)
+
+
+def _handed_down(nodes: list[Node]) -> dict[ObjectId, list[int]]:
+    """Operations of what tables hand down, by table: one that joins must have all that is left by then, one that leaves keeps all."""
+    found: dict[ObjectId, list[int]] = {}
+    for i, node in enumerate(nodes):
+        part = node.operation.old or node.operation.new
+        if isinstance(part, Index):
+            found.setdefault(ObjectId("table", part.schema, part.table), []).append(i)
+        elif node.operation.object.kind in ("column", "constraint"):
+            found.setdefault(node.operation.object.owner, []).append(i)
+    return found
 
 
 def _owner(address: ObjectId) -> tuple[ObjectId, ...]:
@@ -274,6 +293,32 @@ def _sorted(nodes: list[Node]) -> list[int]:
             if not waits[j] and j in left:
                 heapq.heappush(ready, (nodes[j].key, j))
     return found
+
+
+def _gathered(nodes: list[Node], order: list[int]) -> list[int]:
+    """The same order with nothing between a drop and its creation anew, or a detour's way there and back, but what must stand there.
+
+    That is what lies on a circle once each end leads back to its beginning.
+    """
+    at: dict[ObjectId, list[int]] = {}
+    for i in order:
+        at.setdefault(nodes[i].operation.object, []).append(i)
+    pairs = [same for same in at.values() if len(same) == 2]
+    if not pairs:
+        return order
+    tied = [replace(node, next=set(node.next)) for node in nodes]
+    for first, last in pairs:
+        tied[last].next.add(first)
+    place = {i: n for n, i in enumerate(order)}
+    groups = [sorted(circle, key=place.__getitem__) for circle in _circles(tied)]
+    group = {i: n for n, members in enumerate(groups) for i in members}
+    groups += [[i] for i in order if i not in group]
+    group |= {members[0]: n for n, members in enumerate(groups) if members[0] not in group}
+    whole = [
+        Node(nodes[members[0]].operation, key=(place[members[-1]],), next={group[j] for i in members for j in nodes[i].next} - {n})
+        for n, members in enumerate(groups)
+    ]
+    return [i for n in _sorted(whole) for i in groups[n]]
 
 
 def _circles(nodes: list[Node]) -> list[list[int]]:

@@ -76,14 +76,14 @@ def _zoned(operation: Operation, ground: Ground, convert: Convert) -> tuple[str,
 
 def enum_altered(operation: Operation, ground: Ground) -> Sequence | None:
     """Labels added: each in a transaction of its own, because a label cannot be used in the transaction that adds it."""
-    plain = ground.plain(operation)
     why = "a new label can only be used after the transaction that adds it"
     pieces = []
-    for sql in plain:
+    for sql in ground.plain(operation):
         adds = " ADD VALUE " in sql
-        step = ground.step(sql, f"change {operation.object}", operation.object, why=why if adds else "")
-        pieces.append((step,))
-    return Sequence(tuple(pieces))
+        pieces.append((ground.step(sql, f"change {operation.object}", operation.object, why=why if adds else ""),))
+    rest = next((n for n, piece in enumerate(reversed(pieces)) if " ADD VALUE " in piece[0].sql), len(pieces))
+    cut = len(pieces) - rest
+    return Sequence(before=tuple(pieces[:cut]), core=tuple(pieces[cut:]))
 
 
 def enum_replaced(old: Operation, new: Operation, ground: Ground) -> Sequence | None:

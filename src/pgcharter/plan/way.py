@@ -9,7 +9,7 @@ from functools import cached_property
 from pgcharter.catalog.model import Catalog, Index, Stats, Table, UserType, View
 from pgcharter.names import ObjectId
 from pgcharter.plan import safe
-from pgcharter.plan.blocks import BARRIER
+from pgcharter.plan.blocks import BARRIER, patient
 from pgcharter.plan.ddl import Sides
 from pgcharter.plan.draft import parts
 from pgcharter.plan.model import Operation, Phase, Step
@@ -195,7 +195,7 @@ class Way:
     def _span(self, places: tuple[int, ...]) -> Iterator[Piece]:
         """What prepares, then what belongs together in one transaction, then what follows."""
         late: set[ObjectId] = set()
-        made = [self._take(self._late(places, place, late)) for place in places]
+        made = [self._take(self._apart(places, place, late)) for place in places]
         for sequence in made:
             yield from sequence.before
         if any(sequence.before for sequence in made):
@@ -209,6 +209,15 @@ class Way:
             yield BARRIER
         for sequence in made:
             yield from sequence.after
+
+    def _apart(self, places: tuple[int, ...], place: int, late: set[ObjectId]) -> Sequence:
+        """The form of an operation within a transaction of several: from the first step on that takes long, it goes on after them."""
+        sequence = self._late(places, place, late)
+        cut = next((n for n, piece in enumerate(sequence.core) if any(map(patient, piece))), None)
+        if len(places) == 1 or cut is None:
+            return sequence
+        late.add(self.operations[place].object)
+        return replace(sequence, core=sequence.core[:cut], after=(*sequence.core[cut:], *sequence.after))
 
     def _late(self, places: tuple[int, ...], place: int, late: set[ObjectId]) -> Sequence:
         """The form of an operation; all of it after the others when what it prepares needs what they have changed by then."""

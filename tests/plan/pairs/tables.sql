@@ -189,3 +189,35 @@ create table t of row_of (primary key (a));
 -- new
 create type row_of as (a integer, b text, c date);
 create table t of row_of (primary key (a));
+-- pair: partitions of a table in use come and go
+create table o (id integer primary key);
+create table p (id integer not null references o, at date not null, kind text, constraint p_pk primary key (id, at)) partition by range (at);
+create index p_kind on p (kind, lower(kind));
+create function touch() returns trigger language plpgsql as 'begin return new; end';
+create trigger tr after insert on p for each row execute function touch();
+create table last partition of p for values from ('2024-01-01') to ('2025-01-01');
+-- old
+-- new
+create table one partition of p for values from ('2025-01-01') to ('2026-01-01');
+create table rest partition of p default partition by range (at);
+create table deep partition of rest for values from ('2030-01-01') to ('2031-01-01');
+-- pair: a partition outlives the partition it stood in
+create table p (id integer not null, at date not null check (at > '2000-01-01'), kind text, constraint p_pk primary key (id, at))
+  partition by range (at);
+create index p_kind on p (kind, lower(kind));
+create function touch() returns trigger language plpgsql as 'begin return new; end';
+create trigger tr after insert on p for each row execute function touch();
+-- old
+create table rest partition of p default partition by range (at);
+create table deep partition of rest for values from ('2030-01-01') to ('2031-01-01');
+-- new
+create table deep (id integer not null, at date not null check (at > '2000-01-01'), kind text);
+-- pair: a partition joins while its parent gains and loses what it hands down
+create table o (id integer primary key);
+-- old
+create table p (id integer not null, at date, kind text check (kind <> ''), n integer not null references o) partition by range (at);
+create table one (id integer, at date, kind text, n integer);
+-- new
+create table p (id integer, at date not null, kind text, n integer) partition by range (at);
+create index p_n on p (n);
+create table one partition of p for values from ('2025-01-01') to ('2026-01-01');
