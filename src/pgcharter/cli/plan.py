@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pgcharter.cli.output import Command
-from pgcharter.cli.planned import plan_options, tell, write
+from pgcharter.cli.planned import alembic_revisions, plan_options, tell, write, write_revisions
 from pgcharter.errors import Exit, UsageError
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ EXAMPLES = (
     ("pgcharter plan --env production --write add_total", "the charter says what is wanted; write the plan as a migration"),
     ("pgcharter plan db --on prod.json --rename 'column app.users.mail=email'", "say what is a rename: it is never guessed"),
     ("pgcharter plan --env production --format markdown", "for a comment on the pull request"),
+    ("pgcharter plan app.models:metadata --alembic -m 'add total'", "the next revision of the Alembic project"),
 )
 
 
@@ -35,6 +36,8 @@ EXAMPLES = (
 @click.option("--plain", is_flag=True, help="The shortest statements, for a database that nobody else uses.")
 @click.option("--no-proof", is_flag=True, help="Do not try the plan on a scratch server.")
 @click.option("--scratch-url", metavar="DSN", help="Build and try on this server instead of a throwaway one.")
+@click.option("--alembic", is_flag=True, help="Write the plan as a revision of the Alembic project; without --on, of what it makes now.")
+@click.option("--message", "-m", metavar="TEXT", default="", help="With --alembic: what the revision is called.")
 @click.option("--check", is_flag=True, help="End in 1 when there is anything to do.")
 @plan_options
 def plan(
@@ -48,6 +51,8 @@ def plan(
     no_proof: bool,
     scratch_url: str | None,
     name: str | None,
+    alembic: bool,
+    message: str,
     check: bool,
     quiet: bool,
     form: str,
@@ -67,6 +72,8 @@ def plan(
     from pgcharter.render.plan import Story
 
     charter = _charter(wanted)
+    revisions = alembic_revisions(charter, message, name) if alembic else None
+    actual = actual or (revisions.target if revisions and environment is None else None)
     wish = _wish(charter, wanted, actual, environment, renames, dropped, zone, plain=plain)
     wish = replace(wish, prove=not no_proof, scratch_url=scratch_url)
     with progress("planning") as advance:
@@ -76,6 +83,8 @@ def plan(
     tell(story, form, quiet=quiet)
     if name:
         write(story, charter, name)
+    if revisions:
+        write_revisions(story, planned, wish, revisions, message)
     if planned.plan.questions:
         return Exit.REFUSED
     return Exit.FINDINGS if check and not planned.plan.empty else Exit.FINE

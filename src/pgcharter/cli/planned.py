@@ -14,6 +14,8 @@ from pgcharter.errors import PgcharterError, RefusedError, UsageError
 
 if TYPE_CHECKING:
     from pgcharter.charter import Charter
+    from pgcharter.migrate.alembic import Revisions
+    from pgcharter.migrate.planning import Planned, Wish
     from pgcharter.render.plan import Story
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -71,6 +73,39 @@ def write(story: Story, charter: Charter, name: str) -> None:
     click.echo(f"wrote {shortest(path)}; apply it with: pgcharter migrate up", err=True)
 
 
+def alembic_revisions(charter: Charter, message: str, name: str | None) -> Revisions:
+    """The Alembic project that a plan is to be written into. Raises UsageError when there is none, or no message."""
+    from pgcharter.cli.migrating import alembic_at, default_folder
+
+    if name:
+        raise UsageError("--write and --alembic name two kinds of files", hint="leave one of them out")
+    if not message.strip():
+        raise UsageError("the revision has no message", hint="say what it does: pgcharter plan --alembic -m 'add total to orders'")
+    folder = default_folder(charter)
+    found = alembic_at(folder)
+    if found is None:
+        raise UsageError(f"{folder} holds no alembic.ini", hint='name its folder in pgcharter.toml: [migrate] folder = "."')
+    return found
+
+
+def write_revisions(story: Story, planned: Planned, wish: Wish, revisions: Revisions, message: str) -> None:
+    """Write a plan as the next revisions. Raises RefusedError while it has questions, or starts from elsewhere than the head."""
+    from pgcharter.cli.project import shortest
+    from pgcharter.migrate import alembic_env, alembic_plan
+    from pgcharter.sources import address
+
+    alembic_plan.refuse_nothing(story)
+    if planned.actual.source == "live":
+        heads = alembic_env.standpoint(revisions.alembic, address(wish.actual)).heads
+        alembic_plan.refuse_elsewhere(revisions, heads, story.actual)
+    found = alembic_plan.parts(story.plan)
+    if len(found) > 1:
+        found = alembic_plan.with_ways_back(found, planned, scratch_url=wish.scratch_url, style=wish.style)
+    for path in alembic_plan.write(revisions, story, found, message):
+        click.echo(f"wrote {shortest(path)}", err=True)
+    click.echo("apply it with: pgcharter migrate up, or alembic upgrade head", err=True)
+
+
 def _text(story: Story, name: str) -> str:
     import getpass
     from datetime import UTC, datetime
@@ -82,10 +117,12 @@ def _text(story: Story, name: str) -> str:
 
 def _path(charter: Charter, name: str) -> Path:
     """Where the next migration goes; its folder is made when it is the first."""
-    from pgcharter.cli.migrating import default_folder
+    from pgcharter.cli.migrating import alembic_at, default_folder
     from pgcharter.migrate import files, naming
     from pgcharter.migrate.settings import MIGRATE
 
     folder = default_folder(charter)
+    if alembic_at(folder):
+        raise UsageError(f"{folder} is an Alembic project, which has no SQL files", hint=f"pgcharter plan --alembic -m '{name}'")
     Path(folder).mkdir(parents=True, exist_ok=True)
     return naming.path_for(files.read(folder, charter.section(MIGRATE)), name)

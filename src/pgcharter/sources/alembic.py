@@ -218,7 +218,8 @@ def _offline(project: Project) -> tuple[list[Emitted], str]:
     original = DefaultImpl.static_output
 
     def take(impl: Any, text: str) -> None:
-        if VERSIONS not in text and not text.startswith("--"):
+        table = impl.context_opts.get("version_table") or VERSIONS
+        if table not in text and not text.startswith("--"):
             found.append(Emitted(text.replace("\t", "    "), project.here()))
         original(impl, text)
 
