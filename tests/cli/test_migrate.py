@@ -136,6 +136,7 @@ def test_an_edited_file_is_refused_with_the_difference_and_repair_accepts_it(sho
     assert states(program)["001"] == "edited"
     assert program("migrate", "repair", "001", "--yes").returncode == 0
     assert states(program) == {"001": "applied", "002": "applied", "003": "pending"}
+    assert "002 pets" in program("migrate", "down").stdout  # accepting a text is no later run: 001 is not the last one applied
     assert program("migrate", "up").returncode == 0
 
 

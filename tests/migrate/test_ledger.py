@@ -210,6 +210,21 @@ def test_a_role_without_rights_is_told_what_to_grant(database: str) -> None:
         assert "GRANT USAGE ON SCHEMA pgcharter" in refused.value.hint
 
 
+def test_who_may_only_read_is_told_before_anything_runs(database: str) -> None:
+    with connect(database) as conn, conn.transaction(force_rollback=True):
+        ledger.install(conn)
+        conn.execute("CREATE ROLE ledger_reader; GRANT USAGE ON SCHEMA pgcharter TO ledger_reader")
+        conn.execute("GRANT SELECT ON ALL TABLES IN SCHEMA pgcharter TO ledger_reader; SET LOCAL ROLE ledger_reader")
+        assert ledger.read(conn) == ()
+        with pytest.raises(PgcharterError, match="may not write to pgcharter.schema_migration_units, pgcharter.schema_m") as refused:
+            ledger.install(conn)
+        assert "GRANT SELECT, INSERT, UPDATE" in refused.value.hint
+    with connect(database, options="-c default_transaction_read_only=on") as conn:
+        with pytest.raises(PgcharterError, match="this session may only read"):
+            ledger.install(conn)
+        assert ledger.read(conn) == ()
+
+
 def test_values_that_mean_nothing_are_refused_by_the_table(conn: Connection) -> None:
     ledger.install(conn)
     with pytest.raises(psycopg.errors.CheckViolation):

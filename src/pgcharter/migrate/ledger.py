@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, LiteralString
 
 from pgcharter import __version__
 from pgcharter.errors import PgcharterError, UnavailableError
+from pgcharter.names import quote
 
 if TYPE_CHECKING:
     from pgcharter.db import Connection
@@ -105,12 +106,14 @@ def installed(conn: Connection) -> bool:
 def install(conn: Connection) -> None:
     """Make the ledger, or bring an older one (also that of `pgcharter up`) to this version; nothing happens where it is there.
 
-    Raises PgcharterError when the role may not make the schema, UnavailableError when a newer pgcharter made the ledger.
+    Raises PgcharterError when the role may not make the schema or write to it, UnavailableError when a newer pgcharter made the ledger.
     """
     import psycopg
 
     try:
-        if installed(conn):
+        there = installed(conn)
+        _refuse_reader(conn)
+        if there:
             return
         with conn.transaction():
             conn.execute("SET LOCAL client_min_messages = warning")
@@ -120,9 +123,26 @@ def install(conn: Connection) -> None:
     except psycopg.errors.InsufficientPrivilege as error:
         raise PgcharterError(
             f"the ledger cannot be made in this database, so nothing was applied: {error.diag.message_primary}",
-            hint="as its owner: CREATE SCHEMA pgcharter AUTHORIZATION <the role that migrates>",
+            hint=f"as its owner: CREATE SCHEMA pgcharter AUTHORIZATION {quote(conn.info.user)}",
             place="pgcharter.schema_migrations",
         ) from None
+
+
+def _refuse_reader(conn: Connection) -> None:
+    """Raise PgcharterError when the role or the session may read the ledger only: what is run could not be recorded."""
+    only_reads, forbidden = _row(conn, sql("forbidden"))
+    if only_reads:
+        raise PgcharterError(
+            "this session may only read, so what is applied could not be recorded, and nothing was run",
+            hint=f"as its owner: ALTER ROLE {quote(conn.info.user)} SET default_transaction_read_only = off; or connect as another role",
+            place="pgcharter.schema_migrations",
+        )
+    if forbidden:
+        raise PgcharterError(
+            f"role {quote(conn.info.user)} may not write to {forbidden}, so what is applied could not be recorded, and nothing was run",
+            hint=f"as its owner: GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA pgcharter TO {quote(conn.info.user)}",
+            place="pgcharter.schema_migrations",
+        )
 
 
 def start(conn: Connection, migration: Migration, direction: Direction = "up") -> int:
@@ -194,7 +214,8 @@ def read(conn: Connection) -> tuple[Run, ...]:
     except psycopg.errors.InsufficientPrivilege as error:
         raise PgcharterError(
             f"the ledger cannot be read: {error.diag.message_primary}",
-            hint="GRANT USAGE ON SCHEMA pgcharter TO <role>; GRANT SELECT ON ALL TABLES IN SCHEMA pgcharter TO <role>",
+            hint=f"GRANT USAGE ON SCHEMA pgcharter TO {quote(conn.info.user)}; "
+            f"GRANT SELECT ON ALL TABLES IN SCHEMA pgcharter TO {quote(conn.info.user)}",
             place="pgcharter.schema_migrations",
         ) from None
 

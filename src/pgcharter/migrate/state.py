@@ -36,6 +36,8 @@ class Entry:
     """A later run that did not end."""
     late: bool = False
     """Pending, and something with a higher version is applied."""
+    turn: int = 0
+    """Position among what is applied, in the order in which it was run; accepting an edited text does not change it."""
 
     @property
     def version(self) -> str:
@@ -67,7 +69,7 @@ class Standing:
     @cached_property
     def applied(self) -> tuple[Entry, ...]:
         """Those that the database has, in the order in which they were applied."""
-        return tuple(sorted((e for e in self.entries if e.run), key=lambda e: e.run.id if e.run else 0))
+        return tuple(sorted((e for e in self.entries if e.run), key=lambda e: e.turn))
 
     @cached_property
     def pending(self) -> tuple[Entry, ...]:
@@ -87,10 +89,11 @@ def standing(folder: Folder, runs: Sequence[Run]) -> Standing:
     applied = {renamed.get(key, key): run for key, run in applied.items()}
     order = {key: _order(m, n) for n, (key, m) in enumerate(files.items())}
     last = max((order[key] for key in applied if key in files and key[0]), default=(-1,))
-    made = [_entry(m, applied.get(key), unfinished.get(key), late=order[key] < last) for key, m in files.items()]
+    turns = {key: number for number, key in enumerate(applied)}
+    made = [_entry(m, applied.get(key), unfinished.get(key), late=order[key] < last, turn=turns.get(key, 0)) for key, m in files.items()]
     for key, run in applied.items():
         if key not in files:
-            made.insert(_slot(made, run), Entry("missing", None, run, unfinished.get(key)))
+            made.insert(_slot(made, run), Entry("missing", None, run, unfinished.get(key), turn=turns[key]))
     return Standing(tuple(made))
 
 
@@ -123,6 +126,8 @@ def _history(runs: Iterable[Run], folder: Folder) -> tuple[dict[Identity, Run], 
         if run.outcome in ("done", "baseline", "accepted"):
             unfinished.pop(key, None)
             if run.direction == "up":
+                if run.outcome != "accepted":
+                    applied.pop(key, None)
                 applied[key] = run
             elif applied.pop(key, None) is None:
                 raise _damaged(run, f"it takes {run.version or run.name} back, which was not applied")
@@ -176,15 +181,14 @@ def _renamed(files: dict[Identity, Migration], applied: dict[Identity, Run]) -> 
     }
 
 
-def _entry(m: Migration, run: Run | None, unfinished: Run | None, *, late: bool) -> Entry:
+def _entry(m: Migration, run: Run | None, unfinished: Run | None, *, late: bool, turn: int) -> Entry:
     if run is None:
         word: Word = "pending" if unfinished is None else "running" if unfinished.outcome == "running" else "failed"
         return Entry(word, m, None, unfinished, late and m.kind != "repeatable")
     if unfinished is not None:
-        return Entry("running" if unfinished.outcome == "running" else "failed", m, run, unfinished)
-    if same(m, run):
-        return Entry("applied", m, run)
-    return Entry("changed" if m.kind == "repeatable" else "edited", m, run)
+        return Entry("running" if unfinished.outcome == "running" else "failed", m, run, unfinished, turn=turn)
+    word = "applied" if same(m, run) else "changed" if m.kind == "repeatable" else "edited"
+    return Entry(word, m, run, turn=turn)
 
 
 def same(m: Migration, run: Run) -> bool:
@@ -209,6 +213,8 @@ def when(run: Run) -> str:
 
 def find(entries: Sequence[Entry], word: str) -> Entry:
     """The entry that a person means by a version, a name, or the beginning of a version. Raises UsageError when it is none or several."""
+    if not word:
+        raise UsageError("the version is empty, so nobody knows which migration is meant", hint="pgcharter migrate status lists them")
     wanted = layouts.identity(word, "")
     exact = [e for e in entries if word in (e.version, e.title, e.name) or (e.version and layouts.identity(e.version, "") == wanted)]
     found = exact or [e for e in entries if e.version.startswith(word)]
