@@ -291,6 +291,19 @@ def test_production_is_named_twice(shop: Path, program: Run, database: str) -> N
     assert program("migrate", "up", "--confirm", "live").returncode == 0
 
 
+def test_production_is_known_by_whatever_name_it_is_called(shop: Path, program: Run, database: str) -> None:
+    charter(shop, '[environments.live]\ndsn_env = "SHOP_URL"\nproduction = true\n[environments.dev]\ndsn_env = "DEV"\n')
+    parts = {k: str(v) for k, v in psycopg.conninfo.conninfo_to_dict(database).items()}
+    words = {f"PG{k.upper().replace('DBNAME', 'DATABASE')}": v for k, v in parts.items()}
+    by_variables = program("migrate", "up", "--on", f"dbname={parts['dbname']}", **{**words, "PGDATABASE": "other"})
+    (shop / "svc.conf").write_text("[shop]\n" + "".join(f"{k}={v}\n" for k, v in parts.items()))
+    unset = dict.fromkeys(words, "")
+    by_service = program("migrate", "up", "--on", "service=shop", PGSERVICEFILE=str(shop / "svc.conf"), **unset)
+    for done in (by_variables, by_service):
+        assert (done.returncode, "environment live is production" in done.stderr) == (4, True), done
+    assert tables(database) == []
+
+
 def test_the_record_of_up_is_understood(shop: Path, program: Run, database: str) -> None:
     from pgcharter.examples import build
 

@@ -216,7 +216,7 @@ def test_who_may_only_read_is_told_before_anything_runs(database: str) -> None:
         conn.execute("CREATE ROLE ledger_reader; GRANT USAGE ON SCHEMA pgcharter TO ledger_reader")
         conn.execute("GRANT SELECT ON ALL TABLES IN SCHEMA pgcharter TO ledger_reader; SET LOCAL ROLE ledger_reader")
         assert ledger.read(conn) == ()
-        with pytest.raises(PgcharterError, match="may not write to pgcharter.schema_migration_units, pgcharter.schema_m") as refused:
+        with pytest.raises(PgcharterError, match=r"may not write to pgcharter\.schema_migration_units, pgcharter\.schema_m") as refused:
             ledger.install(conn)
         assert "GRANT SELECT, INSERT, UPDATE" in refused.value.hint
     with connect(database, options="-c default_transaction_read_only=on") as conn:

@@ -148,27 +148,52 @@ def _database(charter: Charter, environment: str | None, target: str | None) -> 
 
 
 def _production(charter: Charter, environment: str, dsn: str) -> str:
-    """The production environment that this database is, also when it was named by its address."""
+    """The production environment that this database is, also when it was named by its address, a service or libpq's variables."""
     import os
-
-    from psycopg import ProgrammingError
-    from psycopg.conninfo import conninfo_to_dict
-
-    def address(text: str) -> tuple[str, ...]:
-        try:
-            parts = conninfo_to_dict(text)
-        except ProgrammingError:
-            return ()
-        host = str(parts.get("hostaddr") or parts.get("host") or "localhost").replace("127.0.0.1", "localhost")
-        return (host, str(parts.get("port") or 5432), str(parts.get("dbname") or parts.get("user") or ""))
 
     if not dsn or not any(e.production for e in charter.environments.values()):
         return ""
+    here = _address(dsn)
     for name, one in charter.environments.items():
         known = one.dsn or os.environ.get(one.dsn_env, "")
-        if one.production and (name == environment or (known and address(known) == address(dsn) != ())):
+        if one.production and (name == environment or (known and _address(known) == here != ())):
             return name
     return ""
+
+
+def _address(dsn: str) -> tuple[str, ...]:
+    """Host, port and database that libpq makes of a connection string; empty for one that it does not understand."""
+    from psycopg import ProgrammingError, pq
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        parts = conninfo_to_dict(dsn)
+    except ProgrammingError:
+        return ()
+    usual = {option.keyword.decode(): (option.val or b"").decode() for option in pq.Conninfo.get_defaults()}
+    parts = {**usual, **_service(str(parts.get("service") or "")), **parts}
+    host = str(parts.get("hostaddr") or parts.get("host") or "localhost").lower().replace("127.0.0.1", "localhost")
+    return (host, str(parts.get("port") or 5432), str(parts.get("dbname") or parts.get("user") or ""))
+
+
+def _service(name: str) -> dict[str, str]:
+    """What a service of libpq's says (documentation, "The Connection Service File"); empty when there is none of that name.
+
+    The one that PGSERVICE names is in libpq's own defaults already.
+    """
+    import configparser
+    import os
+
+    own = os.environ.get("PGSERVICEFILE") or str(Path.home() / ".pg_service.conf")
+    found = configparser.RawConfigParser(strict=False, delimiters=("=",))
+    for path in (own, f"{os.environ.get('PGSYSCONFDIR', '/etc/postgresql-common')}/pg_service.conf") if name else ():
+        try:
+            found.read(path, "utf-8")
+        except (configparser.Error, UnicodeError):
+            continue
+        if found.has_section(name):
+            return dict(found[name])
+    return {}
 
 
 def guard(place: Place, confirmed: str | None) -> None:

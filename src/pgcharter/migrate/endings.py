@@ -58,12 +58,14 @@ class EndError(Exception):
 AGAIN = "run the same command again: it goes on where this run ended"
 _GONE = ("57P01", "57P02", "57P03", "57P05", "25P03", "25P04")
 _FULL = ("53100", "58030")
+_THERE = ("42701", "42710", "42723", "42P04", "42P06", "42P07")
+"""SQLSTATEs of what is there already: a column, another object, a function, a database, a schema, a relation."""
 
 
 def failed(error: psycopg.Error, migration: Migration, number: int, unit: Unit, sql: str, direction: str, *, lost: bool) -> EndError:
     """The ending that an error of the server makes, met in statement `sql` of a unit that was rolled back or stood alone."""
     state = error.sqlstate or ""
-    said = redact(" ".join((error.diag.message_primary or str(error) or "the connection was closed").split()))
+    said = redact(_said(error))
     place = _place(migration, unit, sql, error, direction)
     if lost or state.startswith("08") or state in _GONE:
         message = f"the server ended the connection in {_where(migration, number)}: {said}; what was not committed is rolled back"
@@ -74,7 +76,31 @@ def failed(error: psycopg.Error, migration: Migration, number: int, unit: Unit, 
     detail = " ".join(part.strip() for part in (error.diag.message_detail, error.diag.message_hint) if part)
     message = f"{_where(migration, number)} failed: {said}; {_kept(unit)}"
     hint = f"{redact(detail)} " if detail else ""
-    return EndError("failed", "statement", message, f"{hint}correct the file, then {AGAIN}", place=place, sqlstate=state)
+    return EndError("failed", "statement", message, hint + _remedy(state, migration, unit, direction), place=place, sqlstate=state)
+
+
+def _said(error: psycopg.Error) -> str:
+    """What happened, in one sentence: where the connection broke, libpq has several."""
+    if error.diag.message_primary:
+        return " ".join(error.diag.message_primary.split())
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0].removeprefix("consuming input failed: ") if lines else "the connection was closed"
+
+
+def _remedy(state: str, migration: Migration, unit: Unit, direction: str) -> str:
+    """What to do about an error that is neither the server's nor a lock's."""
+    if state in _THERE and direction == "up" and migration.version:
+        known = f"if the database has all of the file from elsewhere: pgcharter migrate baseline {migration.version}"
+        return f"{known}; if not, correct the file, then {AGAIN}"
+    if state == "42501":
+        return f"grant what is missing to the role that migrates, or connect as the owner, then {AGAIN}"
+    if state == "2D000":
+        return (
+            "a procedure that commits must be called outside of a transaction: with the line `-- pgcharter: up` at its head, a file runs "
+            f"each statement by itself; then {AGAIN}"
+        )
+    what = "correct the file" if unit.transactional and not unit.backfill and state[:2] != "23" else "correct the data, or the file"
+    return f"{what}, then {AGAIN}"
 
 
 def _where(migration: Migration, number: int) -> str:

@@ -274,4 +274,9 @@ def _rehearse(dsn: str, migrations: Sequence[Migration], direction: ledger.Direc
             for one in planned(conn, task.migration, task.units, task.first, direction, terms):
                 watch(one)
                 found.append(one)
-    return Outcome("planned", skipped=tuple(skipped), planned=tuple(found), message=f"{len(found)} units would be run")
+    return Outcome(
+        "planned",
+        skipped=tuple(skipped),
+        planned=tuple(found),
+        message=f"{len(found):,} {'unit' if len(found) == 1 else 'units'} would be run",
+    )

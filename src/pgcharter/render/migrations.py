@@ -107,7 +107,7 @@ def tell(page: Page, troubles: Sequence[Trouble]) -> None:
         mark = Styled("✖ ", "error") if trouble.refuses else Styled("▲ ", "warning")
         page.flow(mark, trouble.message, indent=2, hanging=2)
         if trouble.hint:
-            page.flow("  ", Styled(trouble.hint, "dim"), indent=2, hanging=2)
+            page.flow(Styled(trouble.hint, "dim"), indent=4)
         difference(page, trouble.difference)
 
 
