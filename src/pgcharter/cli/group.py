@@ -35,6 +35,7 @@ COMMANDS: dict[str, Entry] = {
     "init": Entry("change", "Write a charter (pgcharter.toml) for this project."),
     "plan": Entry("change", "Plan the way from what a database is to what it shall be."),
     "fix": Entry("change", "Plan the fixes of a check's findings."),
+    "release": Entry("change", "Prove that the old and the new release both work while the database changes."),
     "new": Entry("change", "Write the next migration file."),
     "migrate": Entry("change", "Apply migrations, take them back, say where a database stands."),
     "up": Entry("operate", "Start PostgreSQL, build an example, fill it, check it and say how to connect."),

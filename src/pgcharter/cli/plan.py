@@ -14,6 +14,7 @@ from pgcharter.errors import Exit, UsageError
 if TYPE_CHECKING:
     from pgcharter.charter import Charter
     from pgcharter.migrate.planning import Wish
+    from pgcharter.plan.releases import Releases
     from pgcharter.plan.renames import Intent
 
 EXAMPLES = (
@@ -33,6 +34,7 @@ EXAMPLES = (
 @click.option("--rename", "renames", multiple=True, metavar="OLD=NAME", help="Declare a rename: 'column app.users.mail=email'.")
 @click.option("--dropped", multiple=True, metavar="ADDRESS", help="Say that this goes for good, although something just like it comes.")
 @click.option("--zone", metavar="ZONE", help="Time zone that timestamps without time zone are meant in, when one becomes timestamptz.")
+@click.option("--releases", nargs=2, metavar="OLD NEW", help="Let these two releases see the tables through schemas of views meanwhile.")
 @click.option("--plain", is_flag=True, help="The shortest statements, for a database that nobody else uses.")
 @click.option("--no-proof", is_flag=True, help="Do not try the plan on a scratch server.")
 @click.option("--scratch-url", metavar="DSN", help="Build and try on this server instead of a throwaway one.")
@@ -47,6 +49,7 @@ def plan(
     renames: tuple[str, ...],
     dropped: tuple[str, ...],
     zone: str | None,
+    releases: tuple[str, str] | None,
     plain: bool,
     no_proof: bool,
     scratch_url: str | None,
@@ -74,8 +77,8 @@ def plan(
     charter = _charter(wanted)
     revisions = alembic_revisions(charter, message, name) if alembic else None
     actual = actual or (revisions.target if revisions and environment is None else None)
-    wish = _wish(charter, wanted, actual, environment, renames, dropped, zone, plain=plain)
-    wish = replace(wish, prove=not no_proof, scratch_url=scratch_url)
+    wish = wish_of(charter, wanted, actual, environment, renames, dropped, zone, plain=plain)
+    wish = replace(wish, prove=not no_proof, scratch_url=scratch_url, releases=_named(charter, releases))
     with progress("planning") as advance:
         planned = planning.make(wish, advance)
     proven = planned.proof.sentence if planned.proof else ""
@@ -96,7 +99,13 @@ def _charter(wanted: str | None) -> Charter:
     return project_of(wanted or "").charter
 
 
-def _wish(
+def _named(charter: Charter, releases: tuple[str, str] | None) -> Releases | None:
+    from pgcharter.plan.releases import RELEASES, named
+
+    return named(charter.section(RELEASES), *releases) if releases else None
+
+
+def wish_of(
     charter: Charter,
     wanted: str | None,
     actual: str | None,
@@ -107,6 +116,7 @@ def _wish(
     *,
     plain: bool,
 ) -> Wish:
+    """What the command line and the charter ask for together. Raises UsageError when they do not say what to plan from, or to."""
     from pgcharter.migrate.planning import Wish
     from pgcharter.names import address
     from pgcharter.plan import settings

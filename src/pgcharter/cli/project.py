@@ -12,6 +12,7 @@ from pgcharter import charter as charters
 from pgcharter.charter import Charter, Environment
 from pgcharter.errors import UsageError
 from pgcharter.migrate.settings import MIGRATE
+from pgcharter.plan.releases import RELEASES
 from pgcharter.plan.settings import PLAN
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def charter_here(start: Path | None = None) -> Charter:
 
 
 def _charter(path: Path | None) -> Charter:
-    return charters.read(path, sections=(PLAN, MIGRATE), name=shortest(path)) if path else Charter()
+    return charters.read(path, sections=(PLAN, MIGRATE, RELEASES), name=shortest(path)) if path else Charter()
 
 
 def _open(path: Path | None, guide: str | None) -> Project:

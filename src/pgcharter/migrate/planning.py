@@ -9,13 +9,14 @@ from pgcharter.catalog.model import Catalog, Stats
 from pgcharter.catalog.reading import Reading
 from pgcharter.errors import PgcharterError, RefusedError
 from pgcharter.findings import Severity
-from pgcharter.migrate import proving
+from pgcharter.migrate import proving, releases
 from pgcharter.migrate.proving import Proof
 from pgcharter.names import ObjectId
 from pgcharter.plan import planner, renames
 from pgcharter.plan.extent import extent
 from pgcharter.plan.model import Plan
 from pgcharter.plan.normal import normalised, unowned
+from pgcharter.plan.releases import Releases
 from pgcharter.plan.safe_ground import Safe, Style
 from pgcharter.rules.library_tables import is_named
 from pgcharter.sources import Progress
@@ -39,6 +40,8 @@ class Wish:
     apart: frozenset[ObjectId] = frozenset()
     """Addresses of what goes for good, although something just like it comes."""
     prove: bool = True
+    releases: Releases | None = None
+    """The two releases of an application that are to see the tables through schemas of views meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,8 @@ class Planned:
     actual: Reading
     wanted: Reading
     proof: Proof | None = None
+    before: Catalog | None = None
+    """What the plan starts from: the actual side, cut to what the plan is about."""
 
     @property
     def stats(self) -> Stats | None:
@@ -70,11 +75,14 @@ def make(wish: Wish, progress: Progress | None = None) -> Planned:
         wanted = _read(wish.wanted, a.major, wish, progress)
         with open_scratch(a.major, url=wish.scratch_url) as scratch:
             a, b, notes = _sides(scratch, a, _catalog(wanted), live=actual.source == "live")
-            plan = _plan(scratch, a, b, wish, actual.stats)
+            if wish.releases:
+                a, b, plan = releases.planned(scratch, _catalog(actual), a, b, wish, actual.stats)
+            else:
+                plan = _plan(scratch, a, b, wish, actual.stats)
             plan = replace(plan, notes=(*notes, *plan.notes))
             if not wish.prove or plan.empty or plan.questions:
-                return Planned(plan, actual, wanted)
-            return Planned(plan, actual, wanted, _proven(proving.prove(scratch, a, plan, b, progress)))
+                return Planned(plan, actual, wanted, before=a)
+            return Planned(plan, actual, wanted, _proven(proving.prove(scratch, a, plan, b, progress)), a)
 
 
 def _sides(scratch: Scratch, a: Catalog, b: Catalog, *, live: bool) -> tuple[Catalog, Catalog, tuple[str, ...]]:

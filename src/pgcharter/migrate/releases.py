@@ -1,0 +1,95 @@
+"""A plan between two releases that see the tables through schemas of views (`plan.releases`): what PostgreSQL itself must read back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pgcharter.catalog.model import Catalog, Stats
+from pgcharter.errors import UsageError
+from pgcharter.migrate import proving
+from pgcharter.names import ObjectId, quote
+from pgcharter.plan import planner, releases, renames
+from pgcharter.plan.model import Plan
+from pgcharter.plan.normal import normalised, unowned
+from pgcharter.plan.releases import Releases
+from pgcharter.plan.safe_ground import Safe
+
+if TYPE_CHECKING:
+    from pgcharter.migrate.planning import Wish
+    from pgcharter.servers.scratch import Scratch
+
+
+def planned(scratch: Scratch, found: Catalog, a: Catalog, b: Catalog, wish: Wish, sizes: Stats | None) -> tuple[Catalog, Catalog, Plan]:
+    """The way from `a` to `b` with the views of both releases, and the catalogs it begins and ends with.
+
+    `found` is everything that was read: the old release's views may be there already. A plan whose tables alone raise questions comes back
+    with them. Raises UsageError when the new release's schema is there already, or the style has no phases.
+    """
+    names = wish.releases
+    if names is None or not isinstance(wish.style, Safe):
+        raise UsageError("a plan for a database that nobody else uses has no releases side by side", hint="leave out --plain or --releases")
+    _absent(found, names)
+    wish = replace(wish, style=replace(wish.style, compatible=False))
+    renamed = _renamed(scratch, a, b, wish)
+    alone = planner.plan(a, b, sizes=sizes, style=wish.style, intents=wish.intents, renamed=renamed, apart=wish.apart)
+    if alone.questions:
+        return a, b, alone
+    return _with_views(scratch, _with_present(found, a, names), a, b, renamed or a, wish, names, sizes)
+
+
+def _with_views(
+    scratch: Scratch, start: Catalog, a: Catalog, b: Catalog, renamed: Catalog, wish: Wish, names: Releases, sizes: Stats | None
+) -> tuple[Catalog, Catalog, Plan]:
+    both = releases.meanwhile(renamed, b)
+    before, new = releases.views(a, a, names, names.old), releases.views(b, b, names, names.new)
+    between, beside = releases.views(a, both, names, names.old, wish.intents), releases.views(b, both, names, names.new)
+    if questions := (*before.questions, *new.questions, *between.questions, *beside.questions):
+        return a, b, Plan(questions=tuple(dict.fromkeys(questions)), major=a.major)
+    one, two, three = (_again(scratch, c) for c in (before.on(a), beside.on(between.on(both)), new.on(b)))
+    first = planner.plan(start, one, sizes=sizes, style=wish.style, apart=_all(start))
+    moved = _renamed(scratch, one, two, wish)
+    middle = planner.plan(one, two, sizes=sizes, style=wish.style, intents=wish.intents, renamed=moved, apart=_all(one) | wish.apart)
+    last = planner.plan(two, three, sizes=sizes, style=wish.style, apart=_all(two))
+    plan = releases.joined(first, middle, last, names)
+    return start, three, replace(plan, notes=(*plan.notes, *releases.retyped(before, between, names.old)))
+
+
+def _renamed(scratch: Scratch, a: Catalog, b: Catalog, wish: Wish) -> Catalog | None:
+    """`a` after the declared renames; None when there are none."""
+    statements = renames.rename_statements(a, b, wish.intents)
+    return _again(scratch, a, statements) if statements else None
+
+
+def _again(scratch: Scratch, catalog: Catalog, statements: tuple[str, ...] = ()) -> Catalog:
+    """The catalog as PostgreSQL writes it, after some statements; what belongs to nobody in particular still does."""
+    with scratch.database() as database:
+        proving.build(database, catalog)
+        proving.execute(database, statements)
+        found = normalised(catalog, proving.read(database))[1]
+    owner = catalog.database.owner
+    return unowned(found, {i for i, item in catalog.objects() if getattr(item, "owner", "") == owner})
+
+
+def _all(catalog: Catalog) -> frozenset[ObjectId]:
+    return frozenset(address for address, _ in catalog.objects())
+
+
+def _absent(found: Catalog, names: Releases) -> None:
+    home = names.home(names.new)
+    if any(s.name == home for s in found.schemas):
+        hint = f"plan it under another name, or drop what an earlier try has left: DROP SCHEMA {quote(home)} CASCADE"
+        raise UsageError(f"schema {home} is there already, so release {names.new} cannot come", hint=hint)
+
+
+def _with_present(found: Catalog, a: Catalog, names: Releases) -> Catalog:
+    """`a` with the old release's views, where they are there already."""
+    home = names.home(names.old)
+    if any(s.name == home for s in a.schemas):
+        return a
+    return replace(
+        a,
+        schemas=(*a.schemas, *(s for s in found.schemas if s.name == home)),
+        views=(*a.views, *(v for v in found.views if v.schema == home)),
+        dependencies=(*a.dependencies, *(d for d in found.dependencies if d.dependent.schema == home)),
+    )

@@ -1,0 +1,303 @@
+"""One schema of views for each release, so that the old and the new one work on the same tables. Pure: catalogs in, catalogs out.
+
+A view has the columns of its table that the release knows, under their names and in their order, and nothing else, so PostgreSQL lets rows
+be written through it (documentation, CREATE VIEW, "Updatable Views"); `security_invoker` (from 15 on) lets privileges and row policies be
+those of the table, for whoever asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol, TypeVar
+
+from pgcharter.catalog.model import Acl, Catalog, Column, Constraint, Dependency, Schema, Table, View
+from pgcharter.charter import Section
+from pgcharter.errors import UsageError
+from pgcharter.names import MAX_BYTES, ObjectId, quote
+from pgcharter.plan.model import Phase, Plan, Step
+from pgcharter.plan.renames import Intent
+from pgcharter.plan.safe_text import mentions
+
+
+@dataclass(frozen=True)
+class ReleasesSection:
+    """`[releases]`: the schemas of views through which releases see the tables."""
+
+    schema: str = "public"
+    """Schema that holds the tables."""
+    prefix: str = ""
+    """What a release's name gets before it to name its schema of views; without it the schema's name and an underscore: "public_"."""
+
+
+RELEASES = Section("releases", ReleasesSection)
+
+
+@dataclass(frozen=True, slots=True)
+class Releases:
+    """Two releases of an application that run at the same time for a while."""
+
+    old: str
+    new: str
+    schema: str
+    """Schema that holds the tables."""
+    prefix: str
+
+    def home(self, release: str) -> str:
+        """Name of the schema that holds a release's views."""
+        return self.prefix + release
+
+    def path(self, release: str) -> str:
+        """The release's `search_path` as SQL: its views, then types, functions and sequences where they are."""
+        return f"{quote(self.home(release))}, {quote(self.schema)}"
+
+
+def named(section: ReleasesSection, old: str, new: str) -> Releases:
+    """The releases as the charter names their schemas. Raises UsageError for names that cannot be."""
+    found = Releases(old, new, section.schema, section.prefix or f"{section.schema}_")
+    for release in (old, new):
+        home = found.home(release)
+        if not release or len(home.encode()) > MAX_BYTES or "\0" in home or home.startswith("pg_"):
+            raise UsageError(f"release {release!r} gives no name for a schema: {home!r}", hint=f"at most {MAX_BYTES} bytes, not pg_…")
+    if old == new:
+        raise UsageError(f"both releases are called {old!r}", hint="name the one that runs, then the one that comes")
+    return found
+
+
+@dataclass(frozen=True)
+class Views:
+    """What a release is given to look through."""
+
+    schema: Schema
+    views: tuple[View, ...] = ()
+    dependencies: tuple[Dependency, ...] = ()
+    questions: tuple[str, ...] = ()
+    """What the release knows and cannot be shown so that it can be written."""
+
+    def on(self, physical: Catalog) -> Catalog:
+        """The catalog with them."""
+        return replace(
+            physical,
+            schemas=tuple(sorted((*physical.schemas, self.schema), key=lambda s: s.name)),
+            views=tuple(sorted((*physical.views, *self.views), key=lambda v: (v.schema, v.name))),
+            dependencies=(*physical.dependencies, *self.dependencies),
+        )
+
+
+def views(release: Catalog, physical: Catalog, names: Releases, name: str, intents: Iterable[Intent] = ()) -> Views:
+    """Views over the tables of `physical` that show what the release called `name` knows from its own catalog.
+
+    `intents` are the renames that lead from `release` to `physical`. Partitions have no view of their own (rows go through their table),
+    nor do views, and tables of extensions.
+    """
+    renames = {i.object: i.name for i in intents}
+    tables = [t for t in release.root_tables if t.schema == names.schema]
+    made = [_view(t, physical, ObjectId("view", names.home(name), t.name), renames) for t in tables]
+    base = next((s for s in physical.schemas if s.name == names.schema), Schema(names.schema))
+    comment = f"release {name}: what it sees of schema {names.schema}"
+    return Views(
+        Schema(names.home(name), owner=base.owner, acl=_usage(base, physical.database.owner), comment=comment),
+        tuple(m.view for m in made if m.view),
+        tuple(d for m in made for d in m.dependencies),
+        tuple(q for m in made for q in m.questions),
+    )
+
+
+def _usage(schema: Schema, owner: str) -> Acl:
+    """Who may use the schema may use its views; nobody but the owner makes objects there."""
+    own = schema.owner or owner
+    return None if schema.acl is None else tuple(g for g in schema.acl if g.privilege == "USAGE" or g.grantee == own)
+
+
+@dataclass
+class _Made:
+    view: View | None = None
+    dependencies: list[Dependency] = field(default_factory=list)
+    questions: list[str] = field(default_factory=list)
+
+
+def _view(known: Table, physical: Catalog, address: ObjectId, renames: Mapping[ObjectId, str]) -> _Made:
+    """One table as the release knows it."""
+    at = ObjectId("table", known.schema, renames.get(known.id, known.name))
+    table = physical.table.get(at)
+    if table is None:
+        return _Made(questions=[_unshown(known.id, address, "there is no such table any more")])
+    if not known.columns:
+        return _Made(questions=[_unshown(known.id, address, "it has no columns")])
+    pairs = [(c, table.column.get(renames.get(known.part("column", c.name), c.name))) for c in known.columns]
+    missing = [c.name for c, found in pairs if found is None]
+    if missing:
+        what = ", ".join(map(quote, missing))
+        return _Made(
+            questions=[_unshown(known.id, address, f"{table.id} has no {what}, and a view with something in its place refuses writes")]
+        )
+    shown = [(c, found) for c, found in pairs if found is not None]
+    words = (quote(f.name) + ("" if f.name == c.name else f" AS {quote(c.name)}") for c, f in shown)
+    view = View(
+        address.schema, address.name,
+        columns=tuple(_column(c, found, place) for place, (c, found) in enumerate(shown, 1)),
+        definition=f"SELECT {', '.join(words)} FROM {table.id.sql()};",
+        security_invoker=True, options=("security_invoker=true",), owner=table.owner, acl=table.acl, comment=known.comment,
+    )  # fmt: skip
+    needs = [Dependency(view.id, table.part("column", found.name)) for _, found in shown]
+    return _Made(view, [*needs, *_of_defaults(view, known, physical)])
+
+
+def _of_defaults(view: View, known: Table, physical: Catalog) -> Iterator[Dependency]:
+    """What the defaults of a view's columns need is what those of the table's need."""
+    for d in physical.dependencies:
+        column = d.dependent
+        if column.kind == "column" and (column.schema, column.name) == (known.schema, known.name) and column.part in known.column:
+            yield Dependency(view.part("column", column.part), d.referenced)
+
+
+def _column(known: Column, found: Column, place: int) -> Column:
+    """A column of the view: named, commented and given a default as the release knows it; the rest is the table's."""
+    default = "" if known.generated or known.identity else known.default
+    return Column(known.name, place, found.type, default=default, collation=found.collation, acl=found.acl, comment=known.comment)
+
+
+def _unshown(table: ObjectId, address: ObjectId, why: str) -> str:
+    return f"{address} cannot be made for {table}, because {why}: keep it until no release uses it, or plan without --releases"
+
+
+def meanwhile(old: Catalog, new: Catalog) -> Catalog:
+    """`new` with what only the old release uses still there: its tables, columns, and what these need. `old` has the new names already.
+
+    Columns that the new release does not write are not required any more, unless they fill themselves.
+    """
+    tables: dict[ObjectId, Table] = {t.id: _with_columns(old.table[t.id], t) if t.id in old.table else t for t in new.tables}
+    taken = new.relation.keys()
+    tables |= {t.id: t for t in old.own_tables if (t.schema, t.name) not in taken and t.partition_of not in new.table}
+    if tables == new.table:
+        return new
+    known = set(new.dependencies)
+    left = tuple(d for d in old.dependencies if d.dependent.kind == "column" and d not in known)
+    owned = {t.part("column", c.name) for t in tables.values() for c in t.columns}
+    sequences = tuple(s for s in old.sequences if s.owned_by is None or (s.owned_by in owned and not _there(s.owned_by, new)))
+    return replace(
+        new,
+        schemas=_more(old.schemas, new.schemas),
+        tables=tuple(sorted(tables.values(), key=lambda t: (t.schema, t.name))),
+        types=_more(old.types, new.types),
+        sequences=_more(sequences, new.sequences),
+        functions=_more(old.functions, new.functions),
+        dependencies=(*new.dependencies, *left),
+    )
+
+
+def _there(column: ObjectId, catalog: Catalog) -> bool:
+    table = catalog.table.get(column.owner)
+    return table is not None and column.part in table.column
+
+
+class _Addressed(Protocol):
+    @property
+    def id(self) -> ObjectId: ...
+
+
+T = TypeVar("T", bound=_Addressed)
+
+
+def _more(old: tuple[T, ...], new: tuple[T, ...]) -> tuple[T, ...]:
+    """All of `new`, and what `old` has besides."""
+    there = {item.id for item in new}
+    return (*new, *(item for item in old if item.id not in there))
+
+
+def _with_columns(old: Table, new: Table) -> Table:
+    """The new form of a table with the columns that go, and the constraints and indexes that go with them."""
+    kept = {c.name: _freed(c) for c in old.columns if c.name not in new.column}
+    if not kept:
+        return new
+    first = [kept.get(c.name) or new.column[c.name] for c in old.columns]
+    later = [c for c in new.columns if c.name not in old.column]
+    constraints = [c for c in old.constraints if _stays(c, kept) and c.name not in {n.name for n in new.constraints}]
+    indexes = [i for i in old.indexes if not i.primary and _speaks(i.definition, kept) and i.name not in {n.name for n in new.indexes}]
+    return replace(
+        new,
+        columns=tuple(replace(c, position=place) for place, c in enumerate((*first, *later), 1)),
+        constraints=(*new.constraints, *constraints),
+        indexes=(*new.indexes, *indexes),
+    )
+
+
+def _freed(column: Column) -> Column:
+    fills_itself = column.default or column.identity or column.generated
+    return column if fills_itself else replace(column, not_null=False)
+
+
+def _stays(constraint: Constraint, kept: Mapping[str, Column]) -> bool:
+    if constraint.kind == "not null":
+        return all(c in kept and kept[c].not_null for c in constraint.columns)
+    return constraint.kind != "primary key" and _speaks(constraint.definition, kept)
+
+
+def _speaks(definition: str, kept: Iterable[str]) -> bool:
+    return any(mentions(definition, name) for name in kept)
+
+
+def joined(first: Plan, middle: Plan, last: Plan, names: Releases) -> Plan:
+    """The whole way: the old release gets its views, both have theirs, and when no old one runs only the new one's are left.
+
+    `first` leads from the database as it is to one with the old release's views, `middle` to both releases', `last` to the new one's.
+    """
+    early = [s for s in middle.steps if s.phase is not Phase.CONTRACT]
+    late = [s for s in middle.steps if s.phase is Phase.CONTRACT and not s.gate]
+    end = [replace(s, phase=Phase.CONTRACT) for s in last.steps if not s.gate]
+    views = [replace(s, block=1) for s in end if _in(names.home(names.old), s.object)]
+    rest = [s for s in end if not _in(names.home(names.old), s.object)]
+    return Plan(
+        steps=_numbered(first.steps, _moved(names) if first.steps else (), early, [_gate(middle, last, names)], views, late, rest),
+        reverse=_numbered(last.reverse, middle.reverse, first.reverse),
+        operations=(*first.operations, *middle.operations, *last.operations),
+        questions=tuple(dict.fromkeys((*first.questions, *middle.questions, *last.questions))),
+        notes=tuple(dict.fromkeys((*middle.notes, *last.notes))),
+        major=middle.major, before=first.before, after=last.after,
+    )  # fmt: skip
+
+
+def _in(schema: str, address: ObjectId) -> bool:
+    return address.schema == schema or address == ObjectId("schema", "", schema)
+
+
+def _moved(names: Releases) -> tuple[Step]:
+    """The old release must look through its views before anything beneath them is called otherwise."""
+    gate = f"every session of release {names.old} has search_path = {names.path(names.old)}"
+    title = f"wait for release {names.old} to use its views"
+    return (Step("", title, ObjectId("schema", "", names.home(names.old)), gate=gate),)
+
+
+_SHOWN = 5
+
+
+def _gate(middle: Plan, last: Plan, names: Releases) -> Step:
+    """The one gate before the contract phase."""
+    home = names.home(names.old)
+    used = [s.gate.removeprefix("no running release uses ") for s in middle.steps if s.gate]
+    used += [str(s.object) for s in last.steps if s.loses and not _in(home, s.object)]
+    told = ", ".join(used[:_SHOWN]) + (f" and {len(used) - _SHOWN} more" if len(used) > _SHOWN else "")
+    gate = f"no release {names.old} runs any more" + (f", and no running release uses {told}" if told else "")
+    return Step("", f"wait for the last release {names.old} to stop", ObjectId("schema", "", home), Phase.CONTRACT, gate=gate)
+
+
+def retyped(before: Views, after: Views, release: str) -> tuple[str, ...]:
+    """A note for every column that the release sees in another type once the plan has changed it."""
+    types = {view.part("column", c.name): c.type.sql for view in after.views for c in view.columns}
+    return tuple(
+        f"release {release} sees {at} as {types[at]} instead of {c.type.sql} from the change of type on: prove that it can, with pgcharter "
+        "release check"
+        for view in before.views
+        for c in view.columns
+        if types.get(at := view.part("column", c.name), c.type.sql) != c.type.sql
+    )
+
+
+def _numbered(*parts: Iterable[Step]) -> tuple[Step, ...]:
+    """All steps in order; transactions of different parts stay different, and their numbers have no gaps."""
+    numbers: dict[tuple[int, int], int] = {}
+    return tuple(
+        replace(step, block=step.block and numbers.setdefault((part, step.block), len(numbers) + 1))
+        for part, steps in enumerate(parts)
+        for step in steps
+    )
