@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -18,11 +19,14 @@ from pgcharter.findings import Gap
 from pgcharter.names import ObjectId
 from pgcharter.plan import planner
 from pgcharter.plan.blocks import numbered
+from pgcharter.plan.ddl import Sides
+from pgcharter.plan.grades import lost
 from pgcharter.plan.model import Grade, Phase, Step
 from pgcharter.plan.renames import Intent
 from pgcharter.plan.safe_ground import Plain, Safe, counted
 from pgcharter.plan.safe_names import Names
 from pgcharter.plan.safe_text import mentions, renamed
+from pgcharter.plan.way import Way
 from pgcharter.servers.lifecycle import Server
 from pgcharter.sources.live import read_catalog
 
@@ -118,9 +122,46 @@ def test_narrowing_is_lossy_and_widening_is_not(read: Callable[..., Catalog]) ->
     a, b = read(OLD), read(OLD.replace("a int", "a bigint"))
     there = planner.plan(a, b)
     assert {s.grade for s in there.steps} == {Grade.LOSSLESS}
-    assert [s.loses for s in there.reverse if s.grade is Grade.LOSSY] == [
-        "column app.t.a: all its values, as far as integer cannot hold what bigint holds"
-    ]
+    assert [s.loses for s in there.reverse if s.grade is Grade.LOSSY] == ["column app.t.a: its values that do not fit into integer"]
+
+
+KEPT = """
+int2 int4, int2 int8, int4 int8, int2 numeric(5), int4 numeric, int4 numeric(10), int4 numeric(12;2), int8 numeric(19), int8
+numeric(21;2), int2 float4, int4 float8, float4 float8, numeric(10;2) numeric(12;2), numeric(10;2) numeric(12;4), numeric(10;2)
+numeric, varchar(20) varchar(21), varchar(20) varchar, varchar(20) text, char(5) varchar(5), char(5) char(6), text varchar, int4
+varchar(11), uuid text, uuid varchar(36), bool text, date text, date timestamp, jsonb json, json text, cidr inet, macaddr
+macaddr8, bit(3) varbit(3), varbit(3) varbit(4), timestamp(3) timestamp, timestamp timestamp(6), timestamp(0) timestamptz(3),
+timestamptz timestamp, time(2) time(3), interval(2) interval, app.e app.wide, app.e text, int4[] int8[], varchar(3)[] text[],
+app.d bigint, interval day to second interval
+"""
+LOST = """
+int8 int4, int4 int2, int4 numeric(9), int4 numeric(11;2), int8 numeric(18), int4 float4, int8 float8, float8 float4, float8
+numeric, numeric int4, numeric(5) int4, numeric numeric(30;5), numeric(12;2) numeric(10;2), numeric(12;4) numeric(12;2),
+numeric(12;2) numeric(12;3), varchar(21) varchar(20), varchar varchar(20), text varchar(20), text int4, varchar(5) char(5), int4
+varchar(10), uuid varchar(35), text uuid, json jsonb, inet cidr, bit(3) bit(4), varbit(4) varbit(3), timestamp timestamp(3),
+timestamp(4) timestamptz(3), timestamp date, timestamptz date, interval interval(2), interval interval day to second, app.wide
+app.e, text app.e, int4 int4[], int8[] int4[], bigint app.d
+"""
+
+
+@pytest.mark.parametrize(("pairs", "loses"), [(KEPT, False), (LOST, True)], ids=["kept", "lost"])
+def test_what_a_change_of_type_loses(pairs: str, loses: bool, read: Callable[..., Catalog]) -> None:
+    """The types as the server writes them; `;` stands for the comma of numeric."""
+    listed = [_two(" ".join(pair.split())) for pair in pairs.split(",")]
+    made = "CREATE TYPE app.wide AS ENUM ('x', 'w', 'y'); CREATE DOMAIN app.d AS int"
+    columns = [", ".join(f"c{n} {pair[side]}" for n, pair in enumerate(listed)) for side in (0, 1)]
+    a, b = (read(OLD, made, f"CREATE TABLE app.g ({text})") for text in columns)
+    sides = a.table[ObjectId("table", "app", "g")], b.table[ObjectId("table", "app", "g")]
+    ground = Way(Sides(a, b), Safe(), None, (), a).ground
+    for column in sides[0].columns:
+        found = lost(sides[0].part("column", column.name), column.type, sides[1].column[column.name].type, ground)
+        assert bool(found) is loses, (column.type.sql, sides[1].column[column.name].type.sql, found)
+
+
+def _two(pair: str) -> tuple[str, str]:
+    """Two types of a line of the table; an interval has several words."""
+    before, after = re.fullmatch(r"(interval day to second|\S+) (.+)", pair).groups()  # type: ignore[union-attr]
+    return before.replace(";", ","), after.replace(";", ",")
 
 
 def test_an_enum_label_is_added_alone(read: Callable[..., Catalog]) -> None:
@@ -128,6 +169,27 @@ def test_an_enum_label_is_added_alone(read: Callable[..., Catalog]) -> None:
     steps = planner.plan(a, b).steps
     added = next(s for s in steps if "ADD VALUE" in s.sql)
     assert [s for s in steps if s.block == added.block] == [added]
+
+
+UNWRITABLE = {
+    "subscription s": "CREATE SUBSCRIPTION s CONNECTION 'dbname=x' PUBLICATION p WITH (connect = false)",
+    "server s": "CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w; CREATE USER MAPPING FOR CURRENT_USER SERVER s",
+    "type app.bt": """CREATE TYPE app.bt; CREATE FUNCTION app.bt_in(cstring) RETURNS app.bt LANGUAGE internal IMMUTABLE STRICT AS 'int4in';
+        CREATE FUNCTION app.bt_out(app.bt) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'int4out';
+        CREATE TYPE app.bt (INPUT = app.bt_in, OUTPUT = app.bt_out, LIKE = int4)""",
+    "text search configuration app.c": """CREATE TEXT SEARCH PARSER app.p (START = prsd_start, GETTOKEN = prsd_nexttoken, END = prsd_end,
+        LEXTYPES = prsd_lextype); CREATE TEXT SEARCH CONFIGURATION app.c (PARSER = app.p)""",
+}
+
+
+@pytest.mark.parametrize("name", UNWRITABLE)
+@pytest.mark.parametrize("style", [Safe(), Plain()], ids=["safe", "plain"])
+def test_what_no_statement_does_is_a_question(name: str, style: Safe | Plain, read: Callable[..., Catalog]) -> None:
+    a, b = read(OLD), read(OLD, UNWRITABLE[name])
+    assert [q for q in planner.plan(a, b, style=style).questions if name in q and "by hand" in q]
+    back = planner.plan(b, a, style=style)
+    assert back.questions == ()
+    assert [n for n in back.notes if n.startswith("the way back is not whole") and name in n]
 
 
 def test_catalogs_of_two_majors_are_refused(read: Callable[..., Catalog]) -> None:

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from pgcharter.catalog.model import Column, DataType, Sequence, Table, UserType
+from pgcharter.catalog.model import Catalog, Column, DataType, Sequence, Table, UserType
 from pgcharter.names import ObjectId
 from pgcharter.plan.model import Grade, Operation
 from pgcharter.plan.safe_ground import Ground
 
+_DIGITS = {"int2": 5, "int4": 10, "int8": 19}
+"""Digits of the largest value of each whole number."""
+_WRITTEN = {"int2": 6, "int4": 11, "int8": 20, "bool": 5, "uuid": 36, "macaddr": 17, "macaddr8": 23}
+"""Characters of the longest value as text, for types that have such."""
+_MICROSECONDS = 6
+"""Digits of a second that times have when none are said."""
+_TIMES = frozenset(("time", "timetz", "timestamp", "timestamptz", "interval"))
 _WIDER: dict[str, tuple[str, ...]] = {
-    "int2": ("int4", "int8", "numeric", "text"),
-    "int4": ("int8", "numeric", "float8", "text"),
-    "int8": ("numeric", "text"),
+    "int2": ("int4", "int8", "float4", "float8"),
+    "int4": ("int8", "float8"),
     "float4": ("float8",),
-    "varchar": ("text",),
-    "bool": ("text",),
-    "date": ("text",),
-    "uuid": ("text",),
-    "jsonb": ("json", "text"),
-    "json": ("text",),
+    "bpchar": ("varchar",),
+    "bit": ("varbit",),
+    "jsonb": ("json",),
     "cidr": ("inet",),
+    "macaddr": ("macaddr8",),
+    "date": ("timestamp",),
     "timestamp": ("timestamptz",),
     "timestamptz": ("timestamp",),
 }
-"""Types that hold every value of another one, so that the way back finds it unchanged (for times: in a zone without shifts)."""
+"""Types that hold every value of another one, so that the way back finds it unchanged (for times: in a zone without shifts).
+
+Numbers with digits and texts with a length aside. Source: documentation, "Data Types" (ranges), and `pg_cast`.
+"""
 
 
 def grade(operation: Operation, ground: Ground) -> tuple[Grade, str]:
@@ -73,36 +81,59 @@ def values(column: ObjectId, ground: Ground) -> str:
 
 def lost(column: ObjectId, old: DataType, new: DataType, ground: Ground) -> str:
     """What a change of type loses; empty when the way back finds every value unchanged."""
-    if not narrowing(old, new):
+    before, after = _enum(old, ground.a), _enum(new, ground.b)
+    enums = before is not None and after is not None and old.array == new.array
+    kept = set(before.labels) <= set(after.labels) if enums else not narrowing(old, new)  # type: ignore[union-attr]
+    if kept or not values(column, ground):
         return ""
-    found = values(column, ground)
-    return f"{found}, as far as {new.sql} cannot hold what {old.sql} holds" if found else ""
+    rows = ground.rowed(column.owner)
+    return f"{column}: {f'of {rows} values those' if rows else 'its values'} that do not fit into {new.sql}"
+
+
+def _enum(type_: DataType, catalog: Catalog) -> UserType | None:
+    return next((t for t in catalog.types if (t.schema, t.name, t.kind) == (type_.schema, type_.name, "enum")), None)
 
 
 def narrowing(old: DataType, new: DataType) -> bool:
-    """Whether there are values of the old type that the new one does not hold as they are."""
+    """Whether there are values of the old type that the new one does not hold, or that the way back would not find as they were."""
     if old.array != new.array:
         return True
-    if old.basic == new.basic:
-        return _shorter(old.length, new.length) or _less(old, new)
-    if new.basic == "text" or (new.basic == "varchar" and new.length is None):
+    source, target = old.basic, new.basic
+    if target == "text" or (target == "varchar" and new.length is None):
         return False
-    if new.basic == "numeric" and new.precision is not None:
+    if target == "varchar" and source not in ("varchar", "bpchar"):
+        return new.length is None or _WRITTEN.get(source, new.length + 1) > new.length
+    if target == "numeric" and source in _DIGITS:
+        return new.precision is not None and _DIGITS[source] > new.precision - (new.scale or 0)
+    if source != target and target not in _WIDER.get(source, ()):
         return True
-    return new.basic not in _WIDER.get(old.basic, ())
+    return _shorter(old, new) or (source == "numeric" and _fewer_digits(old, new)) or (target in _TIMES and _coarser(old, new))
 
 
-def _shorter(old: int | None, new: int | None) -> bool:
-    return new is not None and (old is None or new < old)
+def _shorter(old: DataType, new: DataType) -> bool:
+    if new.basic == "bit":
+        return old.length != new.length
+    return new.length is not None and (old.length is None or new.length < old.length)
 
 
-def _less(old: DataType, new: DataType) -> bool:
-    if old.basic == "numeric":
-        if new.precision is None:
-            return False
-        whole = (old.precision or 10**6) - (old.scale or 0) > new.precision - (new.scale or 0)
-        return old.precision is None or whole or (old.scale or 0) > (new.scale or 0)
-    return _shorter(old.precision, new.precision)
+def _fewer_digits(old: DataType, new: DataType) -> bool:
+    if new.precision is None:
+        return False
+    if old.precision is None:
+        return True
+    old_scale, new_scale = old.scale or 0, new.scale or 0
+    return old.precision - old_scale > new.precision - new_scale or old_scale > new_scale
+
+
+def _coarser(old: DataType, new: DataType) -> bool:
+    fields = _fields(new)
+    digits = 0 if old.basic == "date" else _MICROSECONDS if old.precision is None else old.precision
+    return digits > (_MICROSECONDS if new.precision is None else new.precision) or bool(fields and fields != _fields(old))
+
+
+def _fields(type_: DataType) -> str:
+    """What an interval is restricted to: `day to second` of `interval day to second(3)`."""
+    return type_.sql.partition("(")[0].removeprefix("interval").strip() if type_.basic == "interval" else ""
 
 
 def _bytes(ground: Ground, table: ObjectId) -> str:

@@ -15,7 +15,7 @@ from pgcharter.names import ObjectId
 from pgcharter.plan import diff, renames
 from pgcharter.plan.blocks import numbered
 from pgcharter.plan.ddl import Sides
-from pgcharter.plan.model import Operation, Plan
+from pgcharter.plan.model import Operation, Plan, Step
 from pgcharter.plan.renames import Intent
 from pgcharter.plan.safe_ground import Safe, Style
 from pgcharter.plan.way import Way
@@ -48,17 +48,27 @@ def plan(
     careful = style or Safe()
     there = Way(Sides(between, b), careful, sizes, (*forth, *changes.operations), a)
     home = Way(Sides(b, between), careful, sizes, (*returns.operations, *back), between)
-    steps = numbered(there.pieces())
+    steps, reverse = numbered(there.pieces()), numbered(home.pieces())
+    notes = tuple(dict.fromkeys((*changes.notes, *there.notes, *(f"the way back is not whole: {q}" for q in home.questions))))
     return Plan(
-        steps=steps,
-        reverse=numbered(home.pieces()),
+        steps=_said_once(steps, notes),
+        reverse=_said_once(reverse, ()),
         operations=there.operations,
         questions=tuple(dict.fromkeys((*changes.questions, *there.questions))),
-        notes=tuple(dict.fromkeys((*changes.notes, *there.notes))),
+        notes=notes,
         major=b.major or a.major,
         before=fingerprint(a),
         after=fingerprint(b),
     )
+
+
+def _said_once(steps: tuple[Step, ...], notes: tuple[str, ...]) -> tuple[Step, ...]:
+    """The steps without reasons that an earlier one, or a note, has told."""
+    told, found = set(notes), []
+    for step in steps:
+        found.append(replace(step, why="") if step.why in told else step)
+        told.add(step.why)
+    return tuple(found)
 
 
 def _after(rename: Operation) -> ObjectId:

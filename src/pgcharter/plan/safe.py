@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from pgcharter.catalog.model import Index, UserType, View
+from pgcharter.names import quote
 from pgcharter.plan import safe_columns, safe_constraints, safe_drops, safe_indexes, safe_partitions, safe_renames, safe_types, safe_views
 from pgcharter.plan.grades import grade
 from pgcharter.plan.model import Operation
-from pgcharter.plan.safe_ground import Ground, Plain, Safe, Sequence, Style
+from pgcharter.plan.safe_ground import Ground, Plain, Safe, Sequence, Style, dressing
 
 __all__ = ["Ground", "Plain", "Safe", "Sequence", "Style", "direct", "replacement", "sequence"]
 
@@ -57,7 +58,7 @@ def direct(operation: Operation, ground: Ground) -> Sequence:
     words = title(operation)
     steps = tuple(
         ground.step(
-            sql, words if place == 0 else f"set up {operation.object}", operation.object, grade=how, loses=loses if place == 0 else ""
+            sql, words if place == 0 else dressing(sql, operation.object), operation.object, grade=how, loses=loses if place == 0 else ""
         )
         for place, sql in enumerate(ground.plain(operation))
     )
@@ -69,7 +70,12 @@ def direct(operation: Operation, ground: Ground) -> Sequence:
 def title(operation: Operation) -> str:
     """What an operation does, in a few words."""
     if operation.change == "alter":
-        return f"change {', '.join(operation.fields).replace('_', ' ')} of {operation.object}"
+        names = [n for n in operation.fields if n != "definition" or len(operation.fields) == 1]
+        return f"change {', '.join(_WORDS.get(n, n.replace('_', ' ')) for n in names)} of {operation.object}"
     if operation.change == "rename":
-        return f"rename {operation.object} to {operation.new.name}"
-    return f"{operation.change} {operation.object}"
+        of_table = operation.object.kind == "constraint"
+        return f"rename {quote(operation.object.part) if of_table else operation.object} to {quote(operation.new.name)}"
+    return f"{'add' if operation.change == 'create' and operation.object.kind == 'column' else operation.change} {operation.object}"
+
+
+_WORDS = {"acl": "privileges", "partition_of": "parent", "partition_bound": "bounds", "inherits": "parents", "not_null": "NOT NULL"}

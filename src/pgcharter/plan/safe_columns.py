@@ -10,11 +10,11 @@ from pgcharter.plan.ddl_common import metadata
 from pgcharter.plan.grades import grade
 from pgcharter.plan.model import Operation, Phase, Step
 from pgcharter.plan.safe_constraints import not_null
-from pgcharter.plan.safe_ground import Ground, Piece, Sequence
+from pgcharter.plan.safe_ground import Ground, Piece, Sequence, dressing
 from pgcharter.plan.safe_sync import filling
 from pgcharter.plan.safe_types import altered as retyped
 
-_WHY_FILL = "with its default in one statement every row would be written anew while everybody waits; so new rows get it first"
+_WHY_FILL = "with its default at once the table would be written anew while everybody waits; new rows get it first"
 
 
 def created(operation: Operation, ground: Ground) -> Sequence | None:
@@ -110,7 +110,7 @@ def _numbered(operation: Operation, table: Table, ground: Ground) -> Sequence | 
             f"go on counting in {final.id}",
         ),
         step(f"DROP SEQUENCE {help_.sql()}", f"drop the help {help_}"),
-        *(step(sql, f"set up {final.id}") for sql in metadata(final.id, None, final, ground.major)),
+        *(step(sql, dressing(sql, final.id)) for sql in metadata(final.id, None, final, ground.major)),
     )
     return Sequence((first, (fill,), *not_null(_with(table, column), column.name, ground).core, last))
 

@@ -12,11 +12,11 @@ from pgcharter.catalog.model import Constraint, Index, IndexKey, Table
 from pgcharter.names import ObjectId, quote
 from pgcharter.plan.ddl_indexes import taken_over
 from pgcharter.plan.model import Operation, Phase, Step
-from pgcharter.plan.safe_ground import Ground, Piece, Sequence
+from pgcharter.plan.safe_ground import Ground, Piece, Sequence, dressing
 from pgcharter.plan.safe_indexes import Partitioned, concurrently
 
-_WHY_TWO = "the rows already there are read in a step of its own, during which everybody works on"
-_WHY_INDEX = "building the index within ADD CONSTRAINT would stop readers and writers; built before, it is only taken over"
+_WHY_TWO = "old rows are read later, while everybody works on"
+_WHY_INDEX = "built before the constraint, which then only takes it over"
 
 
 def created(operation: Operation, ground: Ground) -> Sequence | None:
@@ -29,7 +29,7 @@ def created(operation: Operation, ground: Ground) -> Sequence | None:
         return _of_new_table(operation, ground)
     if table is None or constraint.inherited or not _long(constraint, table, ground):
         return None
-    rest = tuple((ground.step(sql, f"set up {operation.object}", operation.object),) for sql in ground.plain(operation)[1:])
+    rest = tuple((ground.step(sql, dressing(sql, operation.object), operation.object),) for sql in ground.plain(operation)[1:])
     made = added(constraint, table, ground, constraint.name)
     if made is None:
         return None
@@ -47,7 +47,7 @@ def _of_new_table(operation: Operation, ground: Ground) -> Sequence | None:
     if table.kind == "partitioned table" and ground.major < 18:
         return None
     bare = replace(table, constraints=tuple(c for c in table.constraints if c.name != constraint.name))
-    rest = tuple((ground.step(sql, f"set up {operation.object}", operation.object),) for sql in ground.plain(operation)[1:])
+    rest = tuple((ground.step(sql, dressing(sql, operation.object), operation.object),) for sql in ground.plain(operation)[1:])
     return Sequence((*two_steps(bare, constraint, ground, constraint.name), *rest))
 
 
@@ -83,7 +83,7 @@ def two_steps(table: Table, constraint: Constraint, ground: Ground, name: str) -
     """NOT VALID, then VALIDATE in a transaction of its own."""
     object = table.part("constraint", name)  # noqa: A001
     sql = f"ALTER TABLE {table.id.sql()} ADD CONSTRAINT {quote(name)} {constraint.definition} NOT VALID"
-    return (ground.step(sql, f"add {object} for new rows", object, why=_WHY_TWO),), (validated(table, name, ground, constraint),)
+    return (ground.step(sql, f"add {quote(name)} for new rows", object, why=_WHY_TWO),), (validated(table, name, ground, constraint),)
 
 
 def validated(table: Table, name: str, ground: Ground, constraint: Constraint | None = None) -> Step:
@@ -93,7 +93,7 @@ def validated(table: Table, name: str, ground: Ground, constraint: Constraint | 
     present = replace(table, constraints=(*table.constraints, known))
     others = _referenced(known, table, ground)
     sql = f"ALTER TABLE {table.id.sql()} VALIDATE CONSTRAINT {quote(name)}"
-    return ground.step(sql, f"validate {object}", object, sight=ground.around(present, *others))
+    return ground.step(sql, f"validate {quote(name)}", object, sight=ground.around(present, *others))
 
 
 def _foreign_key(constraint: Constraint, table: Table, ground: Ground, name: str) -> Sequence | None:
@@ -161,7 +161,7 @@ def using(constraint: Constraint, table: Table, ground: Ground, index: str) -> S
     columns = tuple(replace(c, not_null=c.not_null or c.name in constraint.columns) for c in table.columns)
     made = Index(table.schema, index, table.name, keys=tuple(IndexKey(c) for c in constraint.columns), unique=True)
     sight = ground.around(replace(table, columns=columns, indexes=(*table.indexes, made)))
-    step = ground.step(sql, f"add {object} by its index", object, sight=sight)
+    step = ground.step(sql, f"add {quote(constraint.name)} by its index", object, sight=sight)
     if step.effect.known:
         return step
     like = ground.effect(sql.replace(" PRIMARY KEY USING INDEX ", " UNIQUE USING INDEX "), sight)
@@ -187,7 +187,7 @@ def _partitioned_key(
         pieces.append((using(replace(constraint, name=own), leaf, ground, own),))
         ground.done.update({leaf.part("constraint", own), ObjectId("index", leaf.schema, own)})
         attach = f"ALTER INDEX {index.id.sql()} ATTACH PARTITION {ObjectId('index', leaf.schema, own).sql()}"
-        pieces.append((ground.step(attach, f"attach the index of {leaf.id} to {index.id}", index.id),))
+        pieces.append((ground.step(attach, f"attach the index of {leaf.id.sql()} to {index.id.sql()}", index.id),))
     return Sequence(before=tuple(before), core=tuple(pieces))
 
 
@@ -235,7 +235,7 @@ def _through_check(table: Table, column: str, ground: Ground) -> tuple[Piece, ..
     if present:
         return ((mark,),)
     drop = f"ALTER TABLE {table.id.sql()} DROP CONSTRAINT {quote(name)}"
-    gone = ground.step(drop, f"drop the help {table.part('constraint', name)}", table.part("constraint", name), sight=sight)
+    gone = ground.step(drop, f"drop {quote(name)} again", table.part("constraint", name), sight=sight)
     return (*two_steps(table, check, ground, name), (mark, gone))
 
 
@@ -245,15 +245,17 @@ def replaced(old: Operation, new: Operation, ground: Ground) -> Sequence | None:
     table = ground.a.table.get(new.object.owner)
     if table is None or constraint.inherited or not _long(constraint, table, ground) or old.old.inherited:
         return None
-    rest = tuple((ground.step(sql, f"set up {new.object}", new.object),) for sql in ground.plain(new)[1:])
-    drop = ground.step(f"ALTER TABLE {table.id.sql()} DROP CONSTRAINT {quote(constraint.name)}", f"drop the old {new.object}", new.object)
+    rest = tuple((ground.step(sql, dressing(sql, new.object), new.object),) for sql in ground.plain(new)[1:])
+    drop = ground.step(
+        f"ALTER TABLE {table.id.sql()} DROP CONSTRAINT {quote(constraint.name)}", f"drop the old {quote(constraint.name)}", new.object
+    )
     if constraint.kind in ("check", "foreign key"):
         name = ground.names.constraint(table.id, constraint.name, "new")
         made = added(constraint, table, ground, name)
         sql = f"ALTER TABLE {table.id.sql()} RENAME CONSTRAINT {quote(name)} TO {quote(constraint.name)}"
         present = replace(table, constraints=(*table.constraints, replace(constraint, name=name)))
         sight = ground.around(present, *_referenced(constraint, table, ground))
-        rename = ground.step(sql, f"rename {table.part('constraint', name)} to {quote(constraint.name)}", new.object, sight=sight)
+        rename = ground.step(sql, f"rename {quote(name)} to {quote(constraint.name)}", new.object, sight=sight)
         return Sequence(before=made.core, core=((drop, rename), *rest)) if made and table.kind != "partitioned table" else None
     if table.kind == "partitioned table" or constraint.kind not in ("primary key", "unique"):
         return None

@@ -64,4 +64,4 @@ def detach(table: Table, parent: ObjectId, ground: Ground) -> Step:
     """DETACH PARTITION CONCURRENTLY."""
     sql = f"ALTER TABLE {parent.sql()} DETACH PARTITION {table.id.sql()} CONCURRENTLY"
     why = "a plain DETACH stops everybody who uses the whole table; this one waits for them, outside any transaction"
-    return ground.step(sql, f"take {table.id} out of {parent}", table.id, why=why)
+    return ground.step(sql, f"take {table.id} out of {parent.sql()}", table.id, why=why)

@@ -31,6 +31,10 @@ class Safe:
     """Time zone that `timestamp without time zone` values are meant in: `UTC`. Empty: a change to or from `timestamptz` is asked about."""
 
 
+class UnwritableError(Exception):
+    """No statement does an operation; the message is a sentence that names the object and says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plain:
     """No care: the shortest right statements, for a database that nobody else uses."""
@@ -188,8 +192,14 @@ class Ground:
         return Step(job.sql(), title, column, Phase.BACKFILL, effect=self.effect(job.sql()), backfill=job, why=why)
 
     def plain(self, operation: Operation) -> tuple[str, ...]:
-        """The statements that would do when nobody else used the database."""
-        return statements(operation, self.sides)
+        """The statements that would do when nobody else used the database. Raises UnwritableError where there are none."""
+        try:
+            return statements(operation, self.sides)
+        except (ValueError, LookupError) as error:
+            if isinstance(error, KeyError | IndexError):
+                raise
+            named = str(operation.object) in str(error)
+            raise UnwritableError(str(error) if named else f"{operation.object}: {error}") from error
 
     def rowed(self, table: ObjectId) -> str:
         """How many rows it is known to have, in words: `about 1.2 million`; empty when not known."""
@@ -212,3 +222,11 @@ def counted(number: float) -> str:
 def touched(steps: Collection[Step]) -> frozenset[ObjectId]:
     """Relations that steps lock against writers."""
     return frozenset(lock.relation for step in steps for lock in step.effect.locks if lock.mode.stops_writes)
+
+
+def dressing(sql: str, object: ObjectId) -> str:  # noqa: A002
+    """In a few words what a statement gives an object that has just been made."""
+    for start, words in (("COMMENT ", "comment on"), ("GRANT ", "grant on"), ("REVOKE ", "revoke on")):
+        if sql.startswith(start):
+            return f"{words} {object}"
+    return f"{'set the owner of' if ' OWNER TO ' in sql else 'set up'} {object}"

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 from pgcharter.catalog.model import Index, Table
 from pgcharter.names import ObjectId, quote
 from pgcharter.plan.model import Operation, Phase, Step
-from pgcharter.plan.safe_ground import Ground, Piece, Sequence
+from pgcharter.plan.safe_ground import Ground, Piece, Sequence, dressing
 
 _CREATE = re.compile(r"CREATE (UNIQUE )?INDEX ")
 _NAMED = re.compile(r'(CREATE (?:UNIQUE )?INDEX )(?:"(?:[^"]|"")*"|\S+)( ON )(?:ONLY )?')
-_WHY_CONCURRENTLY = "a plain CREATE INDEX stops writers until it is built; this one does not, but stands outside any transaction"
-_WHY_DROPPED = "a plain DROP INDEX stops readers and writers of the table until it gets its lock; this one waits without stopping anybody"
+_WHY_CONCURRENTLY = "a plain CREATE INDEX stops writers until it is built"
+_WHY_DROPPED = "a plain DROP INDEX stops readers and writers of the table while it waits for its lock"
 
 
 def created(operation: Operation, ground: Ground) -> Sequence | None:
@@ -31,7 +31,7 @@ def created(operation: Operation, ground: Ground) -> Sequence | None:
     plain = ground.plain(operation)
     if not plain or not _CREATE.match(plain[0]):
         return None
-    rest = tuple((ground.step(sql, f"set up {operation.object}", operation.object),) for sql in plain[1:])
+    rest = tuple((ground.step(sql, dressing(sql, operation.object), operation.object),) for sql in plain[1:])
     if index.partitioned:
         made = tuple(Partitioned(ground, index, plain[0]).built(index.name))
     else:
@@ -56,7 +56,7 @@ def replaced(old: Operation, new: Operation, ground: Ground) -> Sequence | None:
     if not ground.large(owner(index)) or not plain or not _CREATE.match(plain[0]) or index.partitioned != old.old.partitioned:
         return None
     name = ground.names.relation(index.schema, index.name, "new")
-    rest = tuple((ground.step(sql, f"set up {new.object}", new.object),) for sql in plain[1:])
+    rest = tuple((ground.step(sql, dressing(sql, new.object), new.object),) for sql in plain[1:])
     if index.partitioned:
         work = Partitioned(ground, index, plain[0])
         return Sequence(before=tuple(work.built(name)), core=(work.exchanged(name), *rest))
@@ -75,8 +75,7 @@ def concurrently(ground: Ground, index: Index, plain: str, name: str, why: str =
     on = "" if table is None else f"{table.id.sql()} "
     sql = renamed(plain, name, on).replace("INDEX ", "INDEX CONCURRENTLY ", 1)
     object = ObjectId("index", index.schema, name)  # noqa: A001
-    relation = table.id if table else owner(index)
-    return (ground.step(sql, f"build {object} on {relation.sql()} concurrently", object, why=why or _WHY_CONCURRENTLY),)
+    return (ground.step(sql, f"build {object} concurrently", object, why=why or _WHY_CONCURRENTLY),)
 
 
 def renamed(plain: str, name: str, on: str = "") -> str:
@@ -145,7 +144,7 @@ class Partitioned:
             else:
                 yield concurrently(self.ground, child, self.plain, name, table=table)
             attach = f"ALTER INDEX {above.sql()} ATTACH PARTITION {child.id.sql()}"
-            yield (self.ground.step(attach, f"attach {child.id} to {above}", above),)
+            yield (self.ground.step(attach, f"attach {child.id} to {above.sql()}", above),)
 
     def child(self, table: Table, wanted: ObjectId) -> Index | None:
         """The index of a partition that belongs to `wanted` in the catalog after."""

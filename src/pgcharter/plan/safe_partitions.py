@@ -16,7 +16,7 @@ from pgcharter.plan.ddl_tables import create_then_attach
 from pgcharter.plan.model import Operation, Step
 from pgcharter.plan.safe_constraints import two_steps
 from pgcharter.plan.safe_drops import concurrent, detach
-from pgcharter.plan.safe_ground import Ground, Piece, Sequence
+from pgcharter.plan.safe_ground import Ground, Piece, Sequence, dressing
 
 _ATTACH = re.compile(r"ALTER TABLE (?:ONLY )?\S.* ATTACH PARTITION ", re.DOTALL)
 _DETACH = re.compile(r"ALTER TABLE (?:ONLY )?\S.* DETACH PARTITION ", re.DOTALL)
@@ -39,7 +39,7 @@ def altered(operation: Operation, ground: Ground) -> Sequence | None:
         elif new.partition_of and _ATTACH.match(sql):
             helps, drops = _proofs(old, new, ground)
             before += helps
-            core.append((_proven(ground.step(sql, f"attach {new.id} to {new.partition_of}", new.id), helps),))
+            core.append((_proven(ground.step(sql, f"attach {new.id} to {new.partition_of.sql()}", new.id), helps),))
             after += drops
         else:
             core.append((ground.step(sql, f"change {operation.object}", operation.object),))
@@ -52,10 +52,10 @@ def _left(sql: str, table: Table, ground: Ground) -> tuple[Piece, ...]:
     assert parent is not None  # noqa: S101
     check = _own_check(table, parent, ground)
     if not concurrent(parent, ground) or check is None:
-        return ((ground.step(sql, f"take {table.id} out of {parent}", table.id),),)
+        return ((ground.step(sql, f"take {table.id} out of {parent.sql()}", table.id),),)
     known = replace(table, constraints=(*table.constraints, check))
     drop = f"ALTER TABLE {table.id.sql()} DROP CONSTRAINT {quote(check.name)}"
-    gone = ground.step(drop, f"drop the help {table.part('constraint', check.name)}", table.id, sight=ground.around(known))
+    gone = ground.step(drop, f"drop {quote(check.name)} again", table.id, sight=ground.around(known))
     return (*two_steps(table, check, ground, check.name), (detach(table, parent, ground),), (gone,))
 
 
@@ -87,7 +87,7 @@ def _proofs(old: Table | None, new: Table, ground: Ground) -> tuple[list[Piece],
         helps += two_steps(table, check, ground, name)
         sql = f"ALTER TABLE {table.id.sql()} DROP CONSTRAINT {quote(name)}"
         sight = ground.around(replace(table, constraints=(*table.constraints, check)))
-        drops.append((ground.step(sql, f"drop the help {table.part('constraint', name)}", table.id, sight=sight),))
+        drops.append((ground.step(sql, f"drop {quote(name)} again", table.id, sight=sight),))
     return helps, drops
 
 
@@ -139,8 +139,8 @@ def created(operation: Operation, ground: Ground) -> Sequence | None:
     steps: list[Step] = []
     for sql in create_then_attach(table, ground.sides):
         attaches = bool(_ATTACH.match(sql))
-        words = f"attach {table.id} to {parent.id}" if attaches else f"set up {table.id}" if steps else f"create {table.id}"
+        words = f"attach {table.id} to {parent.id.sql()}" if attaches else dressing(sql, table.id) if steps else f"create {table.id}"
         step = ground.step(sql, words, table.id, why="" if steps else why)
         steps.append(_proven(step, helps) if attaches else step)
-    of_all = (ground.step(sql, f"set up {table.id}", table.id) for sql in metadata(table.id, None, table, ground.major))
+    of_all = (ground.step(sql, dressing(sql, table.id), table.id) for sql in metadata(table.id, None, table, ground.major))
     return Sequence(((*steps, *of_all),), before=tuple(helps), after=tuple(drops))

@@ -27,7 +27,10 @@ def renamed(operation: Operation, ground: Ground) -> Sequence | None:
     if made is not None:
         return made
     note = f"{operation.object} keeps no second name meanwhile: releases that use the old one fail from this step on"
-    steps = tuple(ground.step(sql, f"rename {operation.object}", operation.object, why=note) for sql in ground.plain(operation))
+    steps = tuple(
+        ground.step(sql, f"rename {operation.object} to {quote(operation.new.name)}", operation.object, why=note)
+        for sql in ground.plain(operation)
+    )
     return Sequence((steps,), notes=(note,))
 
 
@@ -80,7 +83,7 @@ def _column(operation: Operation, ground: Ground) -> Sequence | None:
     link = sync(ground, table, old.name, both_ways(old.name, new.name))
     function, trigger = link.made()
     why = f"the old release reads and writes {one}, the new one {two}: until the old one is gone the table has both"
-    add = ground.step(f"{head} ADD COLUMN {two} {old.type.sql}{collate}", f"add {twin} beside {one}", twin, why=why)
+    add = ground.step(f"{head} ADD COLUMN {two} {old.type.sql}{collate}", f"add {twin.sql()} beside {one}", twin, why=why)
     if ground.hurts(add.effect):
         return None
     rights = [ground.step(sql, f"give {twin} the rights of {one}", twin) for sql in privileges(twin, None, old.acl, "", ground.major)]

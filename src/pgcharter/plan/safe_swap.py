@@ -15,7 +15,7 @@ from pgcharter.names import ObjectId, literal, quote
 from pgcharter.plan.ddl_common import metadata
 from pgcharter.plan.model import Grade, Phase, Step
 from pgcharter.plan.safe_constraints import not_null, two_steps, using, with_space
-from pgcharter.plan.safe_ground import Ground, Piece, Sequence
+from pgcharter.plan.safe_ground import Ground, Piece, Sequence, dressing
 from pgcharter.plan.safe_indexes import concurrently
 from pgcharter.plan.safe_names import joined
 from pgcharter.plan.safe_sync import filling, one_way, sync
@@ -160,13 +160,13 @@ class Swap:
         """The new column, what keeps it in step, the rows already there, NOT NULL."""
         ground, fresh = self.ground, self.table.part("column", self.fresh)
         link = sync(ground, self.table, self.old.name, one_way(self.fresh, self.convert(f"new.{quote(self.old.name)}")))
-        why = f"ALTER COLUMN TYPE would stop everybody until {self.table.id} is written anew; a second column is filled beside the first"
+        why = "ALTER COLUMN TYPE would write the table anew while everybody waits; a second column is filled instead"
         function, trigger = link.made()
-        add = ground.step(self._add(), f"add {fresh} beside {quote(self.old.name)}", fresh, why=why)
+        add = ground.step(self._add(), f"add {fresh.sql()} beside {quote(self.old.name)}", fresh, why=why)
         self.before.append((function, add, *self._settings(fresh), trigger))
         name = quote(self.old.name)
         condition = f"{quote(self.fresh)} IS NULL AND {name} IS NOT NULL"
-        title = f"fill {fresh} from {name}"
+        title = f"fill {fresh.sql()} from {name}"
         self.before.append((filling(ground, self.table, f"{quote(self.fresh)} = {self.convert(name)}", condition, title),))
         self.exchange += link.dropped()
         if self.new.not_null:
@@ -180,7 +180,7 @@ class Swap:
         found += [f"SET STATISTICS {self.new.statistics}"] if self.new.statistics is not None else []
         found += [f"SET ({', '.join(self.new.options)})"] if self.new.options else []
         for action in found:
-            yield self.ground.step(self._sql(f"ALTER COLUMN {column} {action}"), f"set up {fresh}", fresh)
+            yield self.ground.step(self._sql(f"ALTER COLUMN {column} {action}"), f"set up {fresh.sql()}", fresh)
 
     def _not_null(self) -> None:
         filled = replace(self.new, name=self.fresh, not_null=False)
@@ -195,7 +195,7 @@ class Swap:
         wanted = next((c for c in self.after.constraints if c.kind == "not null" and c.columns == (self.new.name,)), None)
         if self.proof and wanted is not None and self.ground.major >= 18:
             sql = f"RENAME CONSTRAINT {quote(self.proof)} TO {quote(wanted.name)}"
-            self._do(sql, f"rename {self.table.part('constraint', self.proof)} to {quote(wanted.name)}")
+            self._do(sql, f"rename {quote(self.proof)} to {quote(wanted.name)}")
             self.ground.done.add(self.table.part("constraint", wanted.name))
 
     def _kept(self, object: ObjectId) -> bool:  # noqa: A002
@@ -222,14 +222,14 @@ class Swap:
         self.before.append(concurrently(self.ground, index, self._renamed(with_space(index)), name, why, table=self.table))
         fresh = ObjectId("index", index.schema, name)
         if constraint is not None:
-            self._do(f"DROP CONSTRAINT {quote(constraint.name)}", f"drop the old {self.table.part('constraint', constraint.name)}")
+            self._do(f"DROP CONSTRAINT {quote(constraint.name)}", f"drop the old {quote(constraint.name)}")
             self.exchange.append(using(constraint, self.table, self.ground, name))
             object = self.table.part("constraint", constraint.name)  # noqa: A001
             self._more(metadata(object, None, constraint, self.ground.major), object)
         else:
             self.exchange.append(self.ground.step(f"DROP INDEX {index.id.sql()}", f"drop the old {index.id}", index.id))
             sql = f"ALTER INDEX {fresh.sql()} RENAME TO {quote(index.name)}"
-            self.exchange.append(self.ground.step(sql, f"rename {fresh} to {quote(index.name)}", index.id))
+            self.exchange.append(self.ground.step(sql, f"rename {fresh.sql()} to {quote(index.name)}", index.id))
             self._more(metadata(index.id, None, index, self.ground.major), index.id)
         if index.replica_identity:
             self._do(f"REPLICA IDENTITY USING INDEX {quote(index.name)}", f"identify rows of {self.table.id} by {index.id} again")
@@ -237,7 +237,7 @@ class Swap:
             self._do(f"CLUSTER ON {quote(index.name)}", f"cluster {self.table.id} on {index.id} again")
 
     def _more(self, statements: list[str], object: ObjectId) -> None:  # noqa: A002
-        self.exchange += [self.ground.step(sql, f"set up {object}", object) for sql in statements]
+        self.exchange += [self.ground.step(sql, dressing(sql, object), object) for sql in statements]
 
     def _carried(self, constraint: Constraint) -> bool:
         return self._kept(self.table.part("constraint", constraint.name)) and any(c.name == constraint.name for c in self.table.constraints)
@@ -288,8 +288,8 @@ class Swap:
         object = table.part("constraint", constraint.name)  # noqa: A001
         sight = self._sight(*(() if table.id == self.table.id else (table,)))
         for action, title in (
-            (f"DROP CONSTRAINT {quote(constraint.name)}", f"drop the old {object}"),
-            (f"RENAME CONSTRAINT {quote(name)} TO {quote(constraint.name)}", f"rename {table.part('constraint', name)}"),
+            (f"DROP CONSTRAINT {quote(constraint.name)}", f"drop the old {quote(constraint.name)}"),
+            (f"RENAME CONSTRAINT {quote(name)} TO {quote(constraint.name)}", f"rename {quote(name)} to {quote(constraint.name)}"),
         ):
             step = ground.step(f"ALTER TABLE {table.id.sql()} {action}", title, object, sight=sight)
             if action.startswith("DROP") and constraint.kind == "foreign key":
@@ -306,8 +306,8 @@ class Swap:
         if self.new.identity:
             self._identity()
         self._no_longer_required()
-        self._do(f"RENAME COLUMN {old} TO {quote(self.gone)}", f"rename the old {self.address} to {quote(self.gone)}")
-        self._do(f"RENAME COLUMN {fresh} TO {quote(self.new.name)}", f"rename {quote(self.fresh)} to {quote(self.new.name)}")
+        self._do(f"RENAME COLUMN {old} TO {quote(self.gone)}", f"rename {old} to {quote(self.gone)}")
+        self._do(f"RENAME COLUMN {fresh} TO {quote(self.new.name)}", f"rename {fresh} to {quote(self.new.name)}")
         if self.new.default:
             default = renamed(self.new.default, {}, self.types)
             self._do(f"ALTER COLUMN {quote(self.new.name)} SET DEFAULT {default}", f"set the default of {self.address}")

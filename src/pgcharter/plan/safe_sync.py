@@ -39,15 +39,15 @@ class Sync:
         why = "keeps both columns in step whichever of them a release writes"
         return (
             self.ground.step(function, f"create {self.function}", self.function, why=why),
-            self.ground.step(create, f"create {trigger}", trigger),
+            self.ground.step(create, f"create trigger {quote(self.trigger)}", trigger),
         )
 
     def dropped(self, phase: Phase = Phase.EXPAND) -> Iterator[Step]:
         """The steps that take it away."""
         trigger = self.table.part("trigger", self.trigger)
         sql = f"DROP TRIGGER {quote(self.trigger)} ON {self.table.id.sql()}"
-        yield self.ground.step(sql, f"drop the help {trigger}", trigger, phase=phase)
-        yield self.ground.step(f"DROP FUNCTION {self.function.sql()}", f"drop the help {self.function}", self.function, phase=phase)
+        yield self.ground.step(sql, f"drop trigger {quote(self.trigger)}", trigger, phase=phase)
+        yield self.ground.step(f"DROP FUNCTION {self.function.sql()}", f"drop {self.function}", self.function, phase=phase)
 
 
 def sync(ground: Ground, table: Table, column: str, body: str) -> Sync:

@@ -10,7 +10,7 @@ from pgcharter.names import ObjectId, literal, quote
 from pgcharter.plan.casts import using
 from pgcharter.plan.grades import lost
 from pgcharter.plan.model import Grade, Operation, Phase, Step
-from pgcharter.plan.safe_ground import Ground, Sequence
+from pgcharter.plan.safe_ground import Ground, Sequence, dressing
 from pgcharter.plan.safe_swap import Swap
 from pgcharter.plan.safe_text import renamed
 
@@ -102,8 +102,13 @@ def enum_replaced(old: Operation, new: Operation, ground: Ground) -> Sequence | 
     old_name = ground.names.type(before.schema, before.name, "old")
     away = f"ALTER TYPE {before.id.sql()} RENAME TO {quote(old_name)}"
     into = f"ALTER TYPE {fresh.sql()} RENAME TO {quote(after.name)}"
-    exchange = (ground.step(away, f"rename the old {before.id}", before.id), ground.step(into, f"rename {fresh}", before.id))
-    rest = tuple((ground.step(sql, f"set up {new.object}", new.object),) for sql in ground.plain(new) if not sql.startswith("CREATE TYPE"))
+    exchange = (
+        ground.step(away, f"rename {before.id} to {quote(old_name)}", before.id),
+        ground.step(into, f"rename {fresh} to {quote(after.name)}", before.id),
+    )
+    rest = tuple(
+        (ground.step(sql, dressing(sql, new.object), new.object),) for sql in ground.plain(new) if not sql.startswith("CREATE TYPE")
+    )
     gone = ObjectId("type", before.schema, old_name)
     drop = ground.step(f"DROP TYPE {gone.sql()}", f"drop the old {gone}", gone, phase=Phase.CONTRACT)
     return Sequence(

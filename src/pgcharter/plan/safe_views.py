@@ -9,7 +9,7 @@ from pgcharter.names import ObjectId, quote
 from pgcharter.plan.ddl_common import metadata
 from pgcharter.plan.ddl_indexes import written
 from pgcharter.plan.model import Operation
-from pgcharter.plan.safe_ground import Ground, Sequence
+from pgcharter.plan.safe_ground import Ground, Sequence, dressing
 from pgcharter.plan.safe_indexes import renamed
 
 
@@ -36,5 +36,5 @@ def replaced(old: Operation, new: Operation, ground: Ground) -> Sequence | None:
     for address, name in names:
         sql = f"ALTER {address.kind.upper()} {address.sql()} RENAME TO {quote(name)}"
         core.append(ground.step(sql, f"rename {address} to {quote(name)}", view.id))
-    core += [ground.step(sql, f"set up {view.id}", view.id) for sql in rest]
+    core += [ground.step(sql, dressing(sql, view.id), view.id) for sql in rest]
     return Sequence((tuple(core),), before=tuple((step,) for step in before))

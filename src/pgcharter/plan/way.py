@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -14,7 +14,7 @@ from pgcharter.plan.ddl import Sides
 from pgcharter.plan.draft import parts
 from pgcharter.plan.model import Operation, Phase, Step
 from pgcharter.plan.safe_drops import WAITING
-from pgcharter.plan.safe_ground import Ground, Piece, Plain, Safe, Sequence, Style
+from pgcharter.plan.safe_ground import Ground, Piece, Plain, Safe, Sequence, Style, UnwritableError
 from pgcharter.plan.safe_indexes import owner
 from pgcharter.plan.safe_names import Names
 from pgcharter.plan.safe_types import columns_of, enum_replaced, exchangeable
@@ -52,7 +52,7 @@ class Way:
         """Everything in order: what expands, one gate, what contracts."""
         if isinstance(self.style, Plain):
             for operation in self.operations:
-                yield from self._take(safe.direct(operation, self.ground)).core
+                yield from self._take(self._formed(safe.direct, operation)).core
             return
         for span in self._spans():
             yield from self._span(span)
@@ -76,19 +76,33 @@ class Way:
                 self._enum(old, new, found, last)
             elif old.cause.endswith(ITSELF) or not old.cause:
                 at = self._meeting(address, first, last)
-                made = safe.replacement(old, new, self.ground) if at is not None else None
+                made = self._replaced(old, new) if at is not None else None
                 if made is not None and at is not None:
                     found[first] = found[last] = Sequence()
                     found[at] = made
         kept = self._kept
         for place, operation in enumerate(self.operations):
             if place not in found:
-                found[place] = self._at_once(operation) if place in kept else safe.sequence(operation, self.ground)
+                found[place] = self._formed(self._at_once if place in kept else safe.sequence, operation)
         return found
 
-    def _at_once(self, operation: Operation) -> Sequence:
+    def _formed(self, form: Callable[[Operation, Ground], Sequence], operation: Operation) -> Sequence:
+        """The form of an operation; a question instead where no statement does it."""
+        try:
+            return form(operation, self.ground)
+        except UnwritableError as error:
+            return Sequence(questions=(str(error),))
+
+    def _replaced(self, old: Operation, new: Operation) -> Sequence | None:
+        """The form of a replacement; None where it is done one by one, and where no statement does it."""
+        try:
+            return safe.replacement(old, new, self.ground)
+        except UnwritableError:
+            return None
+
+    def _at_once(self, operation: Operation, ground: Ground) -> Sequence:
         """A drop that cannot wait for the contract phase."""
-        made = safe.direct(operation, self.ground)
+        made = safe.direct(operation, ground)
         if not self._may_wait(operation) or operation.object.kind == "index":
             return made
         note = f"{operation.object} goes before the new release, because what comes needs its name or changes what it depends on"
