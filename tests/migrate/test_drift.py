@@ -12,6 +12,7 @@ from pgcharter.catalog.model import Catalog
 from pgcharter.db import connect
 from pgcharter.errors import PgcharterError
 from pgcharter.migrate import drift, files, runner, units
+from pgcharter.migrate.terms import Terms
 from pgcharter.servers.scratch import Scratch
 from pgcharter.sources import live
 
@@ -82,3 +83,25 @@ def test_a_text_that_nobody_kept_is_said(look: Look, folder: Path, database: str
     (folder / "002_second.sql").unlink()
     with pytest.raises(PgcharterError, match="002 second is neither in the folder nor in the ledger"):
         look()
+
+
+def test_a_run_that_did_not_end_has_done_what_it_has(look: Look, folder: Path, database: str) -> None:
+    up = "-- pgcharter: up\nALTER TABLE t ADD COLUMN half int;\n-- pgcharter: gate nobody looks\nALTER TABLE t ADD COLUMN whole int;\n"
+    (folder / "003_third.sql").write_text(up + "-- pgcharter: down\nALTER TABLE t DROP COLUMN whole;\n-- pgcharter: gate so\nSELECT 1;\n")
+    third = [units.parsed(files.read(str(folder)).migrations[-1])]
+    assert runner.apply(database, third).reason == "gate"
+    assert look() == {}
+    assert runner.apply(database, third, terms=Terms(gates_passed=frozenset(["nobody looks"]))).status == "done"
+    assert runner.apply(database, third, direction="down").reason == "gate"
+    assert look() == {}
+
+
+def test_placeholders_are_filled_as_they_were(folder: Path, database: str, scratch: Scratch) -> None:
+    for file in folder.iterdir():
+        file.unlink()
+    (folder / "V1__a.sql").write_text("CREATE TABLE ${what} (id int);")
+    (found,) = files.read(str(folder)).migrations
+    runner.apply(database, [units.parsed(found, {"what": "things"})])
+    with connect(database) as conn:
+        made = drift.recorded(conn, files.read(str(folder)), scratch, {"what": "things"})
+    assert [t.name for t in made.tables if t.schema == "public"] == ["things"]

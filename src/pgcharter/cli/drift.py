@@ -55,7 +55,7 @@ def _found(place: Place, scratch_url: str | None) -> tuple[Drift, ...]:
     with kept(), connect(place.dsn) as conn, progress("comparing"):
         there = live.read_catalog(conn)
         with open_scratch(there.major, url=scratch_url) as scratch:
-            recorded = drifting.recorded(conn, place.files, scratch)
+            recorded = drifting.recorded(conn, place.files, scratch, place.section.placeholders)
         return drifting.drift(there, recorded, _declared(place, there.major, scratch_url))
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from pgcharter.catalog.compare import Difference
 from pgcharter.catalog.model import Catalog
 from pgcharter.errors import PgcharterError
-from pgcharter.migrate import ledger, proving, units
+from pgcharter.migrate import layouts, ledger, proving, units
 from pgcharter.migrate.files import Folder
-from pgcharter.migrate.model import Migration
-from pgcharter.migrate.state import standing
+from pgcharter.migrate.ledger import Run
+from pgcharter.migrate.model import Migration, Unit
+from pgcharter.migrate.state import Entry, standing
 from pgcharter.names import ObjectId
 from pgcharter.plan import diff
 from pgcharter.plan.extent import extent
@@ -60,34 +61,47 @@ def _differing(expected: Catalog, live: Catalog) -> Mapping[_Key, Difference]:
     return {(d.object, d.field): d for d in diff.differences(should, there) if d.object.kind != "database"}
 
 
-def recorded(conn: Connection, folder: Folder, scratch: Scratch) -> Catalog:
-    """The schema that the applied migrations make, from the texts that the ledger kept, built on `scratch`.
+def recorded(conn: Connection, folder: Folder, scratch: Scratch, placeholders: Mapping[str, str] | None = None) -> Catalog:
+    """The schema that the applied migrations make, from the texts that the ledger kept, built on `scratch`; of a run that did not end,
+    the units that are done.
 
     Raises PgcharterError when the text of one was not kept, or is refused there.
     """
     with scratch.database() as database:
-        for migration in applied(conn, folder):
-            statements = (sql for unit in migration.up for sql in unit.statements)
+        for title, file, made in _done(conn, folder, placeholders):
             try:
-                proving.execute(database, statements)
+                proving.execute(database, (sql for unit in made for sql in unit.statements))
             except PgcharterError as error:
                 raise PgcharterError(
-                    f"{migration.title}, as the ledger has it, cannot be built anew: {error.message}", hint=error.hint, place=migration.file
+                    f"{title}, as the ledger has it, cannot be built anew: {error.message}", hint=error.hint, place=file
                 ) from None
         return proving.read(database)
 
 
-def applied(conn: Connection, folder: Folder) -> Iterable[Migration]:
-    """The applied migrations in the order in which they were applied, each with the text that ran."""
-    for entry in standing(folder, ledger.read(conn)).applied:
+def _done(conn: Connection, folder: Folder, placeholders: Mapping[str, str] | None) -> Iterable[tuple[str, str, Sequence[Unit]]]:
+    """What ran, in that order: title, file and units of each."""
+    found = standing(folder, ledger.read(conn))
+    for entry in found.applied:
         assert entry.run is not None  # noqa: S101  (applied entries have one)
-        migration = entry.migration
-        text = ledger.text(conn, entry.run.id)
-        if migration is None or (text is not None and entry.word == "edited"):
-            if text is None:
-                raise PgcharterError(
-                    f"the text of {entry.title} is neither in the folder nor in the ledger, so what was recorded cannot be built",
-                    hint="put its file back into the folder",
-                )
-            migration = Migration(entry.version, entry.name, file=entry.run.file, text=text)
-        yield units.parsed(migration)
+        migration = units.parsed(_as_run(conn, entry, entry.run), placeholders)
+        yield migration.title, migration.file, migration.up
+    for entry in found.entries:
+        if entry.unfinished:
+            migration = units.parsed(_as_run(conn, entry, entry.unfinished), placeholders)
+            way = migration.up if entry.unfinished.direction == "up" else migration.down or ()
+            finished = {number for number, one in ledger.progress(conn, entry.unfinished.id).items() if one.done}
+            yield migration.title, migration.file, [unit for number, unit in enumerate(way) if number in finished]
+
+
+def _as_run(conn: Connection, entry: Entry, run: Run) -> Migration:
+    """The migration of an entry with the text that a run had; that of its file where the ledger did not keep it."""
+    migration = entry.migration
+    text = ledger.text(conn, run.id) if migration is None or migration.checksum != run.checksum else None
+    if migration is not None:
+        return replace(migration, text=text) if text is not None else migration
+    if text is None:
+        raise PgcharterError(
+            f"the text of {entry.title} is neither in the folder nor in the ledger, so what was recorded cannot be built",
+            hint="put its file back into the folder",
+        )
+    return Migration(entry.version, entry.name, layout=layouts.by_text(text), file=run.file, text=text)
