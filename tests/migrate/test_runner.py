@@ -579,6 +579,18 @@ def test_a_role_without_privileges_runs_everything_and_sees_what_it_may(database
             conn.execute("DROP OWNED BY pgc_low CASCADE; DROP ROLE pgc_low")
 
 
+def test_what_the_server_says_is_told_once_and_not_without_end(database: str) -> None:
+    flood = "DO $$ BEGIN FOR i IN 1..500 LOOP RAISE NOTICE 'n %', i; END LOOP; END $$"
+    secret = "DO $$ BEGIN RAISE WARNING 'look: password=hunter2'; RAISE WARNING 'look: password=hunter2'; END $$"
+    _, events = apply(database, migration("001", unit("DROP TABLE IF EXISTS nothere", secret)), migration("002", unit(flood)))
+    notes = [e.message for e in events if isinstance(e, Note)]
+    assert notes[:2] == [
+        '001 step_001: notice: table "nothere" does not exist, skipping',
+        "001 step_001: warning: look: password=***",
+    ]
+    assert notes[2:] == [f"002 step_002: notice: n {i}" for i in range(1, 11)] + ["002 step_002: the server said more, which is not shown"]
+
+
 def test_an_empty_migration_is_recorded(database: str) -> None:
     outcome, events = apply(database, migration("001"))
     assert outcome.status == "done"

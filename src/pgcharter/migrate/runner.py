@@ -192,7 +192,7 @@ class _Run:
             self.session, self.beside, self.lock, self.terms, self.watch, task.migration, task.units, self.direction, task.run,
             task.progress, task.first,
         )  # fmt: skip
-        self.session.look = work.look
+        self.session.look, self.session.hear = work.look, work.hear
         try:
             self._units(work, task)
         except EndError as end:

@@ -17,12 +17,15 @@ from pgcharter.db import connect
 from pgcharter.names import literal, quote
 
 if TYPE_CHECKING:
+    from psycopg.errors import Diagnostic
     from psycopg.pq.abc import PGresult
 
     from pgcharter.db import Connection
 
 Look = Callable[[float], bool]
 """Called with the seconds a statement has been running; True stops it."""
+Hear = Callable[[str, str], None]
+"""Called with severity and words of what the server says beside its results: `WARNING`, `NOTICE`, `INFO`."""
 
 APPLICATION = "pgcharter migrate"
 _FIRST_LOOK, _LONGEST_BETWEEN = 0.05, 0.5
@@ -58,6 +61,7 @@ class Session:
     conn: Connection
     settings: Mapping[str, str] = field(default_factory=dict)
     look: Look | None = None
+    hear: Hear | None = None
     between: float = _LONGEST_BETWEEN
     """Longest time between two looks, in seconds."""
     checks_client: bool = True
@@ -72,6 +76,7 @@ class Session:
         conn = connect(dsn, application_name=APPLICATION, client_encoding="UTF8", keepalives_idle=30, keepalives_interval=10)
         conn.prepare_threshold = None
         session = cls(conn, settings)
+        conn.add_notice_handler(session._said)
         session._selector.register(conn.fileno(), selectors.EVENT_READ)
         try:
             conn.execute("SET client_connection_check_interval = '1s'")
@@ -79,6 +84,10 @@ class Session:
             session.checks_client = False
         session.renew()
         return session
+
+    def _said(self, said: Diagnostic) -> None:
+        if self.hear and said.message_primary:
+            self.hear(said.severity or "", said.message_primary)
 
     def close(self) -> None:
         """Close the connection; what was open is rolled back."""

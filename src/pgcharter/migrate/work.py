@@ -19,6 +19,7 @@ from pgcharter.migrate.framing import AS_LOGGED_IN, CLOSING, opening, patience
 from pgcharter.migrate.session import Session, StoppedError
 from pgcharter.migrate.terms import gate_key
 from pgcharter.migrate.watch import Advances, Backend, Note, Retries, UnitBegun, UnitDone, Waits, Watch
+from pgcharter.redact import redact
 
 if TYPE_CHECKING:
     from pgcharter.migrate.blockers import Beside
@@ -32,6 +33,8 @@ _AGAIN = (
     psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure, StoppedError,
 )  # fmt: skip
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 15.0
+TOLD = 10
+"""Different things said by the server that are told of one migration: a loop that raises notices must not flood the night."""
 
 
 @dataclass
@@ -66,6 +69,7 @@ class Work:
     """Whether a wait for a lock has a limit now."""
     _looked: float = 0.0
     _told: float = 0.0
+    _heard: set[str] = field(default_factory=set)
 
     @property
     def unit(self) -> Unit:
@@ -177,6 +181,13 @@ class Work:
         advance = self.beside.advance(self.pid or self.session.conn.info.backend_pid)
         if advance:
             self.watch(Advances(self.migration, self.number, *advance))
+
+    def hear(self, severity: str, words: str) -> None:
+        """Tell a warning or notice of the server, once; those of one migration up to a limit."""
+        said = f"{self.migration.title}: {severity.lower()}: {redact(' '.join(words.split()))[:500]}"
+        if said not in self._heard and len(self._heard) <= TOLD:
+            self._heard.add(said)
+            self.watch(Note(said if len(self._heard) <= TOLD else f"{self.migration.title}: the server said more, which is not shown"))
 
     # what is recorded
 
