@@ -44,6 +44,7 @@ def run_options(function: F) -> F:
         click.option("--terminate-blockers", is_flag=True, help="End sessions that stand in the way, from the second try on."),
         click.option("--backup-point", default="", metavar="NOTE", help="What brings lost data back in production; it is recorded."),
         click.option("--without-backup", default="", metavar="REASON", help="Why a step that loses data needs none; it is recorded."),
+        click.option("--old-plan", is_flag=True, help="Run a plan although what it changes is not as it was when it was made."),
         click.option("--repeat-begun", is_flag=True, help="Repeat a DO or CALL of which nobody knows whether it was done."),
         place_options,
         format_option,
@@ -142,6 +143,7 @@ def _terms(place: Place, wishes: dict[str, Any]) -> Terms:
         backup_point=wishes["backup_point"],
         without_backup=wishes["without_backup"],
         repeat_begun=wishes["repeat_begun"],
+        old_plans=wishes["old_plan"],
         dry_run=wishes["dry_run"],
     )
 

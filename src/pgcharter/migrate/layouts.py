@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import PurePath
 
 from pgcharter.migrate.model import Kind
+from pgcharter.plan import grounds
 from pgcharter.sources.layout import FLYWAY
 from pgcharter.sqltext.split import skip_space
 
@@ -19,6 +20,7 @@ _HEADER = re.compile(
     r"[ \t]*:[ \t]*(?P<value>\S.*?)[ \t]*(?:\*/)?[ \t]*\r?$",
     re.IGNORECASE | re.MULTILINE,
 )
+_GROUND = re.compile(rf"^-- {grounds.MARK}: (\{{.*\}})[ \t]*\r?$", re.MULTILINE)
 _DIGITS, _NUMBER = re.compile(r"[\d._\- ]+"), re.compile(r"\d+")
 _TOOL = re.compile(
     r"^[ \t]*--[ \t]*(?:(?P<goose>\+goose\b)|(?P<sql_migrate>\+migrate\b)|(?P<dbmate>migrate:(?:up|down)\b)"
@@ -124,3 +126,9 @@ def header(text: str) -> dict[str, str]:
         if key not in found or word == "description":
             found[key] = match["value"][:1000]
     return found
+
+
+def ground(text: str) -> str:
+    """What the header of a plan says of the database that it was made for (`plan.grounds`); empty for a file that nobody planned."""
+    found = _GROUND.search(text, 0, skip_space(text, 0))
+    return found[1] if found else ""

@@ -21,6 +21,7 @@ from pgcharter.migrate.session import Session
 from pgcharter.migrate.terms import Terms
 from pgcharter.migrate.watch import Begun, Finished, Planned, Watch, silent
 from pgcharter.migrate.work import Work
+from pgcharter.plan import grounds
 
 __all__ = ["Outcome", "Terms", "apply"]
 
@@ -162,12 +163,32 @@ class _Run:
                 self.skipped.append(found)
         todo = [self._backed_up(task) for task in todo]
         for task in todo:
-            ended = self._one(task)
+            ended = self._outdated(task) or self._one(task)
             if ended is not None:
                 return ended
         faults.point("finished")
         message = f"applied: {len(self.applied)}" if self.applied else "nothing to do"
         return Outcome("done", tuple(self.applied), tuple(self.skipped), message=message)
+
+    def _outdated(self, task: Task) -> Outcome | None:
+        """The outcome of a run that ends at a plan which is older than the database; nothing of it is begun or recorded."""
+        ground = layouts.ground(task.migration.text) if self.direction == "up" and not task.progress and not self.terms.old_plans else ""
+        if not ground:
+            return None
+        from pgcharter.sources.live import read_catalog
+
+        self.session.new = False
+        found = tuple(grounds.departures(ground, read_catalog(self.session.conn)))
+        if not found:
+            return None
+        more = f", and {len(found) - 3} more" if len(found) > 3 else ""
+        before = f"applied before it: {len(self.applied)}" if self.applied else "nothing was run"
+        message = f"the plan {task.migration.title} is older than the database: {'; '.join(found[:3])}{more}; {before}"
+        hint = "plan again: pgcharter plan; or, when it fits all the same: pgcharter migrate up --old-plan"
+        return Outcome(
+            "stopped", tuple(self.applied), tuple(self.skipped), task.migration, 0, len(task.units), "refused", message, hint,
+            task.migration.file,
+        )  # fmt: skip
 
     def _backed_up(self, task: Task) -> Task:
         """The task with the backup point in what the ledger will keep. Raises RefusedError for a lossy step without one, in production."""

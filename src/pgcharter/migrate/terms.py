@@ -132,6 +132,8 @@ class Terms:
     """Why a lossy step is run in production without a backup point. It is recorded."""
     repeat_begun: bool = False
     """Run a statement again of which an earlier run cannot tell whether it was done (DO and CALL outside of a transaction)."""
+    old_plans: bool = False
+    """Run plans although what they change is not as it was when they were made."""
     dry_run: bool = False
     pace: Pace = field(default_factory=Pace)
     paused: Callable[[], bool] | None = None

@@ -7,6 +7,7 @@ from typing import Any
 
 from pgcharter.catalog.effect import Effect
 from pgcharter.names import ObjectId, quote
+from pgcharter.plan import grounds
 from pgcharter.plan.model import Grade, Plan, Step
 from pgcharter.render.effects import waits
 from pgcharter.render.json import VERSION, object_data
@@ -101,7 +102,8 @@ def _fenced(sql: str) -> str:
 def migration(story: Story, *, description: str, author: str, date: str) -> str:
     """The plan as a migration file of pgcharter's own layout: `up`, `down`, and marks for what the runner must know."""
     plan = story.plan
-    head = [("Description", description), ("Author", author), ("Date", date), ("From", plan.before), ("To", plan.after)]
+    head = [("Description", description), ("Author", author), ("Date", date), ("From", plan.before), ("To", plan.after),
+            (grounds.MARK, grounds.written(plan))]  # fmt: skip
     lines = [f"-- {name}: {_one_line(value)}" for name, value in head if value]
     lines += ["", "-- pgcharter: up", "", body(plan.steps, story)]
     impossible = [s for s in plan.steps if s.grade is Grade.IMPOSSIBLE]
