@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -95,6 +98,11 @@ def rows(database: str, query: str) -> list[tuple[object, ...]]:
         return conn.execute(query.encode()).fetchall()
 
 
+def change(database: str, sql: str) -> None:
+    with closing(connect(database)) as conn:
+        conn.execute(sql.encode())
+
+
 def heads(database: str) -> list[object]:
     return [row[0] for row in rows(database, "SELECT version_num FROM migrations.shop_version ORDER BY 1")]
 
@@ -113,3 +121,139 @@ def test_the_whole_project_up_and_down(shop: Path, program: Run, database: str) 
     assert heads(database) == []
     alembic(shop, database, "upgrade", "heads")
     assert compare(ours, catalog(database)) == ()
+
+
+def short(folder: Path, *bodies: str, head: str = "import sqlalchemy as sa\nfrom alembic import op\n") -> None:
+    """A chain of revisions 0001, 0002, ... instead of the project's own."""
+    versions = folder / "app_migrations" / "versions"
+    shutil.rmtree(versions)
+    versions.mkdir()
+    for number, body in enumerate(bodies, 1):
+        up, _, down = body.partition("\n---\n")
+        before = f"'{number - 1:04}'" if number > 1 else "None"
+        text = f'"""Step {number}"""\n{head}revision = "{number:04}"\ndown_revision = {before}\n\n'
+        text += f"def upgrade():\n{indented(up)}\n\ndef downgrade():\n{indented(down or 'pass')}\n"
+        (versions / f"{number:04}_step.py").write_text(text)
+
+
+def indented(text: str) -> str:
+    return "\n".join("    " + line for line in text.strip("\n").split("\n"))
+
+
+def test_what_alembic_did_by_hand_is_seen_and_taken_over(shop: Path, program: Run, database: str) -> None:
+    alembic(shop, database, "upgrade", found(shop, "stock_check"))
+    by_hand = states(program)
+    assert sum(state == "applied" for state in by_hand.values()) == 15
+    assert (by_hand["stock_check"], by_hand["invoices"]) == ("applied", "pending")
+    done = program("migrate", "to", found(shop, "invoices"))
+    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["1 migration applied"]), done.stderr
+    recorded = rows(database, "SELECT outcome, count(*) FROM pgcharter.schema_migrations GROUP BY 1 ORDER BY 1")
+    assert recorded == [("baseline", 15), ("done", 1)]
+    assert len(heads(database)) == 2
+    alembic(shop, database, "downgrade", f"{found(shop, 'invoices')}@-1")
+    assert states(program)["invoices"] == "pending"
+    assert program("migrate", "up").returncode == 0
+    assert set(states(program).values()) == {"applied"}
+    assert program("migrate", "verify").returncode == 0
+
+
+def found(folder: Path, name: str) -> str:
+    return next(p.stem.split("_")[0] for p in (folder / "app_migrations" / "versions").glob(f"*_{name}.py"))
+
+
+def test_to_follows_the_graph_and_leaves_other_branches_alone(shop: Path, program: Run, database: str) -> None:
+    assert program("migrate", "to", found(shop, "stock_check")).returncode == 0
+    assert program("migrate", "to", found(shop, "invoices_reference")).returncode == 0
+    assert set(heads(database)) == {found(shop, "stock_check"), found(shop, "invoices_reference")}
+    done = program("migrate", "to", found(shop, "stock"))
+    assert done.stdout.splitlines()[-1:] == ["2 migrations taken back"], done.stderr
+    assert set(heads(database)) == {found(shop, "stock"), found(shop, "invoices_reference")}
+    assert program("migrate", "to", found(shop, "merge_stock_and_billing")).returncode == 0
+    assert heads(database) == [found(shop, "merge_stock_and_billing")]
+    assert program("migrate", "down").returncode == 0
+    assert len(heads(database)) == 2
+    needed = program("migrate", "to", found(shop, "audit_of_orders"))
+    assert needed.returncode == 0, needed.stderr
+    assert rows(database, "SELECT count(*) FROM pg_trigger WHERE tgname = 'note'") == [(1,)]
+
+
+def test_a_lock_is_waited_for_and_tried_again(shop: Path, program: Run, database: str) -> None:
+    short(
+        shop, "op.execute('CREATE TABLE t (id int)')", "op.execute('CREATE TABLE first ()')\nop.add_column('t', sa.Column('n', sa.Integer))"
+    )
+    assert program("migrate", "to", "0001").returncode == 0
+    with connect(database) as other:
+        other.execute("BEGIN; LOCK TABLE t IN ACCESS SHARE MODE")
+        done = program("migrate", "up", "--lock-timeout", "200ms", "--deadline", "700ms")
+        assert done.returncode == 3
+        assert "given up after" in done.stderr
+        assert f"pid {other.info.backend_pid}" in done.stderr
+        assert rows(database, "SELECT to_regclass('first')") == [(None,)]
+        assert states(program)["step_2"] == "failed"
+        threading.Timer(1.0, lambda: other.execute("COMMIT")).start()
+        done = program("migrate", "up", "--lock-timeout", "200ms", "--deadline", "20s")
+        assert done.returncode == 0, done.stderr
+    assert heads(database) == ["0002"]
+    outcomes = rows(database, "SELECT version, outcome FROM pgcharter.schema_migrations ORDER BY run_id")
+    assert outcomes == [("0001", "done"), ("0002", "done")]
+
+
+PARTS = """
+op.execute("INSERT INTO t SELECT generate_series(1, 10)")
+rows = op.get_bind().execute(sa.text("SELECT count(*) FROM t WHERE id > :low AND id < 100"), {"low": 3}).scalar()
+with op.get_context().autocommit_block():
+    op.create_index("t_id", "t", ["id"], postgresql_concurrently=True)
+    op.execute("ALTER TYPE mood ADD VALUE 'good'")
+op.execute(f"INSERT INTO t VALUES (100 + {rows})")
+with op.get_context().autocommit_block():
+    op.execute("SELECT 1")
+    op.create_index("t_twice", "t", ["twice"], unique=True, postgresql_concurrently=True)
+op.execute("CREATE TABLE last ()")
+"""
+FIRST = "op.execute('CREATE TABLE t (id int, twice int)')\nop.execute(\"CREATE TYPE mood AS ENUM ('bad')\")"
+
+
+def test_a_revision_in_parts_goes_on_where_it_was(shop: Path, program: Run, database: str) -> None:
+    short(shop, FIRST + "\nop.execute('INSERT INTO t VALUES (3, 7), (3, 7)')", PARTS)
+    done = program("migrate", "up")
+    assert done.returncode == 3
+    assert re.search(r"0002_step\.py:\d+", done.stderr)
+    assert "4 parts are committed and stay" in " ".join(done.stderr.split())
+    assert rows(database, "SELECT count(*), max(id) FROM t") == [(13, 107)]
+    assert rows(database, "SELECT count(*) FROM pg_index WHERE NOT indisvalid") == [(0,)]
+    assert heads(database) == ["0001"]
+    change(database, "UPDATE t SET twice = 8 WHERE ctid = (SELECT min(ctid) FROM t WHERE twice = 7); DELETE FROM t WHERE id = 5")
+    refused = program("migrate", "up")
+    assert refused.returncode == 3
+    assert "is not what it was then" in " ".join(refused.stderr.split()), refused.stderr
+    assert rows(database, "SELECT count(*), max(id) FROM t") == [(12, 107)]
+    change(database, "INSERT INTO t VALUES (5)")
+    done = program("migrate", "up")
+    assert done.returncode == 0, done.stderr
+    assert rows(database, "SELECT count(*), max(id) FROM t") == [(13, 107)]
+    assert (heads(database), rows(database, "SELECT enum_range(NULL::mood)::text")) == (["0002"], [("{bad,good}",)])
+    assert rows(database, "SELECT outcome FROM pgcharter.schema_migrations WHERE version = '0002'") == [("done",)]
+
+
+@pytest.mark.parametrize("fault", ["in transaction:2", "before commit:2", "before alone:1", "after alone:1", "after alone:2"])
+def test_a_runner_that_is_killed_is_taken_up_again(shop: Path, program: Run, database: str, fault: str) -> None:
+    short(
+        shop,
+        FIRST,
+        PARTS.replace(
+            'postgresql_concurrently=True)\nop.execute("CREATE TABLE last', 'postgresql_concurrently=True)\nop.execute("CREATE TABLE last'
+        ),
+    )
+    killed = subprocess.run(
+        [sys.executable, "-m", "pgcharter", "migrate", "up"], cwd=shop, capture_output=True, text=True, check=False,
+        env={**os.environ, "PGCHARTER_FAULT": fault},
+    )  # fmt: skip
+    assert killed.returncode == -9, killed.stderr
+    done = program("migrate", "up")
+    assert done.returncode == 0, done.stderr
+    assert heads(database) == ["0002"]
+    assert rows(database, "SELECT count(*), max(id) FROM t") == [(11, 107)]
+    assert rows(
+        database, "SELECT count(*) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE c.relname LIKE 't\\_%' AND indisvalid"
+    ) == [(2,)]
+    assert set(rows(database, "SELECT outcome FROM pgcharter.schema_migrations")) == {("done",)}

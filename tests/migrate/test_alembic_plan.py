@@ -72,7 +72,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     env = folder / "app_migrations" / "env.py"
     env.write_text(re.sub(r'    "version_table.*\n', "", env.read_text()))
     (folder / "app_migrations" / "versions").mkdir()
-    text = "from alembic import op\nrevision = '0001'\ndown_revision = None\n\ndef upgrade():\n    op.execute(%r)\n\ndef downgrade():\n    pass\n"
+    text = (
+        "from alembic import op\nrevision = '0001'\ndown_revision = None\n\n"
+        "def upgrade():\n    op.execute(%r)\n\ndef downgrade():\n    pass\n"
+    )
     (folder / "app_migrations" / "versions" / "0001_base.py").write_text(text % BASE.strip())
     monkeypatch.chdir(folder)
     return folder

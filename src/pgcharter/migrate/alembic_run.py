@@ -69,6 +69,8 @@ class Revision:
         except (EndError, KeyboardInterrupt):
             raise
         except Exception as error:
+            if visit.refused:
+                raise visit.refused from None
             if visit.was_done_before(error):
                 return self.run(work)
             raise self._ending(work, visit, error) from None
@@ -124,6 +126,8 @@ class Visit:
     row: int = 0
     """The ledger's row, once it is written."""
     already: bool = False
+    refused: EndError | None = None
+    """Why it may not go on, found where SQLAlchemy hides errors behind those of its own clearing up."""
     _connection: Any = None
     """The driver's connection that the revision runs on."""
     _stepping: bool = False
@@ -132,6 +136,8 @@ class Visit:
     """Whether something was sent in this transaction."""
     _alone: tuple[str, str, Any, bool] | None = None
     """The statement outside of transactions at work: its text, its digest, its mark, and whether an earlier run had begun it."""
+    _within: str = ""
+    """Digest of a statement at work that env.py sends outside of transactions and PostgreSQL allows in one: it has one of ours."""
     _patient: bool = False
     _since: float = 0.0
     """When the statement at work was sent; 0 while there is none."""
@@ -181,6 +187,7 @@ class Visit:
             (Pool, "checkin", self._closed, {}),
             (Engine, "before_cursor_execute", self._statement, {"retval": True}),
             (Engine, "after_cursor_execute", self._executed, {}),
+            (Engine, "handle_error", self._failed, {}),
             (Engine, "commit", self._commit, {}),
         ]
         for target, name, function, options in heard:
@@ -237,10 +244,24 @@ class Visit:
 
     def _executed(self, conn: SaConnection, *_: Any) -> None:
         self._since = 0.0
+        if self._within and self._ours(conn):
+            digest, self._within = self._within, ""
+            own = self._connection.cursor()
+            self._record_part(Through(own, self.work.session.conn), digest)
+            own.execute("COMMIT")
+            own.close()
+            return
         if self._alone is not None and self._ours(conn):
             digest, self._alone = self._alone[1], None
             faults.point("after alone")
             self._record_part(self.work.session.conn, digest)
+
+    def _failed(self, _context: Any) -> None:
+        """The transaction that was ours is over, before SQLAlchemy, which knows nothing of it, goes on."""
+        self._since = 0.0
+        if self._within:
+            self._within = ""
+            self._connection.rollback()
 
     def _commit(self, conn: SaConnection) -> None:
         """A transaction ends inside the revision: what it did is recorded in it."""
@@ -248,10 +269,17 @@ class Visit:
             return
         digest, self._digest, self._spoke = self._digest.hexdigest(), hashlib.sha256(), False
         if self.number < len(self.done):
-            self._hold(digest)
+            try:
+                self._hold(digest)
+            except EndError as end:
+                self.refused = end
+                self._connection.rollback()
+                raise
         else:
             self._begin_run()
+            self._stepping = False
             self._record_part(Through(conn, self.work.session.conn), digest)
+            self._stepping = True
 
     def _record_part(self, conn: Any, digest: str) -> None:
         self.done.append(digest)
@@ -282,6 +310,14 @@ class Visit:
             self._hold(digest)
             return NOTHING, ()
         conn, statement = self.work.session.conn, alone.one(sql)
+        if statement is not None and statement.kind == "transaction_stmt":
+            return sql, parameters
+        if not alone.refuses_transaction(statement):
+            self._begin_run()
+            self._impatient(cursor)
+            cursor.execute("BEGIN")
+            self._within = digest
+            return sql, parameters
         begun = self._position.get("begun") if self._position.get("digest") == digest else None
         self._begin_run()
         mark = begun or alone.mark(conn, statement)
@@ -343,11 +379,12 @@ class Visit:
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
-        """Look every quarter of a second who stands in the way of the statement at work."""
-        ended = threading.Event()
+        """Look from time to time who stands in the way of the statement at work."""
+        ended, longest = threading.Event(), self.work.terms.lock_timeout
+        pause = max(0.02, min(0.25, longest / 4)) if longest else 0.25
 
         def look() -> None:
-            while not ended.wait(0.25):
+            while not ended.wait(pause):
                 since = self._since
                 if since and self.work.pid:
                     self.work.look(time.monotonic() - since)
@@ -363,7 +400,7 @@ class Visit:
 
 
 class Through:
-    """A connection of SQLAlchemy's, on whatever driver, as the ledger's functions want one: they join its transaction."""
+    """A connection of SQLAlchemy's, or a cursor of its driver, as the ledger's functions want one: they join its transaction."""
 
     def __init__(self, conn: Any, beside: Connection) -> None:
         self.conn, self.info = conn, beside.info
@@ -372,6 +409,8 @@ class Through:
     def execute(self, query: str, parameters: Any = None) -> Any:
         """Execute; the values are put into the text by psycopg."""
         text = self._text.mogrify(query.encode(), parameters) if parameters else query
+        if not hasattr(self.conn, "exec_driver_sql"):
+            return self.conn.execute(text)
         return self.conn.exec_driver_sql(text, execution_options={"no_parameters": True})
 
 
