@@ -52,7 +52,7 @@ def _with_views(
     middle = planner.plan(one, two, sizes=sizes, style=wish.style, intents=wish.intents, renamed=moved, apart=_all(one) | wish.apart)
     last = planner.plan(two, three, sizes=sizes, style=wish.style, apart=_all(two))
     plan = releases.joined(first, middle, last, names)
-    return start, three, replace(plan, notes=(*plan.notes, *releases.retyped(before, between, names.old)))
+    return start, three, replace(plan, notes=(*plan.notes, *releases.retyped(before, between, names.old), *between.notes, *beside.notes))
 
 
 def _renamed(scratch: Scratch, a: Catalog, b: Catalog, wish: Wish) -> Catalog | None:

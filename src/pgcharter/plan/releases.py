@@ -73,6 +73,7 @@ class Views:
     dependencies: tuple[Dependency, ...] = ()
     questions: tuple[str, ...] = ()
     """What the release knows and cannot be shown so that it can be written."""
+    notes: tuple[str, ...] = ()
 
     def on(self, physical: Catalog) -> Catalog:
         """The catalog with them."""
@@ -92,7 +93,8 @@ def views(release: Catalog, physical: Catalog, names: Releases, name: str, inten
     """
     renames = {i.object: i.name for i in intents}
     tables = [t for t in release.root_tables if t.schema == names.schema]
-    made = [_view(t, physical, ObjectId("view", names.home(name), t.name), renames) for t in tables]
+    needs = _needs(release, physical)
+    made = [_view(t, physical, ObjectId("view", names.home(name), t.name), renames, needs) for t in tables]
     base = next((s for s in physical.schemas if s.name == names.schema), Schema(names.schema))
     comment = f"release {name}: what it sees of schema {names.schema}"
     return Views(
@@ -100,6 +102,7 @@ def views(release: Catalog, physical: Catalog, names: Releases, name: str, inten
         tuple(m.view for m in made if m.view),
         tuple(d for m in made for d in m.dependencies),
         tuple(q for m in made for q in m.questions),
+        tuple(n for m in made if m.view for n in _readers(m.view)),
     )
 
 
@@ -109,6 +112,19 @@ def _usage(schema: Schema, owner: str) -> Acl:
     return None if schema.acl is None else tuple(g for g in schema.acl if g.privilege == "USAGE" or g.grantee == own)
 
 
+Needs = Mapping[ObjectId, tuple[ObjectId, ...] | None]
+
+
+def _needs(release: Catalog, physical: Catalog) -> Needs:
+    """What the defaults of the release's columns need; None for those that need what is gone, or is called otherwise by now."""
+    there = {address for address, _ in physical.objects()}
+    found: dict[ObjectId, list[ObjectId]] = {}
+    for d in release.dependencies:
+        if d.dependent.kind == "column":
+            found.setdefault(d.dependent, []).append(d.referenced)
+    return {column: tuple(needed) if there.issuperset(needed) else None for column, needed in found.items()}
+
+
 @dataclass
 class _Made:
     view: View | None = None
@@ -116,7 +132,7 @@ class _Made:
     questions: list[str] = field(default_factory=list)
 
 
-def _view(known: Table, physical: Catalog, address: ObjectId, renames: Mapping[ObjectId, str]) -> _Made:
+def _view(known: Table, physical: Catalog, address: ObjectId, renames: Mapping[ObjectId, str], needs: Needs) -> _Made:
     """One table as the release knows it."""
     at = ObjectId("table", known.schema, renames.get(known.id, known.name))
     table = physical.table.get(at)
@@ -125,35 +141,40 @@ def _view(known: Table, physical: Catalog, address: ObjectId, renames: Mapping[O
     if not known.columns:
         return _Made(questions=[_unshown(known.id, address, "it has no columns")])
     pairs = [(c, table.column.get(renames.get(known.part("column", c.name), c.name))) for c in known.columns]
-    missing = [c.name for c, found in pairs if found is None]
+    missing = ", ".join(quote(c.name) for c, found in pairs if found is None)
     if missing:
-        what = ", ".join(map(quote, missing))
-        return _Made(
-            questions=[_unshown(known.id, address, f"{table.id} has no {what}, and a view with something in its place refuses writes")]
-        )
+        why = f"{table.id} has no {missing}, and a view with something in its place refuses writes"
+        return _Made(questions=[_unshown(known.id, address, why)])
     shown = [(c, found) for c, found in pairs if found is not None]
     words = (quote(f.name) + ("" if f.name == c.name else f" AS {quote(c.name)}") for c, f in shown)
     view = View(
         address.schema, address.name,
-        columns=tuple(_column(c, found, place) for place, (c, found) in enumerate(shown, 1)),
+        columns=tuple(_column(c, f, place, needs.get(known.part("column", c.name), ())) for place, (c, f) in enumerate(shown, 1)),
         definition=f"SELECT {', '.join(words)} FROM {table.id.sql()};",
         security_invoker=True, options=("security_invoker=true",), owner=table.owner, acl=table.acl, comment=known.comment,
     )  # fmt: skip
-    needs = [Dependency(view.id, table.part("column", found.name)) for _, found in shown]
-    return _Made(view, [*needs, *_of_defaults(view, known, physical)])
+    used = [Dependency(view.id, table.part("column", found.name)) for _, found in shown]
+    for column in view.columns:
+        more = needs.get(known.part("column", column.name)) if column.default else ()
+        used += [Dependency(view.part("column", column.name), needed) for needed in more or ()]
+    return _Made(view, used)
 
 
-def _of_defaults(view: View, known: Table, physical: Catalog) -> Iterator[Dependency]:
-    """What the defaults of a view's columns need is what those of the table's need."""
-    for d in physical.dependencies:
-        column = d.dependent
-        if column.kind == "column" and (column.schema, column.name) == (known.schema, known.name) and column.part in known.column:
-            yield Dependency(view.part("column", column.part), d.referenced)
+def _readers(view: View) -> Iterator[str]:
+    """A note for every role that may read some columns only: PostgreSQL asks whoever reads such a view for all that it shows."""
+    whole = {g.grantee for g in view.acl or () if g.privilege == "SELECT"}
+    single = {g.grantee for c in view.columns for g in c.acl or () if g.privilege == "SELECT"}
+    for role in sorted(single - whole):
+        who = f"role {quote(role)}" if role else "PUBLIC"
+        yield f"{who} may read single columns only, and so nothing through {view.id}: grant it SELECT on the table"
 
 
-def _column(known: Column, found: Column, place: int) -> Column:
-    """A column of the view: named, commented and given a default as the release knows it; the rest is the table's."""
-    default = "" if known.generated or known.identity else known.default
+def _column(known: Column, found: Column, place: int, needed: tuple[ObjectId, ...] | None) -> Column:
+    """A column of the view: named, commented and given a default as the release knows it; the rest is the table's.
+
+    Without a default of its own a view's column takes the table's, which generated columns and identities need.
+    """
+    default = "" if known.generated or known.identity or needed is None else known.default
     return Column(known.name, place, found.type, default=default, collation=found.collation, acl=found.acl, comment=known.comment)
 
 
