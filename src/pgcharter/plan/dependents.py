@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import replace
 
-from pgcharter.catalog.model import Column, Constraint, DataType, Index, Table, Trigger, UserType, View
+from pgcharter.catalog.model import Column, Constraint, DataType, Index, Sequence, Table, Trigger, UserType, View
 from pgcharter.names import ObjectId
 from pgcharter.plan.draft import Draft, detoured, parts
 from pgcharter.plan.uses import Uses, Whole
@@ -81,7 +81,7 @@ def _disturb(draft: Draft, user: ObjectId, cause: ObjectId, typed: bool) -> list
     if user.kind == "publication":
         draft.detour(user, why, tables=detoured(draft.detours.get(user, made), cause))
         return []
-    if isinstance(made, Table) and made.kind != "foreign table":
+    if (isinstance(made, Table) and made.kind != "foreign table") or (typed and isinstance(made, Sequence)):
         return []
     draft.replace(user, why)
     return [(user, False)]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from pgcharter.catalog.model import Catalog, Column, Constraint, Index, Table
+from pgcharter.catalog.model import Sequence as Numbers
 from pgcharter.names import ObjectId, literal, quote
 from pgcharter.plan.ddl_common import metadata
 from pgcharter.plan.model import Grade, Phase, Step
@@ -37,6 +38,8 @@ class Swap:
     types: Mapping[str, str] = field(default_factory=dict)
     """Types that have another name until the end, as SQL writes them."""
     loses: str = ""
+    then: tuple[str, ...] = ()
+    """Statements that follow the exchange at once."""
     cause: ObjectId | None = None
     """The type whose change asks for it; None when the column itself does."""
     before: list[Piece] = field(default_factory=list)
@@ -94,8 +97,8 @@ class Swap:
         if not together:
             return False
         others = {c.part for c in together if c.owner == self.table.id}
-        texts = [i.definition for i in self.table.indexes]
-        texts += [c.definition for c in self.table.constraints]
+        texts = [i.definition for i in self.table.indexes if not i.constraint and self._kept(i.id)]
+        texts += [self._spanned(c) for c in self.table.constraints if self._kept(self._part(c))]
         texts += [" ".join((*s.columns, *s.expressions)) for s in self.ground.a.statistics if s.table == self.table.id]
         if any(mentions(text, self.old.name) and mentions(text, other) for text in texts for other in others):
             return True
@@ -106,6 +109,13 @@ class Swap:
                 ends += [other.part("column", c) for c in key.referenced_columns]
         return not together.isdisjoint(ends)
 
+    def _spanned(self, constraint: Constraint) -> str:
+        """SQL that names the columns of this table that a constraint spans."""
+        if constraint.kind != "foreign key":
+            return constraint.definition
+        ends = constraint.referenced_columns if constraint.references == self.table.id else ()
+        return ", ".join(map(quote, (*constraint.columns, *ends)))
+
     def _part(self, constraint: Constraint) -> ObjectId:
         return self.table.part("constraint", constraint.name)
 
@@ -113,7 +123,9 @@ class Swap:
         """Whether extended statistics would name their columns in another order: PostgreSQL keeps that of the table."""
         found = next((s for s in self.ground.a.statistics if s.id == statistics), None)
         place = {c.name: c.position for c in self.table.columns}
-        return found is not None and any(place[c] > self.old.position for c in found.columns if c in place)
+        return (
+            found is not None and self.old.name in found.columns and any(place[c] > self.old.position for c in found.columns if c in place)
+        )
 
     def _parents(self) -> frozenset[ObjectId]:
         return frozenset(parent for t in self.ground.a.tables for parent in t.inherits)
@@ -131,11 +143,13 @@ class Swap:
         object = self.table.part("column", self.gone)  # noqa: A001
         grade = Grade.LOSSY if self.loses else Grade.LOSSLESS
         drop = self.ground.step(gone, f"drop the old {object}", object, phase=Phase.CONTRACT, grade=grade, loses=self.loses)
-        note = f"{self.address} moves to the end of its table, because a new column takes its place: a statement that names no columns"
+        note = f"{self.address} moves to the end of its table, because a new column takes its place: statements that name no columns"
         note += " (INSERT INTO ... VALUES, COPY) must name them before"
+        uncounted = bool(self.new.identity and not self.old.identity and not self.then)
+        more = f"{self.address} counts from the start: set its sequence above the values already there"
         return Sequence(
             before=tuple(self.before), core=(tuple(self.exchange),), contract=((drop,),),
-            gate=f"the former {self.address}", notes=(note,),
+            gate=f"the former {self.address}", notes=(note, more) if uncounted else (note,),
         )  # fmt: skip
 
     def _sql(self, action: str) -> str:
@@ -305,36 +319,50 @@ class Swap:
             self._do(f"ALTER COLUMN {old} DROP DEFAULT", f"drop the default of the old {self.address}")
         if self.new.identity:
             self._identity()
+        elif self.old.identity:
+            self._uncounted()
         self._no_longer_required()
         self._do(f"RENAME COLUMN {old} TO {quote(self.gone)}", f"rename {old} to {quote(self.gone)}")
         self._do(f"RENAME COLUMN {fresh} TO {quote(self.new.name)}", f"rename {fresh} to {quote(self.new.name)}")
         if self.new.default:
             default = renamed(self.new.default, {}, self.types)
             self._do(f"ALTER COLUMN {quote(self.new.name)} SET DEFAULT {default}", f"set the default of {self.address}")
-        for sequence in self.ground.a.sequences:
-            if sequence.owned_by == self.address and not sequence.identity:
-                sql = f"ALTER SEQUENCE {sequence.id.sql()} OWNED BY {self.address.sql()}"
-                self.exchange.append(self.ground.step(sql, f"let {sequence.id} belong to the new column", sequence.id))
-        self._more(metadata(self.address, None, self.new, self.ground.major), self.address)
+        former = self._former()
+        owned = [s for c in (self.ground.a, self.ground.b) for s in c.sequences_of.get(self.table.id, ()) if s.owned_by == self.address]
+        for sequence in dict.fromkeys(s.id for s in owned if not s.identity and not (former and former.id == s.id)):
+            sql = f"ALTER SEQUENCE {sequence.sql()} OWNED BY {self.address.sql()}"
+            self.exchange.append(self.ground.step(sql, f"let {sequence} belong to the new column", sequence))
+        self._more([*self.then, *metadata(self.address, None, self.new, self.ground.major)], self.address)
         self._statistics()
 
     def _identity(self) -> None:
-        sequence = next((s for s in self.ground.b.sequences if s.identity and s.owned_by == self.address), None)
-        former = next((s for s in self.ground.a.sequences if s.identity and s.owned_by == self.address), None)
-        if sequence is None or former is None:
+        former = self._former()
+        wanted = next((s for s in self.ground.b.sequences if s.identity and s.owned_by == self.address), None)
+        sequence = wanted or former
+        if sequence is None:
             return
         ground, name = self.ground, self.ground.names.relation(sequence.schema, sequence.name, "new")
         fresh = ObjectId("sequence", sequence.schema, name)
-        options = f"SEQUENCE NAME {fresh.sql()} START WITH {sequence.start} INCREMENT BY {sequence.increment} MINVALUE {sequence.minimum}"
-        options += f" MAXVALUE {sequence.maximum} CACHE {sequence.cache}{' CYCLE' * sequence.cycle}"
+        options = f"SEQUENCE NAME {fresh.sql()}"
+        if wanted is not None:  # otherwise it is one only until `then` is done
+            options += f" START WITH {wanted.start} INCREMENT BY {wanted.increment} MINVALUE {wanted.minimum} MAXVALUE {wanted.maximum}"
+            options += f" CACHE {wanted.cache}{' CYCLE' * wanted.cycle}"
         action = f"ALTER COLUMN {quote(self.fresh)} ADD GENERATED {self.new.identity.upper()} AS IDENTITY ({options})"
         self._do(action, f"number {self.table.part('column', self.fresh)} by itself")
-        sql = f"SELECT pg_catalog.setval({literal(fresh.sql())}, last_value, is_called) FROM {former.id.sql()}"
-        self.exchange.append(ground.step(sql, f"go on counting where {former.id} stands", fresh))
-        self._do(f"ALTER COLUMN {quote(self.old.name)} DROP IDENTITY", f"stop numbering the old {self.address}")
+        if former is not None:
+            sql = f"SELECT pg_catalog.setval({literal(fresh.sql())}, last_value, is_called) FROM {former.id.sql()}"
+            self.exchange.append(ground.step(sql, f"go on counting where {former.id} stands", fresh))
+            self._uncounted()
         rename = f"ALTER SEQUENCE {fresh.sql()} RENAME TO {quote(sequence.name)}"
         self.exchange.append(ground.step(rename, f"rename {fresh} to {quote(sequence.name)}", sequence.id))
         self._more(metadata(sequence.id, None, sequence, ground.major), sequence.id)
+
+    def _former(self) -> Numbers | None:
+        """The sequence that numbers the old column by itself."""
+        return next((s for s in self.ground.a.sequences if s.identity and s.owned_by == self.address), None)
+
+    def _uncounted(self) -> None:
+        self._do(f"ALTER COLUMN {quote(self.old.name)} DROP IDENTITY", f"stop numbering the old {self.address}")
 
     def _statistics(self) -> None:
         present = {s.id for s in self.ground.a.statistics}

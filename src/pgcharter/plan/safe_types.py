@@ -8,6 +8,7 @@ from dataclasses import replace
 from pgcharter.catalog.model import Catalog, Column, DataType, Table, UserType
 from pgcharter.names import ObjectId, literal, quote
 from pgcharter.plan.casts import using
+from pgcharter.plan.ddl_sequences import identity_sequence, serial_sequence
 from pgcharter.plan.grades import lost
 from pgcharter.plan.model import Grade, Operation, Phase, Step
 from pgcharter.plan.safe_ground import Ground, Sequence, dressing
@@ -28,9 +29,14 @@ def altered(operation: Operation, ground: Ground) -> Sequence | None:
     question = _question(operation.object, old.type, new.type, ground)
     plain = _zoned(operation, ground, convert)
     long = any(ground.hurts(ground.effect(sql)) for sql in plain)
-    swap = Swap(ground, table, old, new, convert, loses=lost(operation.object, old.type, new.type, ground))
+    loses = lost(operation.object, old.type, new.type, ground)
+    counts = _counts_on(operation, ground)
+    between = replace(new, default=old.default, identity=old.identity) if counts else new
+    then = ground.plain(replace(operation, old=between, fields=("default", "identity"))) if counts else ()
+    swap = Swap(ground, table, old, between, convert, loses=loses, then=then)
     if long and swap.possible():
-        return replace(swap.sequence(), questions=question)
+        made = swap.sequence()
+        return replace(made, questions=question, notes=(*_through_text(operation, convert), *made.notes))
     if not long and not question and plain == ground.plain(operation):
         return None
     note = f"{operation.object} has no gentler way to its new type: everybody waits until {table.id} is written anew"
@@ -42,6 +48,24 @@ def altered(operation: Operation, ground: Ground) -> Sequence | None:
         for sql in plain
     )
     return Sequence(tuple((step,) for step in steps), notes=(note,) if long else (), questions=question)
+
+
+def _counts_on(operation: Operation, ground: Ground) -> bool:
+    """Whether the column goes from serial to identity or back as well: then that is done after the exchange, and its numbers go on."""
+    if bool(operation.old.identity) == bool(operation.new.identity):
+        return False
+    serial, inner = (ground.a, ground.b) if operation.new.identity else (ground.b, ground.a)
+    return bool(serial_sequence(serial, operation.object) and identity_sequence(inner, operation.object))
+
+
+def _through_text(operation: Operation, convert: Convert) -> tuple[str, ...]:
+    """A note where PostgreSQL knows no cast."""
+    if "::text::" not in convert("x"):
+        return ()
+    types = f"{operation.old.type.sql} to {operation.new.type.sql}"
+    return (
+        f"PostgreSQL has no cast from {types}: the values of {operation.object} go by their text, and the plan stops at one that fails",
+    )
 
 
 def conversion(old: DataType, new: DataType, zone: str, catalog: Catalog) -> Convert:
@@ -116,8 +140,15 @@ def enum_replaced(old: Operation, new: Operation, ground: Ground) -> Sequence | 
         before=((create,), *(piece for part in parts for piece in part.before)),
         contract=(*(piece for part in parts for piece in part.contract), (drop,)),
         gate=f"the former labels of {before.id}",
-        notes=tuple(note for part in parts for note in part.notes),
+        notes=(_in_use(before, after), *(note for part in parts for note in part.notes)),
     )
+
+
+def _in_use(before: UserType, after: UserType) -> str:
+    gone = ", ".join(label for label in before.labels if label not in after.labels)
+    if not gone:
+        return f"{before.id} is made anew, because its labels stand in another order"
+    return f"{before.id} loses the labels {gone}: give rows that hold one another before, or the plan stops where it meets them"
 
 
 def columns_of(enum: UserType, ground: Ground) -> Iterator[tuple[Table, Column]]:

@@ -1,0 +1,11 @@
+CREATE SCHEMA app;
+CREATE TYPE app.e AS ENUM ('new', 'old', 'done');
+CREATE FUNCTION app.is_odd(app.e) RETURNS boolean LANGUAGE sql IMMUTABLE BEGIN ATOMIC SELECT $1 = 'done'::app.e; END;
+CREATE FUNCTION app.all_of() RETURNS SETOF app.e LANGUAGE sql AS 'SELECT unnest(enum_range(NULL::app.e))';
+CREATE TABLE app.t (id int PRIMARY KEY, s app.e NOT NULL DEFAULT 'new', l app.e[] DEFAULT '{new}', CHECK (s <> 'old' OR id > 0));
+CREATE INDEX t_s ON app.t (s) WHERE s = 'new';
+CREATE VIEW app.v AS SELECT id, s, s = 'done' AS odd FROM app.t;
+CREATE VIEW app.w AS SELECT id FROM app.v WHERE odd;
+CREATE DOMAIN app.d AS app.e CHECK (value <> 'done');
+CREATE TYPE app.c AS (s app.e, n int);
+COMMENT ON TYPE app.e IS 'state'; GRANT USAGE ON TYPE app.e TO PUBLIC;

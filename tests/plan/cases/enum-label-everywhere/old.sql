@@ -1,0 +1,12 @@
+CREATE SCHEMA app;
+CREATE TYPE app.e AS ENUM ('new', 'old', 'odd');
+CREATE FUNCTION app.is_odd(app.e) RETURNS boolean LANGUAGE sql IMMUTABLE BEGIN ATOMIC SELECT $1 = 'odd'::app.e; END;
+CREATE FUNCTION app.all_of() RETURNS SETOF app.e LANGUAGE sql AS 'SELECT unnest(enum_range(NULL::app.e))';
+CREATE TABLE app.t (id int PRIMARY KEY, s app.e NOT NULL DEFAULT 'odd', l app.e[] DEFAULT '{odd}', CHECK (s <> 'old' OR id > 0));
+INSERT INTO app.t SELECT g, 'new', '{new}' FROM generate_series(1, 30) g;
+CREATE INDEX t_s ON app.t (s) WHERE s = 'new';
+CREATE VIEW app.v AS SELECT id, s, s = 'odd' AS odd FROM app.t;
+CREATE VIEW app.w AS SELECT id FROM app.v WHERE odd;
+CREATE DOMAIN app.d AS app.e CHECK (value <> 'odd');
+CREATE TYPE app.c AS (s app.e, n int);
+COMMENT ON TYPE app.e IS 'state'; GRANT USAGE ON TYPE app.e TO PUBLIC;

@@ -1,0 +1,11 @@
+CREATE SCHEMA app;
+CREATE TABLE app.a (id int PRIMARY KEY, b int, self int REFERENCES app.a);
+CREATE TABLE app.b (id int PRIMARY KEY, a int NOT NULL REFERENCES app.a ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED);
+ALTER TABLE app.a ADD CONSTRAINT a_b FOREIGN KEY (b) REFERENCES app.b ON UPDATE CASCADE;
+CREATE TABLE app.x (id int PRIMARY KEY, y int);
+CREATE TABLE app.y (id int PRIMARY KEY, x int REFERENCES app.x);
+ALTER TABLE app.x ADD FOREIGN KEY (y) REFERENCES app.y;
+INSERT INTO app.a (id, self) SELECT g, g FROM generate_series(1, 20) g;
+INSERT INTO app.b SELECT g, g FROM generate_series(1, 20) g;
+UPDATE app.a SET b = id;
+CREATE VIEW app.v AS SELECT a.id, b.a FROM app.a JOIN app.b ON b.id = a.b;
