@@ -257,3 +257,83 @@ def test_a_runner_that_is_killed_is_taken_up_again(shop: Path, program: Run, dat
         database, "SELECT count(*) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE c.relname LIKE 't\\_%' AND indisvalid"
     ) == [(2,)]
     assert set(rows(database, "SELECT outcome FROM pgcharter.schema_migrations")) == {("done",)}
+
+
+def test_pending_revisions_are_tried_there_and_back(shop: Path, program: Run, database: str) -> None:
+    assert program("migrate", "to", found(shop, "comments")).returncode == 0
+    done = program("migrate", "verify", "--try")
+    assert done.returncode == 1, done.stderr
+    said = " ".join((done.stdout + done.stderr).split())
+    assert "the way back of " + found(shop, "exclusion") in said
+    assert said.count("does not lead back") == 1
+    assert "btree_gist" in said
+
+
+def test_a_dry_run_shows_the_sql_and_changes_nothing(shop: Path, program: Run, database: str) -> None:
+    done = program("migrate", "up", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    for words in ("CREATE TABLE people", "CREATE INDEX CONCURRENTLY ix_people_city", "known only when it runs", "CREATE EXTENSION"):
+        assert words in done.stdout
+    assert rows(database, "SELECT nspname::text FROM pg_namespace WHERE nspname IN ('pgcharter', 'shop')") == []
+
+
+def env(folder: Path, old: str, new: str) -> None:
+    path = folder / "app_migrations" / "env.py"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_an_env_py_that_migrates_twice_is_refused(shop: Path, program: Run) -> None:
+    env(shop, "else:\n    run_migrations_online()", "else:\n    for _ in range(2):\n        run_migrations_online()")
+    done = program("migrate", "up")
+    assert done.returncode == 2
+    assert "migrates 2 times in one run" in " ".join(done.stderr.split())
+
+
+def test_an_env_py_that_never_commits_is_told(shop: Path, program: Run, database: str) -> None:
+    short(shop, "op.execute('CREATE TABLE t ()')")
+    env(shop, "        connection.commit()\n", "        connection.execute(text('SELECT pg_advisory_lock(7)'))\n")
+    done = program("migrate", "up")
+    assert done.returncode == 3
+    assert "ended without a COMMIT" in " ".join(done.stderr.split())
+    assert rows(database, "SELECT to_regclass('t')") == [(None,)]
+
+
+def test_other_sentences(shop: Path, program: Run, database: str) -> None:
+    assert program("migrate", "baseline", "0001").returncode == 4
+    assert "alembic revision -m" in program("new", "thing").stderr
+    short(shop, "raise ValueError('no ' * 3)\n---\nraise NotImplementedError('the amounts are gone')")
+    done = program("migrate", "up")
+    assert "0001_step.py:8" in done.stderr
+    assert "ValueError: no no no" in " ".join(done.stderr.split())
+    short(shop, "pass\n---\nraise NotImplementedError('the amounts are gone')")
+    assert program("migrate", "up").returncode == 0
+    done = program("migrate", "down")
+    assert (done.returncode, "no way back: the amounts are gone" in " ".join(done.stderr.split())) == (4, True)
+    shutil.rmtree(shop / "app_migrations" / "versions")
+    (shop / "app_migrations" / "versions").mkdir()
+    text = '"""Other"""\nrevision = "0009"\ndown_revision = None\ndef upgrade():\n    pass\n'
+    (shop / "app_migrations" / "versions" / "0009.py").write_text(text)
+    assert "older than the database" in " ".join(program("migrate", "up").stderr.split())
+
+
+def test_asyncio(shop: Path, program: Run, database: str) -> None:
+    pytest.importorskip("greenlet", reason="SQLAlchemy's asyncio needs greenlet")
+    env(shop, "def run_migrations_online() -> None:\n    connectable = engine_from_config(",
+        "def run(connection):\n    context.configure(connection=connection, **OPTIONS)\n    with context.begin_transaction():\n"
+        "        context.run_migrations()\n\n\nasync def run_async():\n    connectable = async_engine_from_config(")  # fmt: skip
+    path = shop / "app_migrations" / "env.py"
+    head, _, rest = path.read_text().partition("    with connectable.connect() as connection:")
+    _, _, tail = rest.partition("\nif context.is_offline_mode():")
+    body = '    async with connectable.connect() as connection:\n        await connection.execute(text("CREATE SCHEMA IF NOT EXISTS migrations"))\n'  # noqa: E501
+    body += "        await connection.commit()\n        await connection.run_sync(run)\n    await connectable.dispose()\n\n"
+    body += "\ndef run_migrations_online():\n    asyncio.run(run_async())\n\n\nif context.is_offline_mode():"
+    path.write_text(
+        head.replace("from alembic", "import asyncio\nfrom sqlalchemy.ext.asyncio import async_engine_from_config\nfrom alembic", 1)
+        + body
+        + tail
+    )
+    done = program("migrate", "up")
+    assert done.returncode == 0, done.stderr
+    assert set(states(program).values()) == {"applied"}

@@ -171,7 +171,7 @@ def verify(
         major = conn.info.server_version // 10000
     ready, unreadable = verifying.readable(place, found)
     if trying and not unreadable:
-        unreadable = verifying.there_and_back(found, ready, major, scratch_url, everything=everything)
+        unreadable = verifying.there_and_back(place, found, ready, major, scratch_url, everything=everything)
     troubles += unreadable
     rows = migrating.rows(found.entries)
     if form == "json":

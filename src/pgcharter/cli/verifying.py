@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from pgcharter.migrate.model import Migration
     from pgcharter.migrate.state import Standing
     from pgcharter.migrate.there_and_back import Tried
+    from pgcharter.servers.scratch import Scratch
+    from pgcharter.sources import Progress
 
 
 def readable(place: Place, found: Standing) -> tuple[list[Migration], list[Trouble]]:
@@ -30,10 +33,11 @@ def readable(place: Place, found: Standing) -> tuple[list[Migration], list[Troub
     return ready, made
 
 
-def there_and_back(found: Standing, ready: list[Migration], major: int, scratch_url: str | None, *, everything: bool) -> list[Trouble]:
+def there_and_back(
+    place: Place, found: Standing, ready: list[Migration], major: int, scratch_url: str | None, *, everything: bool
+) -> list[Trouble]:
     """Try what is pending (or everything) on a scratch server of the same major version; return what does not lead there and back."""
     from pgcharter.cli.progress import progress
-    from pgcharter.migrate.there_and_back import tried
     from pgcharter.servers.scratch import open_scratch
 
     pending = {e.migration.file for e in found.pending if e.migration}
@@ -42,13 +46,23 @@ def there_and_back(found: Standing, ready: list[Migration], major: int, scratch_
     made: list[Trouble] = []
     with progress("trying on a scratch server") as advance, open_scratch(major, url=scratch_url) as scratch:
         try:
-            for one in tried(scratch, before, rest, advance):
+            for one in _tried(place, scratch, before, rest, advance):
                 made += _left(one)
                 back = f"back in {took(round(one.down * 1000))}" if one.down is not None else "no way back"
                 click.echo(f"{one.migration.title}: {took(round(one.up * 1000))}, {back}", err=True)
         except PgcharterError as error:
             made.append(Trouble("refused", error.message, error.hint, error.place))
     return made
+
+
+def _tried(place: Place, scratch: Scratch, before: list[Migration], rest: list[Migration], advance: Progress | None) -> Iterator[Tried]:
+    if place.revisions:
+        from pgcharter.migrate.alembic_try import tried as tried_by_alembic
+
+        return tried_by_alembic(place.revisions.alembic, scratch, before, rest, advance)
+    from pgcharter.migrate.there_and_back import tried
+
+    return tried(scratch, before, rest, advance)
 
 
 def _left(one: Tried) -> list[Trouble]:
