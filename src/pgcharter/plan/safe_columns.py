@@ -21,13 +21,13 @@ def created(operation: Operation, ground: Ground) -> Sequence | None:
     """A new column of a table in use; None when the plain statement only writes to the catalog."""
     table = ground.a.table.get(operation.object.owner)
     column: Column = operation.new
-    if table is None or column.inherited or table.kind == "foreign table" or not ground.large(table.id):
+    if table is None or column.inherited or table.kind == "foreign table":
         return None
     plain = ground.plain(operation)
     required = column.not_null and not column.default and not column.identity and not column.generated
     if required:
         return _required(operation, table, ground)
-    if not any(ground.hurts(ground.effect(sql)) for sql in plain):
+    if not ground.large(table.id) or not any(ground.hurts(ground.effect(sql)) for sql in plain):
         return None
     if column.identity:
         return _numbered(operation, table, ground)
