@@ -16,6 +16,16 @@ import pytest
 PAGES = Path(__file__).resolve().parents[2] / "docs" / "how-to"
 _BLOCK = re.compile(r"(?:<!-- exit (?P<code>\d+) -->\n)?```sh\n(?P<script>.*?)```", re.DOTALL)
 SAYS = {
+    "alembic": (
+        "1 applied",
+        "op.create_table",
+        "postgresql_concurrently=True",
+        "all as recorded",
+        "1 migration applied",
+        "\\(head\\)",
+        "1 migration taken back",
+        "2 applied",
+    ),
     "first-ten-minutes": ("TYP04", "CON07", "TYP01", "KEY20"),
     "living-with-findings": (
         "1 error .*3 warnings",
@@ -38,6 +48,14 @@ SAYS = {
         "2 applied",
         "nothing drifted",
         "CREATE INDEX CONCURRENTLY b_a_id_idx",
+    ),
+    "two-releases": (
+        "1 migration applied",
+        r"FAILS .*rename",
+        r'column "mail" of relation "customers" does not exist',
+        r"works +works .*wait for the last release v1 to stop",
+        "tried on a scratch server .* back again it is as before",
+        "2 applied",
     ),
     "your-own-guide": (
         "nearest guides",
