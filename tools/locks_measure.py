@@ -1,14 +1,16 @@
 """What one statement does on a real server: locks by relation, files written anew, tables read whole, whether a block may hold it.
 
 Inside a transaction block the locks are read from `pg_locks` before it is rolled back. What PostgreSQL refuses there is run in a copy of
-the database while another session stands in its way, once for each way in which one can: the locks it holds or waits for are looked at.
+the database while other sessions stand in its way, one for each way in which one can: whenever it waits for one, the locks it holds or
+waits for are looked at.
 """
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 
 import psycopg
@@ -92,43 +94,34 @@ _WATCHED = {
     "target", "partition", "default partition", "child", "source", "detached", "partition of detached", "parent", "table of index",
     "table of parent index",
 }  # fmt: skip
-"""Roles on whose relations another session stands in the way."""
+"""Roles on whose relations other sessions stand in the way."""
 _WAYS = (
-    "LOCK TABLE {} IN SHARE UPDATE EXCLUSIVE MODE",
+    "LOCK TABLE ONLY {} IN SHARE UPDATE EXCLUSIVE MODE",
     "UPDATE ONLY {0} SET tableoid = tableoid WHERE false",
     "DECLARE held CURSOR FOR SELECT * FROM {}; FETCH held",
 )
 
 
 def _outside(world: World, sql: str, roles: Roles) -> Seen:
-    """Outside a block: once undisturbed, and once for each way to stand in its way."""
+    """Outside a block: once, with sessions that stand in its way on every side, each of which gives way when its turn has come."""
     seen = Seen(transactional=False)
     if not any(roles.values()):
         return seen
-    _undisturbed(world, world.copies.get(), sql, seen)
-    for role, relations in roles.items():
-        tables = [r for r in relations if r.kind in ("table", "materialized view")]
-        if role in _WATCHED and tables:
-            for way in _WAYS:
-                _disturbed(world, world.copies.get(), sql, seen, way, tables[0])
-    return seen
-
-
-def _undisturbed(world: World, database: str, sql: str, seen: Seen) -> None:
-    tables = list(world.rows)
+    database, tables = world.copies.get(), list(world.rows)
+    ways = [
+        way.format(relation.sql()).replace("SET tableoid = tableoid", _some_column(world, relation))
+        for role, relations in roles.items()
+        for relation in [r for r in relations if role in _WATCHED and r.kind in ("table", "materialized view")][:1]
+        for way in _WAYS
+    ]
     with world.connect(database) as conn:
-        files = _all_files(conn, world)
-        read = _counts(conn, tables)
-        try:
-            conn.execute(sql)  # type: ignore[arg-type]
-        except psycopg.Error as error:
-            raise Refused(str(error).splitlines()[0]) from None
+        files, read = _all_files(conn, world), _counts(conn, tables)
+        _disturbed(world, database, conn, sql, ways, seen)
         conn.execute("SELECT pg_stat_force_next_flush()")
-        for relation, file in _all_files(conn, world).items():
-            if relation in files and file != files[relation]:
-                seen.rewrites.add(relation)
+        seen.rewrites |= {relation for relation, file in _all_files(conn, world).items() if files.get(relation, file) != file}
         now = _counts(conn, tables)
         seen.scans |= {world.relations[oid] for oid, rows in world.rows.items() if rows and now.get(oid, 0) - read.get(oid, 0) >= rows}
+    return seen
 
 
 def _all_files(conn: Connection, world: World) -> Mapping[ObjectId, int]:
@@ -142,20 +135,25 @@ def _counts(conn: Connection, tables: list[int]) -> Mapping[int, int]:
     return {oid: count or 0 for oid, count in conn.execute(_COMMITTED, [tables]).fetchall()}
 
 
-def _disturbed(world: World, database: str, sql: str, seen: Seen, way: str, relation: ObjectId) -> None:
-    """Run the statement against a session that stands in its way; look at what it holds and waits for; let it go on."""
-    with world.connect(database) as blocker, world.connect(database) as watcher, world.connect(database) as conn:
-        blocker.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+def _disturbed(world: World, database: str, conn: Connection, sql: str, ways: list[str], seen: Seen) -> None:
+    """Run the statement against sessions in its way; look at what it holds and waits for whenever one does, then end that one."""
+    with ExitStack() as stack:
+        watcher = stack.enter_context(world.connect(database))
+        blockers: dict[int, Connection] = {}
+        for way in ways:
+            blocker = stack.enter_context(world.connect(database))
+            blocker.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+            with suppress(psycopg.Error):
+                blocker.execute(way)  # type: ignore[arg-type]
+                blockers[blocker.info.backend_pid] = blocker
+        with ThreadPoolExecutor(1) as pool:
+            running = pool.submit(conn.execute, sql)  # type: ignore[arg-type]
+            while not running.done():
+                _watch(world, watcher, conn.info.backend_pid, blockers, seen)
         try:
-            blocker.execute(way.format(relation.sql()).replace("SET tableoid = tableoid", _some_column(world, relation)))  # type: ignore[arg-type]
-        except psycopg.Error:
-            return
-        done = threading.Event()
-        thread = threading.Thread(target=_run, args=(conn, sql, done))
-        thread.start()
-        _watch(world, watcher, conn.info.backend_pid, seen, done)
-        blocker.execute("ROLLBACK")
-        thread.join()
+            running.result()
+        except psycopg.Error as error:
+            raise Refused(str(error).splitlines()[0]) from None
 
 
 def _some_column(world: World, relation: ObjectId) -> str:
@@ -166,28 +164,14 @@ def _some_column(world: World, relation: ObjectId) -> str:
     return f"SET {quote(plain[0])} = {quote(plain[0])}"
 
 
-def _run(conn: Connection, sql: str, done: threading.Event) -> None:
-    try:
-        conn.execute(sql)  # type: ignore[arg-type]
-    except psycopg.Error:
-        pass
-    finally:
-        done.set()
-
-
-def _watch(world: World, watcher: Connection, pid: int, seen: Seen, done: threading.Event) -> None:
-    """Look at the locks of `pid` when it has come to wait; return then, or when it is done. What it holds in passing is left to chance."""
-    while not done.is_set():
-        if _waits(watcher, pid):
-            rows = watcher.execute(_LOCKS, [pid]).fetchall()
-            if _waits(watcher, pid):
-                for schema, name, mode in rows:
-                    if (schema, name) in world.named:
-                        seen.lock(world.named[schema, name], _MODES[mode])
-                return
-        time.sleep(0.001)
-
-
-def _waits(watcher: Connection, pid: int) -> bool:
-    row = watcher.execute("SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = %s", [pid]).fetchone()
-    return bool(row and row[0])
+def _watch(world: World, watcher: Connection, pid: int, blockers: dict[int, Connection], seen: Seen) -> None:
+    """When `pid` waits for one of the blockers, note its locks and end that one. What it holds in passing is left to chance."""
+    row = watcher.execute("SELECT pg_blocking_pids(%s)", [pid]).fetchone()
+    waited = blockers.keys() & set(row[0] if row else ())
+    if not waited:
+        time.sleep(0.0005)
+        return
+    for schema, name, mode in watcher.execute(_LOCKS, [pid]).fetchall():
+        if (schema, name) in world.named:
+            seen.lock(world.named[schema, name], _MODES[mode])
+    blockers.pop(min(waited, key=list(blockers).index)).execute("ROLLBACK")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+
+from locks_squawk import COUNTS, WORDS
 
 from pgcharter.catalog.effect import Mode
 from pgcharter.plan import oracle
@@ -27,11 +30,35 @@ _TYPES_HEAD = """
 On an ordinary table with an index on the column; `(n)` is a type with a length or precision. ACCESS EXCLUSIVE on the table always.
 """
 
+_SHOWN = 17
+"""The version whose families are shown."""
+_SQUAWK_HEAD = f"""
+## Beside squawk
+
+One statement of each DDL form before squawk {{squawk}} (`tools/locks.py --squawk`), by family for PostgreSQL {_SHOWN}. A hazard is what
+keeps writers waiting (SHARE or stronger) while a table is written anew or read whole; squawk sees the text alone and does not know sizes.
+
+| family | {" | ".join(WORDS)} |
+|---|---|---|---|
+"""
+
 
 def page() -> str:
     """The page as text."""
     majors = ", ".join(str(major) for major in oracle.majors())
-    return NOTICE + _HEAD.format(majors=majors) + "".join(_groups()) + _TYPES_HEAD + "".join(_types())
+    return NOTICE + _HEAD.format(majors=majors) + "".join(_groups()) + _TYPES_HEAD + "".join(_types()) + "".join(_beside())
+
+
+def _beside() -> Iterator[str]:
+    """How often squawk agrees, by family of statements for one version, and in sum for all."""
+    known = json.loads(COUNTS.read_text(encoding="utf-8"))
+    yield _SQUAWK_HEAD.format(squawk=known["squawk"])
+    for major, families in known["counts"].items():
+        if int(major) == _SHOWN:
+            yield from (f"| {name} | {' | '.join(str(found[word]) for word in WORDS)} |\n" for name, found in families.items())
+    for major, families in known["counts"].items():
+        sums = (str(sum(found[word] for found in families.values())) for word in WORDS)
+        yield f"| **all, PostgreSQL {major}** | {' | '.join(sums)} |\n"
 
 
 def shown(key: str) -> str:

@@ -11,10 +11,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from locks_world import open_world, statements
+from locks_world import HERE, open_world, statements
 
 from pgcharter.catalog.effect import Mode
 from pgcharter.plan import forms, oracle
@@ -27,38 +27,69 @@ HAZARD = {
     "require-concurrent-partition-attach", "require-concurrent-refresh-materialized-view", "require-concurrent-reindex",
     "ban-alter-domain-with-add-constraint", "ban-create-domain-with-constraint", "ban-truncate-cascade", "ban-uncommitted-transaction",
 }  # fmt: skip
+COUNTS = HERE / "squawk.json"
+WORDS = ("agree", "silent on a hazard", "cries at what is harmless")
 _SORTS = ("table", "partitioned table", "index", "view", "materialized view", "sequence")
 _DDL = ("alter", "create", "drop", "reindex", "refresh", "cluster")
 
 
-def hazard(outcome: Outcome) -> bool:
-    """Whether others wait for as long as a table is large."""
+def hazard(key: str, outcome: Outcome) -> bool:
+    """Whether others wait for as long as a table is large: writers of a table, readers of a materialized view.
+
+    Sequences are always small, and what is done concurrently has let go of its strong locks before the long work begins.
+    """
+    if "concurrently" in key:
+        return False
     strongest = max((mode for mode in outcome.locks.values() if mode is not None), default=Mode.ACCESS_SHARE)
-    return strongest.stops_writes and bool(outcome.rewrites or outcome.scans)
+    small = {"target"} if key.startswith("alter sequence") or "with no data" in key else set()
+    work = {role for role in outcome.rewrites | outcome.scans if "sequence" not in role} - small
+    return bool(work) and (strongest is Mode.ACCESS_EXCLUSIVE if key.endswith(" on materialized view") else strongest.stops_writes)
 
 
-def compare(major: int = 17) -> int:
-    """Print agreement over one statement of each DDL form on ordinary and partitioned tables. Returns the exit code."""
+def compare(majors: Iterable[int]) -> int:
+    """Print agreement over one statement of each DDL form, and write down its counts. Returns the exit code."""
     program = Path(sys.executable).with_name("squawk")
     if not program.exists() and not shutil.which("squawk"):
         print("squawk is not installed here: pip install squawk-cli", file=sys.stderr)
         return 3
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout.split()[-1]
+    COUNTS.write_text(written(said, {str(major): _compared(str(program), major) for major in majors}), encoding="utf-8")
+    return 0
+
+
+def written(version: str, counts: Mapping[str, Mapping[str, Mapping[str, int]]]) -> str:
+    """The counts as text: one family to a line."""
+    blocks = []
+    for major, families in counts.items():
+        lines = ",\n".join(f"{json.dumps(family)}:{json.dumps(found, separators=(',', ':'))}" for family, found in sorted(families.items()))
+        blocks.append(f'"{major}":{{\n{lines}}}')
+    return f'{{"squawk":{json.dumps(version)},\n"counts":{{\n' + ",\n".join(blocks) + "}}\n"
+
+
+def _compared(program: str, major: int) -> dict[str, dict[str, int]]:
+    """Agreement by family of statements, as counts of each word of `WORDS`; statements without agreement are printed."""
     chosen = _chosen(major)
-    cried = _squawk(str(program), [sql for _, sql in chosen], major)
-    counts: Counter[str] = Counter()
+    families: dict[str, dict[str, int]] = {}
     shown: dict[str, list[str]] = {}
-    for (key, sql), rules in zip(chosen, cried, strict=True):
+    for (key, sql), rules in zip(chosen, _squawk(program, [sql for _, sql in chosen], major), strict=True):
         outcome = oracle.outcome(key, major)
-        harmful, said = outcome is not None and hazard(outcome), bool(rules & HAZARD)
-        word = "agree" if harmful == said else "silent on a hazard" if harmful else "cries at what is harmless"
+        harmful, said = outcome is not None and hazard(key, outcome), bool(rules & HAZARD)
+        word = WORDS[0 if harmful == said else 1 if harmful else 2]
+        counts = families.setdefault(family(key), dict.fromkeys(WORDS, 0))
         counts[word] += 1
-        if word != "agree":
+        if word != WORDS[0]:
             shown.setdefault(word, []).append(f"  {sql}" + f"  [{', '.join(sorted(rules & HAZARD))}]" * said)
     for word, lines in sorted(shown.items()):
         print(f"{word}:", *lines, sep="\n")
-    total = sum(counts.values())
-    print(f"PostgreSQL {major}, {total} statements: " + ", ".join(f"{word} {n}" for word, n in counts.most_common()))
-    return 0
+    sums = {word: sum(counts[word] for counts in families.values()) for word in WORDS}
+    print(f"PostgreSQL {major}, {len(chosen)} statements: " + ", ".join(f"{word} {n}" for word, n in sums.items()))
+    return families
+
+
+def family(key: str) -> str:
+    """`alter table add`, `create index`: what a statement begins with."""
+    words = key.partition(" on ")[0].partition(" (")[0].replace(",", "").split()
+    return " ".join(words[: 3 if words[:2] == ["alter", "table"] else 2])
 
 
 def _chosen(major: int) -> list[tuple[str, str]]:

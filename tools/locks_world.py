@@ -126,6 +126,7 @@ def build(server: Server, database: str, script: str | None = None) -> World:
     with connect(server.dsn(database)) as conn:
         for sql in [script] if script is not None else world_sql():
             _run(conn, sql)
+        conn.execute("ANALYZE")
     with connect(server.dsn()) as admin:
         admin.execute(f"CREATE DATABASE {database}_seed TEMPLATE {database} STRATEGY file_copy")  # type: ignore[arg-type]
     with connect(server.dsn(database)) as conn:

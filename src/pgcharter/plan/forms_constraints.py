@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pgcharter.catalog.model import Constraint, Table
-from pgcharter.plan.forms_types import column_facet
+from pgcharter.plan.forms_types import SERIALS, column_facet
 from pgcharter.plan.scope import UNKNOWN, Form, Scope, names, words
 from pgcharter.plan.surroundings import NOTHING, Touched
 from pgcharter.sqltext import enum_name
@@ -39,7 +39,18 @@ def add_column(head: Head, command: Any, scope: Scope) -> Iterator[Form]:
     if not constraints or facet != "no default":
         yield altered(head, f"add column ({facet})", scope)
     for constraint in constraints:
-        yield from _constraint(head, "add column with ", constraint, scope)
+        checked = _given(definition) if enum_name(constraint, "contype") == "CONSTR_FOREIGN" else ""
+        yield from _constraint(head, f"add column with {checked}", constraint, scope)
+
+
+def _given(column: Any) -> str:
+    """`checked ` where a default is written at a new column: then PostgreSQL checks its foreign key, which else can only hold NULL.
+
+    `skipValidation` in `transformAlterTableStmt`; a domain's default does not count there.
+    """
+    kinds = {enum_name(c.constraint, "contype") for c in column.constraints}
+    serial = names(column.type_name.names)[-1] in SERIALS
+    return "checked " if serial or kinds & {"CONSTR_DEFAULT", "CONSTR_GENERATED"} else ""
 
 
 _INLINE = ("CONSTR_CHECK", "CONSTR_PRIMARY", "CONSTR_UNIQUE", "CONSTR_FOREIGN")

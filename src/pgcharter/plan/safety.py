@@ -34,8 +34,12 @@ def effect(statement: Statement, catalog: Catalog | None, major: int, *, timezon
     when that much is the same whatever sort of table it is (a foreign table, which holds nothing, is not thought of). `timezone` is the
     session's TimeZone (a change between timestamp and timestamptz asks for it); names without a schema are looked up along `path`.
     """
-    found = [_effect(form, major) for form in classify(statement, catalog, timezone=timezone, path=path)]
-    return together(found)
+    return judged(classify(statement, catalog, timezone=timezone, path=path), major)
+
+
+def judged(forms: Iterable[Form], major: int) -> Effect:
+    """What the forms of one statement do on a server of `major`."""
+    return together([_effect(form, major) for form in forms])
 
 
 def together(several: Iterable[Effect]) -> Effect:
@@ -68,17 +72,14 @@ class _Verdict:
 
 
 def _effect(form: Form, major: int) -> Effect:
-    outcomes, certain = _outcomes(form.key, major)
-    if UNKNOWN in form.key:
-        outcomes = tuple(o for o in outcomes if form.roles.keys() <= o.locks.keys()) or outcomes
-    verdicts = {_verdict(form, outcome, major) for outcome in outcomes}
+    verdicts, certain = _verdicts(form.key, frozenset(form.roles), major)
     locks: dict[str, Mode] = {}
     for verdict in verdicts:
         for role, mode in verdict.locks:
             if mode:
                 locks[role] = max(Mode(mode), locks.get(role, Mode(mode)))
-    rewrites = frozenset().union(*(v.rewrites for v in verdicts))
-    scans = frozenset().union(*(v.scans for v in verdicts))
+    rewrites: frozenset[str] = frozenset().union(*(v.rewrites for v in verdicts))
+    scans: frozenset[str] = frozenset().union(*(v.scans for v in verdicts))
     if not verdicts:
         locks, rewrites, scans = dict.fromkeys(_WORST, Mode.ACCESS_EXCLUSIVE), _WORST, _WORST
     return Effect(
@@ -91,17 +92,27 @@ def _effect(form: Form, major: int) -> Effect:
     )
 
 
-def _verdict(form: Form, outcome: Outcome, major: int) -> _Verdict:
-    found = {role: _lock(form.key, role, outcome, major) for role in sorted(form.roles)}
-    locks = tuple((role, mode) for role, (mode, _) in found.items())
+@lru_cache(maxsize=16384)
+def _verdicts(key: str, roles: frozenset[str], major: int) -> tuple[frozenset[_Verdict], bool]:
+    """What the outcomes of a form say of these roles, and whether they are of the form itself."""
+    outcomes, certain = _outcomes(key, major)
+    if UNKNOWN in key:
+        outcomes = tuple(o for o in outcomes if roles <= o.locks.keys()) or outcomes
+    return frozenset(_verdict(key, roles, outcome, major) for outcome in outcomes), certain
+
+
+def _verdict(key: str, roles: frozenset[str], outcome: Outcome, major: int) -> _Verdict:
     rewrites, scans = outcome.rewrites, outcome.scans
-    if form.key.startswith(_CHANGE) and "target" not in rewrites and not {"index", "computed index"} & form.roles.keys():
+    if key.startswith(_CHANGE) and "target" not in rewrites and not {"index", "computed index"} & roles:
         scans -= _WORST  # it was read for the index that was tried with it
-    if form.key.endswith(f" on {UNKNOWN}"):
+    lots = {role: _lots(key, role, outcome, major) for role in roles if role not in outcome.locks}
+    rewrites |= {role for role, (found, _) in lots.items() if any(rewritten for _, rewritten, _ in found)}
+    scans |= {role for role, (found, _) in lots.items() if any(read for _, _, read in found)}
+    modes = {**outcome.locks, **{role: max(mode for mode, _, _ in found) for role, (found, _) in lots.items()}}
+    if key.endswith(f" on {UNKNOWN}"):
         rewrites, scans = _folded(rewrites), _folded(scans)
-    return _Verdict(
-        locks, rewrites.intersection(form.roles), scans.intersection(form.roles), outcome.transactional, all(s for _, s in found.values())
-    )
+    locks = tuple((role, int(modes[role] or 0)) for role in sorted(roles))
+    return _Verdict(locks, rewrites & roles, scans & roles, outcome.transactional, all(sure for _, sure in lots.values()))
 
 
 def _folded(roles: Iterable[str]) -> frozenset[str]:
@@ -110,19 +121,20 @@ def _folded(roles: Iterable[str]) -> frozenset[str]:
     return frozenset(below.get(role, role.removeprefix("partition of ").removeprefix("child of ")) for role in roles)
 
 
-def _lock(key: str, role: str, outcome: Outcome, major: int) -> tuple[int, bool]:
-    """The lock on a role (0 for none), and whether that is sure.
+def _lots(key: str, role: str, outcome: Outcome, major: int) -> tuple[frozenset[tuple[int, bool, bool]], bool]:
+    """What may befall a role that was not there when the form was tried (lock, rewrite, scan), and whether that is sure.
 
-    A role that was not there when the form was tried is judged by what the form, or a change of type that does the same work, did where
-    it was; if they differ by the strongest. If there is none, tables beside the target share its lot.
+    It is judged by what the form, or a change of type that does the same work, did where the role was. If it never was, tables beside
+    the target share its lot, and others are left alone.
     """
-    if role in outcome.locks:
-        return outcome.locks[role] or 0, True
     for others in (_all(_anywhere(key), major), _likes(key, major), _likes(re.sub(" on .*", " on table", key), major)):
-        found = {o.locks[role] or 0 for o in others if role in o.locks}
-        if found:
-            return max(found), len(found) == 1 or max(found) <= Mode.ACCESS_SHARE
-    return (outcome.locks.get("target") or 0) if role in _BESIDE else 0, False
+        if found := frozenset(_lot(role, other) for other in others if role in other.locks):
+            return found, len(found) == 1 or all(mode <= Mode.ACCESS_SHARE and not (rewritten or read) for mode, rewritten, read in found)
+    return frozenset((_lot("target" if role in _BESIDE else role, outcome),)), False
+
+
+def _lot(role: str, outcome: Outcome) -> tuple[int, bool, bool]:
+    return int(outcome.locks.get(role) or 0), role in outcome.rewrites, role in outcome.scans
 
 
 _BESIDE = {"partition", "default partition", "child", "parent", "default sibling", "referenced", "referencing"}

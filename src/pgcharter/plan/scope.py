@@ -62,12 +62,17 @@ class Scope:
         target = self.relation(named)
         roles: dict[str, tuple[ObjectId, ...]] = {"target": (self.id(named, kind),)}
         roles.update({role: (self.id(other),) for role, other in (others or {}).items()})
+        far: list[Roles] = []
         for role, other in (others or {}).items():
             found = self.relation(other)
             if found is not None and self.around is not None:
-                roles = join(roles, {f"{r} of {role}" if r != "target" else role: ids for r, ids in self.around.roles(found).items()})
+                held = {f"{r} of {role}" if r != "target" else role: ids for r, ids in self.around.roles(found).items()}
+                beyond = {r: ids for r, ids in held.items() if role == "referenced" and "referencing" in r}
+                roles = join(roles, {r: ids for r, ids in held.items() if r not in beyond})
+                far.append(beyond)
         if target is not None and self.around is not None:
             roles = join(roles, self.around.roles(target, touched))
+        roles = join(roles, *far)
         return Form(f"{key} on {self.context(target, only=not named.inh)}" if context else key, roles)
 
     def context(self, target: Relation | None, *, only: bool = False) -> str:

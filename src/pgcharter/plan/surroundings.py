@@ -255,26 +255,26 @@ class Surroundings:
 
     def _keys(self, table: Table, touched: Touched) -> Iterator[tuple[str, ObjectId]]:
         """Foreign keys out and in: of the table, and of its partitions where they differ."""
-        for key in table.foreign_keys:
+        for key in sorted(table.foreign_keys, key=lambda k: not _meant(k, touched)):
             if key.references is not None:
                 role = "referenced" if _meant(key, touched) else "other referenced"
                 yield from self._with_partitions(role + " through parent" * key.inherited, key.references)
-        backing = {c.name: c for c in table.constraints}
-        for other, key in self.catalog.referencing.get(table.id, ()):
-            meant = touched.columns.intersection(key.referenced_columns)
-            meant |= {n for n in touched.constraints if n in backing and set(backing[n].columns) == set(key.referenced_columns)}
-            yield from self._with_partitions("referencing" if meant else "other referencing", other.id)
+        incoming = [(_backed(table, key, touched), other.id) for other, key in self.catalog.referencing.get(table.id, ())]
+        for meant, other in sorted(incoming, key=lambda pair: not pair[0]):
+            yield from self._with_partitions("referencing" if meant else "other referencing", other)
 
     def _with_partitions(self, role: str, table: ObjectId) -> Iterator[tuple[str, ObjectId]]:
         yield role, table
         found = self.catalog.table.get(table)
         if found is None:
             return
-        yield from ((f"index of {role}", i.id) for i in found.indexes)
+        for index in found.indexes:
+            yield f"{'partitioned ' * (index.partitioned and role == 'source')}index of {role}", index.id
         below = "partition" if found.kind == "partitioned table" else "child"
         for descendant in self.descendants(found):
             yield f"{below} of {role}", descendant.id
-            yield from ((f"index of {below} of {role}", i.id) for i in descendant.indexes)
+            for index in descendant.indexes:
+                yield f"{'partitioned ' * (index.partitioned and role == 'source')}index of {below} of {role}", index.id
         yield from ((f"parent of {role}", a.id) for a in self.ancestors(found))
 
     def read(self, view: View, under: str = "") -> Iterator[tuple[str, ObjectId]]:
@@ -317,6 +317,12 @@ def parents(table: Table) -> tuple[ObjectId, ...]:
 
 def _meant(constraint: Constraint, touched: Touched) -> bool:
     return constraint.name in touched.constraints or bool(touched.columns.intersection(constraint.columns))
+
+
+def _backed(table: Table, key: Constraint, touched: Touched) -> bool:
+    """Whether a foreign key of another table refers to touched columns, or to what a touched constraint keeps unique."""
+    columns = set(key.referenced_columns)
+    return bool(touched.columns & columns) or any(c.name in touched.constraints and set(c.columns) == columns for c in table.constraints)
 
 
 def _inherited(table: Table, touched: Touched) -> Touched:
