@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,7 +13,8 @@ import pytest
 from tests.cli.conftest import Done
 
 from pgcharter.db import connect
-from pgcharter.migrate import ledger, lock
+from pgcharter.errors import PgcharterError
+from pgcharter.migrate import ledger, lock, naming
 from pgcharter.migrate.watch import silent
 from pgcharter.servers.lifecycle import Server
 
@@ -537,3 +539,26 @@ def test_new_never_overwrites_and_says_what_kind(tmp_path: Path, program: Run) -
     made = json.loads(program("new", "fill", "--data", "--layout", "pgcharter", "--format", "json", cwd=tmp_path).stdout)
     assert "-- pgcharter: data" in Path(made["files"][0]).read_text()
     assert program("new", "fill", "--data", "--layout", "dbmate", cwd=tmp_path).returncode == 2
+
+
+def test_new_does_not_leave_half_a_file(tmp_path: Path, program: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "migrations").mkdir()
+    resource = pytest.importorskip("resource")
+    monkeypatch.chdir(tmp_path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    kept = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+    try:
+        with pytest.raises(PgcharterError, match=r"cannot be written, so nothing was: File too large"):
+            naming.write({tmp_path / "migrations" / "001_a.sql": "x" * 5, tmp_path / "migrations" / "002_b.sql": "x" * 50})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, kept)
+    assert list((tmp_path / "migrations").iterdir()) == []
+
+
+def test_a_plan_of_sqitchs_does_not_hide_other_files(tmp_path: Path, program: Run) -> None:
+    lay(tmp_path, THREE)
+    done = program("new", "more", "--layout", "sqitch", cwd=tmp_path)
+    assert (done.returncode, "003_name.sql, which would not be run" in " ".join(done.stderr.split())) == (2, True)
+    assert len(list((tmp_path / "migrations").iterdir())) == 3

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from pgcharter.cli.output import screen, show, show_json
-from pgcharter.errors import PgcharterError, RefusedError, UsageError
+from pgcharter.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
     from pgcharter.charter import Charter
@@ -59,17 +59,14 @@ def _sql(story: Story) -> Iterator[str]:
 def write(story: Story, charter: Charter, name: str) -> None:
     """Write a plan as the next migration file. Raises RefusedError while it has questions, UsageError when there is nothing to do."""
     from pgcharter.cli.project import shortest
+    from pgcharter.migrate import naming
 
     if story.plan.questions:
         raise RefusedError("the plan has open questions, so it was not written", hint="answer them first: see above")
     if story.plan.empty:
         raise UsageError("there is nothing to do, so no migration was written")
     path = _path(charter, name)
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(_text(story, name))
-    except OSError as error:
-        raise PgcharterError(f"{shortest(path)} cannot be written: {error.strerror}") from None
+    naming.write({path: _text(story, name)})
     click.echo(f"wrote {shortest(path)}; apply it with: pgcharter migrate up", err=True)
 
 

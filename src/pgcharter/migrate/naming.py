@@ -54,6 +54,7 @@ def next_files(folder: Folder, wish: Wish) -> dict[Path, str]:
     last = next((m for m in reversed(folder.migrations) if m.version), folder.migrations[-1] if folder.migrations else None)
     layout = wish.layout or (last.layout if last else NEW)
     if layout == "sqitch":
+        _refuse_plan(folder)
         return _sqitch(root, name, wish, now)
     head = _header(wish, now)
     if layout == "liquibase":
@@ -85,14 +86,26 @@ def path_for(folder: Folder, words: str, now: datetime | None = None) -> Path:
 
 
 def write(files: Mapping[Path, str]) -> None:
-    """Write new files and their folders. Raises PgcharterError when one is there already; then nothing is written."""
+    """Write new files and their folders.
+
+    Raises PgcharterError when one is there already, or cannot be written whole: then nothing is left of any, for half a file would be run.
+    """
     for path in files:
         if path.exists() and path.name != PLAN:
             raise PgcharterError(f"{path} is there already, and nothing is ever overwritten", hint="choose another name")
+    made: list[Path] = []
     for path, text in files.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w" if path.name == PLAN else "x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        whole = path.with_name(f".{path.name}.part") if path.name == PLAN else path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with whole.open("w" if whole is not path else "x", encoding="utf-8", newline="\n") as file:
+                made.append(whole)
+                file.write(text)
+            whole.replace(path)
+        except OSError as error:
+            for one in made:
+                one.unlink(missing_ok=True)
+            raise PgcharterError(f"{path} cannot be written, so nothing was: {error.strerror}") from None
 
 
 def next_version(made: Sequence[Migration], layout: str, now: datetime) -> str:
@@ -158,6 +171,16 @@ def _pair(root: Path, last: Migration | None, version: str, name: str, head: str
         return {path.parent / f"{version}_{name}.sql": head, path.parent.parent / "down" / f"{version}_{name}.sql": ""}
     mark = "_" if path is not None and path.stem.endswith("_up") else "."
     return {root / f"{version}_{name}{mark}up.sql": head, root / f"{version}_{name}{mark}down.sql": ""}
+
+
+def _refuse_plan(folder: Folder) -> None:
+    """Raise UsageError where a plan of Sqitch's would be the first: it alone would say what is run, and the files there no more."""
+    others = [m.file for m in folder.migrations if m.layout != "sqitch"]
+    if others:
+        raise UsageError(
+            f"{folder.target} holds {others[-1]}, which would not be run any more beside a plan of Sqitch's",
+            hint="choose another --folder, or leave --layout out",
+        )
 
 
 def _sqitch(root: Path, name: str, wish: Wish, now: datetime) -> dict[Path, str]:
