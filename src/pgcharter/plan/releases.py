@@ -296,7 +296,7 @@ def _gate(middle: Plan, last: Plan, names: Releases) -> Step:
     """The one gate before the contract phase."""
     home = names.home(names.old)
     used = [s.gate.removeprefix("no running release uses ") for s in middle.steps if s.gate]
-    used += [str(s.object) for s in last.steps if s.loses and not _in(home, s.object)]
+    used += [str(o.object) for o in last.operations if o.change == "drop" and o.object.kind in ("table", "column") and not o.cause]
     told = ", ".join(used[:_SHOWN]) + (f" and {len(used) - _SHOWN} more" if len(used) > _SHOWN else "")
     gate = f"no release {names.old} runs any more" + (f", and no running release uses {told}" if told else "")
     return Step("", f"wait for the last release {names.old} to stop", ObjectId("schema", "", home), Phase.CONTRACT, gate=gate)
