@@ -16,6 +16,7 @@ import pytest
 from tests.plan.walk import Observed, Runner, left, told, waiting
 
 from pgcharter.catalog.model import Catalog, RelationStats, Stats
+from pgcharter.errors import UsageError
 from pgcharter.names import ObjectId
 from pgcharter.plan import planner, renames
 from pgcharter.plan.model import Phase, Plan, Step
@@ -188,6 +189,16 @@ def test_both_releases_use_a_renamed_table(major: int, sides: tuple[Conn, Conn])
     assert one.execute("SELECT a FROM app.orders WHERE id IN (1, 100) ORDER BY id").fetchall() == [(9,), (1,)]
     runner.run(tuple(s for s in plan.steps if s.phase is Phase.CONTRACT))
     assert left(one, b) == []
+
+
+@pytest.mark.parametrize("major", [NEWEST])
+def test_tables_do_not_exchange_names_in_one_plan(major: int, sides: tuple[Conn, Conn]) -> None:
+    """Which is which could not be told any more when it is done; so it takes two plans, and the refusal says so."""
+    old = "CREATE SCHEMA app; CREATE TABLE app.one (id int PRIMARY KEY, a int); CREATE TABLE app.two (id int PRIMARY KEY, b text);"
+    one, two = ObjectId("table", "app", "one"), ObjectId("table", "app", "two")
+    with pytest.raises(UsageError, match="which there is already") as refused:
+        renamed(sides, old, old.replace(".one", ".x").replace(".two", ".one").replace(".x", ".two"), Intent(one, "two"), Intent(two, "one"))
+    assert "in a plan of its own" in str(refused.value.hint)
 
 
 @both_ends

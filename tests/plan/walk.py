@@ -104,6 +104,7 @@ def waiting(steps: tuple[Step, ...]) -> Iterator[Step]:
     for block in Plan(steps).blocks():
         held = False
         for step in block:
-            if held and step.effect.known and (step.effect.scans or step.effect.rewrites or step.backfill):
+            filling = step.sql.startswith("CREATE MATERIALIZED VIEW") and not step.sql.endswith("WITH NO DATA")
+            if held and step.effect.known and (step.effect.scans or step.effect.rewrites or step.backfill or filling):
                 yield step
-            held |= any(k.mode.stops_writes and k.relation.kind in ("table", "materialized view") for k in step.effect.locks)
+            held |= any(k.mode.stops_writes and k.relation.kind == "table" for k in step.effect.locks)

@@ -81,7 +81,9 @@ def _disturb(draft: Draft, user: ObjectId, cause: ObjectId, typed: bool) -> list
     if user.kind == "publication":
         draft.detour(user, why, tables=detoured(draft.detours.get(user, made), cause))
         return []
-    if (isinstance(made, Table) and made.kind != "foreign table") or (typed and isinstance(made, Sequence)):
+    if isinstance(made, Table) and made.kind != "foreign table":
+        return []
+    if typed and isinstance(made, Sequence) and not draft.b.find(user).identity:
         return []
     draft.replace(user, why)
     return [(user, False)]

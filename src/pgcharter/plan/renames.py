@@ -48,7 +48,8 @@ def _rename(a: Uses, b: Uses, intent: Intent, all_: Sequence[Intent]) -> Iterato
         raise UsageError(f"{intent.object} is to be renamed to {quote(intent.name)}, which the wanted schema does not have",
                          hint=f"name {target} in the wanted schema, or take the rename out of the charter")  # fmt: skip
     if a.find(replace(target, schema=intent.object.schema, name=intent.object.name if target.part else target.name)) is not None:
-        raise UsageError(f"{intent.object} is to be renamed to {quote(intent.name)}, which there is already")
+        raise UsageError(f"{intent.object} is to be renamed to {quote(intent.name)}, which there is already",
+                         hint=f"in a plan of its own before this one, drop {target} or rename it to a name that nobody has")  # fmt: skip
     yield Operation("rename", intent.object, old, replace(old, name=intent.name), ("name",), "declared as a rename")
 
 

@@ -38,3 +38,18 @@ def replaced(old: Operation, new: Operation, ground: Ground) -> Sequence | None:
         core.append(ground.step(sql, f"rename {address} to {quote(name)}", view.id))
     core += [ground.step(sql, dressing(sql, view.id), view.id) for sql in rest]
     return Sequence((tuple(core),), before=tuple((step,) for step in before))
+
+
+def filled_later(operation: Operation, made: Sequence, ground: Ground) -> Sequence:
+    """A materialized view that comes in one transaction with locks on tables: it is filled after that, and answers nothing until then."""
+    view = operation.new
+    fills = any(step.sql.startswith("CREATE MATERIALIZED VIEW ") for piece in made.core for step in piece)
+    if not fills or not isinstance(view, View) or not view.populated:
+        return made
+    empty = ground.plain(replace(operation, new=replace(view, populated=False)))
+    titles = [f"create {view.id}", *(dressing(sql, view.id) for sql in empty[1:])]
+    core = tuple((ground.step(sql, title, view.id),) for sql, title in zip(empty, titles, strict=True))
+    fill = ground.step(f"REFRESH MATERIALIZED VIEW {view.id.sql()}", f"fill {view.id}", view.id)
+    fill = replace(fill, effect=replace(fill.effect, locks=()))
+    note = f"{view.id} answers nothing until it is filled again, so that nobody else waits for that"
+    return replace(made, core=core, after=((fill,), *made.after), notes=(*made.notes, note))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 
 from pgcharter.catalog.model import Catalog, Index, Stats, Table, UserType, View
 from pgcharter.names import ObjectId
@@ -18,6 +19,7 @@ from pgcharter.plan.safe_ground import Ground, Piece, Plain, Safe, Sequence, Sty
 from pgcharter.plan.safe_indexes import owner
 from pgcharter.plan.safe_names import Names
 from pgcharter.plan.safe_types import columns_of, enum_replaced, exchangeable
+from pgcharter.plan.safe_views import filled_later
 from pgcharter.plan.uses import Uses
 
 ITSELF = "cannot be changed in place"
@@ -209,7 +211,10 @@ class Way:
     def _span(self, places: tuple[int, ...]) -> Iterator[Piece]:
         """What prepares, then what belongs together in one transaction, then what follows."""
         late: set[ObjectId] = set()
-        made = [self._take(self._apart(places, place, late)) for place in places]
+        forms = [self._apart(places, place, late) for place in places]
+        if any(lock.relation.kind == "table" and lock.mode.stops_writes for f in forms for s in chain(*f.core) for lock in s.effect.locks):
+            forms = [filled_later(self.operations[at], form, self.ground) for at, form in zip(places, forms, strict=True)]
+        made = [self._take(form) for form in forms]
         for sequence in made:
             yield from sequence.before
         if any(sequence.before for sequence in made):
