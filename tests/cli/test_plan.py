@@ -131,3 +131,11 @@ def test_findings_become_one_plan(program: Program, project: Path) -> None:
     told = json.loads(done.stdout)
     assert [s["sql"].partition(" ON ")[0] for s in told["steps"]] == ["CREATE INDEX CONCURRENTLY orders_customer_id_idx"]
     assert told["proven"]
+
+
+def test_a_fix_of_the_server_is_nothing_for_a_plan(program: Program, project: Path, database: str) -> None:
+    done = program("fix", database, "--only", "SRV09", "--min-severity", "info", cwd=project)
+    assert done.returncode == 0, done.stderr
+    told = " ".join(done.stdout.split())
+    assert "0 findings mended" in told
+    assert "it changes the server and not the schema, so no migration does it: ALTER SYSTEM" in told

@@ -591,6 +591,31 @@ def test_what_the_server_says_is_told_once_and_not_without_end(database: str) ->
     assert notes[2:] == [f"002 step_002: notice: n {i}" for i in range(1, 11)] + ["002 step_002: the server said more, which is not shown"]
 
 
+@pytest.mark.parametrize(
+    ("sql", "remedy"),
+    [
+        ("CREATE TABLE t ()", "if the database has all of the file from elsewhere: pgcharter migrate baseline 002"),
+        ("ALTER TABLE t ADD n int", "if the database has all of the file from elsewhere"),
+        ("SET ROLE pg_monitor; CREATE TABLE public.u ()", "grant what is missing to the role that migrates"),
+        ("CALL p()", "with the line `-- pgcharter: up` at its head"),
+        ("SET LOCAL statement_timeout = 1; SELECT pg_sleep(1)", "statement_timeout in pgcharter.toml"),
+        (
+            "SET LOCAL temp_file_limit = 64; SET LOCAL work_mem = 64; CREATE TABLE u AS SELECT g FROM generate_series(1, 99999) g",
+            "raise that limit",
+        ),
+        ("INSERT INTO t SELECT 1", "correct the data, or the file"),
+        ("SELECT 1 / 0", "correct the file"),
+    ],
+)
+def test_the_remedy_fits_what_went_wrong(database: str, sql: str, remedy: str) -> None:
+    procedure = "CREATE PROCEDURE p() LANGUAGE plpgsql AS 'BEGIN COMMIT; END'"
+    apply(database, migration("001", unit("CREATE TABLE t (n int CHECK (n > 5))", procedure)))
+    outcome, _ = apply(database, migration("002", unit(*sql.split("; "))))
+    assert outcome.status == "failed"
+    assert remedy in outcome.hint
+    assert outcome.hint.endswith("run the same command again: it goes on where this run ended")
+
+
 def test_an_empty_migration_is_recorded(database: str) -> None:
     outcome, events = apply(database, migration("001"))
     assert outcome.status == "done"

@@ -94,6 +94,10 @@ def _remedy(state: str, migration: Migration, unit: Unit, direction: str) -> str
         return f"{known}; if not, correct the file, then {AGAIN}"
     if state == "42501":
         return f"grant what is missing to the role that migrates, or connect as the owner, then {AGAIN}"
+    if state == "57014":
+        return f"if a timeout ended it, give it more: [migrate] statement_timeout in pgcharter.toml; then {AGAIN}"
+    if state[:2] == "53":
+        return f"raise that limit, or make the statement smaller, then {AGAIN}"
     if state == "2D000":
         return (
             "a procedure that commits must be called outside of a transaction: with the line `-- pgcharter: up` at its head, a file runs "

@@ -18,9 +18,15 @@ from pgcharter.plan.model import Plan
 from pgcharter.plan.normal import normalised
 from pgcharter.plan.safe_ground import Style
 from pgcharter.sources import Progress
+from pgcharter.sqltext import parse
 
 if TYPE_CHECKING:
     from pgcharter.servers.scratch import ScratchDatabase
+
+_OF_SERVER = frozenset((
+    "alter_system_stmt", "create_role_stmt", "alter_role_stmt", "alter_role_set_stmt", "drop_role_stmt", "grant_role_stmt",
+))  # fmt: skip
+"""Kinds of statement that change a whole server: also the scratch server, which may be one that others use."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +68,10 @@ def _fixed(
     database: ScratchDatabase, findings: Iterable[Finding], progress: Progress | None
 ) -> tuple[tuple[Finding, ...], tuple[tuple[Finding, str], ...]]:
     """Run the fixes one after another; one that is refused leaves nothing behind."""
-    with_fix = [f for f in findings if f.fix]
+    of_server = [f for f in findings if any(s.kind in _OF_SERVER for sql in f.fix for s in parse(sql, "").statements)]
+    with_fix = [f for f in findings if f.fix and f not in of_server]
     mended: list[Finding] = []
-    left: list[tuple[Finding, str]] = []
+    left = [(f, f"it changes the server and not the schema, so no migration does it: {'; '.join(f.fix)}") for f in of_server]
     done: set[str] = set()
     for number, finding in enumerate(with_fix):
         if progress:
