@@ -78,6 +78,16 @@ def test_a_revision_that_asks_the_database_is_run_on_the_scratch_server(project:
     assert [g.what for g in reading.gaps][-1] == "the chain as a script"
 
 
+def test_transactions_of_a_chain_that_was_run_are_seen(project: Path, read: Read) -> None:
+    body = """op.get_bind().execute(sa.text('SELECT 1')).scalar()
+    with op.get_context().autocommit_block():
+        op.create_index('users_name', 'users', ['name'], postgresql_concurrently=True)
+    op.execute('COMMENT ON TABLE users IS $$u$$')"""
+    revise(project, "0003", "0002", body)
+    kinds = [s.kind for s in read(project).statements][-6:]
+    assert kinds == ["select_stmt", "transaction_stmt", "index_stmt", "transaction_stmt", "comment_stmt", "transaction_stmt"]
+
+
 def test_an_upgrade_that_stops_half_way_is_told_and_what_came_before_is_read(project: Path, read: Read) -> None:
     revise(project, "0003", "0002", "op.get_bind().execute(sa.text('SELECT 1')).scalar(); op.execute('DROP TABLE nowhere')")
     revise(project, "0004", "0003", "op.create_table('never', sa.Column('x', sa.Integer))")

@@ -240,11 +240,27 @@ def _online(project: Project, builder: Builder) -> tuple[list[Emitted], list[Sta
     emitted: list[Emitted] = []
     wanted: list[Statement] = []
     own = set(project.files.values())
+    opened = False
 
-    def mark(_conn: Any, _cursor: Any, sql: str, parameters: Any, _context: Any, _many: bool) -> tuple[str, Any]:
+    def border(word: str) -> None:
+        """A transaction begins or ends here, as `alembic upgrade --sql` writes it out."""
+        nonlocal opened
+        opened = word == "BEGIN"
+        item = Emitted(word, Place(shown(str(project.ini)), 1))
+        emitted.append(item)
+        wanted.extend(statements([item])[0])
+
+    def ended(_conn: Any) -> None:
+        if opened:
+            border("COMMIT")
+
+    def mark(conn: Any, _cursor: Any, sql: str, parameters: Any, _context: Any, _many: bool) -> tuple[str, Any]:
         item = Emitted(sql, project.here())
         if VERSIONS in sql or item.place.file not in own:
             return sql, parameters
+        alone = bool(getattr(conn.connection.dbapi_connection, "autocommit", False))
+        if opened is alone:
+            border("COMMIT" if alone else "BEGIN")
         parsed = statements([item])[0] or [Statement("unknown", sql, item.place)]
         emitted.append(item)
         wanted.append(parsed[0])
@@ -253,10 +269,12 @@ def _online(project: Project, builder: Builder) -> tuple[list[Emitted], list[Sta
         return recorder.mark(len(builder.numbered) - 1) + sql, parameters
 
     event.listen(Engine, "before_cursor_execute", mark, retval=True)
+    event.listen(Engine, "commit", ended)
     try:
         why = _run(project, as_sql=False)
     finally:
         event.remove(Engine, "before_cursor_execute", mark)
+        event.remove(Engine, "commit", ended)
     return emitted, wanted, why
 
 
