@@ -287,6 +287,21 @@ def _weaker(said: Effect, measured: Effect, named: set[ObjectId], catalog: Catal
 
 
 @pytest.mark.parametrize(
+    ("sql", "known"),
+    [
+        ("ALTER DOMAIN d ADD CHECK (VALUE > 0)", False),
+        ("ALTER DOMAIN d VALIDATE CONSTRAINT x", False),
+        ("ALTER DOMAIN d ADD CHECK (VALUE > 0) NOT VALID", True),
+        ("ALTER TYPE y ADD ATTRIBUTE z int CASCADE", True),
+        ("DROP DOMAIN d CASCADE", False),
+        ("DROP DOMAIN d", True),
+    ],
+)
+def test_without_a_catalog_who_uses_a_type_is_not_known(sql: str, known: bool) -> None:
+    assert effects(sql, None, 17).known is known
+
+
+@pytest.mark.parametrize(
     ("sql", "known", "rewrites", "scans"),
     [
         ("ALTER TABLE t SET UNLOGGED", False, True, True),

@@ -42,8 +42,10 @@ def alter_table(node: Any, scope: Scope) -> Iterator[Form]:
 
 
 def _composite(head: Head, facet: str, scope: Scope) -> Form:
+    if scope.around is None:
+        return Form(f"{head[0]} {facet}", {"user": ()})
     found = scope.user_type([*filter(None, [head[1].schemaname]), head[1].relname])
-    users = scope.around.type_users.get((found.schema, found.name), ()) if found is not None and scope.around else ()
+    users = scope.around.type_users.get((found.schema, found.name), ()) if found is not None else ()
     return Form(f"{head[0]} {facet}", {"user": users} if users else {})
 
 

@@ -48,10 +48,12 @@ def everything(found: Relation | None) -> Touched:
 
 
 def of_type(key: str, dotted: list[str], scope: Scope) -> Form:
-    """A statement about a type: whoever has a column of it is its user."""
+    """A statement about a type: whoever has a column of it is its user. Without a catalog nobody knows who that is."""
+    if scope.around is None:
+        return Form(key, {"user": (), "index of user": ()})
     found = scope.user_type(dotted)
-    users = scope.around.type_users.get((found.schema, found.name), ()) if found is not None and scope.around else ()
-    holders = [scope.around.relations.get((u.schema, u.name)) for u in users] if scope.around else []
+    users = scope.around.type_users.get((found.schema, found.name), ()) if found is not None else ()
+    holders = [scope.around.relations.get((u.schema, u.name)) for u in users]
     indexes = tuple(i.id for h in holders if isinstance(h, Table | View) for i in h.indexes)
     return Form(key, join({"user": users, "index of user": indexes}))
 

@@ -72,7 +72,7 @@ class _Verdict:
 
 
 def _effect(form: Form, major: int) -> Effect:
-    verdicts, certain = _verdicts(form.key, frozenset(form.roles), major)
+    verdicts, certain = _verdicts(form.key, frozenset(role for role, ids in form.roles.items() if ids), major)
     locks: dict[str, Mode] = {}
     for verdict in verdicts:
         for role, mode in verdict.locks:
@@ -87,9 +87,15 @@ def _effect(form: Form, major: int) -> Effect:
         rewrites=tuple(sorted(item for role in rewrites for item in form.roles.get(role, ()))),
         scans=tuple(sorted(item for role in scans for item in form.roles.get(role, ()))),
         transactional=all(v.transactional for v in verdicts),
-        known=certain and len(verdicts) == 1 and all(v.sure for v in verdicts),
+        known=certain and len(verdicts) == 1 and all(v.sure for v in verdicts) and not _hidden(form, major),
         forms=(form.key,),
     )
+
+
+def _hidden(form: Form, major: int) -> bool:
+    """Whether something happens to relations of which it is not known here which they are."""
+    unnamed = {role for role, ids in form.roles.items() if not ids}
+    return any(unnamed & (o.rewrites | o.scans | {role for role, mode in o.locks.items() if mode}) for o in _outcomes(form.key, major)[0])
 
 
 @lru_cache(maxsize=16384)

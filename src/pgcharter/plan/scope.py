@@ -20,6 +20,7 @@ class Form:
     key: str
     """`*` stands for what cannot be known here, such as a column's old type without a catalog."""
     roles: Roles = field(default_factory=dict)
+    """A role without relations may be played by some that are not known here."""
 
 
 @dataclass(frozen=True, slots=True)
