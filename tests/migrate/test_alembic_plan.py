@@ -125,3 +125,32 @@ def test_alembic_alone_comes_to_the_same_catalogs(project: Path, program: Run, d
 def differences(one: Catalog, other: Catalog) -> list[Difference]:
     """What differs but for the order of columns, which nothing brings back."""
     return [d for d in compare(one, other) if d.field != "position"]
+
+
+def test_what_a_plan_is_refused_for(project: Path, program: Run, databases: tuple[str, str]) -> None:
+    database = databases[0]
+    alembic(project, database, "upgrade", "head")
+    wanted = BASE + "CREATE TABLE app.more (id int);"
+    env = project / "app_migrations" / "env.py"
+    original = env.read_text()
+    env.write_text(
+        original.replace('"include_schemas"', '"version_table": "own_version",\n    "version_table_schema": "app",\n    "include_schemas"')
+    )
+    alembic(project, database, "stamp", "0001")
+    done = planned(program, wanted, "--on", database)
+    assert (done.returncode, "would drop table app.own_version" in said(done)) == (4, True), done.stderr
+    env.write_text(original)
+    with closing(connect(database)) as conn:
+        conn.execute("DROP TABLE app.own_version")
+    done = planned(program, wanted, "--on", database)
+    assert (done.returncode, len(revisions(project))) == (0, 1), done.stderr
+    done = planned(program, wanted, "--on", database)
+    assert (done.returncode, "is at 0001 and the revisions end in" in said(done)) == (4, True)
+    text = '"""Two"""\nrevision = "0002"\ndown_revision = "0001"\ndef upgrade():\n    pass\n'
+    (project / "app_migrations" / "versions" / "0002_two.py").write_text(text)
+    done = planned(program, wanted + "CREATE TABLE app.most (id int);", "--plain")
+    assert (done.returncode, "alembic merge heads" in said(done)) == (3, True), done.stderr
+
+
+def said(done: Done) -> str:
+    return " ".join(done.stderr.split())

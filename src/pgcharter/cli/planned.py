@@ -93,8 +93,8 @@ def write_revisions(story: Story, planned: Planned, wish: Wish, revisions: Revis
 
     alembic_plan.refuse_nothing(story)
     if planned.actual.source == "live":
-        heads = alembic_env.standpoint(revisions.alembic, address(wish.actual)).heads
-        alembic_plan.refuse_elsewhere(revisions, heads, story.actual)
+        point = alembic_env.standpoint(revisions.alembic, address(wish.actual))
+        alembic_plan.refuse_elsewhere(revisions, point, story)
     found = alembic_plan.parts(story.plan)
     if len(found) > 1:
         found = alembic_plan.with_ways_back(found, planned, scratch_url=wish.scratch_url, style=wish.style)

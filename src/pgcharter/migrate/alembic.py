@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from heapq import heapify, heappop, heappush
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,44 +48,62 @@ class Revisions(Folder):
         return self.project
 
     @cached_property
-    def before(self) -> dict[str, frozenset[str]]:
-        """For each revision all that must be applied before it, along `down_revision` and `depends_on`."""
-        found: dict[str, frozenset[str]] = {}
-        for m in self.migrations:
-            script = self.alembic.script.get_revision(m.version)
-            direct = script._all_down_revisions if script else ()
-            found[m.version] = frozenset(direct).union(*(found[one] for one in direct))
-        return found
+    def below(self) -> dict[str, tuple[str, ...]]:
+        """For each revision those that it stands on directly, by `down_revision` and `depends_on`."""
+        scripts = {m.version: self.alembic.script.get_revision(m.version) for m in self.migrations}
+        return {version: tuple(script._all_down_revisions) if script else () for version, script in scripts.items()}
+
+    def closure(self, versions: Iterable[str]) -> frozenset[str]:
+        """Revisions with all that they stand on."""
+        found, rest = set[str](), list(versions)
+        while rest:
+            version = rest.pop()
+            if version not in found:
+                found.add(version)
+                rest += self.below[version]
+        return frozenset(found)
 
     def applied(self, heads: Iterable[str]) -> frozenset[str]:
         """All revisions of a database whose version table holds `heads`. Raises RefusedError for one that has no file."""
         heads = tuple(heads)
-        unknown = next((head for head in heads if head not in self.before), None)
+        unknown = next((head for head in heads if head not in self.below), None)
         if unknown:
             raise RefusedError(
                 f"the database is at revision {unknown}, which the files of {self.target} do not have: they are older than the database",
                 hint="take the files of the release that made it: git pull",
             )
-        return frozenset(heads).union(*(self.before[head] for head in heads))
+        return self.closure(heads)
 
     # what the commands ask
 
     def last(self, standing: Standing) -> list[Entry]:
         """What is applied, in the order in which it can be taken back: each time the last one applied of those that nothing stands on."""
-        left, found = {e.version: e for e in standing.applied if e.version in self.before}, list[Entry]()
-        while left:
-            needed = frozenset[str]().union(*(self.before[version] for version in left))
-            entry = max((e for version, e in left.items() if version not in needed), key=lambda e: e.run.id if e.run else 0)
-            found.append(left.pop(entry.version))
+        entries = {e.version: e for e in standing.applied if e.version in self.below}
+        above = Counter(low for version in entries for low in self.below[version])
+        free = [(-(e.run.id if e.run else 0), version) for version, e in entries.items() if not above[version]]
+        heapify(free)
+        found: list[Entry] = []
+        while free:
+            _, version = heappop(free)
+            found.append(entries[version])
+            for low in self.below[version]:
+                above[low] -= 1
+                if not above[low] and low in entries:
+                    run = entries[low].run
+                    heappush(free, (-(run.id if run else 0), low))
         return found
 
     def after(self, standing: Standing, wanted: Entry) -> tuple[Entry, ...]:
         """What is applied and stands on `wanted`; other branches are left alone."""
-        return tuple(e for e in self.last(standing) if wanted.version in self.before[e.version])
+        above = {wanted.version}
+        for m in self.migrations:
+            if not above.isdisjoint(self.below[m.version]):
+                above.add(m.version)
+        return tuple(e for e in self.last(standing) if e.version in above and e.version != wanted.version)
 
     def upto(self, standing: Standing, wanted: Entry) -> tuple[Entry, ...]:
         """What is pending of `wanted` and what it stands on."""
-        within = {wanted.version, *self.before[wanted.version]}
+        within = self.closure([wanted.version])
         return tuple(e for e in standing.pending if e.version in within)
 
     def with_units(self, migrations: Sequence[Migration], dsn: str, *, shown: bool) -> list[Migration]:

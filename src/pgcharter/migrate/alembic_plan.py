@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pgcharter.errors import PgcharterError, RefusedError, UsageError
 from pgcharter.migrate import proving
+from pgcharter.names import ObjectId
 from pgcharter.plan import planner
 from pgcharter.plan.extent import extent
 from pgcharter.plan.model import Grade, Plan, Step
@@ -30,6 +31,7 @@ from pgcharter.sqltext.trees import same
 
 if TYPE_CHECKING:
     from pgcharter.migrate.alembic import Revisions
+    from pgcharter.migrate.alembic_env import Standpoint
     from pgcharter.migrate.planning import Planned
     from pgcharter.plan.safe_ground import Style
     from pgcharter.render.plan import Story
@@ -101,6 +103,7 @@ def write(revisions: Revisions, story: Story, found: Sequence[Part], message: st
         names = ", ".join(project.heads)
         raise RefusedError(f"the revisions end in {len(project.heads)} heads ({names}), so nothing says which one the new revision follows",
                            hint="alembic merge heads -m 'merge', then again")  # fmt: skip
+    project.script.messaging_opts = {"quiet": True}
     paths: list[Path] = []
     head: Any = "head"
     for number, part in enumerate(found):
@@ -123,14 +126,18 @@ def write(revisions: Revisions, story: Story, found: Sequence[Part], message: st
     return paths
 
 
-def refuse_elsewhere(revisions: Revisions, heads: Sequence[str], database: str) -> None:
-    """Raise RefusedError when the database that was planned from is not where the new revision would begin."""
-    if set(heads) != set(revisions.alembic.heads):
-        at, head = ", ".join(heads) or "no revision", ", ".join(revisions.alembic.heads)
+def refuse_elsewhere(revisions: Revisions, point: Standpoint, story: Story) -> None:
+    """Raise RefusedError when the database that was planned from is not where the new revision begins, or Alembic's table would go."""
+    hint = "leave --on out, and the plan begins where the revisions end"
+    if set(point.heads) != set(revisions.alembic.heads):
+        at, head = ", ".join(point.heads) or "no revision", ", ".join(revisions.alembic.heads)
         raise RefusedError(
-            f"{database} is at {at} and the revisions end in {head}, so the plan is not what comes after them",
-            hint="bring it there first: pgcharter migrate up; or leave --on out, and the plan begins where the revisions end",
+            f"{story.actual} is at {at} and the revisions end in {head}, so the plan is not what comes after them",
+            hint=f"bring it there first: pgcharter migrate up; or {hint}",
         )
+    table = ObjectId("table", point.schema or "public", point.table)
+    if any(o.change == "drop" and o.object == table for o in story.plan.operations):
+        raise RefusedError(f"the plan would drop {table}, in which Alembic keeps what is applied", hint=hint)
 
 
 def refuse_nothing(story: Story) -> None:
