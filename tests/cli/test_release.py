@@ -244,7 +244,9 @@ def test_both_write_while_the_plan_runs(major: int, database: str, tmp_path: Pat
         assert _homes(found) == ["app_v2"]
         assert conn.execute(SEEN.format("app_v2").encode()).fetchall()[-1][0] == 300 + ones + twos
         again = make(Wish(str(tmp_path / "new.sql"), database, releases=Releases("v2", "v3", "app", "app_"), prove=False)).plan
+        assert [s.gate for s in again.steps if s.gate] == ["no release v2 runs any more"]
         assert not [s for s in again.steps if "app_v2" in s.sql and s.phase is not Phase.CONTRACT]
+        assert again.notes == ()
 
 
 def _until_the_gate(conn: psycopg.Connection[Any], plan: Plan, old: Writer, new: Writer) -> None:

@@ -82,6 +82,17 @@ def _absent(found: Catalog, names: Releases) -> None:
         raise UsageError(f"schema {home} is there already, so release {names.new} cannot come", hint=hint)
 
 
+def without_views(found: Catalog, names: Releases) -> Catalog:
+    """What was read without the old release's views, which the wanted side never mentions."""
+    home = names.home(names.old)
+    return replace(
+        found,
+        schemas=tuple(s for s in found.schemas if s.name != home),
+        views=tuple(v for v in found.views if v.schema != home),
+        dependencies=tuple(d for d in found.dependencies if d.dependent.schema != home),
+    )
+
+
 def _with_present(found: Catalog, a: Catalog, names: Releases) -> Catalog:
     """`a` with the old release's views, where they are there already."""
     home = names.home(names.old)
