@@ -228,6 +228,51 @@ def test_attach_reads_nothing_that_a_check_proves(major: int, sides: tuple[Conn,
     assert len(implied) == 2, said
 
 
+FIRST = """CREATE SCHEMA app;
+CREATE TABLE app.customers (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, mail text NOT NULL);
+CREATE TABLE app.orders (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, customer_id bigint, amount integer, note varchar(20));
+CREATE VIEW app.v AS SELECT id, amount FROM app.orders;"""
+SECOND = """CREATE SCHEMA app;
+CREATE TABLE app.customers (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, email text NOT NULL UNIQUE,
+  created_at timestamptz NOT NULL DEFAULT now());
+CREATE TABLE app.orders (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  customer_id bigint NOT NULL REFERENCES app.customers, amount numeric(12,2) CHECK (amount >= 0));
+CREATE INDEX orders_customer_id_idx ON app.orders (customer_id);
+CREATE VIEW app.v AS SELECT id, amount FROM app.orders;"""
+
+
+@both_ends
+def test_a_transaction_holds_only_what_must_be_together(major: int, sides: tuple[Conn, Conn]) -> None:
+    """A view over an exchanged column; beside it constraints, an index, a column and a rename that have nothing to do with it."""
+    a, b, plan = renamed(sides, FIRST, SECOND, Intent(ObjectId("column", "app", "customers", "mail"), "email"))
+    assert [s.sql for steps in (plan.steps, plan.reverse) for s in waiting(steps)] == []
+    for block in (block for steps in (plan.steps, plan.reverse) for block in Plan(steps).blocks()):
+        held = {lock.relation for s in block for lock in s.effect.locks if lock.mode.stops_writes and lock.relation.kind == "table"}
+        assert len(held) == 1 or any("FOREIGN KEY" in s.sql or "fkey" in s.sql for s in block) or not held, [s.sql for s in block]
+    around = next(block for block in plan.blocks() if block[0].sql == "DROP VIEW app.v")
+    assert {s.object for s in around} <= {ObjectId("view", "app", "v"), *(s.object for s in around if "amount" in str(s.object))}
+    reasons = [s.why for s in plan.steps if s.why]
+    assert len(reasons) == len(set(reasons))
+    assert [s.loses for s in plan.steps if s.loses] == ["column app.orders.note: all its values"]
+    runner = Observed(sides[0], before=a)
+    runner.run(plan.steps)
+    assert left(sides[0], b) == []
+    runner.run(plan.reverse)
+    assert left(sides[0], a) == []
+
+
+OVERLOADS = (
+    "CREATE SCHEMA app; CREATE FUNCTION app.f(text{}) RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE VIEW app.v AS SELECT app.f('x') AS n"
+)
+
+
+@pytest.mark.parametrize("major", [NEWEST])
+def test_a_function_that_makes_calls_ambiguous_does_not_wait(major: int, sides: tuple[Conn, Conn]) -> None:
+    a, b = wanted(sides[0], OVERLOADS.format("")), wanted(sides[1], OVERLOADS.format(", int DEFAULT 1"))
+    Runner(sides[0]).run(planner.plan(a, b, apart=everything(a)).steps)
+    assert left(sides[0], b) == []
+
+
 def test_small_tables_take_the_short_form(server_of: ServerOf, databases: Callable[[int], tuple[Conn, Conn]]) -> None:
     one = databases(NEWEST)[0]
     with one.transaction(force_rollback=True):

@@ -151,7 +151,11 @@ class Way:
         """Places of drops that cannot wait for the end: something that stays to be done needs them gone."""
         uses = self.ground.uses[0]
         disturbed: set[ObjectId] = set()
-        names: set[tuple[str, str]] = set()
+        names = {
+            (o.object.schema, _bare(o.object.name if o.change == "create" else o.new.name))
+            for o in self.operations
+            if o.change in ("create", "rename")
+        }
         found: set[int] = set()
         for place in range(len(self.operations) - 1, -1, -1):
             operation = self.operations[place]
@@ -163,9 +167,6 @@ class Way:
             if operation.change == "drop":
                 found.add(place)
             disturbed.add(operation.object)
-            if operation.change in ("create", "rename"):
-                new = operation.object.name if operation.change == "create" else operation.new.name
-                names.add((operation.object.schema, _bare(new)))
         return frozenset(found)
 
     def _frees(self, operation: Operation) -> set[tuple[str, str]]:
