@@ -339,6 +339,14 @@ def test_a_damaged_ledger_is_not_acted_upon(shop: Path, program: Run, database: 
         assert said in " ".join(done.stderr.split()), words
 
 
+def test_a_ledger_that_somebody_keeps_locked_is_not_waited_for_without_end(shop: Path, program: Run, database: str) -> None:
+    program("migrate", "up")
+    with psycopg.connect(database) as culprit:
+        culprit.execute("LOCK TABLE pgcharter.schema_migrations")
+        done = program("migrate", "status")
+    assert (done.returncode, "another session keeps the ledger locked" in " ".join(done.stderr.split())) == (3, True)
+
+
 def test_repair_waits_for_a_runner_and_then_gives_up(shop: Path, program: Run, database: str) -> None:
     charter(shop, '[environments.dev]\ndsn_env = "SHOP_URL"\n[migrate]\nwait = "100ms"\n')
     with lock.held(database, 1, silent):

@@ -396,6 +396,23 @@ def test_ctrl_c_cancels_rolls_back_and_can_be_resumed(database: str) -> None:
     assert apply(database, change)[0].status == "done"
 
 
+def test_ctrl_c_in_a_build_says_what_stays_and_the_next_run_takes_it_away(database: str) -> None:
+    apply(database, BASE)
+    build = migration("002", unit("CREATE INDEX CONCURRENTLY t_n ON t (n)", alone=True))
+
+    def watch(event: Event) -> None:
+        if isinstance(event, Waits):
+            raise KeyboardInterrupt
+
+    with idle_in_transaction(database, "UPDATE t SET n = 7"):
+        outcome = runner.apply(database, [build], terms=QUICK, watch=watch)
+    assert outcome.status == "interrupted"
+    assert "stays unused until the next run takes it away" in outcome.message
+    assert one(database, "SELECT indisvalid FROM pg_index WHERE indexrelid = 't_n'::regclass") is False
+    assert apply(database, build)[0].status == "done"
+    assert one(database, "SELECT indisvalid FROM pg_index WHERE indexrelid = 't_n'::regclass") is True
+
+
 def test_copy_from_stdin_is_refused_not_waited_for(database: str) -> None:
     outcome, _ = apply(database, BASE, migration("002", unit("COPY t FROM STDIN")))
     assert (outcome.status, outcome.sqlstate) == ("failed", "57014")

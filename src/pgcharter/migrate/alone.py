@@ -35,6 +35,12 @@ def one(sql: str) -> Statement | None:
     return found.statements[0] if len(found.statements) == 1 and not found.errors else None
 
 
+def builds(sql: str) -> bool:
+    """Whether a statement builds indexes concurrently, which leaves them invalid when it is cut off."""
+    statement = one(sql)
+    return statement is not None and (_rebuilds(statement) or (statement.kind == "index_stmt" and bool(statement.node.concurrent)))
+
+
 def refuses_transaction(statement: Statement | None) -> bool:
     """Whether it must run outside of transaction blocks: PostgreSQL refuses it in one, or it may want to end transactions itself."""
     return statement is None or bool(in_transaction.refused(statement)) or in_transaction.stands_alone(statement)

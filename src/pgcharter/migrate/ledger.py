@@ -194,7 +194,8 @@ def progress(conn: Connection, run: int) -> dict[int, Progress]:
 def read(conn: Connection) -> tuple[Run, ...]:
     """All runs in order, without texts; none where there is no ledger. The first form of the table, that of `pgcharter up`, is read too.
 
-    Raises PgcharterError when the table lacks columns or may not be read, so that nobody acts on half a record.
+    Raises PgcharterError when the table lacks columns, may not be read, or stays locked beyond the session's
+    lock_timeout, so that nobody acts on half a record.
     """
     import psycopg
 
@@ -216,6 +217,13 @@ def read(conn: Connection) -> tuple[Run, ...]:
             f"the ledger cannot be read: {error.diag.message_primary}",
             hint=f"GRANT USAGE ON SCHEMA pgcharter TO {quote(conn.info.user)}; "
             f"GRANT SELECT ON ALL TABLES IN SCHEMA pgcharter TO {quote(conn.info.user)}",
+            place="pgcharter.schema_migrations",
+        ) from None
+    except psycopg.errors.LockNotAvailable:
+        raise PgcharterError(
+            "another session keeps the ledger locked, so what is applied could not be read, and nothing was run",
+            hint="who it is: SELECT pid, usename, state, query FROM pg_stat_activity WHERE pid IN "
+            "(SELECT pid FROM pg_locks WHERE relation = 'pgcharter.schema_migrations'::regclass AND granted)",
             place="pgcharter.schema_migrations",
         ) from None
 

@@ -223,7 +223,7 @@ class _Run:
         except psycopg.Error as error:
             return self._ended(work, work.ending(error))
         except KeyboardInterrupt:
-            return self._ended(work, EndError("interrupted", "asked", f"{work.here} was interrupted", AGAIN))
+            return self._ended(work, EndError("interrupted", "asked", f"{work.here} was interrupted{work.leftover}", AGAIN))
         self.applied.append(task.migration)
         return None
 

@@ -113,6 +113,12 @@ class Work:
         """Where the run is: `unit 2 of 20261121 add_total`."""
         return f"unit {self.number + 1} of {self.migration.title}"
 
+    @property
+    def leftover(self) -> str:
+        """What a statement that was cut off may leave behind, as the end of a sentence."""
+        built = bool(self.units) and not self.unit.transactional and alone.builds(self.sql)
+        return ", and what it has built of the index stays unused until the next run takes it away" if built else ""
+
     # attempts
 
     def attempts(self, work: Callable[[], T]) -> T:
