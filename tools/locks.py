@@ -1,7 +1,7 @@
 """Ask PostgreSQL 15 to 18 what every form of statement locks, rewrites and reads, and write it down in plan/locks.json.
 
-    python tools/locks.py                 # ask all versions, write the table and its page
-    python tools/locks.py --check         # the same, but only compare; fails on a difference
+    python tools/locks.py                 # ask all versions and write the table (`make docs` then writes its page)
+    python tools/locks.py --check         # the same, but only compare; fails on a difference (--major 18: for one version)
     python tools/locks.py --update REGEX  # ask again only for the lines that match
     python tools/locks.py --squawk        # what squawk says of the same statements, beside it
 
@@ -31,7 +31,6 @@ from locks_world import World, open_world, statements
 from pgcharter.names import ObjectId
 from pgcharter.plan import forms
 from pgcharter.plan.scope import UNKNOWN, Form
-from pgcharter.servers import binaries
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = ROOT / "src" / "pgcharter" / "plan" / "locks.json"
@@ -224,24 +223,24 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--squawk", action="store_true", help="print where squawk says otherwise, write down how often it agrees")
     parser.add_argument("--only", default="", metavar="REGEX", help="try only lines that match, write nothing, print what they did")
     parser.add_argument("--update", default="", metavar="REGEX", help="try only lines that match and put what they show into the table")
-    parser.add_argument("--major", type=int, action="append", help="ask only this version; write nothing")
+    parser.add_argument("--major", type=int, action="append", help="ask only this version; write nothing, print what it did")
     given = parser.parse_args(arguments)
     if given.squawk:
-        return compare(given.major or MAJORS)
+        return compare(given.major or MAJORS, keep=not given.major)
     if not TABLE.exists():
         TABLE.write_text('{"majors":[15],"functions":{},"outcomes":[],"forms":{}}', encoding="utf-8")
     if not json.loads(TABLE.read_text(encoding="utf-8"))["functions"]:
         TABLE.write_text(written(merged([ask(major, "CREATE SCHEMA") for major in MAJORS])), encoding="utf-8")
-    accounts = [ask(major, given.only or given.update) for major in given.major or MAJORS if binaries.choose(major)]
-    problems = [p for a in accounts for p in a.problems] + _dead(accounts)
+    accounts = [ask(major, given.only or given.update) for major in given.major or MAJORS]
+    problems = [p for a in accounts for p in a.problems] + ([] if given.major else _dead(accounts))
     for problem in problems:
         print(problem, file=sys.stderr)
+    if given.check and not given.only:
+        return _differs(merged(accounts)) or bool(problems)
     if given.only or given.major:
         _show(accounts)
         return bool(problems)
     text = written(merged([_renewed(a) for a in accounts] if given.update else accounts))
-    if given.check:
-        return bool(problems) or _differs(text)
     TABLE.write_text(text, encoding="utf-8")
     table = json.loads(text)
     print(f"{len(table['forms'])} forms, {len(table['outcomes'])} outcomes, {len(text) // 1024} kB")
@@ -275,16 +274,25 @@ def _show(accounts: list[Account]) -> None:
             print(account.major, key, {**entry, "locks": {r: m for r, m in entry["locks"].items() if m}})
 
 
-def _differs(text: str) -> bool:
-    if TABLE.read_text(encoding="utf-8") == text:
-        return False
-    known, new = json.loads(TABLE.read_text(encoding="utf-8")), json.loads(text)
-    for key in sorted({*known["forms"], *new["forms"]}):
-        a, b = (([t["outcomes"][n] if n is not None else None for n in row(t, key)]) for t in (known, new))
-        if a != b:
-            print(f"{key}: {a} is now {b}", file=sys.stderr)
-    print(f"{TABLE.name} is stale: python tools/locks.py writes it anew", file=sys.stderr)
-    return True
+def _differs(new: Mapping[str, Any]) -> bool:
+    """Print in what the table differs from `new`, as far as that goes."""
+    text = TABLE.read_text(encoding="utf-8")
+    known = json.loads(text)
+    differing = [
+        f"{major}: {key}: {a} is now {b}"
+        for key in sorted({*known["forms"], *new["forms"]})
+        for major in new["majors"]
+        if (a := _entry_of(known, key, major)) != (b := _entry_of(new, key, major))
+    ]
+    stale = bool(differing) or (known["majors"] == new["majors"] and text != written(new))
+    if stale:
+        print(*differing, f"{TABLE.name} is stale: python tools/locks.py writes it anew", sep="\n", file=sys.stderr)
+    return stale
+
+
+def _entry_of(table: Mapping[str, Any], key: str, major: int) -> Entry | None:
+    number = row(table, key)[table["majors"].index(major)]
+    return None if number is None else table["outcomes"][number]
 
 
 def row(table: Mapping[str, Any], key: str) -> list[int | None]:

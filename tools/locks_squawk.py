@@ -46,14 +46,16 @@ def hazard(key: str, outcome: Outcome) -> bool:
     return bool(work) and (strongest is Mode.ACCESS_EXCLUSIVE if key.endswith(" on materialized view") else strongest.stops_writes)
 
 
-def compare(majors: Iterable[int]) -> int:
-    """Print agreement over one statement of each DDL form, and write down its counts. Returns the exit code."""
+def compare(majors: Iterable[int], *, keep: bool) -> int:
+    """Print agreement over one statement of each DDL form, and write down its counts if they are to be kept. Returns the exit code."""
     program = Path(sys.executable).with_name("squawk")
     if not program.exists() and not shutil.which("squawk"):
         print("squawk is not installed here: pip install squawk-cli", file=sys.stderr)
         return 3
     said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout.split()[-1]
-    COUNTS.write_text(written(said, {str(major): _compared(str(program), major) for major in majors}), encoding="utf-8")
+    counts = {str(major): _compared(str(program), major) for major in majors}
+    if keep:
+        COUNTS.write_text(written(said, counts), encoding="utf-8")
     return 0
 
 

@@ -212,6 +212,16 @@ def test_table_is_what_the_newest_server_says(oracle_world: World) -> None:
             assert set(entry.get(what, ())) <= set(held.get(what, ())), key
 
 
+def test_check_tells_what_differs(capsys: pytest.CaptureFixture[str]) -> None:
+    table = json.loads(locks.TABLE.read_text(encoding="utf-8"))
+    assert not locks._differs(table)
+    of_18 = {**table, "majors": [18], "forms": {key: [locks.row(table, key)[3]] for key in table["forms"]}}
+    assert not locks._differs(of_18)
+    of_18["forms"]["create index on table"] = of_18["forms"]["create index concurrently on table"]
+    assert locks._differs(of_18)
+    assert "18: create index on table: {" in capsys.readouterr().err
+
+
 def test_every_form_is_on_the_page() -> None:
     page = (ROOT / "docs" / "reference" / "locks.md").read_text(encoding="utf-8")
     assert page == locks_page.page(), "python tools/docs.py writes it anew"
