@@ -135,6 +135,21 @@ def test_without_views_compatible_releases_work(program: Program, project: Path)
     assert [line.split()[:2] for line in done.stdout.splitlines()[1:]] == [["works", "fails"], ["works", "works"]]
 
 
+def test_where_nothing_is_to_be_done_both_must_work_at_once(program: Program, project: Path) -> None:
+    arguments = ("release", "check", "v1", "v2", "old.sql", "--on", "old.sql", "--no-views", "--format", "json")
+    done = program(*arguments, cwd=project)
+    assert done.returncode == 1, done.stderr
+    (stage,) = json.loads(done.stdout)["stages"]
+    assert not stage["releases"]["v1"]["failures"]
+    assert {f["sqlstate"] for f in stage["releases"]["v2"]["failures"]} == {"42703", "42P01", "22P02"}
+    nobody = program(*arguments, "--role", "nobody_else", cwd=project)
+    assert nobody.returncode == 1
+    assert {f["message"] for f in json.loads(nobody.stdout)["stages"][0]["releases"]["v1"]["failures"]} <= {
+        'relation "customers" does not exist', 'relation "orders" does not exist', 'relation "legacy" does not exist',
+        "permission denied for schema app",
+    }  # fmt: skip
+
+
 def test_the_plan_is_told_with_both_gates(program: Program, project: Path) -> None:
     done = program("plan", "new.sql", "--on", "old.sql", *WORDS, "--releases", "v1", "v2", "--format", "json", cwd=project)
     assert done.returncode == 0, done.stderr

@@ -142,7 +142,7 @@ class Trial:
         gate = _last_gate(blocks)
         ready = gate if gate is not None else len(blocks)
         self._by_hand("rows.sql", self.sets.rows)
-        self._look("before the plan", None, frozenset(tuple(self.paths)[:1]))
+        self._look("before the plan", None, self._must(-1, ready, gate))
         for number, block in enumerate(blocks):
             if progress:
                 progress("running the queries", number, len(blocks))
@@ -243,6 +243,8 @@ def tried(
     from pgcharter.migrate import proving
 
     with scratch.database() as database:
+        if role:
+            database.create_role(role)
         proving.build(database, before)
         trial = Trial(database, plan, sets, paths, schema, role)
         trial.run(progress)
