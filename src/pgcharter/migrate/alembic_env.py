@@ -13,6 +13,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
@@ -117,18 +118,18 @@ def visit(project: Project, dsn: str, steps: Steps, attach: Callable[[MigrationC
             attach(environment.get_context())
 
     environment.configure = configured  # type: ignore[method-assign]
-    project.config.set_main_option("sqlalchemy.url", _address(project).replace("%", "%%"))
+    project.config.set_main_option("sqlalchemy.url", _address(project.address).replace("%", "%%"))
     project.config.output_buffer = io.StringIO()
     with _led_to(dsn), project.inside(), _quiet(), foreign_code(), environment:
         project.script.run_env()
 
 
-def _address(project: Project) -> str:
-    """The address of alembic.ini, for its driver and options, where it is one of PostgreSQL's and the driver is there; else our own."""
+@lru_cache(maxsize=4)
+def _address(text: str) -> str:
+    """An address of alembic.ini, for its driver and options, where it is one of PostgreSQL's and the driver is there; else our own."""
     from sqlalchemy.engine import make_url
 
     try:
-        text = project.address or ""
         url = make_url(text)
         if url.get_dialect().name == "postgresql" and url.get_dialect().driver in _DRIVERS:
             url.get_dialect().import_dbapi()

@@ -27,7 +27,7 @@ from pgcharter.migrate.endings import AGAIN, EndError, failed
 from pgcharter.migrate.framing import CLOSING, patience
 from pgcharter.migrate.lock import FENCE
 from pgcharter.migrate.session import APPLICATION
-from pgcharter.names import literal, quote
+from pgcharter.names import literal
 from pgcharter.redact import redact
 
 if TYPE_CHECKING:
@@ -201,12 +201,11 @@ class Visit:
     def _opened(self, connection: Any, _record: Any, _proxy: Any) -> None:
         """Our timeouts, and a share of the fence: while anything of this run lives, no other runner begins."""
         terms, cursor = self.work.terms, connection.cursor()
-        cursor.execute(_sql("join").format(fence=FENCE))
+        settings = {**_timeouts(terms.lock_timeout, terms.statement_timeout), "application_name": APPLICATION, **terms.settings}
+        set_all = "".join(f", pg_catalog.set_config({literal(name)}, {literal(value)}, false)" for name, value in settings.items())
+        cursor.execute(_sql("join").format(fence=FENCE) + set_all)
         self.work.pid = cursor.fetchone()[0]
         self.work.beside.own.append(self.work.pid)
-        settings = {**_timeouts(terms.lock_timeout, terms.statement_timeout), "application_name": APPLICATION, **terms.settings}
-        for name, value in settings.items():
-            cursor.execute(f"SET {quote(name)} = {literal(value)}")
         cursor.close()
         connection.commit()
 
