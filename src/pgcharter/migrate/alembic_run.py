@@ -102,7 +102,8 @@ class Revision:
             known = orig if isinstance(orig, psycopg.Error) else psycopg.Error(str(orig))
             end = failed(known, work.migration, work.number, work.unit, "", self.direction, lost=work.session.lost)
             message = end.message.replace("; of this unit nothing is applied", stays) if stays else end.message
-            return EndError(end.status, end.reason, message, end.hint, place=str(place), sqlstate=state)
+            hint = end.hint.replace("pgcharter migrate baseline", "alembic stamp")
+            return EndError(end.status, end.reason, message, hint, place=str(place), sqlstate=state)
         if isinstance(orig, PgcharterError):
             return EndError("failed", "statement", f"{work.here} failed: {orig.message}", orig.hint, place=orig.place or str(place))
         said = redact(f"{type(orig).__name__}: {' '.join(str(orig).split())}"[:300])
