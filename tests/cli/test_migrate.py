@@ -347,6 +347,33 @@ def test_a_ledger_that_somebody_keeps_locked_is_not_waited_for_without_end(shop:
     assert (done.returncode, "another session keeps the ledger locked" in " ".join(done.stderr.split())) == (3, True)
 
 
+def test_a_half_done_migration_whose_file_is_gone_is_not_forgotten(shop: Path, program: Run, database: str) -> None:
+    half = "-- pgcharter: up\nCREATE TABLE half ();\n-- pgcharter: gate so\nCREATE TABLE whole ();\n"
+    lay(shop, {"004_half.sql": half})
+    assert program("migrate", "up").returncode == 4
+    stopped = " ".join(program("migrate", "status").stdout.split())
+    assert "the run of 004 half stopped on" in stopped
+    assert "it died" not in stopped
+    (shop / "migrations" / "004_half.sql").unlink()
+    lay(shop, {"005_more.sql": "CREATE TABLE more ();"})
+    assert states(program)["004"] == "missing"
+    for words in (["up"], ["down"], ["to", "005"]):
+        done = program("migrate", *words)
+        assert (done.returncode, "004 half was left half way up and its file is missing" in " ".join(done.stderr.split())) == (4, True)
+    assert program("migrate", "repair", "004", "--yes").returncode == 0
+    assert program("migrate", "up").returncode == 0
+    assert tables(database) == ["half", "more", "people", "pets"]
+
+
+def test_a_failed_file_that_was_renamed_leaves_nothing_behind(shop: Path, program: Run) -> None:
+    lay(shop, {"004_wrong.sql": "SELECT 1 / 0;"})
+    assert program("migrate", "up").returncode == 3
+    (shop / "migrations" / "004_wrong.sql").unlink()
+    lay(shop, {"005_right.sql": "SELECT 1;"})
+    assert program("migrate", "up").returncode == 0
+    assert set(states(program)) == {"001", "002", "003", "005"}
+
+
 def test_repair_waits_for_a_runner_and_then_gives_up(shop: Path, program: Run, database: str) -> None:
     charter(shop, '[environments.dev]\ndsn_env = "SHOP_URL"\n[migrate]\nwait = "100ms"\n')
     with lock.held(database, 1, silent):

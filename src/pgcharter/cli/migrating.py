@@ -211,7 +211,7 @@ def ledger_of(place: Place) -> Iterator[Connection]:
     from pgcharter.db import connect
 
     conn = connect(place.dsn, application_name="pgcharter migrate", client_encoding="UTF8")
-    conn.execute("SET lock_timeout = '5s'")
+    conn.execute("SET statement_timeout = 0; SET lock_timeout = '5s'")
     try:
         yield conn
     finally:

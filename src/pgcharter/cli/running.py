@@ -60,6 +60,12 @@ def refuse_half(conn: Connection, found: Standing, direction: str) -> None:
 
     for entry in found.entries:
         run = entry.unfinished
+        if run and entry.migration is None and run.begun:
+            raise RefusedError(
+                f"{entry.title} was left half way {run.direction} and its file is missing, so nothing else was run",
+                hint=f"bring {run.file or 'the file'} back and finish it: pgcharter migrate {run.direction}; "
+                f"or set the run aside: pgcharter migrate repair {entry.version or entry.name}",
+            )
         if run and run.direction != direction and ledger.progress(conn, run.id):
             raise RefusedError(
                 f"{entry.title} was left half way {run.direction}, so nothing else was run",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import codecs
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, LiteralString
@@ -52,6 +52,8 @@ class Run:
     error: str = ""
     tool: str = ""
     role: str = ""
+    begun: bool = False
+    """Of a run that did not end: whether a part of it is done in the database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,11 +203,15 @@ def read(conn: Connection) -> tuple[Run, ...]:
 
     try:
         there = installed(conn)
-        _, table, _, runs = _row(conn, sql("installed"))
+        _, table, units, runs = _row(conn, sql("installed"))
         if not table:
             return ()
         form = "read" if there or runs else "read_first"
-        return tuple(Run(*row) for row in conn.execute(sql(form)).fetchall())
+        found = tuple(Run(*row) for row in conn.execute(sql(form)).fetchall())
+        if not units or all(run.outcome not in ("running", "failed") for run in found):
+            return found
+        begun = {run for (run,) in conn.execute(sql("begun")).fetchall()}
+        return tuple(replace(run, begun=run.id in begun) for run in found)
     except psycopg.errors.UndefinedColumn as error:
         raise PgcharterError(
             f"the ledger is damaged: {error.diag.message_primary}, so what is applied cannot be known",

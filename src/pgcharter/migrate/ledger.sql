@@ -117,6 +117,10 @@ select row_number() over (order by applied_at, version), version, '', 'versioned
        applied_at, applied_at, null, '', '', ''
   from pgcharter.schema_migrations order by 1
 
+-- name: begun
+select distinct u.run_id from pgcharter.schema_migration_units u join pgcharter.schema_migrations m using (run_id)
+ where m.outcome in ('running', 'failed') and (u.done_at is not null or u.position_reached is not null)
+
 -- name: text
 select file_text from pgcharter.schema_migrations where run_id = %s
 

@@ -73,7 +73,16 @@ def _missing(e: Entry, run: Run, newest: tuple[int, ...], section: MigrateSectio
 def _unfinished(e: Entry, run: Run) -> Problem:
     way = "way back" if run.direction == "down" else "run"
     place = e.migration.file if e.migration else ""
-    if run.outcome == "running":
+    if e.migration is None:
+        message = f"the {way} of {e.title} that began on {when(run)} is half done, and its file is missing"
+        hint = (
+            f"bring {run.file or 'the file'} back from version control, then pgcharter migrate {run.direction}; or set the run aside: "
+            f"pgcharter migrate repair {e.version or e.name}"
+        )
+    elif run.outcome == "running" and run.error:
+        message = f"the {way} of {e.title} stopped on {when(run)}: {run.error}"
+        hint = f"pgcharter migrate {run.direction} goes on where it was"
+    elif run.outcome == "running":
         message = f"the {way} of {e.title} that began on {when(run)} has not ended: it is at work, or it died"
         hint = f"pgcharter migrate {run.direction} goes on where it was, once no other runner is at work"
     else:

@@ -86,7 +86,7 @@ class Session:
         return session
 
     def _said(self, said: Diagnostic) -> None:
-        if self.hear and said.message_primary:
+        if self.hear and said.message_primary and said.severity_nonlocalized in ("WARNING", "NOTICE", "INFO"):
             self.hear(said.severity or "", said.message_primary)
 
     def close(self) -> None:

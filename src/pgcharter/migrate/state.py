@@ -42,12 +42,14 @@ class Entry:
     @property
     def version(self) -> str:
         """As the file writes it, or the ledger where there is no file."""
-        return self.migration.version if self.migration else self.run.version if self.run else ""
+        known = self.migration or self.run or self.unfinished
+        return known.version if known else ""
 
     @property
     def name(self) -> str:
         """The rest of the name."""
-        return self.migration.name if self.migration else self.run.name if self.run else ""
+        known = self.migration or self.run or self.unfinished
+        return known.name if known else ""
 
     @property
     def title(self) -> str:
@@ -94,6 +96,9 @@ def standing(folder: Folder, runs: Sequence[Run]) -> Standing:
     for key, run in applied.items():
         if key not in files:
             made.insert(_slot(made, run), Entry("missing", None, run, unfinished.get(key), turn=turns[key]))
+    for key, run in unfinished.items():
+        if run.begun and key not in files and key not in applied:
+            made.insert(_slot(made, run), Entry("missing", None, None, run))
     return Standing(tuple(made))
 
 
