@@ -172,6 +172,14 @@ def test_what_cannot_be_shown_is_asked(conn: Conn) -> None:
     ]
 
 
+def test_views_of_schema_public_belong_to_whoever_makes_them(conn: Conn) -> None:
+    a = catalog(conn, "CREATE TABLE public.t (id int)")
+    home = views(a, a, Releases("v1", "v2", "public", "public_"), "v1").schema
+    assert home.owner == ""
+    owner = a.database.owner
+    assert {(g.grantee, g.privilege) for g in home.acl or ()} == {("", "USAGE"), (owner, "USAGE"), (owner, "CREATE")}
+
+
 OLD = """CREATE SCHEMA app; CREATE TYPE app.e AS ENUM ('x');
 CREATE TABLE app.t (id int PRIMARY KEY, a int NOT NULL UNIQUE, b int NOT NULL DEFAULT 1, e app.e, s serial, keep int);
 CREATE INDEX b ON app.t (b); CREATE INDEX keep ON app.t (keep); CREATE TABLE app.u (id serial)"""

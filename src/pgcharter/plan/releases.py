@@ -98,7 +98,12 @@ def views(release: Catalog, physical: Catalog, names: Releases, name: str, inten
     base = next((s for s in physical.schemas if s.name == names.schema), Schema(names.schema))
     comment = f"release {name}: what it sees of schema {names.schema}"
     return Views(
-        Schema(names.home(name), owner=base.owner, acl=_usage(base, physical.database.owner), comment=comment),
+        Schema(
+            names.home(name),
+            owner="" if base.owner == _EVERY_OWNER else base.owner,
+            acl=_usage(base, physical.database.owner),
+            comment=comment,
+        ),
         tuple(m.view for m in made if m.view),
         tuple(d for m in made for d in m.dependencies),
         tuple(q for m in made for q in m.questions),
@@ -106,10 +111,18 @@ def views(release: Catalog, physical: Catalog, names: Releases, name: str, inten
     )
 
 
+_EVERY_OWNER = "pg_database_owner"
+"""Owner of schema public from 15 on: whoever owns the database; other schemas are better owned by whoever makes them."""
+
+
 def _usage(schema: Schema, owner: str) -> Acl:
     """Who may use the schema may use its views; nobody but the owner makes objects there."""
-    own = schema.owner or owner
-    return None if schema.acl is None else tuple(g for g in schema.acl if g.privilege == "USAGE" or g.grantee == own)
+    if schema.acl is None:
+        return None
+    own = owner if schema.owner in ("", _EVERY_OWNER) else schema.owner
+    named = {_EVERY_OWNER: own}
+    rights = (replace(g, grantee=named.get(g.grantee, g.grantee), grantor=named.get(g.grantor, g.grantor)) for g in schema.acl)
+    return tuple(sorted({g for g in rights if g.privilege == "USAGE" or g.grantee == own}))
 
 
 Needs = Mapping[ObjectId, tuple[ObjectId, ...] | None]
