@@ -38,7 +38,8 @@ def up(environment: str | None, target: str | None, folder: str | None, form: st
     """Apply all pending migrations, in order.
 
     Everything is parsed before anything runs. Interrupted or failed runs go on where they were.
-    Exit codes: 0 applied or nothing to do, 2 wrong usage or files, 3 failed, 4 refused or stopped before the end, 130 interrupted.
+    Exit codes: 0 applied or nothing to do, 2 wrong usage or a folder that contradicts itself, 3 failed or a file that cannot be run,
+    4 refused or stopped before the end, 130 interrupted.
     """
     place = migrating.open_place(environment, target, folder)
     with migrating.ledger_of(place) as conn:
