@@ -74,6 +74,8 @@ class Swap:
             return False
         if self.table.partition_of is not None or self.table.id in self._parents() or self.table.id not in self.ground.b.table:
             return False
+        if self.cause is None and any({"drop", "create"} <= self.ground.changes.get(t, frozenset()) for t in self._types()):
+            return False
         users = self.ground.uses[0].by.get(self.address, set())
         if any(u.kind == "publication" or (u.kind == "statistics" and self._reordered(u)) for u in users):
             return False
@@ -86,6 +88,10 @@ class Swap:
             return False
         trial = f"ALTER TABLE {self.table.id.sql()} ADD COLUMN {quote(joined(self.old.name, '_new'))} {self.new.type.sql}"
         return not self.ground.hurts(self.ground.effect(trial))
+
+    def _types(self) -> Iterator[ObjectId]:
+        """The old column's own type, which it holds until the contract phase."""
+        return (ObjectId(kind, self.old.type.schema, self.old.type.name) for kind in ("type", "domain"))
 
     @property
     def _span(self) -> int:

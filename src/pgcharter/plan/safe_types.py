@@ -122,7 +122,7 @@ def enum_replaced(old: Operation, new: Operation, ground: Ground) -> Sequence | 
     labels = ", ".join(literal(label) for label in after.labels)
     why = "PostgreSQL cannot take a label away: the columns move to a new type"
     create = ground.step(f"CREATE TYPE {fresh.sql()} AS ENUM ({labels})", f"create {fresh}", fresh, why=why)
-    parts = [_moved(table, column, fresh, before, ground) for table, column in columns_of(before, ground) if table.id in ground.b.table]
+    parts = [_moved(table, column, fresh, before, ground) for table, column in columns_of(before, ground) if _stays(table, column, ground)]
     old_name = ground.names.type(before.schema, before.name, "old")
     away = f"ALTER TYPE {before.id.sql()} RENAME TO {quote(old_name)}"
     into = f"ALTER TYPE {fresh.sql()} RENAME TO {quote(after.name)}"
@@ -142,6 +142,10 @@ def enum_replaced(old: Operation, new: Operation, ground: Ground) -> Sequence | 
         gate=f"the former labels of {before.id}",
         notes=(_in_use(before, after), *(note for part in parts for note in part.notes)),
     )
+
+
+def _stays(table: Table, column: Column, ground: Ground) -> bool:
+    return table.id in ground.b.table and column.name in ground.b.table[table.id].column
 
 
 def _in_use(before: UserType, after: UserType) -> str:

@@ -60,7 +60,9 @@ class Way:
             yield from self._span(span)
         if self.gates:
             yield (_gate(self.gates),)
-        yield from self.contract
+        passing = [piece for piece in self.contract if piece[0].sql.startswith("DROP TYPE ") and piece[0].object not in self.ground.changes]
+        yield from (piece for piece in self.contract if piece not in passing)
+        yield from passing
 
     @cached_property
     def _pairs(self) -> dict[ObjectId, tuple[int, int]]:
@@ -167,6 +169,8 @@ class Way:
             if operation.change == "drop":
                 found.add(place)
             disturbed.add(operation.object)
+            if operation.change == "drop" and isinstance(operation.old, Table | View):
+                disturbed |= {part for part, _ in parts(operation.old)}
         return frozenset(found)
 
     def _frees(self, operation: Operation) -> set[tuple[str, str]]:
