@@ -301,6 +301,8 @@ def test_production_is_known_by_whatever_name_it_is_called(shop: Path, program: 
     (shop / "svc.conf").write_text("[shop]\n" + "".join(f"{k}={v}\n" for k, v in parts.items()))
     unset = dict.fromkeys(words, "")
     by_service = program("migrate", "up", "--on", "service=shop", PGSERVICEFILE=str(shop / "svc.conf"), **unset)
+    told = program("migrate", "status", "--on", "service=shop", PGSERVICEFILE=str(shop / "svc.conf"), **unset)
+    assert f"on {parts['dbname']} at {parts['host']}" in told.stdout
     for done in (by_variables, by_service):
         assert (done.returncode, "environment live is production" in done.stderr) == (4, True), done
     assert tables(database) == []

@@ -73,9 +73,7 @@ class Place:
     @property
     def database(self) -> str:
         """The database as messages call it, without secrets."""
-        from psycopg.conninfo import conninfo_to_dict
-
-        parts = conninfo_to_dict(self.dsn)
+        parts = _parts(self.dsn)
         where = f"{parts.get('dbname') or parts.get('user') or ''} at {parts.get('host') or 'the local socket'}"
         return f"{self.environment} ({where})" if self.environment else where
 
@@ -162,18 +160,25 @@ def _production(charter: Charter, environment: str, dsn: str) -> str:
 
 
 def _address(dsn: str) -> tuple[str, ...]:
-    """Host, port and database that libpq makes of a connection string; empty for one that it does not understand."""
-    from psycopg import ProgrammingError, pq
-    from psycopg.conninfo import conninfo_to_dict
+    """Host, port and database of a connection string; empty for one that libpq does not understand."""
+    from psycopg import ProgrammingError
 
     try:
-        parts = conninfo_to_dict(dsn)
+        parts = _parts(dsn)
     except ProgrammingError:
         return ()
-    usual = {option.keyword.decode(): (option.val or b"").decode() for option in pq.Conninfo.get_defaults()}
-    parts = {**usual, **_service(str(parts.get("service") or "")), **parts}
-    host = str(parts.get("hostaddr") or parts.get("host") or "localhost").lower().replace("127.0.0.1", "localhost")
-    return (host, str(parts.get("port") or 5432), str(parts.get("dbname") or parts.get("user") or ""))
+    host = (parts.get("hostaddr") or parts.get("host") or "localhost").lower().replace("127.0.0.1", "localhost")
+    return (host, parts.get("port") or "5432", parts.get("dbname") or parts.get("user") or "")
+
+
+def _parts(dsn: str) -> dict[str, str]:
+    """What libpq makes of a connection string, with its variables and the service. Raises psycopg.ProgrammingError."""
+    from psycopg import pq
+    from psycopg.conninfo import conninfo_to_dict
+
+    given = {name: str(value) for name, value in conninfo_to_dict(dsn).items() if value is not None}
+    usual = {option.keyword.decode(): option.val.decode() for option in pq.Conninfo.get_defaults() if option.val}
+    return {**usual, **_service(given.get("service", "")), **given}
 
 
 def _service(name: str) -> dict[str, str]:
