@@ -339,3 +339,42 @@ def test_asyncio(shop: Path, program: Run, database: str) -> None:
     done = program("migrate", "up")
     assert done.returncode == 0, done.stderr
     assert set(states(program).values()) == {"applied"}
+
+
+GRANTED = "GRANT ALL ON SCHEMA migrations, public TO pg_database_owner; SET ROLE pg_database_owner"
+SHAPES = {
+    "begun": (
+        "    with connectable.connect() as connection:",
+        "    with connectable.begin() as connection:",
+        "        connection.commit()\n",
+        "",
+    ),
+    "per revision": ("connection=connection, **OPTIONS", "connection=connection, transaction_per_migration=True, **OPTIONS", "", ""),
+    "pooled": ("poolclass=pool.NullPool", "pool_size=2", "", ""),
+    "role": ("        connection.commit()\n", f'        connection.execute(text("{GRANTED}"))\n        connection.commit()\n', "", ""),
+    "autocommit": ("poolclass=pool.NullPool", 'poolclass=pool.NullPool, isolation_level="AUTOCOMMIT"', "", ""),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_other_shapes_of_env_py(shop: Path, program: Run, database: str, shape: str) -> None:
+    old, new, also, instead = SHAPES[shape]
+    env(shop, old, new)
+    env(shop, also, instead)
+    block = (
+        ""
+        if shape == "begun"
+        else "with op.get_context().autocommit_block():\n    op.create_index('t_id', 't', ['id'], postgresql_concurrently=True)"
+    )
+    short(shop, "op.execute('CREATE TABLE t (id int)')\n---\nop.drop_table('t')", "op.execute('CREATE TABLE u ()')\n" + block)
+    for _ in range(2):
+        done = program("migrate", "up")
+        assert done.returncode == 0, done.stderr
+        assert heads(database) == ["0002"]
+        assert rows(database, "SELECT count(*) FROM pg_class WHERE relname IN ('t', 'u', 't_id') AND relkind IN ('r', 'i')") == [
+            (2 + bool(block),)
+        ]
+        change(database, "DROP TABLE u; DROP INDEX IF EXISTS t_id")
+        assert program("migrate", "to", "nothing").returncode == 0
+        assert heads(database) == []
+        assert rows(database, "SELECT to_regclass('t')") == [(None,)]

@@ -157,7 +157,7 @@ def _quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _led_to(dsn: str) -> Iterator[None]:
-    """Lead every connection that SQLAlchemy opens meanwhile to `dsn`, whatever address the program asked for."""
+    """Lead every connection that SQLAlchemy opens meanwhile to `dsn`, whatever address the program asked for; none stays in a pool."""
     from sqlalchemy import Engine, event
 
     def connect(dialect: Any, _record: Any, arguments: list[Any], keywords: dict[str, Any]) -> None:
@@ -171,11 +171,21 @@ def _led_to(dsn: str) -> Iterator[None]:
         keywords.clear()
         keywords.update({**kept, **_parameters(dialect.driver, dsn)})
 
+    engines: set[Engine] = set()
+
+    def used(conn: Any) -> None:
+        engines.add(conn.engine)
+
     event.listen(Engine, "do_connect", connect)
+    event.listen(Engine, "engine_connect", used)
     try:
         yield
     finally:
         event.remove(Engine, "do_connect", connect)
+        event.remove(Engine, "engine_connect", used)
+        for engine in engines:
+            if not engine.dialect.is_async:
+                engine.dispose()
 
 
 def _parameters(driver: str, dsn: str) -> dict[str, Any]:

@@ -247,7 +247,7 @@ class Visit:
         if self._within and self._ours(conn):
             digest, self._within = self._within, ""
             own = self._connection.cursor()
-            self._record_part(Through(own, self.work.session.conn), digest)
+            self._record_part(Through(own, self.work.session.conn).closing(), digest)
             own.execute("COMMIT")
             own.close()
             return
@@ -278,7 +278,7 @@ class Visit:
         else:
             self._begin_run()
             self._stepping = False
-            self._record_part(Through(conn, self.work.session.conn), digest)
+            self._record_part(Through(conn, self.work.session.conn).closing(), digest)
             self._stepping = True
 
     def _record_part(self, conn: Any, digest: str) -> None:
@@ -366,8 +366,7 @@ class Visit:
         run = work.run
         self.row = run or -1
         faults.point("in transaction")
-        for sql in CLOSING.split("; "):
-            conn.execute(sql)
+        conn.closing()
         if run is None:
             self.row = ledger.record(conn, work.migration, self.revision.direction, time.monotonic() - self._began)  # type: ignore[arg-type]
         else:
@@ -405,6 +404,12 @@ class Through:
     def __init__(self, conn: Any, beside: Connection) -> None:
         self.conn, self.info = conn, beside.info
         self._text = psycopg.ClientCursor(beside)
+
+    def closing(self) -> Through:
+        """Before the record is written: what is deferred is checked, and whoever env.py became, we are who logged in."""
+        for sql in CLOSING.split("; "):
+            self.execute(sql)
+        return self
 
     def execute(self, query: str, parameters: Any = None) -> Any:
         """Execute; the values are put into the text by psycopg."""
