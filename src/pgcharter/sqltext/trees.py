@@ -1,4 +1,4 @@
-"""Trees of the parser: an expression back as text, a type as text, and whether two texts say the same."""
+"""Trees of the parser: an expression back as text, and whether two texts say the same."""
 
 from __future__ import annotations
 
@@ -15,13 +15,6 @@ def expression(node: Any) -> str:
     tree = _tree("SELECT 1")
     tree.stmts[0].stmt.select_stmt.target_list[0].res_target.val.CopyFrom(node)
     return str(_postgast().deparse(tree)).removeprefix("SELECT ")
-
-
-def type_name(node: Any) -> str:
-    """A type as SQL: `numeric(10, 2)`, `app.mood[]`."""
-    tree = _tree("SELECT NULL::int")
-    tree.stmts[0].stmt.select_stmt.target_list[0].res_target.val.type_cast.type_name.CopyFrom(node)
-    return str(_postgast().deparse(tree)).removeprefix("SELECT NULL::")
 
 
 def same(one: str, other: str) -> bool:
