@@ -76,6 +76,7 @@ def make(wish: Wish, progress: Progress | None = None) -> Planned:
         with open_scratch(a.major, url=wish.scratch_url) as scratch:
             a = releases.without_views(a, wish.releases) if wish.releases else a
             a, b, notes = _sides(scratch, a, _catalog(wanted), live=actual.source == "live")
+            wish = replace(wish, intents=(*wish.intents, *renames.implied(a, b, wish.intents)))
             if wish.releases:
                 a, b, plan = releases.planned(scratch, _catalog(actual), a, b, wish, actual.stats)
             else:

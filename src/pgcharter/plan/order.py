@@ -160,6 +160,19 @@ def _tables_and_parts(nodes: list[Node], at: dict[ObjectId, list[int]]) -> None:
                 node.next.add(j)
             else:
                 nodes[j].next.add(i)
+        _row_security(nodes, at, i)
+
+
+def _row_security(nodes: list[Node], at: dict[ObjectId, list[int]], i: int) -> None:
+    """Row security is switched on after its policies are there, and off before they go: without one, nobody but the owner sees a row."""
+    old, new = nodes[i].operation.old, nodes[i].operation.new
+    if old.row_security == new.row_security:
+        return
+    for policy in (new if new.row_security else old).policies:
+        for j in at.get(new.part("policy", policy.name), ()):
+            first, later = (j, i) if new.row_security else (i, j)
+            nodes[later].next.discard(first)
+            nodes[first].next.add(later)
 
 
 def _handed_down(nodes: list[Node]) -> dict[ObjectId, list[int]]:

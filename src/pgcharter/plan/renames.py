@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pgcharter.catalog.model import Catalog, Column, Table, UserType
+from pgcharter.catalog.model import Sequence as SequenceModel
 from pgcharter.errors import UsageError
 from pgcharter.names import ObjectId, quote
 from pgcharter.plan.ddl import Sides, statements
@@ -64,6 +65,33 @@ def _target(intent: Intent, all_: Sequence[Intent]) -> ObjectId:
         if not other.object.part and (other.object.schema, other.object.name) == (at.schema, at.name):
             return replace(at, name=other.name, part=intent.name)
     return replace(at, part=intent.name)
+
+
+def implied(a: Catalog, b: Catalog, intents: Iterable[Intent]) -> tuple[Intent, ...]:
+    """The renames that follow from others, or from nothing but a name: the sequence behind a serial column that stays keeps its position.
+
+    Made anew it would begin at its start value, and hand out keys that are taken.
+    """
+    wanted = tuple(intents)
+    names, taken = {i.object: i.name for i in wanted}, {s.id for s in a.sequences}
+    behind = {column: s for table in b.tables for column, s in _serials(b, table).items()}
+    found = []
+    for table in a.tables:
+        there = _target(Intent(table.id, names.get(table.id, table.name)), wanted)
+        for column, old in _serials(a, table).items():
+            new = behind.get(replace(column, name=there.name, part=names.get(column, column.part)))
+            if new and (old.schema, new.id in taken) == (new.schema, False) and old.name != new.name and old.id not in names:
+                found.append(Intent(old.id, new.name))
+    return tuple(found)
+
+
+def _serials(catalog: Catalog, table: Table) -> dict[ObjectId, SequenceModel]:
+    """The sequences of serial columns, by column; a column that owns several is none."""
+    found: dict[ObjectId, list[SequenceModel]] = {}
+    for sequence in catalog.sequences_of.get(table.id, ()):
+        if sequence.owned_by is not None and not sequence.identity:
+            found.setdefault(sequence.owned_by, []).append(sequence)
+    return {column: several[0] for column, several in found.items() if len(several) == 1}
 
 
 def rename_statements(a: Catalog, b: Catalog, intents: Iterable[Intent]) -> tuple[str, ...]:
