@@ -139,3 +139,17 @@ def test_a_fix_of_the_server_is_nothing_for_a_plan(program: Program, project: Pa
     told = " ".join(done.stdout.split())
     assert "0 findings mended" in told
     assert "it changes the server and not the schema, so no migration does it: ALTER SYSTEM" in told
+
+
+def test_a_table_and_its_columns_may_be_renamed_in_one_plan(program: Program, project: Path) -> None:
+    (project / "old.sql").write_text("CREATE TABLE t (id serial PRIMARY KEY, x int); CREATE INDEX t_x ON t (x);")
+    (project / "new.sql").write_text("CREATE TABLE u (id serial PRIMARY KEY, z int); CREATE INDEX u_z ON u (z);")
+    declared = ("--rename", "table public.t=u", "--rename", "column public.t.x=z")
+    done = program("plan", "new.sql", "--on", "old.sql", *declared, "--format", "json", cwd=project)
+    assert done.returncode == 0, done.stderr
+    statements = [s["sql"] for s in json.loads(done.stdout)["steps"]]
+    assert statements.index("ALTER TABLE public.t RENAME COLUMN x TO z") < statements.index("ALTER TABLE public.t RENAME TO u")
+    assert "ALTER SEQUENCE public.t_id_seq RENAME TO u_id_seq" in statements
+    assert not [s for s in statements if "CREATE SEQUENCE" in s]
+    renamed = next(s for s in json.loads(done.stdout)["steps"] if s["sql"].endswith("RENAME TO u"))
+    assert renamed["effect"]["locks"][0]["mode"] == "ACCESS EXCLUSIVE"

@@ -44,7 +44,7 @@ def plan(
         raise UsageError("renames are declared, and the catalog after them was not handed in", hint="read it back after rename_statements")
     between = renamed if forth and renamed is not None else a
     changes, returns = diff.operations(between, b, apart=apart), diff.operations(b, between, apart=_all(b))
-    back = tuple(replace(o, object=_after(o), old=o.new, new=o.old) for o in reversed(forth))
+    back = _back(forth)
     careful = style or Safe()
     there = Way(Sides(between, b), careful, sizes, (*forth, *changes.operations), a)
     home = Way(Sides(b, between), careful, sizes, (*returns.operations, *back), between)
@@ -71,10 +71,15 @@ def _said_once(steps: tuple[Step, ...], notes: tuple[str, ...]) -> tuple[Step, .
     return tuple(found)
 
 
-def _after(rename: Operation) -> ObjectId:
-    """The address of a renamed object under its new name."""
-    at = rename.object
-    return replace(at, part=rename.new.name) if at.part else replace(at, name=rename.new.name)
+def _back(forth: Collection[Operation]) -> tuple[Operation, ...]:
+    """The way back of renames, from their addresses under the new names: parts before the relations they live in, as on the way there."""
+    relations = {(o.object.schema, o.object.name): o.new.name for o in forth if not o.object.part}
+
+    def after(at: ObjectId, name: str) -> ObjectId:
+        return replace(at, name=relations.get((at.schema, at.name), at.name), part=name) if at.part else replace(at, name=name)
+
+    turned = [replace(o, object=after(o.object, o.new.name), old=o.new, new=o.old) for o in forth]
+    return tuple(sorted(turned[::-1], key=lambda o: not o.object.part))
 
 
 def _all(catalog: Catalog) -> frozenset[ObjectId]:

@@ -117,7 +117,7 @@ class Ground:
         a, b = self.a, self.b
         return replace(
             b,
-            tables=tuple({**b.table, **a.table}.values()),
+            tables=tuple({**b.table, **self.origin.table, **a.table}.values()),
             views=tuple({**{v.id: v for v in b.views}, **self.views}.values()),
             functions=tuple({**a.function, **b.function}.values()),
             types=(*{**{t.id: t for t in a.types}, **{t.id: t for t in b.types}}.values(), *self.passing),
@@ -134,7 +134,7 @@ class Ground:
 
     def exists(self, relation: ObjectId) -> bool:
         """Whether somebody may be using it: it was there before the plan."""
-        return relation in self.a.table or relation in self.views or relation in self._lesser
+        return relation in self.a.table or relation in self.origin.table or relation in self.views or relation in self._lesser
 
     @cached_property
     def _lesser(self) -> frozenset[ObjectId]:
@@ -193,8 +193,9 @@ class Ground:
 
     def plain(self, operation: Operation) -> tuple[str, ...]:
         """The statements that would do when nobody else used the database. Raises UnwritableError where there are none."""
+        renamed_too = operation.change == "rename" and operation.object.part and operation.object.owner not in self.a.table
         try:
-            return statements(operation, self.sides)
+            return statements(operation, Sides(self.origin, self.b) if renamed_too else self.sides)
         except (ValueError, LookupError) as error:
             if isinstance(error, KeyError | IndexError):
                 raise

@@ -38,8 +38,8 @@ def _hindered(operation: Operation, ground: Ground) -> bool:
     """Whether the plan does more with what is renamed than two names at a time can bear."""
     at, new = operation.object, operation.new.name
     if not at.part:
-        parts = (o for o in ground.changes if o.part and (o.schema, o.name) == (at.schema, new))
-        return any(o.kind == "column" and ground.changes[o] & {"alter", "drop"} for o in parts)
+        columns = ((o.name, c) for o, c in ground.changes.items() if o.kind == "column" and o.schema == at.schema)
+        return any((name == new and c & {"alter", "drop", "rename"}) or (name == at.name and "rename" in c) for name, c in columns)
     column = ObjectId("column", at.schema, at.name, new)
     moved = any("rename" in c and (o.schema, o.name) == (at.schema, at.name) and not o.part for o, c in ground.changes.items())
     users = (o for side in ground.uses for o in side.by.get(column, ()))
