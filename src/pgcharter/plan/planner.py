@@ -79,7 +79,7 @@ def _back(forth: Collection[Operation]) -> tuple[Operation, ...]:
         return replace(at, name=relations.get((at.schema, at.name), at.name), part=name) if at.part else replace(at, name=name)
 
     turned = [replace(o, object=after(o.object, o.new.name), old=o.new, new=o.old) for o in forth]
-    return tuple(sorted(turned[::-1], key=lambda o: not o.object.part))
+    return tuple(sorted(turned, key=lambda o: not o.object.part))
 
 
 def _all(catalog: Catalog) -> frozenset[ObjectId]:
