@@ -26,6 +26,7 @@ def effect(mode: Mode, **facts: tuple[ObjectId, ...]) -> Effect:
     ("found", "said"),
     [
         (Effect(), "nobody waits"),
+        (Effect((Lock(ObjectId("view", "app", "v"), Mode.ACCESS_EXCLUSIVE),)), "who uses app.v waits ≤ 2 s"),
         (effect(Mode.SHARE_UPDATE_EXCLUSIVE), "nobody waits"),
         (effect(Mode.SHARE_UPDATE_EXCLUSIVE, scans=(ORDERS,)), "nobody waits · 12 GB of app.orders are read"),
         (effect(Mode.SHARE_ROW_EXCLUSIVE), "reads go on, writes wait ≤ 2 s"),

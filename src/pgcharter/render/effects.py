@@ -18,6 +18,9 @@ def waits(effect: Effect, stats: Stats | None = None, seconds: float = LOCK_SECO
     mode = effect.strongest
     work = _work(effect, stats)
     if mode is None or mode < Mode.SHARE:
+        views = [lock.relation for lock in effect.locks if lock.relation.kind == "view" and lock.mode.stops_reads]
+        if views and not work:
+            return Styled(f"who uses {views[0].sql()} waits ≤ {seconds:g} s", "warning")
         return Styled("nobody waits" + (f" · {work}" if work else ""), "good")
     who = "reads and writes wait" if mode.stops_reads else "reads go on, writes wait"
     sure = "" if effect.known else ", perhaps"
