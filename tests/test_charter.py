@@ -10,6 +10,8 @@ import pytest
 
 from pgcharter import charter, guides
 from pgcharter.errors import CharterError, Exit
+from pgcharter.migrate.settings import MIGRATE
+from pgcharter.plan.settings import PLAN, intents
 
 WHOLE = """\
 guide = "cloudlab"
@@ -256,7 +258,9 @@ def test_a_fresh_charter_reads_back_and_changes_nothing(folder: Path, guide: str
 def test_everything_a_fresh_charter_offers_in_comments_is_right(folder: Path, guide: str) -> None:
     lines = charter.dump_default(guides.load(guide)).splitlines()
     offered = "\n".join(line.removeprefix("# ") if " = " in line or line.startswith("# [") else line for line in lines)
-    read = charter.read(wrote(folder, offered))
+    read = charter.read(wrote(folder, offered), sections=(PLAN, MIGRATE))
     assert guides.of(read).options == guides.load(guide).options
+    assert [i.name for i in intents(read)] == ["email"]
+    assert read.section(MIGRATE).folder == "migrations"
     assert (read.environments["production"].production, read.check.targets) == (True, ("migrations",))
     assert read.waivers[0].expires == date(2027, 6, 30)

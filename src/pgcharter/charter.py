@@ -291,6 +291,17 @@ fail_on = "warning"
 # dsn_env = "DATABASE_URL"
 # production = true
 
+# What the database shall be, for `pgcharter plan`, and what only a person can know about the way there. Renames are never guessed.
+# [plan]
+# wanted = "db/schema.sql"
+# renames = {{ "column app.users.mail" = "email" }}
+# zone = "UTC"
+
+# Where migrations are, for `pgcharter migrate`, and on what terms they run.
+# [migrate]
+# folder = "migrations"
+# lock_timeout = "2s"
+
 # A finding that is accepted, why, on whose word and until when. After that day it counts again, and the check fails until one decides.
 # [[waiver]]
 # rule = "KEY01"
