@@ -321,7 +321,6 @@ def test_other_sentences(shop: Path, program: Run, database: str) -> None:
 
 
 def test_asyncio(shop: Path, program: Run, database: str) -> None:
-    pytest.importorskip("greenlet", reason="SQLAlchemy's asyncio needs greenlet")
     env(shop, "def run_migrations_online() -> None:\n    connectable = engine_from_config(",
         "def run(connection):\n    context.configure(connection=connection, **OPTIONS)\n    with context.begin_transaction():\n"
         "        context.run_migrations()\n\n\nasync def run_async():\n    connectable = async_engine_from_config(")  # fmt: skip
