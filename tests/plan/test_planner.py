@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import psycopg
 import pytest
+from tests.plan.court import OWNER, ROLES
 from tests.plan.test_law import BLOCKS, Block
 from tests.plan.walk import waiting
 
@@ -16,7 +17,7 @@ from pgcharter.catalog.effect import Effect, Lock, Mode
 from pgcharter.catalog.model import Catalog, Column, Constraint, Database, DataType, Index, IndexKey, RelationStats, Schema, Stats, Table
 from pgcharter.errors import PgcharterError, UsageError
 from pgcharter.findings import Gap
-from pgcharter.names import ObjectId
+from pgcharter.names import ObjectId, quote
 from pgcharter.plan import planner
 from pgcharter.plan.blocks import numbered
 from pgcharter.plan.ddl import Sides
@@ -41,11 +42,12 @@ def read(server_of: Callable[[int | None], Server]) -> Iterator[Callable[..., Ca
     with psycopg.connect(server_of(None).dsn()) as conn:
 
         def get(*sql: str) -> Catalog:
-            for text in sql:
-                conn.execute(text.encode())
-            found = read_catalog(conn)
-            conn.rollback()
-            return found
+            try:
+                for text in sql:
+                    conn.execute(text.encode())
+                return read_catalog(conn)
+            finally:
+                conn.rollback()
 
         yield get
 
@@ -103,8 +105,9 @@ def test_times_without_zone_are_asked_about(read: Callable[..., Catalog]) -> Non
 @pytest.mark.parametrize("block", BLOCKS[::5], ids=lambda b: b.name)
 def test_long_work_waits_in_no_transaction(block: Block, read: Callable[..., Catalog]) -> None:
     """Of the law's pairs, there and back: what takes long stands beside strong locks only where it takes one itself, which a note says."""
-    roles = 'CREATE ROLE law_reader; CREATE ROLE "Law Writer"; CREATE ROLE law_owner; SET LOCAL check_function_bodies = off;'
-    a, b = read(roles, block.old), read(roles, block.new)
+    make = "DO $$ BEGIN CREATE ROLE {}; EXCEPTION WHEN duplicate_object THEN NULL; END $$; "
+    before = "".join(make.format(quote(role)) for role in (OWNER, *ROLES)) + "SET LOCAL check_function_bodies = off"
+    a, b = read(before, block.old), read(before, block.new)
     plan = planner.plan(a, b, style=Safe(zone="UTC"), apart=everything(a))
     late = [step for steps in (plan.steps, plan.reverse) for step in waiting(steps)]
     assert [s.sql for s in late if not s.effect.strongest or not s.effect.strongest.stops_writes] == []
