@@ -10,7 +10,7 @@ from pgcharter.names import ObjectId
 from pgcharter.plan.model import Backfill, Grade, Phase, Plan, Step
 from pgcharter.render import plan as text
 from pgcharter.render import plan_forms
-from pgcharter.render.effects import in_bytes, in_rows, waits
+from pgcharter.render.effects import in_bytes, waits
 from pgcharter.render.page import Page, Screen
 from pgcharter.render.plan import Story
 
@@ -53,14 +53,6 @@ def test_what_no_server_has_shown_is_said_to_be_uncertain() -> None:
 )
 def test_bytes(size: int, said: str) -> None:
     assert in_bytes(size) == said
-
-
-@pytest.mark.parametrize(
-    ("rows", "said"),
-    [(0, "0"), (9_999, "9,999"), (12_345, "about 12.3 thousand"), (999_960, "about 1 million"), (2.5e9, "about 2.5 billion")],
-)
-def test_rows(rows: float, said: str) -> None:
-    assert in_rows(rows) == said
 
 
 def step(sql: str, **facts: object) -> Step:

@@ -27,13 +27,6 @@ from pgcharter.sources.alembic import Project
 if TYPE_CHECKING:
     from pgcharter.db import Connection
 
-INI = "alembic.ini"
-
-
-def is_project(path: Path) -> bool:
-    """Whether a folder or file is an Alembic project's."""
-    return (path / INI).is_file() if path.is_dir() else path.suffix == ".ini" and path.is_file()
-
 
 @dataclass(frozen=True)
 class Revisions(Folder):

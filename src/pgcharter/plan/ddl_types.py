@@ -15,11 +15,6 @@ from pgcharter.plan.ddl_common import ATTRIBUTE, DOMAIN_CONSTRAINT, addressed, c
 from pgcharter.plan.model import Operation
 
 
-def renamed_label(enum: ObjectId, old: str, new: str) -> str:
-    """The statement that gives a label of an enum another name; catalogs do not tell that from another label, so it must be declared."""
-    return f"ALTER TYPE {enum.sql()} RENAME VALUE {literal(old)} TO {literal(new)}"
-
-
 def _create(operation: Operation, _: Sides) -> list[str]:
     made: UserType = operation.new
     what = {"enum": _enum, "composite": _composite, "range": _range, "domain": _domain, "base": _shell}[made.kind]

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
+from pgcharter.catalog.circles import circles
 from pgcharter.catalog.model import Column, Constraint, Index, Sequence, Table, UserType, View
 from pgcharter.names import ObjectId
 from pgcharter.plan.draft import Draft, own_parts, parts
@@ -57,8 +58,7 @@ def ordered(draft: Draft) -> tuple[Operation, ...]:
     for _ in range(3):
         nodes = _nodes(draft)
         _link(nodes, draft)
-        circles = _circles(nodes)
-        if not any(_cut(draft, [nodes[i].operation for i in circle]) for circle in circles):
+        if not any(_cut(draft, [nodes[i].operation for i in circle]) for circle in _circles(nodes)):
             break
     return tuple(nodes[i].operation for i in _gathered(nodes, _sorted(nodes)))
 
@@ -335,46 +335,8 @@ def _gathered(nodes: list[Node], order: list[int]) -> list[int]:
 
 
 def _circles(nodes: list[Node]) -> list[list[int]]:
-    """Groups of nodes that wait for each other (Tarjan's strongly connected components, without recursion)."""
-    number: dict[int, int] = {}
-    low: dict[int, int] = {}
-    stack: list[int] = []
-    on_stack: set[int] = set()
-    found: list[list[int]] = []
-    for root in range(len(nodes)):
-        if root in number:
-            continue
-        work: list[tuple[int, Iterator[int]]] = [(root, iter(sorted(nodes[root].next)))]
-        number[root] = low[root] = len(number)
-        stack.append(root)
-        on_stack.add(root)
-        while work:
-            i, rest = work[-1]
-            j = next(rest, None)
-            if j is None:
-                work.pop()
-                if work:
-                    low[work[-1][0]] = min(low[work[-1][0]], low[i])
-                if low[i] == number[i]:
-                    circle = _popped(stack, on_stack, i)
-                    found += [circle] if len(circle) > 1 else []
-            elif j not in number:
-                number[j] = low[j] = len(number)
-                stack.append(j)
-                on_stack.add(j)
-                work.append((j, iter(sorted(nodes[j].next))))
-            elif j in on_stack:
-                low[i] = min(low[i], number[j])
-    return found
-
-
-def _popped(stack: list[int], on_stack: set[int], until: int) -> list[int]:
-    circle: list[int] = []
-    while True:
-        circle.append(stack.pop())
-        on_stack.discard(circle[-1])
-        if circle[-1] == until:
-            return circle
+    """Places of nodes that wait for each other."""
+    return circles({i: sorted(node.next) for i, node in enumerate(nodes)})
 
 
 def _cut(draft: Draft, circle: Iterable[Operation]) -> bool:

@@ -53,13 +53,3 @@ def in_bytes(size: float) -> str:
             return f"{size:.0f} {unit}" if size >= 10 or unit == "bytes" else f"{size:.1f} {unit}"
         size /= 1024
     return f"{size:,.1f} TB"
-
-
-def in_rows(rows: float) -> str:
-    """A number of rows as people say it: `900`, `about 1.2 million`."""
-    if rows < 10_000:
-        return f"{rows:,.0f}"
-    for limit, word in ((1e6, "thousand"), (1e9, "million"), (1e12, "billion")):
-        if rows < limit * 0.9995:
-            return f"about {rows / (limit / 1000):.3g} {word}"
-    return f"about {rows / 1e12:.3g} trillion"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from pgcharter.catalog.model import Catalog, Column, Constraint, Table
+from pgcharter.catalog.model import Catalog, Column, Table
 from pgcharter.rules import shapes
 
 
@@ -80,11 +80,6 @@ def is_money(column: Column) -> bool:
 def foreign_key_columns(table: Table) -> frozenset[str]:
     """Columns of its foreign keys."""
     return frozenset(c for fk in table.foreign_keys for c in fk.columns)
-
-
-def single_key(table: Table, column: str) -> Constraint | None:
-    """The foreign key that consists of this column alone."""
-    return next((fk for fk in table.foreign_keys if fk.columns == (column,)), None)
 
 
 def is_held_together(catalog: Catalog, table: Table, column: str, *others: str) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
+from pgcharter.catalog.circles import circles
 from pgcharter.catalog.model import Constraint, DataType, Table
 from pgcharter.findings import Finding, Severity
 from pgcharter.names import ObjectId, quote
@@ -366,7 +367,7 @@ def circular_required_foreign_keys(ctx: Context) -> Iterator[Finding]:
         required = all(table.column[c].not_null for c in fk.columns)
         if fk.references and fk.references != table.id and required and not fk.deferrable and fk.enforced:
             edges[table.id].append((fk.references, fk))
-    for group in _circles({start: [e[0] for e in out] for start, out in edges.items()}):
+    for group in circles({start: [e[0] for e in out] for start, out in edges.items()}):
         inside = sorted((start, fk.name) for start in group for end, fk in edges[start] if end in group)
         where, name = inside[0]
         names = ", ".join(i.sql() for i in sorted(group))
@@ -376,42 +377,3 @@ def circular_required_foreign_keys(ctx: Context) -> Iterator[Finding]:
             fix=f"ALTER TABLE {where.sql()} ALTER CONSTRAINT {quote(name)} DEFERRABLE INITIALLY DEFERRED",
             tables=[i.sql() for i in sorted(group)],
         )
-
-
-def _circles(graph: Mapping[ObjectId, Iterable[ObjectId]]) -> list[set[ObjectId]]:
-    """Strongly connected components of more than one node (Tarjan, without recursion)."""
-    number: dict[ObjectId, int] = {}
-    low: dict[ObjectId, int] = {}
-    stack: list[ObjectId] = []
-    waiting: set[ObjectId] = set()
-    found: list[set[ObjectId]] = []
-    for root in graph:
-        if root in number:
-            continue
-        work = [(root, iter(graph.get(root, ())))]
-        number[root] = low[root] = len(number)
-        stack.append(root)
-        waiting.add(root)
-        while work:
-            node, following = work[-1]
-            step = next(following, None)
-            if step is None:
-                work.pop()
-                if work:
-                    low[work[-1][0]] = min(low[work[-1][0]], low[node])
-                if low[node] == number[node]:
-                    group = set()
-                    while node not in group:
-                        member = stack.pop()
-                        waiting.discard(member)
-                        group.add(member)
-                    if len(group) > 1:
-                        found.append(group)
-            elif step not in number:
-                number[step] = low[step] = len(number)
-                stack.append(step)
-                waiting.add(step)
-                work.append((step, iter(graph.get(step, ()))))
-            elif step in waiting:
-                low[node] = min(low[node], number[step])
-    return found

@@ -26,7 +26,6 @@ _TYPE = re.compile(r'type "(?P<name>[^"]+)" does not exist')
 _SCHEMA = re.compile(r'schema "(?P<name>[^"]+)" does not exist')
 _FUNCTION = re.compile(r"function (?P<name>[^(]+)\((?P<arguments>.*)\) does not exist")
 _NO_KEY = re.compile(r'there is no unique constraint matching given keys for referenced table "(?P<table>[^"]+)"')
-_ENUM = re.compile(r"invalid input (?:value for enum|syntax for type) ")
 _OPERATOR_CLASS = re.compile(r'operator class "(?P<name>[^"]+)" does not exist')
 _SEARCH = re.compile(r'text search configuration "(?P<name>[^"]+)" does not exist')
 
