@@ -62,14 +62,13 @@ def _found(place: Place, scratch_url: str | None) -> tuple[Drift, ...]:
 def _declared(place: Place, major: int, scratch_url: str | None) -> Catalog | None:
     """What the charter says the database shall be; None when it does not say."""
     from pgcharter import sources
-    from pgcharter.cli.project import shortest
+    from pgcharter.cli.project import from_folder
     from pgcharter.plan.settings import PLAN
 
     wanted = place.charter.section(PLAN).wanted
     if not wanted:
         return None
-    path = place.charter.folder / wanted
-    return sources.read(shortest(path) if path.exists() else wanted, major=major, scratch_url=scratch_url).catalog
+    return sources.read(from_folder(place.charter.folder, wanted), major=major, scratch_url=scratch_url).catalog
 
 
 def _data(place: Place, found: tuple[Drift, ...]) -> dict[str, Any]:

@@ -138,13 +138,12 @@ def wish_of(
 
 
 def _from_charter(charter: Charter, wanted: str) -> str:
-    from pgcharter.cli.project import shortest
+    from pgcharter.cli.project import from_folder
 
     if not wanted:
         hint = 'name it: pgcharter plan db/schema.sql --on …, or write wanted = "db/schema.sql" under [plan] in the charter'
         raise UsageError("nothing says what the database shall be", hint=hint)
-    path = charter.folder / wanted
-    return shortest(path) if path.exists() else wanted
+    return from_folder(charter.folder, wanted)
 
 
 def _actual(charter: Charter, environment: str | None) -> str:

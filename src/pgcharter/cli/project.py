@@ -97,7 +97,7 @@ def targets_of(charter: Charter, environment: str | None) -> tuple[str, ...]:
     if environment:
         return (dsn_of(charter, environment),)
     if charter.check.targets:
-        return tuple(_from_folder(charter.folder, target) for target in charter.check.targets)
+        return tuple(from_folder(charter.folder, target) for target in charter.check.targets)
     if len(charter.environments) == 1:
         return (dsn_of(charter, next(iter(charter.environments))),)
     if charter.environments:
@@ -116,8 +116,8 @@ def environment_of(charter: Charter, environment: str | None) -> str:
     return environment or ("" if charter.check.targets else only)
 
 
-def _from_folder(folder: Path, target: str) -> str:
-    """A target of the charter; paths start from the charter's own folder."""
+def from_folder(folder: Path, target: str) -> str:
+    """A target that the charter names; paths start from the charter's own folder."""
     path = folder / target
     return shortest(path) if "://" not in target and path.exists() else target
 

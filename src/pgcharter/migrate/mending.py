@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pgcharter.catalog.reading import Reading
@@ -58,9 +58,8 @@ def mend(
             mended, left = _fixed(database, findings, progress)
             a, b = normalised(a, proving.read(database))
         plan = planner.plan(a, b, sizes=reading.stats, style=style, apart={i for i, _ in a.objects()})
-        proof = proving.prove(scratch, a, plan, b, progress) if not plan.empty and not plan.questions else None
-    if proof and not proof.holds:
-        plan = replace(plan, questions=(*plan.questions, f"the plan does not lead where it should: {proving.told(proof.left)}"))
+        tried = not plan.empty and not plan.questions
+        proof = proving.must_hold(proving.prove(scratch, a, plan, b, progress)) if tried else None
     return Mended(plan, mended, left, proof)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pgcharter.catalog.compare import Difference, describe
 from pgcharter.catalog.model import Catalog
-from pgcharter.errors import PgcharterError
+from pgcharter.errors import PgcharterError, RefusedError
 from pgcharter.names import quote
 from pgcharter.plan import ddl, diff
 from pgcharter.plan.model import Grade, Plan, Step
@@ -58,6 +58,16 @@ def prove(scratch: Scratch, a: Catalog, plan: Plan, b: Catalog, progress: Progre
         return Proof(seconds, left, remaining(read(database), a))
 
 
+def must_hold(proof: Proof) -> Proof:
+    """The proof of a plan that leads where it should. Raises RefusedError with what is left over when it does not."""
+    if not proof.holds:
+        raise RefusedError(
+            f"the plan was tried on a scratch server and does not lead where it should: {told(proof.left or proof.left_back or ())}",
+            hint="this is a fault of pgcharter: please report both schemas; `pgcharter plan --no-proof` shows the plan all the same",
+        )
+    return proof
+
+
 def remaining(found: Catalog, wanted: Catalog) -> tuple[Difference, ...]:
     """What differs between a catalog that was built and the one that it should be, but for what cannot be built here."""
     wanted = replace(wanted, database=replace(found.database, owner=wanted.database.owner))
@@ -102,9 +112,7 @@ def run(database: ScratchDatabase, steps: Sequence[Step], progress: Progress | N
     return tuple(seconds)
 
 
-_NOT_HERE = frozenset(
-    ("event trigger", "subscription", "foreign-data wrapper", "server", "language", "access method", "security label", "database")
-)
+_NOT_HERE = frozenset(("event trigger", "subscription", "foreign-data wrapper", "language", "access method", "security label", "database"))
 """Kinds that the unprivileged owner of a scratch database cannot make (`sources.policy`), and so are not compared after a trial."""
 
 
@@ -121,9 +129,10 @@ def execute(database: ScratchDatabase, statements: Iterable[str]) -> None:
 
     builder = Builder(database)
     database.conn.execute("SET check_function_bodies = off")
-    private = database.admin.info.user
+    private = database.admin.info.user if database.scratch.server else ""
     for sql in statements:
-        for statement in parse(sql.replace(private, quote(database.scratch.owner)), "plan").statements:
+        text = sql.replace(private, quote(database.scratch.owner)) if private else sql
+        for statement in parse(text, "plan").statements:
             refusal = builder.run(statement) if decide(statement)[0] != "note" else None
             if refusal is not None:
                 raise PgcharterError(refusal.message, hint=sql)
