@@ -46,6 +46,20 @@ def test_refused_by_tcp_and_socket(tmp_path: Path) -> None:
     assert refusal(f"host={tmp_path} port=5433").message.startswith(f"no server answers at {tmp_path}")
 
 
+def test_a_service_is_named_and_where_it_leads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    (tmp_path / "services").write_text(f"[shop]\nhost=127.0.0.1\nport={port}\npassword=hush-hush\n[sock]\nhost={tmp_path}\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "services"))
+    assert refusal("service=shop").message == f"no server answers at service shop (127.0.0.1 port {port})"
+    assert refusal("service=sock").message.startswith(f"no server answers at service sock ({tmp_path}/.s.PGSQL")
+    error = refusal("service=none")
+    assert error.message == "no service file defines none, so nothing says where the database is"
+    monkeypatch.setenv("PGSERVICE", "shop")
+    assert refusal("").message == f"no server answers at service shop (127.0.0.1 port {port})"
+
+
 def test_a_server_that_does_not_answer() -> None:
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))

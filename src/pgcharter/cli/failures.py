@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pgcharter.cli.signals import INTERRUPTED, EndingError
 from pgcharter.errors import Exit, PgcharterError, UsageError
 from pgcharter.redact import redact
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 COMPLETE = "_PGCHARTER_COMPLETE"
 """Set by the shell's completion script."""
-INTERRUPTED = 130
-"""128 + SIGINT, what shells expect after Ctrl-C."""
 PIPE_CLOSED = 141
 """128 + SIGPIPE, what shells expect when the reader (`head`) went away."""
 
@@ -35,9 +34,10 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         _silence_stdout()
         return PIPE_CLOSED
-    except KeyboardInterrupt:
-        print("\ninterrupted", file=sys.stderr)
-        return INTERRUPTED
+    except KeyboardInterrupt as asked:
+        with contextlib.suppress(OSError):
+            print("\ninterrupted", file=sys.stderr)
+        return asked.code if isinstance(asked, EndingError) else INTERRUPTED
     except PgcharterError as error:
         return _tell(error, arguments)
     except Exception as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -10,6 +11,7 @@ import click
 from pgcharter.cli import migrating
 from pgcharter.cli.migrating import confirm_option, place_options
 from pgcharter.cli.output import format_option, show_json
+from pgcharter.cli.signals import endable
 from pgcharter.errors import Exit, PgcharterError, RefusedError
 
 if TYPE_CHECKING:
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from pgcharter.migrate.terms import Terms
 
 F = TypeVar("F", bound=Callable[..., Any])
-INTERRUPTED = 130
 
 
 def _duration(_ctx: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
@@ -105,10 +106,11 @@ def run(place: Place, migrations: Sequence[Migration], direction: Any, wishes: d
         _refuse_one_way(ready)
     for migration in ready:
         _warn_notes(migration)
-    outcome = runner.apply(place.dsn, ready, direction=direction, terms=_terms(place, wishes), watch=Voice(quiet=form == "json"))
+    with endable() as asked:
+        outcome = runner.apply(place.dsn, ready, direction=direction, terms=_terms(place, wishes), watch=Voice(quiet=form == "json"))
     if form == "json":
         show_json(outcome_data(outcome, direction))
-    return _told(outcome, form, direction)
+    return _told(outcome, form, direction, asked.code)
 
 
 def _warn_notes(migration: Migration) -> None:
@@ -154,18 +156,19 @@ def _terms(place: Place, wishes: dict[str, Any]) -> Terms:
     )
 
 
-def _told(outcome: Outcome, form: str, direction: str) -> int:
+def _told(outcome: Outcome, form: str, direction: str, interrupted: int) -> int:
     """Say how a run ended, and return its exit code. Raises PgcharterError for a failure that is told as text."""
     if outcome.status in ("done", "planned"):
         if form == "text":
             click.echo(_sentence(outcome, direction))
         return Exit.FINE
-    code = {"failed": Exit.FAILED, "stopped": Exit.REFUSED}.get(outcome.status, INTERRUPTED)
+    code = {"failed": Exit.FAILED, "stopped": Exit.REFUSED}.get(outcome.status, interrupted)
     if form == "json":
         return code
     if outcome.status == "interrupted":
-        click.echo(f"{outcome.message}; {outcome.hint}", err=True)
-        return INTERRUPTED
+        with contextlib.suppress(OSError):
+            click.echo(f"{outcome.message}; {outcome.hint}", err=True)
+        return interrupted
     kind = RefusedError if outcome.status == "stopped" else PgcharterError
     raise kind(outcome.message, hint=outcome.hint, place=outcome.place)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from dataclasses import asdict
@@ -31,8 +32,9 @@ class Voice:
         self._open = False
 
     def __call__(self, event: watch.Event) -> None:
-        """Tell one event."""
-        getattr(self, f"_{type(event).__name__.lower()}", lambda _: None)(event)
+        """Tell one event. Whoever listened may be gone (`| head`, a lost terminal): that must not end a migration in the middle."""
+        with contextlib.suppress(OSError):
+            getattr(self, f"_{type(event).__name__.lower()}", lambda _: None)(event)
 
     def _line(self, text: str, *, style: str = "") -> None:
         self._close()

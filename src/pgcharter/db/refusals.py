@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +17,7 @@ def explain(error: psycopg.Error, wanted: Mapping[str, Any], secrets: Sequence[s
     """Turn libpq's text into ours. `wanted` is the parsed DSN, `secrets` what must not be repeated."""
 
     said = _clean(str(error), secrets)
-    target = _target(wanted)
+    target = _target(wanted, said)
     for pattern, message, hint in _REASONS:
         match = re.search(pattern, said, re.IGNORECASE)
         if match:
@@ -53,6 +54,11 @@ _REASONS: tuple[tuple[str, str, str], ...] = (
         r"password authentication failed for user \"(?P<user>[^\"]*)\"|(?:scram|md5).*authentication failed",
         "{target} refused the password of role {user}",
         "set PGPASSWORD, or add the line host:port:database:user:password to ~/.pgpass (mode 0600)",
+    ),
+    (
+        r"(?:definition of service|service file) \"(?P<name>[^\"]*)\" not found",
+        "no service file defines {name}, so nothing says where the database is",
+        "write [{name}] into ~/.pg_service.conf, or name another file in PGSERVICEFILE",
     ),
     (
         r"no password supplied",
@@ -150,9 +156,15 @@ _REASONS: tuple[tuple[str, str, str], ...] = (
 )
 
 
-def _target(wanted: Mapping[str, Any]) -> str:
-    host = str(wanted.get("host") or wanted.get("hostaddr") or "the local socket")
+def _target(wanted: Mapping[str, Any], said: str) -> str:
+    """What a connection string leads to, as messages call it; where a service names the server, libpq's words say where that is."""
+    host = str(wanted.get("host") or wanted.get("hostaddr") or "")
     port = str(wanted.get("port") or "")
+    service = str(wanted.get("service") or os.environ.get("PGSERVICE") or "")
+    if service and not host:
+        found = re.search(r"connection to server (?:at|on socket) \"(?P<host>[^\"]*)\"[^:]*?(?:, port (?P<port>\d+))? failed", said)
+        return f"service {service}" + (" (" + " port ".join(filter(None, found.groups())) + ")" if found else "")
+    host = host or os.environ.get("PGHOST") or os.environ.get("PGHOSTADDR") or "the local socket"
     return f"{host} port {port}" if port else host
 
 

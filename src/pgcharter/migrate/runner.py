@@ -222,8 +222,9 @@ class _Run:
             return self._ended(work, EndError("failed", "server", error.message, error.hint))
         except psycopg.Error as error:
             return self._ended(work, work.ending(error))
-        except KeyboardInterrupt:
-            return self._ended(work, EndError("interrupted", "asked", f"{work.here} was interrupted{work.leftover}", AGAIN))
+        except KeyboardInterrupt as asked:
+            by = f" by {asked}" if str(asked) else ""
+            return self._ended(work, EndError("interrupted", "asked", f"{work.here} was interrupted{by}{work.leftover}", AGAIN))
         self.applied.append(task.migration)
         return None
 
