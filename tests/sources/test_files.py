@@ -181,6 +181,17 @@ def test_what_is_not_run_is_said(read_sql: Read) -> None:
     assert {g.place.line for g in reading.gaps if g.place} == {1, 2, 7, 8, 10, 11}
 
 
+def test_what_only_superusers_make_is_neither_changed_nor_dropped(read_sql: Read) -> None:
+    reading = read_sql(
+        "CREATE EVENT TRIGGER e ON ddl_command_end EXECUTE FUNCTION f();\nALTER EVENT TRIGGER e OWNER TO postgres;\n"
+        "ALTER EVENT TRIGGER e RENAME TO g;\nDROP EVENT TRIGGER g;\nDROP SUBSCRIPTION s;\n"
+        "DROP FOREIGN DATA WRAPPER w;\nCREATE TABLE t (x int);\n"
+    )
+    assert reading.findings == ()
+    assert tables(reading) == ["public.t"]
+    assert {g.place.line for g in reading.gaps if g.place} == {1, 2, 3, 4, 5, 6}
+
+
 def test_session_settings_last_to_the_end_of_the_file_and_set_local_to_the_commit(read: Read, tmp_path: Path) -> None:
     (tmp_path / "1.sql").write_text(
         "CREATE SCHEMA app;\nBEGIN;\nSET LOCAL search_path = app;\nCREATE TABLE inside (x int);\nCOMMIT;\nCREATE TABLE outside (x int);\n"

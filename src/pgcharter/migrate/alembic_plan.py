@@ -84,7 +84,7 @@ def with_ways_back(found: Sequence[Part], planned: Planned, *, scratch_url: str 
         at = before
         for part in found:
             proving.run(database, part.steps)
-            there = unowned(normalised(at, proving.read(database))[1])
+            there = unowned(normalised(at, proving.read(database, at))[1])
             back = planner.plan(there, unowned(at), style=style, apart={address for address, _ in there.objects()})
             made.append(replace(part, reverse=back.steps))
             at = there

@@ -56,7 +56,7 @@ def mend(
         with scratch.database() as database:
             proving.build(database, a)
             mended, left = _fixed(database, findings, progress)
-            a, b = normalised(a, proving.read(database))
+            a, b = normalised(a, proving.read(database, a))
         plan = planner.plan(a, b, sizes=reading.stats, style=style, apart={i for i, _ in a.objects()})
         tried = not plan.empty and not plan.questions
         proof = proving.must_hold(proving.prove(scratch, a, plan, b, progress)) if tried else None

@@ -127,7 +127,7 @@ def _rebuilt(scratch: Scratch, catalog: Catalog) -> Catalog:
     """A catalog of another major version as this one writes it."""
     with scratch.database() as database:
         proving.build(database, catalog)
-        return proving.read(database)
+        return proving.read(database, catalog)
 
 
 def _renamed(scratch: Scratch, catalog: Catalog, statements: tuple[str, ...]) -> Catalog:
@@ -135,4 +135,4 @@ def _renamed(scratch: Scratch, catalog: Catalog, statements: tuple[str, ...]) ->
     with scratch.database() as database:
         proving.build(database, catalog)
         proving.execute(database, statements)
-        return normalised(catalog, proving.read(database))[1]
+        return normalised(catalog, proving.read(database, catalog))[1]

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pgcharter.catalog.compare import Difference, describe
-from pgcharter.catalog.model import Catalog
+from pgcharter.catalog.model import Catalog, OtherObject
 from pgcharter.errors import PgcharterError, RefusedError
-from pgcharter.names import quote
+from pgcharter.names import ObjectId, quote
 from pgcharter.plan import ddl, diff
 from pgcharter.plan.model import Grade, Plan, Step
 from pgcharter.plan.normal import normalised
@@ -30,6 +30,8 @@ class Proof:
     """What still differs from the wanted catalog afterwards."""
     left_back: tuple[Difference, ...] | None = ()
     """What differs from the first catalog after the way back; None when there is no way back."""
+    untried: tuple[ObjectId, ...] = ()
+    """What the plan changes and a scratch server cannot make, so that nobody knows whether it works."""
 
     @property
     def holds(self) -> bool:
@@ -40,7 +42,12 @@ class Proof:
     def sentence(self) -> str:
         """The proof in a sentence, for a plan that holds."""
         back = "there is no way back" if self.left_back is None else "back again it is as before"
-        return f"tried on a scratch server in {sum(self.seconds):.1f} s: it leads to what is wanted, and {back}"
+        untried = (
+            f"; not tried, because only a superuser or a real peer makes it work: {', '.join(map(str, self.untried))}"
+            if self.untried
+            else ""
+        )
+        return f"tried on a scratch server in {sum(self.seconds):.1f} s: it leads to what is wanted, and {back}{untried}"
 
 
 def prove(scratch: Scratch, a: Catalog, plan: Plan, b: Catalog, progress: Progress | None = None) -> Proof:
@@ -48,14 +55,16 @@ def prove(scratch: Scratch, a: Catalog, plan: Plan, b: Catalog, progress: Progre
 
     Raises PgcharterError when a step is refused, with the step and PostgreSQL's words.
     """
+    tried = {d.object for d in diff.differences(buildable(a), buildable(b))}
+    untried = tuple(sorted({d.object for d in diff.differences(a, b)} - tried))
     with scratch.database() as database:
         build(database, a)
         seconds = run(database, plan.steps, progress)
         left = remaining(read(database), b)
         if left or any(s.grade is Grade.IMPOSSIBLE for s in plan.steps):
-            return Proof(seconds, left, None)
+            return Proof(seconds, left, None, untried)
         run(database, plan.reverse, progress)
-        return Proof(seconds, left, remaining(read(database), a))
+        return Proof(seconds, left, remaining(read(database), a), untried)
 
 
 def must_hold(proof: Proof) -> Proof:
@@ -71,15 +80,45 @@ def must_hold(proof: Proof) -> Proof:
 def remaining(found: Catalog, wanted: Catalog) -> tuple[Difference, ...]:
     """What differs between a catalog that was built and the one that it should be, but for what cannot be built here."""
     wanted = replace(wanted, database=replace(found.database, owner=wanted.database.owner))
-    return tuple(d for d in diff.differences(*normalised(found, wanted)) if d.object.kind not in _NOT_HERE)
+    return tuple(d for d in diff.differences(*normalised(found, buildable(wanted))) if d.object.kind != "database")
 
 
-def read(database: ScratchDatabase) -> Catalog:
-    """The catalog that a scratch database holds now."""
+def read(database: ScratchDatabase, built: Catalog | None = None) -> Catalog:
+    """The catalog that a scratch database holds now; with what could not be built of `built`, where it comes from."""
     from pgcharter.sources import live
     from pgcharter.sources.files import anonymous
 
-    return anonymous(live.read_catalog(database.admin))
+    found = anonymous(live.read_catalog(database.admin))
+    if built is None:
+        return found
+    users = {server.id: server.users for server in built.foreign_servers}
+    return replace(
+        found,
+        event_triggers=built.event_triggers,
+        subscriptions=built.subscriptions,
+        security_labels=built.security_labels,
+        foreign_servers=tuple(replace(server, users=users.get(server.id, ())) for server in found.foreign_servers),
+        others=tuple(sorted((*found.others, *(o for o in built.others if _of_superuser(o))), key=lambda o: o.id)),
+    )
+
+
+_SUPERUSERS = frozenset(("foreign-data wrapper", "language", "access method", "transform"))
+
+
+def buildable(catalog: Catalog) -> Catalog:
+    """The catalog without what the unprivileged owner of a scratch database cannot make (`sources.policy`), and nothing else needs."""
+    return replace(
+        catalog,
+        event_triggers=(),
+        subscriptions=(),
+        security_labels=(),
+        foreign_servers=tuple(replace(server, users=()) for server in catalog.foreign_servers),
+        others=tuple(o for o in catalog.others if not _of_superuser(o)),
+    )
+
+
+def _of_superuser(item: OtherObject) -> bool:
+    return item.kind in _SUPERUSERS and not item.extension
 
 
 def build(database: ScratchDatabase, catalog: Catalog) -> None:
@@ -88,12 +127,18 @@ def build(database: ScratchDatabase, catalog: Catalog) -> None:
     Raises PgcharterError when something cannot be made here, such as an extension that this machine lacks.
     """
     empty = read(database)
-    catalog = replace(catalog, database=empty.database)
+    catalog = replace(buildable(catalog), database=empty.database)
     changes = diff.operations(empty, catalog)
-    if changes.questions:
-        raise PgcharterError(f"the schema cannot be built on a scratch server: {changes.questions[0]}", hint="plan with --no-proof")
     sides = ddl.Sides(empty, catalog)
-    execute(database, (sql for operation in changes.operations for sql in ddl.statements(operation, sides)))
+    try:
+        if changes.questions:
+            raise ValueError(changes.questions[0])
+        execute(database, (sql for operation in changes.operations for sql in ddl.statements(operation, sides)))
+    except (ValueError, PgcharterError) as error:
+        hint = "`pgcharter plan --no-proof` plans without a trial" + (
+            f"; refused: {error.hint}" if isinstance(error, PgcharterError) else ""
+        )
+        raise PgcharterError(f"the schema that is there now cannot be built on a scratch server: {error}", hint=hint) from None
 
 
 def run(database: ScratchDatabase, steps: Sequence[Step], progress: Progress | None = None) -> tuple[float, ...]:
@@ -110,10 +155,6 @@ def run(database: ScratchDatabase, steps: Sequence[Step], progress: Progress | N
                 raise PgcharterError(f"step {number + 1} of the plan ({step.title}) is refused: {error.message}", hint=step.sql) from None
         seconds.append(time.perf_counter() - start)
     return tuple(seconds)
-
-
-_NOT_HERE = frozenset(("event trigger", "subscription", "foreign-data wrapper", "language", "access method", "security label", "database"))
-"""Kinds that the unprivileged owner of a scratch database cannot make (`sources.policy`), and so are not compared after a trial."""
 
 
 def execute(database: ScratchDatabase, statements: Iterable[str]) -> None:

@@ -66,7 +66,7 @@ def _again(scratch: Scratch, catalog: Catalog, statements: tuple[str, ...] = ())
     with scratch.database() as database:
         proving.build(database, catalog)
         proving.execute(database, statements)
-        found = normalised(catalog, proving.read(database))[1]
+        found = normalised(catalog, proving.read(database, catalog))[1]
     owner = catalog.database.owner
     return unowned(found, {i for i, item in catalog.objects() if getattr(item, "owner", "") == owner})
 

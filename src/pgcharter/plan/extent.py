@@ -33,7 +33,7 @@ class Extent:
 
 def extent(a: Catalog, b: Catalog, *, library: Callable[[ObjectId], bool] = lambda _: False) -> Extent:
     """Leave out of `a` what `b` never mentions: other schemas, tables of libraries (as `library` knows them), whole kinds of objects that
-    operators make, and all privileges when `b` grants none. Both lose our own schema.
+    operators make, user mappings (which hold passwords), and all privileges when `b` grants none. Both lose our own schema.
     """
     notes: list[str] = []
     wanted = {s.name for s in b.schemas}
@@ -46,9 +46,11 @@ def extent(a: Catalog, b: Catalog, *, library: Callable[[ObjectId], bool] = lamb
     if strangers:
         notes.append(f"left alone: {', '.join(str(t) for t in strangers)}, made by a library or a migration tool")
     kinds = [field for field in _KINDS if getattr(a, field) and not getattr(b, field)]
-    notes += [f"left alone: {len(getattr(a, f))} {_KINDS[f]}(s), because the wanted side has none" for f in kinds]
+    notes += [
+        f"left alone: {len(getattr(a, f))} {_KINDS[f]}{'s' * (len(getattr(a, f)) > 1)}, because the wanted side has none" for f in kinds
+    ]
     left = _without(a, schemas=passed_over, tables=strangers, kinds=kinds)
-    right = _without(b, schemas={OUR_SCHEMA}, tables=(), kinds=())
+    right = _with_mappings_of(left, _without(b, schemas={OUR_SCHEMA}, tables=(), kinds=()))
     if not _grants(right) and _grants(left):
         notes.append("left alone: all privileges, because the wanted side grants none")
         right = _with_privileges_of(left, right)
@@ -70,6 +72,12 @@ def _without(catalog: Catalog, *, schemas: Collection[str], tables: Iterable[Obj
     fields["schemas"] = tuple(s for s in catalog.schemas if s.name not in schemas)
     fields["dependencies"] = tuple(d for d in catalog.dependencies if d.dependent.schema not in schemas and d.dependent.owner not in gone)
     return replace(catalog, **fields)
+
+
+def _with_mappings_of(a: Catalog, b: Catalog) -> Catalog:
+    """`b` with the user mappings of `a` where it has none: files with passwords are built nowhere."""
+    users = {server.id: server.users for server in a.foreign_servers}
+    return replace(b, foreign_servers=tuple(replace(s, users=s.users or users.get(s.id, ())) for s in b.foreign_servers))
 
 
 def _address(item: object) -> ObjectId | None:

@@ -51,6 +51,8 @@ _SHARED_COMMENTS = {
     "OBJECT_EVENT_TRIGGER",
     "OBJECT_SUBSCRIPTION",
 }
+_SUPERUSERS = {"OBJECT_EVENT_TRIGGER", "OBJECT_SUBSCRIPTION", "OBJECT_FDW", "OBJECT_LANGUAGE", "OBJECT_ACCESS_METHOD", "OBJECT_TRANSFORM"}
+_KIND_OF = {"drop_stmt": "remove_type", "alter_owner_stmt": "object_type", "rename_stmt": "rename_type"}
 _ROLES = {"create_role_stmt", "alter_role_stmt", "alter_role_set_stmt", "drop_role_stmt", "grant_role_stmt"}
 _SETTINGS = {
     "search_path", "check_function_bodies", "default_table_access_method", "standard_conforming_strings", "default_with_oids", "xmloption",
@@ -85,6 +87,8 @@ def decide(statement: Statement) -> tuple[Action, str]:
         return ("comment" if about == "OBJECT_EXTENSION" else "skip"), ""
     if kind == "drop_stmt" and enum_name(statement.node, "remove_type") == "OBJECT_EXTENSION":
         return "note", "not run: the extension stays"
+    if kind in _KIND_OF and enum_name(statement.node, _KIND_OF[kind]) in _SUPERUSERS:
+        return "note", "not run: only a superuser makes such objects, so there are none here"
     if kind in ("grant_stmt", "alter_owner_stmt") and _on_database(statement.node, kind):
         return "note", "not run: it concerns a whole database"
     if kind == "variable_set_stmt":
