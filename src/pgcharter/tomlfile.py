@@ -18,7 +18,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pgcharter.errors import CharterError
+from pgcharter.errors import CharterError, PgcharterError
 
 T = TypeVar("T")
 Key = str | int
@@ -173,7 +173,8 @@ def build(
 ) -> T:
     """Make a `model` (a dataclass) from the table `data` at `path`; keys left out come from `base` or the model's defaults.
 
-    A field that is a tuple of dataclasses takes an array of tables. A model that refuses its values together raises ValueError.
+    A field that is a dataclass takes a table, a tuple of them an array of tables. A field's metadata may have a `check` of its value,
+    which raises PgcharterError. A model that refuses its values together raises ValueError.
     Raises CharterError with file:line for an unknown key, a missing one, a value of the wrong type or outside the allowed words.
     """
     if not isinstance(data, Mapping):
@@ -202,13 +203,27 @@ def typed(
         if inner := _element_model(hints[key]):
             values[key] = _tables(file, value, inner, (*path, key))
             continue
+        if dataclasses.is_dataclass(hints[key]):
+            values[key] = build(file, value, hints[key], (*path, key), where=f"[{'.'.join(map(str, (*path, key)))}]")
+            continue
         try:
             values[key] = _convert(value, hints[key])
+            _check(file, values[key], model, (*path, key))
         except _MismatchError as wrong:
             hint = nearest(wrong.value, allowed_words(hints[key])) if isinstance(wrong.value, str) else ""
             sentence = f'{noun} "{key}" must be {wrong.wanted}, not {shown(wrong.value)}'
             raise CharterError(sentence, hint=hint, place=file.place(*path, key)) from None
     return values
+
+
+def _check(file: TomlFile, value: object, model: type, path: tuple[Key, ...]) -> None:
+    """Let the field's own `check` (in its metadata) look at a value; raises CharterError with the place for what it refuses."""
+    check = next((f.metadata.get("check") for f in dataclasses.fields(model) if f.name == path[-1]), None)
+    try:
+        if check:
+            check(value)
+    except PgcharterError as wrong:
+        raise CharterError(f'key "{path[-1]}": {wrong.message}', hint=wrong.hint, place=file.place(*path)) from None
 
 
 def _element_model(annotation: Any) -> type | None:

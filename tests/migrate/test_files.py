@@ -10,8 +10,9 @@ import pytest
 
 from pgcharter.errors import PgcharterError, UsageError
 from pgcharter.migrate import files, naming
+from pgcharter.migrate.measures import seconds
 from pgcharter.migrate.model import Migration, Unit
-from pgcharter.migrate.settings import MigrateSection, seconds
+from pgcharter.migrate.settings import MigrateSection
 from pgcharter.migrate.units import parsed
 from pgcharter.names import ObjectId
 from pgcharter.sqltext import parse

@@ -227,7 +227,7 @@ def ledger_of(place: Place) -> Iterator[Connection]:
 def alone(place: Place) -> Iterator[Connection]:
     """The same while no runner is at work: for changes of the record itself. Raises PgcharterError when one stays at work."""
     from pgcharter.migrate import lock
-    from pgcharter.migrate.settings import seconds
+    from pgcharter.migrate.measures import seconds
     from pgcharter.migrate.watch import silent
 
     with lock.held(place.dsn, seconds(place.section.wait, "[migrate] wait"), silent), ledger_of(place) as conn:

@@ -26,7 +26,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _duration(_ctx: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
-    from pgcharter.migrate.settings import seconds
+    from pgcharter.migrate.measures import seconds
 
     return None if value is None else seconds(value, f"--{(parameter.name or '').replace('_', '-')}")
 
@@ -42,6 +42,13 @@ def run_options(function: F) -> F:
         ),
         click.option("--deadline", callback=_duration, metavar="TIME", help="How long to try again for locks.  [default: 10min]"),
         click.option("--wait", callback=_duration, metavar="TIME", help="How long to wait for another runner.  [default: 10min]"),
+        click.option(
+            "--pace",
+            type=click.Choice(("slow", "normal", "fast")),
+            default="normal",
+            show_default=True,
+            help="How much of the server a backfill takes.",
+        ),
         click.option("--terminate-blockers", is_flag=True, help="End sessions that stand in the way, from the second try on."),
         click.option("--backup-point", default="", metavar="NOTE", help="What brings lost data back in production; it is recorded."),
         click.option("--without-backup", default="", metavar="REASON", help="Why a step that loses data needs none; it is recorded."),
@@ -128,7 +135,8 @@ def _refuse_one_way(migrations: Sequence[Migration]) -> None:
 
 
 def _terms(place: Place, wishes: dict[str, Any]) -> Terms:
-    from pgcharter.migrate.settings import seconds
+    from pgcharter.migrate import pacing
+    from pgcharter.migrate.measures import seconds
     from pgcharter.migrate.terms import Terms, Window
 
     section = place.section
@@ -141,6 +149,8 @@ def _terms(place: Place, wishes: dict[str, Any]) -> Terms:
     return Terms(
         lock_timeout=time("lock_timeout"),
         statement_timeout=time("statement_timeout"),
+        alone_timeout=time("alone_timeout"),
+        pace=pacing.pace(section.pace, wishes["pace"]),
         deadline=time("deadline"),
         wait=time("wait"),
         terminate_blockers=wishes["terminate_blockers"],

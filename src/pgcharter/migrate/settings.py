@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from pgcharter.charter import Section
-from pgcharter.errors import UsageError
+from pgcharter.migrate.measures import seconds
+from pgcharter.migrate.pacing import PaceSection
 
 LAYOUTS = ("pgcharter", "timestamp", "date", "number", "flyway", "dbmate", "goose", "sql-migrate", "liquibase", "up-down", "sqitch")
 """The known layouts, as `pgcharter new --layout` calls them."""
 Layout = Literal["pgcharter", "timestamp", "date", "number", "flyway", "dbmate", "goose", "sql-migrate", "liquibase", "up-down", "sqitch"]
+
+
+def _window(text: str) -> None:
+    from pgcharter.migrate.terms import Window
+
+    if text:
+        Window.parse(text)
 
 
 @dataclass(frozen=True)
@@ -33,25 +40,20 @@ class MigrateSection:
     """Patterns of SQL files in the folder that are no migrations: seed.sql, archive/**."""
     placeholders: Mapping[str, str] = field(default_factory=dict)
     """Values of ${name} in Flyway and Liquibase files."""
-    lock_timeout: str = "2s"
+    lock_timeout: str = field(default="2s", metadata={"check": seconds})
     """How long the statements of a transaction wait for locks, and so others behind them, before all is given up and tried again later."""
-    statement_timeout: str = "0"
+    statement_timeout: str = field(default="0", metadata={"check": seconds})
     """How long a statement may run inside a transaction; 0: as long as it takes."""
-    deadline: str = "10min"
+    alone_timeout: str = field(default="0", metadata={"check": seconds})
+    """How long a statement may run outside of transactions (a concurrent build); 0: as long as it takes."""
+    deadline: str = field(default="10min", metadata={"check": seconds})
     """How long a unit is tried again and again to get its locks."""
-    wait: str = "10min"
+    wait: str = field(default="10min", metadata={"check": seconds})
     """How long another runner is waited for."""
-    window: str = ""
+    window: str = field(default="", metadata={"check": _window})
     """When changes may be made: "sat,sun 22:00-04:00 Europe/Berlin"; empty: always."""
+    pace: PaceSection = field(default_factory=PaceSection)
+    """How backfills share the server with everybody else."""
 
 
 MIGRATE = Section("migrate", MigrateSection)
-_UNITS = {"us": 1e-6, "ms": 1e-3, "": 1.0, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-def seconds(text: str, place: str = "") -> float:
-    """A duration as PostgreSQL writes it (`500ms`, `2s`, `10min`; a bare number is seconds), in seconds. Raises UsageError."""
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(us|ms|s|min|h|d|)\s*", text)
-    if found is None:
-        raise UsageError(f"{text!r} is no duration", hint="write 500ms, 2s, 10min or 1h", place=place)
-    return float(found[1]) * _UNITS[found[2]]
