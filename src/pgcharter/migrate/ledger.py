@@ -1,4 +1,5 @@
-"""The ledger: what was done to a database, kept in the database itself (`pgcharter.schema_migrations`), one row a run.
+"""The ledger: what was done to a database, kept in the database itself (`pgcharter.schema_migrations`), one row a run; or what was done to
+a schema that has its own history, kept in that schema (`home`).
 
 No function begins or ends a transaction but `install`: each joins the caller's, so that a unit and the record of it stand or fall together.
 """
@@ -9,12 +10,12 @@ import codecs
 import hashlib
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, LiteralString
+from typing import TYPE_CHECKING, Any, Literal
 
 from pgcharter import __version__
 from pgcharter.errors import PgcharterError, UnavailableError
-from pgcharter.names import quote
+from pgcharter.migrate import home
+from pgcharter.names import literal, quote
 
 if TYPE_CHECKING:
     from pgcharter.db import Connection
@@ -69,12 +70,11 @@ class Progress:
     """Rows changed up to it."""
 
 
-@cache
-def sql(name: str) -> LiteralString:
-    """A query of `ledger.sql`."""
+def sql(conn: Connection, name: str) -> bytes:
+    """A query of `ledger.sql` on the ledger that `conn` is at home with."""
     from pgcharter.db import queries
 
-    return queries.load("pgcharter.migrate", "ledger.sql")[name]
+    return home.of(conn).sql(queries.load("pgcharter.migrate", "ledger.sql")[name]).encode()
 
 
 def unit_checksum(unit: Unit) -> str:
@@ -87,20 +87,22 @@ def installed(conn: Connection) -> bool:
 
     Raises UnavailableError when a newer pgcharter made it, PgcharterError when one of its tables is gone.
     """
-    components, *tables, _ = _row(conn, sql("installed"))
-    found = _row(conn, sql("version"))[0] if components else 0
+    components, *tables, _ = _row(conn, sql(conn, "installed"))
+    found = _row(conn, sql(conn, "version"))[0] if components else 0
+    here = home.of(conn)
     if found and not all(tables):
-        name = ("schema_migrations", "schema_migration_units")[bool(tables[0])]
+        name = here.sql(("pgcharter.schema_migrations", "pgcharter.schema_migration_units")[bool(tables[0])])
+        begin = here.sql("DELETE FROM pgcharter.components WHERE component = 'migrate'")
         raise PgcharterError(
-            f"the ledger is damaged: pgcharter.{name} is gone, so what is applied cannot be known",
-            hint="restore the table from a backup; or, to begin a new record: DELETE FROM pgcharter.components WHERE component = 'migrate'",
-            place=f"pgcharter.{name}",
+            f"the ledger is damaged: {name} is gone, so what is applied cannot be known",
+            hint=f"restore the table from a backup; or, to begin a new record: {begin}",
+            place=name,
         )
     if found > VERSION:
         raise UnavailableError(
             f"the ledger in this database is of version {found}, made by a newer pgcharter; this one knows version {VERSION}",
             hint="pip install --upgrade pgcharter",
-            place="pgcharter.components",
+            place=here.sql("pgcharter.components"),
         )
     return bool(found == VERSION)
 
@@ -119,37 +121,45 @@ def install(conn: Connection) -> None:
             return
         with conn.transaction():
             conn.execute("SET LOCAL client_min_messages = warning")
-            conn.execute(sql("lock"))
+            conn.execute(sql(conn, "lock"))
             if not installed(conn):
-                conn.execute(sql("install"))
+                if not home.of(conn).schema:
+                    conn.execute(sql(conn, "schema"))
+                conn.execute(sql(conn, "install"))
     except psycopg.errors.InsufficientPrivilege as error:
         raise PgcharterError(
             f"the ledger cannot be made in this database, so nothing was applied: {error.diag.message_primary}",
-            hint=f"as its owner: CREATE SCHEMA pgcharter AUTHORIZATION {quote(conn.info.user)}",
-            place="pgcharter.schema_migrations",
+            hint=f"as its owner: {_leave(conn)}",
+            place=home.of(conn).runs,
         ) from None
+
+
+def _leave(conn: Connection) -> str:
+    """What allows the role to make the ledger."""
+    schema, role = home.of(conn).schema, quote(conn.info.user)
+    return f"GRANT USAGE, CREATE ON SCHEMA {quote(schema)} TO {role}" if schema else f"CREATE SCHEMA pgcharter AUTHORIZATION {role}"
 
 
 def _refuse_reader(conn: Connection) -> None:
     """Raise PgcharterError when the role or the session may read the ledger only: what is run could not be recorded."""
-    only_reads, forbidden = _row(conn, sql("forbidden"))
+    only_reads, forbidden = _row(conn, sql(conn, "forbidden"))
     if only_reads:
         raise PgcharterError(
             "this session may only read, so what is applied could not be recorded, and nothing was run",
             hint=f"as its owner: ALTER ROLE {quote(conn.info.user)} SET default_transaction_read_only = off; or connect as another role",
-            place="pgcharter.schema_migrations",
+            place=home.of(conn).runs,
         )
     if forbidden:
         raise PgcharterError(
             f"role {quote(conn.info.user)} may not write to {forbidden}, so what is applied could not be recorded, and nothing was run",
-            hint=f"as its owner: GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA pgcharter TO {quote(conn.info.user)}",
-            place="pgcharter.schema_migrations",
+            hint=f"as its owner: GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA {home.of(conn).owner} TO {quote(conn.info.user)}",
+            place=home.of(conn).runs,
         )
 
 
 def start(conn: Connection, migration: Migration, direction: Direction = "up") -> int:
     """Record that a run begins; return its id. Finish it with `finish`."""
-    return int(_row(conn, sql("start"), _facts(conn, migration, direction, "running"))[0])
+    return int(_row(conn, sql(conn, "start"), _facts(conn, migration, direction, "running"))[0])
 
 
 def record(conn: Connection, migration: Migration, direction: Direction = "up", seconds: float = 0.0, outcome: Outcome = "done") -> int:
@@ -158,39 +168,39 @@ def record(conn: Connection, migration: Migration, direction: Direction = "up", 
     For a migration of one transactional unit, inside that transaction: one round trip, and nothing is left of it when it fails.
     `seconds` is how long it took.
     """
-    return int(_row(conn, sql("record"), (*_facts(conn, migration, direction, outcome), seconds, seconds))[0])
+    return int(_row(conn, sql(conn, "record"), (*_facts(conn, migration, direction, outcome), seconds, seconds))[0])
 
 
 def resume(conn: Connection, run: int, migration: Migration) -> None:
     """Record that an unfinished run goes on, with the text that the file has now."""
-    conn.execute(sql("resume"), (migration.checksum, _kept(conn, migration.text), __version__, run))
+    conn.execute(sql(conn, "resume"), (migration.checksum, _kept(conn, migration.text), __version__, run))
 
 
 def unit_done(conn: Connection, run: int, number: int, unit: Unit) -> None:
     """Record that unit `number` (from 0) is done: inside its own transaction when it has one, right after it otherwise."""
-    conn.execute(sql("unit_done"), (run, number, unit_checksum(unit)))
+    conn.execute(sql(conn, "unit_done"), (run, number, unit_checksum(unit)))
 
 
 def checkpoint(conn: Connection, run: int, number: int, unit: Unit, position: Any, rows: int) -> None:
     """Record how far a backfill has come, in the transaction of its batch: `position` (any JSON) and `rows` changed altogether."""
     from psycopg.types.json import Jsonb
 
-    conn.execute(sql("checkpoint"), (run, number, unit_checksum(unit), Jsonb(position), rows))
+    conn.execute(sql(conn, "checkpoint"), (run, number, unit_checksum(unit), Jsonb(position), rows))
 
 
 def finish(conn: Connection, run: int, outcome: Outcome, error: str = "") -> None:
     """Record how a run ended; the duration counts from its first start."""
-    conn.execute(sql("finish"), (outcome, error, run))
+    conn.execute(sql(conn, "finish"), (outcome, error, run))
 
 
 def clear(conn: Connection, run: int) -> None:
     """Set a failed or abandoned run aside: its migration counts as it did before that run."""
-    conn.execute(sql("clear"), (run,))
+    conn.execute(sql(conn, "clear"), (run,))
 
 
 def progress(conn: Connection, run: int) -> dict[int, Progress]:
     """How far the units of a run have come, by number; those that were never begun are not there."""
-    return {number: Progress(*rest) for number, *rest in conn.execute(sql("units"), (run,)).fetchall()}
+    return {number: Progress(*rest) for number, *rest in conn.execute(sql(conn, "units"), (run,)).fetchall()}
 
 
 def read(conn: Connection) -> tuple[Run, ...]:
@@ -203,40 +213,40 @@ def read(conn: Connection) -> tuple[Run, ...]:
 
     try:
         there = installed(conn)
-        _, table, units, runs = _row(conn, sql("installed"))
+        _, table, units, runs = _row(conn, sql(conn, "installed"))
         if not table:
             return ()
         form = "read" if there or runs else "read_first"
-        found = tuple(Run(*row) for row in conn.execute(sql(form)).fetchall())
+        found = tuple(Run(*row) for row in conn.execute(sql(conn, form)).fetchall())
         if not units or all(run.outcome not in ("running", "failed") for run in found):
             return found
-        begun = {run for (run,) in conn.execute(sql("begun")).fetchall()}
+        begun = {run for (run,) in conn.execute(sql(conn, "begun")).fetchall()}
         return tuple(replace(run, begun=run.id in begun) for run in found)
     except psycopg.errors.UndefinedColumn as error:
         raise PgcharterError(
             f"the ledger is damaged: {error.diag.message_primary}, so what is applied cannot be known",
             hint="restore the table from a backup, or add the column and fill it in",
-            place="pgcharter.schema_migrations",
+            place=home.of(conn).runs,
         ) from None
     except psycopg.errors.InsufficientPrivilege as error:
         raise PgcharterError(
             f"the ledger cannot be read: {error.diag.message_primary}",
-            hint=f"GRANT USAGE ON SCHEMA pgcharter TO {quote(conn.info.user)}; "
-            f"GRANT SELECT ON ALL TABLES IN SCHEMA pgcharter TO {quote(conn.info.user)}",
-            place="pgcharter.schema_migrations",
+            hint=f"GRANT USAGE ON SCHEMA {home.of(conn).owner} TO {quote(conn.info.user)}; "
+            f"GRANT SELECT ON ALL TABLES IN SCHEMA {home.of(conn).owner} TO {quote(conn.info.user)}",
+            place=home.of(conn).runs,
         ) from None
     except psycopg.errors.LockNotAvailable:
         raise PgcharterError(
             "another session keeps the ledger locked, so what is applied could not be read, and nothing was run",
             hint="who it is: SELECT pid, usename, state, query FROM pg_stat_activity WHERE pid IN "
-            "(SELECT pid FROM pg_locks WHERE relation = 'pgcharter.schema_migrations'::regclass AND granted)",
-            place="pgcharter.schema_migrations",
+            f"(SELECT pid FROM pg_locks WHERE relation = {literal(home.of(conn).runs)}::regclass AND granted)",
+            place=home.of(conn).runs,
         ) from None
 
 
 def text(conn: Connection, run: int) -> str | None:
     """The text that a run was made of; None when it was too long to keep, or was never known."""
-    row = conn.execute(sql("text"), (run,)).fetchone()
+    row = conn.execute(sql(conn, "text"), (run,)).fetchone()
     return row[0] if row else None
 
 
@@ -268,7 +278,7 @@ def _encoding(conn: Connection) -> str:
         return "ascii"
 
 
-def _row(conn: Connection, query: LiteralString, parameters: tuple[object, ...] = ()) -> tuple[Any, ...]:
+def _row(conn: Connection, query: bytes, parameters: tuple[object, ...] = ()) -> tuple[Any, ...]:
     row = conn.execute(query, parameters or None).fetchone()
     assert row is not None  # noqa: S101  (each of these queries gives a row)
     return row

@@ -14,7 +14,7 @@ select coalesce(bool_or(c.relname = 'components'), false), coalesce(bool_or(c.re
 
 -- What this session may not do: write at all, and write to these tables.
 -- name: forbidden
-select pg_catalog.current_setting('transaction_read_only') = 'on', coalesce(string_agg('pgcharter.' || c.relname, ', ' order by c.relname), '')
+select pg_catalog.current_setting('transaction_read_only') = 'on', coalesce(string_agg(n.nspname || '.' || c.relname, ', ' order by c.relname), '')
   from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
  where n.nspname = 'pgcharter' and c.relname in ('schema_migrations', 'schema_migration_units')
    and not (pg_catalog.has_table_privilege(c.oid, 'SELECT') and pg_catalog.has_table_privilege(c.oid, 'INSERT')
@@ -23,9 +23,11 @@ select pg_catalog.current_setting('transaction_read_only') = 'on', coalesce(stri
 -- name: lock
 select pg_catalog.pg_advisory_xact_lock(8100120211717165170)
 
--- name: install
+-- name: schema
 create schema if not exists pgcharter;
-comment on schema pgcharter is 'Records of pgcharter: what it has done to this database';
+comment on schema pgcharter is 'Records of pgcharter: what it has done to this database'
+
+-- name: install
 create table if not exists pgcharter.components (
   component text primary key,
   component_version integer not null,

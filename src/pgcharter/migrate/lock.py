@@ -19,15 +19,16 @@ import psycopg
 
 from pgcharter.db import connect, queries
 from pgcharter.errors import PgcharterError, UnavailableError
-from pgcharter.migrate import blockers
+from pgcharter.migrate import blockers, home
 from pgcharter.migrate.watch import RunnerWaits, Watch
+from pgcharter.names import quote
 
 if TYPE_CHECKING:
     from pgcharter.db import Connection
     from pgcharter.migrate.watch import Backend
 
 RUNNER, FENCE = 1885823847, 1885823848
-"""First integer of the two locks (the second is 0); the bytes of `pgcg` and the number after it."""
+"""First integer of the two locks (the second: 0, or the oid of the schema); the bytes of `pgcg` and the number after it."""
 POLL = 0.25
 """Seconds between two tries, give or take a third."""
 
@@ -53,7 +54,7 @@ class RunnerLock:
             return
         self._asked = time.monotonic()
         try:
-            row = self.conn.execute(_sql("held"), (RUNNER,)).fetchone()
+            row = self.conn.execute(_sql("held"), (RUNNER, home.of(self.conn).schema)).fetchone()
         except psycopg.Error as error:
             said = str(error).strip().splitlines()
             raise PgcharterError(
@@ -77,6 +78,7 @@ def held(dsn: str, wait: float, watch: Watch) -> Iterator[RunnerLock]:
             raise UnavailableError("this server is a standby, on which nothing can be changed", hint="connect to its primary")
         with contextlib.suppress(psycopg.Error):
             conn.execute("SET idle_session_timeout = 0")
+        home.refuse_elsewhere(conn)
         take(conn, RUNNER, wait, watch)
         yield RunnerLock(conn, conn.info.backend_pid)
     finally:
@@ -87,11 +89,11 @@ def held(dsn: str, wait: float, watch: Watch) -> Iterator[RunnerLock]:
 def take(conn: Connection, key: int, wait: float, watch: Watch) -> None:
     """Take one of the two locks for the session `conn`. Raises PgcharterError when somebody else holds it for all of `wait` seconds."""
     began, told = time.monotonic(), -1.0
-    while not _value(conn, _sql("try"), (key,)):
+    while not _value(conn, _sql("try"), (key, home.of(conn).schema)):
         waited = time.monotonic() - began
         found = holders(conn, key)
         if waited >= wait:
-            raise _busy(found, waited)
+            raise _busy(found, waited, home.of(conn).schema)
         if waited - told >= 1.0 or told < 0:
             watch(RunnerWaits(found, waited, wait))
             told = waited
@@ -99,14 +101,17 @@ def take(conn: Connection, key: int, wait: float, watch: Watch) -> None:
 
 
 def holders(conn: Connection, key: int = RUNNER) -> tuple[Backend, ...]:
-    """The sessions that hold the lock in this database."""
-    return tuple(blockers.backend(row) for row in conn.execute(_sql("holders"), ([conn.info.backend_pid], key)).fetchall())
+    """The sessions that hold the lock here."""
+    return tuple(
+        blockers.backend(row) for row in conn.execute(_sql("holders"), ([conn.info.backend_pid], key, home.of(conn).schema)).fetchall()
+    )
 
 
-def _busy(found: tuple[Backend, ...], waited: float) -> PgcharterError:
+def _busy(found: tuple[Backend, ...], waited: float, schema: str) -> PgcharterError:
+    where = f"schema {quote(schema)}" if schema else "this database"
     who = "; ".join(str(session) for session in found) or "somebody who has just ended"
     return PgcharterError(
-        f"another runner is at work in this database, so nothing was run after {waited:.0f} s of waiting: {who}",
+        f"another runner is at work in {where}, so nothing was run after {waited:.0f} s of waiting: {who}",
         hint="wait for it; if it is dead: " + "; ".join(f"SELECT pg_terminate_backend({session.pid})" for session in found),
     )
 
