@@ -12,7 +12,8 @@ from pgcharter.rules.bodies import Same
 
 _UNMISTAKABLE = frozenset(
     """
-    pgcharter_components pgcharter_migrations pgcharter_migration_units schema_migrations ar_internal_metadata active_storage_blobs active_storage_attachments active_storage_variant_records
+    pgcharter_components pgcharter_migrations pgcharter_migration_units
+    schema_migrations ar_internal_metadata active_storage_blobs active_storage_attachments active_storage_variant_records
     action_text_rich_texts django_migrations django_content_type django_session django_admin_log auth_permission auth_group
     auth_group_permissions auth_user_groups auth_user_user_permissions flyway_schema_history databasechangelog databasechangeloglock
     alembic_version _prisma_migrations knex_migrations knex_migrations_lock typeorm_metadata goose_db_version gorp_migrations
