@@ -299,3 +299,36 @@ def test_small_tables_take_the_short_form(server_of: ServerOf, databases: Callab
     assert [s.sql for s in planner.plan(a, b, sizes=small).steps] == ["CREATE INDEX i ON app.t USING btree (a)"]
     assert "CONCURRENTLY" in planner.plan(a, b, sizes=large).steps[0].sql
     assert "CONCURRENTLY" not in planner.plan(a, b, sizes=large, style=replace(Safe(), small_rows=10_001)).steps[0].sql
+
+
+MOMENTS = """CREATE SCHEMA app; CREATE TABLE app.t (id int PRIMARY KEY, at timestamp DEFAULT '2026-05-05 12:00');
+INSERT INTO app.t VALUES (1, DEFAULT), (2, 'infinity'), (3, NULL), (4, '2026-03-29 02:30')"""
+
+
+@pytest.mark.parametrize("major", [15, 16, 17, NEWEST], ids=lambda m: f"pg{m}")
+def test_times_meant_in_utc_are_not_written_anew(major: int, sides: tuple[Conn, Conn]) -> None:
+    """TRAPS 28: without SET LOCAL TimeZone the same statement rewrites the table, and reads the times in the session's zone."""
+    one, other = sides
+    a, b = wanted(one, MOMENTS), wanted(other, MOMENTS.replace("at timestamp", "at timestamptz").replace("12:00'", "12:00+00'"))
+    file = "SELECT pg_catalog.pg_relation_filenode('app.t')"
+    kept = one.execute(file).fetchone()  # type: ignore[arg-type]
+    one.execute("SET TimeZone = 'Europe/Berlin'")
+    plan = planner.plan(a, b, style=Safe(zone="Etc/UTC"))
+    assert [s.sql for s in plan.steps if "TimeZone" in s.sql or " TYPE " in s.sql] == [
+        "SET LOCAL TimeZone = 'UTC'", "ALTER TABLE app.t ALTER COLUMN at TYPE timestamp with time zone",
+    ]  # fmt: skip
+    assert not any(s.effect.rewrites or s.effect.scans for s in plan.steps)
+    Runner(one).run(plan.steps)
+    assert one.execute(file).fetchone() == kept  # type: ignore[arg-type]
+    assert one.execute("SELECT (at AT TIME ZONE 'UTC')::text FROM app.t ORDER BY id").fetchall() == [
+        ("2026-05-05 12:00:00",), ("infinity",), (None,), ("2026-03-29 02:30:00",),
+    ]  # fmt: skip
+    one.execute("SET TimeZone = 'UTC'")
+    assert left(one, b) == []
+    Runner(one).run(plan.reverse)
+    assert one.execute(file).fetchone() == kept  # type: ignore[arg-type]
+    assert left(one, a) == []
+    one.execute("SET TimeZone = 'Europe/Berlin'")
+    one.execute("ALTER TABLE app.t ALTER COLUMN at DROP DEFAULT, ALTER COLUMN at TYPE timestamptz")
+    assert one.execute(file).fetchone() != kept  # type: ignore[arg-type]
+    one.execute("RESET TimeZone")

@@ -123,7 +123,12 @@ def _zone(old: str, new: str, scope: Scope) -> str:
         return ""
     if not scope.timezone:
         return UNKNOWN
-    return " in UTC" if scope.timezone.upper() in _UTC else " not in UTC"
+    return " in UTC" if is_utc(scope.timezone) else " not in UTC"
+
+
+def is_utc(zone: str) -> bool:
+    """Whether a time zone is UTC under one of its names: then timestamp and timestamptz hold the same values."""
+    return zone.upper() in _UTC
 
 
 _UTC = {"UTC", "GMT", "ETC/UTC", "ETC/GMT", "Z", "ZULU", "UCT", "UNIVERSAL", "ETC/UCT", "ETC/UNIVERSAL", "ETC/ZULU", "GREENWICH"}

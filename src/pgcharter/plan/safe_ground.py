@@ -164,9 +164,9 @@ class Ground:
             return False
         return max(size.rows, size.live) < self.style.small_rows and size.bytes < self.style.small_bytes
 
-    def effect(self, sql: str, sight: Catalog | None = None) -> Effect:
-        """What a statement does to those who use what was there before the plan."""
-        found = safety.effects(sql, sight or self.sight, self.major)
+    def effect(self, sql: str, sight: Catalog | None = None, timezone: str = "") -> Effect:
+        """What a statement does to those who use what was there before the plan; `timezone` where its transaction sets one."""
+        found = safety.effects(sql, sight or self.sight, self.major, timezone=timezone)
         return replace(
             found,
             locks=tuple(lock for lock in found.locks if self.exists(lock.relation)),
@@ -181,10 +181,10 @@ class Ground:
 
     def step(
         self, sql: str, title: str, object: ObjectId, *, phase: Phase = Phase.EXPAND, why: str = "", grade: Grade = Grade.LOSSLESS,  # noqa: A002
-        loses: str = "", sight: Catalog | None = None,
+        loses: str = "", sight: Catalog | None = None, timezone: str = "",
     ) -> Step:  # fmt: skip
         """One statement as a step, with its effect."""
-        return Step(sql, title, object, phase, effect=self.effect(sql, sight), grade=grade, loses=loses, why=why)
+        return Step(sql, title, object, phase, effect=self.effect(sql, sight, timezone), grade=grade, loses=loses, why=why)
 
     def fill(self, job: Backfill, title: str, why: str = "") -> Step:
         """A backfill as a step."""

@@ -9,6 +9,7 @@ from pgcharter.catalog.model import Catalog, Column, DataType, Table, UserType
 from pgcharter.names import ObjectId, literal, quote
 from pgcharter.plan.casts import using
 from pgcharter.plan.ddl_sequences import identity_sequence, serial_sequence
+from pgcharter.plan.forms_types import is_utc
 from pgcharter.plan.grades import lost
 from pgcharter.plan.model import Grade, Operation, Phase, Step
 from pgcharter.plan.safe_ground import Ground, Sequence, dressing
@@ -27,8 +28,8 @@ def altered(operation: Operation, ground: Ground) -> Sequence | None:
         return None
     convert = conversion(old.type, new.type, ground.style.zone, ground.b)
     question = _question(operation.object, old.type, new.type, ground)
-    plain = _zoned(operation, ground, convert)
-    long = any(ground.hurts(ground.effect(sql)) for sql in plain)
+    plain, zone = _zoned(operation, ground, convert), _session_zone(old.type, new.type, ground)
+    long = any(ground.hurts(ground.effect(sql, timezone=zone)) for sql in plain)
     loses = lost(operation.object, old.type, new.type, ground)
     counts = _counts_on(operation, ground)
     between = replace(new, default=old.default, identity=old.identity) if counts else new
@@ -37,17 +38,28 @@ def altered(operation: Operation, ground: Ground) -> Sequence | None:
     if long and swap.possible():
         made = swap.sequence()
         return replace(made, questions=question, notes=(*_through_text(operation, convert), *made.notes))
-    if not long and not question and plain == ground.plain(operation):
+    if not long and not question and not zone and plain == ground.plain(operation):
         return None
     note = f"{operation.object} has no gentler way to its new type: everybody waits until {table.id} is written anew"
-    how = Grade.LOSSY if swap.loses else Grade.LOSSLESS
+    how, title = Grade.LOSSY if swap.loses else Grade.LOSSLESS, f"change {operation.object}"
     steps = tuple(
-        ground.step(sql, f"change {operation.object}", operation.object, why=note if long else "", grade=how, loses=swap.loses)
+        ground.step(sql, title, operation.object, why=note if long else "", grade=how, loses=swap.loses, timezone=zone)
         if " TYPE " in sql
-        else ground.step(sql, f"change {operation.object}", operation.object)
+        else ground.step(sql, title, operation.object)
         for sql in plain
     )
-    return Sequence(tuple((step,) for step in steps), notes=(note,) if long else (), questions=question)
+    core = ((_in_utc(operation.object, zone, ground), *steps),) if zone else tuple((step,) for step in steps)
+    return Sequence(core, notes=(note,) if long else (), questions=question)
+
+
+def _session_zone(old: DataType, new: DataType, ground: Ground) -> str:
+    """`UTC` where times without zone are meant in it: under that TimeZone PostgreSQL leaves the rows as they are (from 12 on)."""
+    return "UTC" if sorted((old.basic, new.basic)) == _TIMES and old.array == new.array and is_utc(ground.style.zone) else ""
+
+
+def _in_utc(column: ObjectId, zone: str, ground: Ground) -> Step:
+    why = "the same bytes mean the same moments then, and nothing has to be written anew"
+    return ground.step(f"SET LOCAL TimeZone = {literal(zone)}", f"read the times of {column} as UTC", column, why=why)
 
 
 def _counts_on(operation: Operation, ground: Ground) -> bool:
@@ -90,7 +102,7 @@ def _zoned(operation: Operation, ground: Ground, convert: Convert) -> tuple[str,
     """The plain statements; what a time without zone means is said, not left to the session."""
     plain = ground.plain(operation)
     old, new = operation.old.type, operation.new.type
-    if sorted((old.basic, new.basic)) != _TIMES or not ground.style.zone:
+    if sorted((old.basic, new.basic)) != _TIMES or not ground.style.zone or _session_zone(old, new, ground):
         return plain
     table, column = operation.object.owner.sql(), quote(operation.object.part)
     head = f"ALTER TABLE {table} ALTER COLUMN {column} TYPE "
