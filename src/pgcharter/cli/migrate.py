@@ -159,6 +159,9 @@ def verify(
 ) -> int:
     """Hold the files against the ledger by their checksums, and read every file for what could not be run.
 
+    With --try, what is pending also runs on a scratch server: up, down and up again; the result is compared with what [plan] wanted of
+    the charter declares, and what it brings is held against the guide.
+
     The database is not changed. Ends in 1 when anything is wrong.
     """
     from pgcharter.cli import verifying
@@ -171,20 +174,24 @@ def verify(
         troubles = migrating.troubles(conn, problems)
         major = conn.info.server_version // 10000
     ready, unreadable = verifying.readable(place, found)
-    if trying and not unreadable:
-        unreadable = verifying.there_and_back(place, found, ready, major, scratch_url, everything=everything)
     troubles += unreadable
+    shown = verifying.Verified()
+    if trying and not unreadable:
+        shown = verifying.trial(place, found, ready, major, scratch_url, everything=everything)
+    troubles += shown.troubles
     rows = migrating.rows(found.entries)
     if form == "json":
-        show_json(migrations.status_data(rows, troubles, place.files.notes, place.files.target, place.database))
+        data = migrations.status_data(rows, troubles, place.files.notes, place.files.target, place.database)
+        show_json({**data, **verifying.data(shown)})
     else:
         page = Page(screen())
         migrations.tell(page, troubles)
+        verifying.tell(page, shown)
         page.blank()
-        wrong = f"{len(troubles)} to be looked at" if troubles else "all as recorded"
+        wrong = verifying.counted(troubles, shown)
         page.flow(f"{len(rows):,} {'migration' if len(rows) == 1 else 'migrations'} of {place.files.target} on {place.database}: {wrong}")
         show(page)
-    return Exit.FINDINGS if troubles else Exit.FINE
+    return Exit.FINDINGS if troubles or shown.failed else Exit.FINE
 
 
 migrate.add_command(baseline)

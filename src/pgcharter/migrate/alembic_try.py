@@ -8,22 +8,27 @@ from typing import TYPE_CHECKING, Any
 
 from pgcharter.errors import PgcharterError
 from pgcharter.migrate import alembic_env
-from pgcharter.migrate.proving import read, remaining
-from pgcharter.migrate.there_and_back import Tried
+from pgcharter.migrate.there_and_back import Tried, left_over, reading
+from pgcharter.sources import taken
 
 if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext
 
     from pgcharter.migrate.model import Migration
     from pgcharter.servers.scratch import Scratch
-    from pgcharter.sources import Progress
+    from pgcharter.sources import Look, Progress
     from pgcharter.sources.alembic import Project
 
 
 def tried(
-    project: Project, scratch: Scratch, before: Sequence[Migration], rest: Sequence[Migration], progress: Progress | None = None
+    project: Project,
+    scratch: Scratch,
+    before: Sequence[Migration],
+    rest: Sequence[Migration],
+    progress: Progress | None = None,
+    looks: Sequence[Look] = (),
 ) -> Iterator[Tried]:
-    """Run `before`, then try each of `rest` in order.
+    """Run `before`, take `looks` there, then try each of `rest` in order.
 
     Raises PgcharterError with file and line for a revision that fails there: what follows cannot be tried then.
     """
@@ -33,19 +38,19 @@ def tried(
             if progress:
                 progress("building", number, len(before))
             _run(project, database.dsn, (m,), "up")
-        at = read(database)
+        at = taken(reading(database), database.conn, looks)
         for number, m in enumerate(rest):
             if progress:
                 progress(m.title, number, len(rest))
             up = _run(project, database.dsn, (m,), "up")
-            there = read(database)
+            there = reading(database)
             if m.down is None or m.one_way:
-                yield Tried(m, up)
+                yield Tried(m, up, at=at, there=there)
             else:
                 down = _run(project, database.dsn, (m,), "down")
-                left = remaining(read(database), at)
+                left = left_over(reading(database), at)
                 _run(project, database.dsn, (m,), "up")
-                yield Tried(m, up, down, left, remaining(read(database), there))
+                yield Tried(m, up, down, left, left_over(reading(database), there), at, there)
             at = there
 
 
