@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from tests.conftest import every_major
 
@@ -20,6 +22,7 @@ from pgcharter.plan.forms import classify
 from pgcharter.plan.safety import effect, effects, judged
 from pgcharter.plan.surroundings import around
 from pgcharter.servers.lifecycle import Server
+from pgcharter.sources.live import read_catalog
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -373,3 +376,33 @@ def test_what_the_server_refuses_is_not_measured(world_of: Callable[[int], World
     world = world_of(server_of(None).major)
     with world.connect() as conn, pytest.raises(locks_measure.Refused):
         locks_measure.measure(world, conn, "ALTER TABLE nowhere ADD x int", {})
+
+
+@pytest.mark.parametrize("what", ["TABLE app.p", "INDEX app.i"])
+def test_reindex_of_partitions_locks_writers_out_for_a_moment_only(what: str, server_of: Callable[[int | None], Server]) -> None:
+    """REINDEX CONCURRENTLY waits here for an older snapshot, in the middle of its work, and rows are written meanwhile."""
+    dsn = server_of(None).dsn()
+    with psycopg.connect(dsn, autocommit=True) as one_, psycopg.connect(dsn, autocommit=True) as two, psycopg.connect(dsn) as reader:
+        one_.execute("""CREATE SCHEMA app; CREATE TABLE app.p (id int, a int) PARTITION BY RANGE (id);
+            CREATE TABLE app.p1 PARTITION OF app.p FOR VALUES FROM (0) TO (1000); CREATE INDEX i ON app.p (a)""")
+        try:
+            catalog = read_catalog(one_)
+            said = effects(f"REINDEX {what.replace(' ', ' CONCURRENTLY ')}", catalog, one_.info.server_version // 10000)
+            assert (max(k.mode for k in said.locks), said.rewrites, said.scans) == (Mode.SHARE, (), ())
+            assert said.known
+            assert not said.transactional
+            reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            reader.execute("SELECT 1 FROM pg_catalog.pg_class")
+            work = threading.Thread(target=one_.execute, args=(f"REINDEX {what.replace(' ', ' CONCURRENTLY ')}",))
+            work.start()
+            waits = "SELECT 1 FROM pg_catalog.pg_stat_activity WHERE query LIKE 'REINDEX%' AND wait_event_type = 'Lock'"
+            while not two.execute(waits).fetchone():
+                time.sleep(0.01)
+            two.execute("SET lock_timeout = '2s'")
+            two.execute("INSERT INTO app.p VALUES (1, 1)")
+            assert work.is_alive()
+            reader.rollback()
+            work.join()
+        finally:
+            reader.rollback()
+            one_.execute("DROP SCHEMA app CASCADE")

@@ -76,6 +76,8 @@ class Ground:
     """What the plan does to each object: create, drop, alter, rename."""
     origin: Catalog
     """The catalog in which what is renamed has its old name."""
+    operations: tuple[Operation, ...] = ()
+    """All of the plan, in order."""
     done: set[ObjectId] = field(default_factory=set)
     """Objects whose own operation has nothing left to do: another one has done it on the way."""
 

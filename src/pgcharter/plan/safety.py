@@ -17,6 +17,8 @@ from pgcharter.plan.scope import UNKNOWN, Form
 from pgcharter.sqltext import Statement, parse
 
 _WORST = frozenset(("target",))
+_BRIEF = re.compile(r"reindex (?:table|index) concurrently on partitioned ")
+"""Forms that lock in one transaction and work in others: REINDEX CONCURRENTLY locks partitions in SHARE mode only while it lists them."""
 
 
 def effects(sql: str, catalog: Catalog | None, major: int, *, timezone: str = "", path: tuple[str, ...] = PATH) -> Effect:
@@ -82,6 +84,8 @@ def _effect(form: Form, major: int) -> Effect:
     scans: frozenset[str] = frozenset().union(*(v.scans for v in verdicts))
     if not verdicts:
         locks, rewrites, scans = dict.fromkeys(_WORST, Mode.ACCESS_EXCLUSIVE), _WORST, _WORST
+    if _BRIEF.match(form.key):
+        rewrites = scans = frozenset()
     return Effect(
         locks=tuple(Lock(item, mode) for role, mode in locks.items() for item in form.roles.get(role, ())),
         rewrites=tuple(sorted(item for role in rewrites for item in form.roles.get(role, ()))),
