@@ -10,9 +10,8 @@ import pytest
 from tests.rules.casework import OneRule, as_text, scripted
 
 from pgcharter import sources
-from pgcharter.catalog.model import RelationStats, Stats
-from pgcharter.catalog.reading import Reading
-from pgcharter.names import ObjectId
+from pgcharter.catalog.model import Catalog, RelationStats, Stats, Table
+from pgcharter.catalog.reading import Destination, Reading
 from pgcharter.rules import engine
 from pgcharter.servers.scratch import Scratch
 from pgcharter.sources import files
@@ -27,12 +26,19 @@ def said(reading: Reading, *codes: str) -> list[tuple[str, str]]:
     return sorted((f.code, f"{Path(f.place.file).name}:{f.place.line}") for f in found if f.place)
 
 
-@pytest.mark.parametrize(("rows", "severity"), [(-1.0, "warning"), (500.0, "info"), (50_000.0, "warning"), (2e6, "error")])
-def test_the_size_of_a_table_weighs(rows: float, severity: str) -> None:
-    stats = Stats({ObjectId("table", "app", "orders"): RelationStats(rows=rows)})
-    reading = replace(as_text("CREATE INDEX i ON app.orders (a)", "m.sql"), stats=stats)
-    (finding,) = engine.run(reading, OneRule("MIG"), only=("MIG01",)).findings
-    assert (finding.severity.word, finding.facts.get("rows", -1)) == (severity, rows)
+ORDERS = Table(schema="app", name="orders", columns=())
+
+
+@pytest.mark.parametrize(
+    ("rows", "pages", "severity"),
+    [(-1.0, 9, "warning"), (-1.0, 0, ""), (500.0, 9, ""), (500.0, 90_000, "warning"), (50_000.0, 9, "warning"), (2e6, 9, "error")],
+)
+def test_the_size_of_a_table_weighs(rows: float, pages: int, severity: str) -> None:
+    stats = Stats({ORDERS.id: RelationStats(rows=rows, bytes=pages * 8192)})
+    where = Destination("production", Catalog(tables=(ORDERS,)), stats)
+    reading = replace(as_text("CREATE INDEX i ON app.orders (a)", "m.sql"), destination=where)
+    found = engine.run(reading, OneRule("MIG"), only=("MIG01",)).findings
+    assert [(f.severity.word, f.facts["rows"]) for f in found] == [(severity, rows)] * bool(severity)
 
 
 TWO = "CREATE TABLE t (id bigint);\n-- file: {0}\nCREATE INDEX i ON t (id);\n"

@@ -24,6 +24,18 @@ class TextBlock:
 
 
 @dataclass(frozen=True)
+class Destination:
+    """The database for which migrations are judged: what it holds now, how large that is, and which files it has behind it."""
+
+    name: str
+    """As the charter calls the environment."""
+    catalog: Catalog
+    stats: Stats
+    applied: frozenset[str] | None = None
+    """Files that have been run there, as statements name them; None when no ledger of it tells."""
+
+
+@dataclass(frozen=True)
 class Reading:
     """The result of reading one target."""
 
@@ -46,6 +58,8 @@ class Reading:
     """Where each object of the catalog was made; parts too."""
     effects: Mapping[Place, Effect] = field(default_factory=dict)
     """What each statement was seen to do when it was built, by the place of the statement."""
+    destination: Destination | None = None
+    """The database that migrations are meant for, when one was named: then hazards are weighed by its sizes."""
     stand_ins: frozenset[ObjectId] = frozenset()
     """Objects invented so that the rest could be built (Markdown): nothing is said about them."""
     alternatives: tuple[Reading, ...] = ()

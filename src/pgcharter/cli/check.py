@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import click
@@ -21,6 +22,7 @@ EXAMPLES = (
     ("pgcharter check app.models:metadata --guide cloudlab", "SQLAlchemy models against a whole guide"),
     ("pgcharter check migrations --no-server", "text only: no server needed, in an instant"),
     ("pgcharter check --env production --fail-on error --format json", "for CI: the charter says where it is"),
+    ("pgcharter check db/migrations --env production", "how the files that production does not have yet would go there, by its sizes"),
     ("pgcharter check db --known known.json --record", "record what is found now; later, with --known alone, only new findings count"),
     ("pgcharter check db --changed-since origin/main", "for a pull request: only what the branch brought"),
 )
@@ -56,10 +58,22 @@ def complete_revisions(_ctx: click.Context, _parameter: click.Parameter, incompl
     return [name for name in references(Path()) if name.startswith(incomplete)]
 
 
+def _one_server() -> AbstractContextManager[None]:
+    """What is built on the way to one environment is built on one scratch server."""
+    from pgcharter.servers.scratch import kept
+
+    return kept()
+
+
 @click.command(cls=Command, examples=EXAMPLES)
 @click.argument("targets", nargs=-1, metavar="[TARGET]...", type=click.Path(readable=False))
 @click.option("--guide", metavar="ID|PATH", shell_complete=complete_guides, help="Guide to hold against, instead of the charter's.")
-@click.option("--env", "environment", metavar="NAME", help="Check the database of this environment of the charter.")
+@click.option(
+    "--env",
+    "environment",
+    metavar="NAME",
+    help="Check the database of this environment of the charter; migrations that are named too are judged as they would run there.",
+)
 @click.option(
     "--fail-on", type=click.Choice(LEVELS), help="Lowest severity that ends in exit code 1.  [default: the charter's, else warning]"
 )
@@ -121,6 +135,7 @@ def check(
     Exit codes: 0 nothing at or above --fail-on, 1 findings (or a waiver past its day), 2 wrong usage or charter, 3 a target could not be
     read, 4 refused as unsafe.
     """
+    from pgcharter.cli.destination import Journey, journey
     from pgcharter.cli.living import Living
     from pgcharter.cli.project import environment_of, open_project, project_of, targets_of
     from pgcharter.cli.verdict import Wish, judge, read_target, settle
@@ -133,23 +148,30 @@ def check(
         charter = open_project(Path(), guide).charter
         named += [(target, environment_of(charter, environment)) for target in targets_of(charter, environment)]
     verdicts = []
-    for target, source in named:
-        project = project_of(target, guide)
-        section = project.charter.check
-        wish = Wish(
-            only=only or frozenset(section.only),
-            skip=skip | (frozenset() if only else frozenset(section.skip)),
-            fail_on=fail_on or section.fail_on,
-            server=not no_server,
-            major=major,
-            scratch_url=scratch_url,
-            sample=sample,
-            score=score,
-            partial=bool(targets),
-        )
-        living.prepare(target, project)
-        report, card = judge(read_target(target, wish, project), project, wish)
-        verdicts.append((living.settled(report, target, source, project, wish), card))
+    way: Journey | None = None
+    with _one_server() if environment else nullcontext():
+        for target, source in sorted(named, key=lambda n: not n[1]) if environment else named:
+            project = project_of(target, guide)
+            section = project.charter.check
+            wish = Wish(
+                only=only or frozenset(section.only),
+                skip=skip | (frozenset() if only else frozenset(section.skip)),
+                fail_on=fail_on or section.fail_on,
+                server=not no_server,
+                major=major,
+                scratch_url=scratch_url,
+                sample=sample,
+                score=score,
+                partial=bool(targets),
+            )
+            living.prepare(target, project)
+            reading = read_target(target, wish, project)
+            if environment and source:
+                way = journey(environment, target, project.charter, reading)
+            elif way:
+                reading = way.led(target, reading, scratch_url, server=wish.server)
+            report, card = judge(reading, project, wish)
+            verdicts.append((living.settled(report, target, source, project, wish), card))
     recorded = living.write()
     reports = settle([report for report, _ in verdicts])
     show_verdicts(reports, [card for _, card in verdicts], form, everything=everything, quiet=quiet)

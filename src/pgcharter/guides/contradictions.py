@@ -24,7 +24,7 @@ PLACEHOLDERS: dict[str, tuple[str, ...]] = {
     "sequence_name": ("table", "singular", "schema", "column"),
 }
 """Options that are templates, and what each of them can fill in."""
-_LIMITS = {"max_indexes": 1000, "max_index_columns": 32, "max_columns": 1600}
+_LIMITS = {"max_indexes": 1000, "max_index_columns": 32, "max_columns": 1600, "small_table_rows": 10**9, "large_table_rows": 10**12}
 """Beyond 32 key columns and 1600 columns PostgreSQL itself refuses (INDEX_MAX_KEYS, MaxHeapAttributeNumber)."""
 _LONGEST = 63
 _STAMPS = {"timestamptz": "timestamptz", "timestamp with time zone": "timestamptz"} | dict.fromkeys(

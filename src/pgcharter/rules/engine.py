@@ -116,6 +116,11 @@ class Context:
         )
 
 
+def _past(found: Finding, applied: Collection[str]) -> bool:
+    """Whether a finding is about how a migration runs that the database it is meant for has behind it."""
+    return found.place is not None and found.place.file in applied and load()[found.code].family.startswith("hazard")
+
+
 def _dedented(part: str) -> str:
     """A part of a docstring: as it is when it begins beside its word, so that indented SQL stays so; dedented when it begins below."""
     import textwrap
@@ -323,6 +328,8 @@ def run(reading: Reading, guide: GuideLike, *, only: Collection[str] = (), skip:
     ran += [code for code, why in reading.own.items() if not why]
     not_run.update({code: why for code, why in reading.own.items() if why})
     extra = [_dressed(f, guide) for part in (reading, *reading.alternatives) for f in part.findings if f.code not in skip]
+    if reading.destination and reading.destination.applied:
+        found = [f for f in found if not _past(f, reading.destination.applied)]
     unique: dict[Any, Finding] = {}
     for f in (*extra, *found):
         unique.setdefault((f.key, f.place) if f.object is None else f.key, f)

@@ -8,7 +8,7 @@ from typing import Any
 from pgcharter.findings import Finding, Severity
 from pgcharter.names import cut, quote
 from pgcharter.rules.engine import Context, rule
-from pgcharter.rules.hazards import instead, partitioned, seen, weight
+from pgcharter.rules.hazards import costly, instead, partitioned, seen
 from pgcharter.rules.moves import Move, moves, written
 from pgcharter.sqltext import enum_name
 
@@ -41,13 +41,12 @@ def constraint_checked_at_once(ctx: Context) -> Iterator[Finding]:
                 continue
             both = f" and {written(node.pktable)}" if kind == "CONSTR_FOREIGN" and written(node.pktable) != move.table else ""
             who = "writers of" if kind == "CONSTR_FOREIGN" else "readers and writers of"
-            severity, facts = weight(ctx, table, Severity.WARNING)
             apart = kind == "CONSTR_FOREIGN" and partitioned(ctx, table)
             alone = len(move.statement.node.cmds) == 1 and node.conname and not apart
             name = f" {quote(node.conname)}" if node.conname else ""
-            yield ctx.finding(
-                move.statement, f"{_ADDED[kind]}{name} reads all of {move.table} while {who} {move.table}{both} wait",
-                severity=severity, detail=node.conname or move.table, **facts,
+            yield from costly(
+                ctx, move, table, f"{_ADDED[kind]}{name} reads all of {move.table} while {who} {move.table}{both} wait",
+                detail=node.conname or move.table,
                 hint=instead(_in_two_steps(move, node), _SPLIT) if alone else _NAMELESS,
             )  # fmt: skip
 
@@ -103,11 +102,10 @@ def key_built_while_others_wait(ctx: Context) -> Iterator[Finding]:
             found = seen(move, table)
             if kind not in _BUILT or node.indexname or (found is not None and not found.long):
                 continue
-            severity, facts = weight(ctx, table, Severity.WARNING)
             name = f" {quote(node.conname)}" if node.conname else ""
-            yield ctx.finding(
-                move.statement, f"{_BUILT[kind]}{name} on {move.table} builds its index while readers and writers wait",
-                severity=severity, detail=node.conname or move.table, **facts,
+            yield from costly(
+                ctx, move, table, f"{_BUILT[kind]}{name} on {move.table} builds its index while readers and writers wait",
+                detail=node.conname or move.table,
                 hint=instead(_using_index(move, kind, node), _HOW[kind]),
             )  # fmt: skip
 
@@ -148,12 +146,11 @@ def primary_key_over_nullable_columns(ctx: Context) -> Iterator[Finding]:
             table = move.statement.node.relation
             found = seen(move, table)
             if kind == "CONSTR_PRIMARY" and node.indexname and found is not None and found.long:
-                severity, facts = weight(ctx, table, Severity.WARNING)
-                yield ctx.finding(
-                    move.statement,
+                yield from costly(
+                    ctx, move, table,
                     f"PRIMARY KEY USING INDEX {quote(node.indexname)} reads all of {move.table} while readers and writers wait, because "
                     "columns of it may be null",
-                    hint="set them NOT NULL first, by way of a validated CHECK", severity=severity, detail=node.indexname, **facts,
+                    hint="set them NOT NULL first, by way of a validated CHECK", detail=node.indexname,
                 )  # fmt: skip
 
 
@@ -176,12 +173,11 @@ def not_null_that_scans(ctx: Context) -> Iterator[Finding]:
             found = seen(move, table)
             if (not found.long) if found is not None else ((table.relname, command.name) in proven):
                 continue
-            severity, facts = weight(ctx, table, Severity.WARNING)
-            yield ctx.finding(
-                move.statement, f"SET NOT NULL on {move.table}.{quote(command.name)} reads the whole table while readers and writers wait",
-                severity=severity,
+            yield from costly(
+                ctx, move, table,
+                f"SET NOT NULL on {move.table}.{quote(command.name)} reads the whole table while readers and writers wait",
                 hint=instead(_by_a_check(move, command.name) if len(move.statement.node.cmds) == 1 else (), _SPLIT),
-                detail=f"{move.table}.{quote(command.name)}", **facts,
+                detail=f"{move.table}.{quote(command.name)}",
             )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pgcharter.findings import Finding, Severity
 from pgcharter.names import quote
 from pgcharter.rules.engine import Context, rule
-from pgcharter.rules.hazards import many_rows, weight
+from pgcharter.rules.hazards import costly, many_rows, size
 from pgcharter.rules.moves import Move, moves, written
 from pgcharter.sqltext import enum_name, walk
 
@@ -24,12 +24,12 @@ def whole_table_changed_at_once(ctx: Context) -> Iterator[Finding]:
         work = many_rows(move) if move.statement.kind in ("update_stmt", "delete_stmt") else ""
         if not work or _batched(move):
             continue
-        severity, facts = weight(ctx, move.statement.node.relation, Severity.WARNING)
         all_rows = "every row of it" if not move.statement.node.HasField("where_clause") else "as many rows as there are"
-        yield ctx.finding(
-            move.statement, f"{work} changes {all_rows} in one statement: the rows stay locked, and the table grows, until it is done",
+        yield from costly(
+            ctx, move, move.statement.node.relation,
+            f"{work} changes {all_rows} in one statement: the rows stay locked, and the table grows, until it is done",
             hint="batches along the primary key, each committed, outside the migration's transaction",
-            severity=severity, detail=work, **facts,
+            detail=work,
         )  # fmt: skip
 
 
@@ -86,9 +86,11 @@ def required_column_without_value(ctx: Context) -> Iterator[Finding]:
                 continue
             kinds = {enum_name(c.constraint, "contype") for c in column.constraints}
             type_name = column.type_name.names[-1].string.sval if column.type_name.names else ""
+            rows = size(ctx, move.statement.node.relation)
             required = kinds & {"CONSTR_NOTNULL", "CONSTR_PRIMARY"}
             if (
                 required
+                and (rows is None or rows.rows)
                 and not kinds & {"CONSTR_DEFAULT", "CONSTR_IDENTITY", "CONSTR_GENERATED"}
                 and "serial" not in type_name
                 and not _domain_default(ctx, type_name)

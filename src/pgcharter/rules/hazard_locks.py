@@ -8,7 +8,7 @@ from typing import Any
 from pgcharter.findings import Finding, Severity
 from pgcharter.names import quote
 from pgcharter.rules.engine import Context, rule
-from pgcharter.rules.hazards import concurrently, in_use, instead, partitioned, seen, weight
+from pgcharter.rules.hazards import concurrently, costly, in_use, instead, partitioned, seen
 from pgcharter.rules.moves import Move, dotted, moves, written
 from pgcharter.sqltext import enum_name
 
@@ -31,14 +31,13 @@ def index_built_while_writes_wait(ctx: Context) -> Iterator[Finding]:
         found = seen(move, node.relation)
         if found is not None and not found.long:
             continue
-        severity, facts = weight(ctx, node.relation, Severity.WARNING)
         parent = partitioned(ctx, node.relation)
         hint = "CREATE INDEX ON ONLY it, CONCURRENTLY on each partition, then ALTER INDEX ... ATTACH PARTITION" if parent else _OWN_FILE
-        yield ctx.finding(
-            move.statement,
+        yield from costly(
+            ctx, move, node.relation,
             f"{_index(node)} is built on {written(node.relation)} with all writes to it stopped until it is done",
-            hint=hint if parent else instead(concurrently(move.statement.text), hint), severity=severity,
-            detail=node.idxname or written(node.relation), **facts,
+            hint=hint if parent else instead(concurrently(move.statement.text), hint),
+            detail=node.idxname or written(node.relation),
         )  # fmt: skip
 
 
@@ -97,10 +96,10 @@ def reindex_while_others_wait(ctx: Context) -> Iterator[Finding]:
         word = enum_name(node, "kind").removeprefix("REINDEX_OBJECT_")
         name = written(node.relation) if node.HasField("relation") else quote(node.name) if node.name else ""
         others = "".join(f", {o.upper()}" for o in sorted(options))
-        severity, facts = weight(ctx, node.relation, Severity.WARNING) if name else (Severity.WARNING, {})
-        yield ctx.finding(
-            move.statement, f"REINDEX {word} {name}".strip() + " keeps writers out until the indexes are built",
-            hint=instead(f"REINDEX (CONCURRENTLY{others}) {word} {name}".strip(), _OWN_FILE), severity=severity, detail=name, **facts,
+        yield from costly(
+            ctx, move, node.relation if word == "TABLE" else None,
+            f"REINDEX {word} {name}".strip() + " keeps writers out until the indexes are built",
+            hint=instead(f"REINDEX (CONCURRENTLY{others}) {word} {name}".strip(), _OWN_FILE), detail=name,
         )  # fmt: skip
 
 

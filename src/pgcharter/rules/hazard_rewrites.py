@@ -9,7 +9,7 @@ from pgcharter.findings import Finding, Severity
 from pgcharter.names import ObjectId, cut, quote
 from pgcharter.rules import nodes
 from pgcharter.rules.engine import Context, rule
-from pgcharter.rules.hazards import effect, in_use, instead, rewrites_for_certain, seen, weight
+from pgcharter.rules.hazards import costly, effect, in_use, instead, rewrites_for_certain, seen
 from pgcharter.rules.moves import Move, moves, written
 from pgcharter.sqltext import enum_name
 
@@ -69,12 +69,11 @@ def column_added_by_rewriting(ctx: Context) -> Iterator[Finding]:
             continue
         else:
             causes = [(c, why) for c, why in causes if why] or [(added[0], _unwritten(added[0]))]
-        severity, facts = weight(ctx, table, Severity.WARNING)
         for column, why in causes:
-            yield ctx.finding(
-                move.statement, f"column {quote(column.colname)} makes {move.table} be written anew while everybody waits: {why}",
-                hint="add it without, set the default for new rows, fill old rows in batches", severity=severity,
-                detail=f"{move.table}.{quote(column.colname)}", **facts,
+            yield from costly(
+                ctx, move, table, f"column {quote(column.colname)} makes {move.table} be written anew while everybody waits: {why}",
+                hint="add it without, set the default for new rows, fill old rows in batches",
+                detail=f"{move.table}.{quote(column.colname)}",
             )  # fmt: skip
 
 
@@ -101,12 +100,11 @@ def column_added_with_a_scan(ctx: Context) -> Iterator[Finding]:
             what = "check" if "CONSTR_CHECK" in kinds else "foreign key" if kinds >= {"CONSTR_FOREIGN", "CONSTR_DEFAULT"} else ""
             if not what or (found is not None and (not found.scanned or found.rewritten)):
                 continue
-            severity, facts = weight(ctx, table, Severity.WARNING)
-            yield ctx.finding(
-                move.statement,
+            yield from costly(
+                ctx, move, table,
                 f"the {what} of the new column {quote(column.colname)} reads all of {move.table} while readers and writers wait",
                 hint="after the column: ADD CONSTRAINT ... NOT VALID, and VALIDATE CONSTRAINT in another transaction",
-                severity=severity, detail=f"{move.table}.{quote(column.colname)}", **facts,
+                detail=f"{move.table}.{quote(column.colname)}",
             )  # fmt: skip
 
 
@@ -126,13 +124,12 @@ def type_change_that_rewrites(ctx: Context) -> Iterator[Finding]:
         if found is None or not (found.rewritten or found.scanned or _indexes_rebuilt(move)):
             continue
         table = move.statement.node.relation
-        severity, facts = weight(ctx, table, Severity.WARNING)
         what = "writes the whole table anew" if found.rewritten else "reads the whole table"
         names = ", ".join(map(quote, changed))
-        yield ctx.finding(
-            move.statement, f"the new type of {move.table}.{names} {what} while readers and writers wait",
-            hint="a new column of the new type, kept in step by a trigger, filled in batches, then exchanged", severity=severity,
-            detail=f"{move.table}.{names}", **facts,
+        yield from costly(
+            ctx, move, table, f"the new type of {move.table}.{names} {what} while readers and writers wait",
+            hint="a new column of the new type, kept in step by a trigger, filled in batches, then exchanged",
+            detail=f"{move.table}.{names}",
         )  # fmt: skip
 
 
@@ -205,11 +202,10 @@ def table_written_anew(ctx: Context) -> Iterator[Finding]:
             found = seen(move, table) if table is not None else None
             if found is not None and not found.rewritten:
                 continue
-            severity, facts = weight(ctx, table, Severity.WARNING) if table is not None else (Severity.WARNING, {})
             name = written(table) if table is not None else "every table"
-            yield ctx.finding(
-                move.statement, f"{word} writes {name} anew with readers and writers waiting until it is done",
-                hint="pg_repack or pg_squeeze, or a window in which nobody works", severity=severity, detail=name, **facts,
+            yield from costly(
+                ctx, move, table, f"{word} writes {name} anew with readers and writers waiting until it is done",
+                hint="pg_repack or pg_squeeze, or a window in which nobody works", detail=name,
             )  # fmt: skip
 
 
@@ -237,12 +233,10 @@ def refresh_while_readers_wait(ctx: Context) -> Iterator[Finding]:
         node = move.statement.node
         if move.statement.kind == "refresh_mat_view_stmt" and not node.concurrent and not node.skip_data and not move.fresh(node.relation):
             unique = _has_whole_unique_index(ctx, node.relation)
-            severity, facts = weight(ctx, node.relation, Severity.WARNING)
-            yield ctx.finding(
-                move.statement, f"materialized view {written(node.relation)} cannot be read until it is refreshed",
-                severity=severity,
+            yield from costly(
+                ctx, move, node.relation, f"materialized view {written(node.relation)} cannot be read until it is refreshed",
                 hint=instead(f"REFRESH MATERIALIZED VIEW CONCURRENTLY {written(node.relation)}") if unique else _NEEDS,
-                detail=written(node.relation), **facts,
+                detail=written(node.relation),
             )  # fmt: skip
 
 
@@ -275,12 +269,9 @@ def partition_attached_with_a_scan(ctx: Context) -> Iterator[Finding]:
 
 
 def _attached(ctx: Context, move: Move, table: ObjectId) -> Iterator[Finding]:
-    rows = ctx.reading.stats.relations.get(table) if ctx.reading.stats else None
-    if rows is not None and 0 <= rows.rows < 1:
-        return
     name = quote(cut(f"{table.name}_bounds"))
-    yield ctx.finding(
-        move.statement, f"{table.sql()} is read whole with its readers and writers waiting, to see that every row is where it belongs",
+    yield from costly(
+        ctx, move, table, f"{table.sql()} is read whole with its readers and writers waiting, to see that every row is where it belongs",
         hint=f"before it: ALTER TABLE {table.sql()} ADD CONSTRAINT {name} CHECK (...) NOT VALID, then VALIDATE CONSTRAINT {name}",
         detail=table.sql(),
     )  # fmt: skip

@@ -10,7 +10,7 @@ from pgcharter.catalog.effect import Mode
 from pgcharter.findings import Finding, Severity
 from pgcharter.names import quote
 from pgcharter.rules.engine import Context, rule
-from pgcharter.rules.hazards import alone, held, many_rows, spread
+from pgcharter.rules.hazards import alone, costly, held, many_rows, small, spread
 from pgcharter.rules.moves import Move, dotted, moves
 from pgcharter.sqltext import enum_name, walk
 
@@ -106,6 +106,8 @@ def lock_order_differs(ctx: Context) -> Iterator[Finding]:
     """
     seen: dict[tuple[str, str], Move] = {}
     for block in _blocks(ctx):
+        if block[0].past:
+            continue
         order: dict[str, Move] = {}
         for move in block:
             order.update({table: move for table, _ in held(move) if table not in order})
@@ -137,8 +139,8 @@ def rows_changed_under_a_lock(ctx: Context) -> Iterator[Finding]:
             work = many_rows(move)
             strong = [t for t, mode in locked.items() if mode.stops_writes]
             if work and strong:
-                yield ctx.finding(
-                    move.statement,
+                yield from costly(
+                    ctx, move, move.statement.node.relation,
                     f"{work} runs while {', '.join(strong)} is locked to the end of the transaction: its users wait for all of it",
                     hint="commit before it, and fill the rows in batches", detail=work,
                 )  # fmt: skip
@@ -228,7 +230,8 @@ def lock_hidden_in_a_block(ctx: Context) -> Iterator[Finding]:
     """
     for move in moves(ctx):
         if move.statement.kind in ("do_stmt", "select_stmt", "call_stmt"):
-            for table, (mode, long) in spread(move).items():
+            for table, (mode, touched) in spread(move).items():
+                long = touched and not small(ctx, table)
                 if not long and not mode.stops_reads:
                     continue
                 what = "and reads or writes all of it meanwhile" if long else "and keeps it to the end of the block"

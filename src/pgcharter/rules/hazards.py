@@ -8,17 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from pgcharter.catalog.effect import Effect, Mode
-from pgcharter.findings import Severity
+from pgcharter.catalog.model import RelationStats
+from pgcharter.catalog.reading import Destination
+from pgcharter.findings import Finding, Severity
 from pgcharter.names import ObjectId
 from pgcharter.plan import safety
+from pgcharter.plan.safe_ground import counted
 from pgcharter.rules.engine import Context
 from pgcharter.rules.moves import Move, written
 from pgcharter.sqltext import enum_name, walk
 
 NEWEST = 18
 """Major version that is meant where no server says which."""
-SMALL, LARGE = 10_000, 1_000_000
-"""Rows below which reading or writing a table whole takes no time that anybody notices, and from which it takes many seconds."""
 _HELD = ("table", "materialized view")
 
 
@@ -73,14 +74,84 @@ def in_use(move: Move, least: Mode = Mode.SHARE) -> Iterator[tuple[ObjectId, Mod
             yield lock.relation, lock.mode
 
 
-def weight(ctx: Context, node: Any, usual: Severity) -> tuple[Severity, dict[str, Any]]:
-    """The severity of keeping a table from others for as long as it is read, and how many rows it has where that is known."""
-    stats = ctx.reading.stats
-    rows = next((r.rows for target, r in stats.relations.items() if _is(target, node)), -1) if stats else -1
-    if rows < 0:
-        return usual, {}
-    severity = Severity.INFO if rows < SMALL else Severity.ERROR if rows >= LARGE else usual
-    return severity, {"rows": int(rows)}
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How large a table is in the database that the migrations are meant for, its partitions included."""
+
+    rows: float
+    """Estimate; -1 when nothing has been counted yet."""
+    bytes: int
+
+    def small(self, most: int) -> bool:
+        """Whether to read it, or write it anew, takes no time that anybody notices."""
+        return 0 <= self.rows < most and self.bytes < _SMALL_BYTES
+
+    def __str__(self) -> str:
+        rows = f"{counted(self.rows)} rows" if self.rows >= 0 else "rows not counted"
+        return f"{rows}, {_in_bytes(self.bytes)}" if self.bytes else rows
+
+
+_SMALL_BYTES = 64 * 2**20
+"""Read from a cold disk in less than half a second."""
+
+
+def _in_bytes(number: float) -> str:
+    for unit in ("kB", "MB", "GB"):
+        number /= 1024
+        if number < 1000:
+            return f"{number:.3g} {unit}"
+    return f"{number / 1024:,.3g} TB"
+
+
+def size(ctx: Context, table: Any) -> Size | None:
+    """How large a table (a RangeVar or an ObjectId) is where the migrations go; None when no such database is at hand."""
+    where = ctx.reading.destination
+    if where is None or table is None:
+        return None
+    schema, name = (table.schema, table.name) if isinstance(table, ObjectId) else (table.schemaname, table.relname)
+    return _sum(where, [r.id for r in where.catalog.relation.values() if r.name == name and schema in ("", r.schema)])
+
+
+def small(ctx: Context, table: Any) -> bool:
+    """Whether a table is known to be so small that to read it, or write it anew, takes no time that anybody notices."""
+    found = size(ctx, table)
+    return found is not None and found.small(ctx.options.small_table_rows)
+
+
+def _sum(where: Destination, tables: list[ObjectId]) -> Size:
+    """Tables with all their partitions and heirs; one that is not there has no rows."""
+    found = {t: where.stats.relations.get(t, RelationStats()) for t in _with_heirs(where, tables)}
+    rows = [_rows(f) for t, f in found.items() if t not in where.catalog.partitions]
+    return Size(-1 if min(rows, default=0) < 0 else sum(rows), sum(f.bytes for f in found.values()))
+
+
+def _with_heirs(where: Destination, tables: Iterable[ObjectId]) -> set[ObjectId]:
+    found, rest = set[ObjectId](), list(tables)
+    while rest:
+        table = rest.pop()
+        if table not in found:
+            found.add(table)
+            rest += [heir.id for heir in where.catalog.children.get(table, ())]
+    return found
+
+
+def _rows(seen: RelationStats) -> float:
+    """Rows by the planner's estimate, else by the counters; -1 where neither knows, 0 where nothing was ever written."""
+    if seen.rows > 0 or seen.live:
+        return seen.rows if seen.rows > 0 else seen.live
+    return -1 if seen.rows < 0 and (seen.bytes or seen.written) else 0
+
+
+def costly(ctx: Context, move: Move, table: Any, message: str, *, hint: str, detail: str) -> Iterator[Finding]:
+    """The finding that others wait for as long as a table (RangeVar, ObjectId; None: any) is large; none where it is known to be small."""
+    found = size(ctx, table)
+    if found is None:
+        yield ctx.finding(move.statement, message, hint=hint, detail=detail)
+    elif not found.small(ctx.options.small_table_rows):
+        grave = Severity.ERROR if found.rows >= ctx.options.large_table_rows else None
+        yield ctx.finding(
+            move.statement, f"{message} ({found})", hint=hint, detail=detail, severity=grave, rows=round(found.rows), bytes=found.bytes
+        )
 
 
 _INDEX = re.compile(

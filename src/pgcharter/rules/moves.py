@@ -10,12 +10,13 @@ change. Files of rows for a fresh database (seeds, fixtures) are not looked at.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 from pgcharter.catalog.effect import Effect
+from pgcharter.catalog.model import Catalog
 from pgcharter.catalog.reading import Reading
 from pgcharter.names import quote
 from pgcharter.rules.engine import Context
@@ -46,8 +47,10 @@ class Move:
     effect: Effect | None
     """What it was seen to do; None when no server saw it."""
     index: int
+    past: bool
+    """Whether the database that it is meant for has it behind it."""
     _made: dict[str, list[tuple[str, int]]] = field(repr=False)
-    """By name: schema and turn of what this unit makes."""
+    """By name: schema and turn of what this unit makes, and what other units make that the database it is meant for does not have."""
 
     def is_fresh(self, schema: str, name: str) -> bool:
         """Whether the unit has made the object before, so that nobody uses it yet. Where either side names no schema, the name decides."""
@@ -139,6 +142,10 @@ class _Walk:
         self.session: dict[str, str] = {}
         self.local: dict[str, str] = {}
         self.hidden = _made_unseen(reading)
+        where = reading.destination
+        self.applied = where.applied or frozenset() if where else frozenset[str]()
+        self.there = _names(where.catalog) if where else None
+        self.nowhere: dict[str, list[tuple[str, int]]] = {}
 
     def step(self, statement: Statement, file: File) -> Move:
         """The statement in its turn; afterwards the account is that of what follows it."""
@@ -148,22 +155,31 @@ class _Walk:
             self._changeset(statement)
         self.turn += 1
         unit = file.name if self.several else ""
-        made = self.made.setdefault(unit, {})
+        made = self.made.setdefault(unit, {name: list(found) for name, found in self.nowhere.items()})
         node = statement.node
         turn = enum_name(node, "kind") if statement.kind == "transaction_stmt" and node is not None else ""
         if turn in _BEGINS and not self.block:
             self._open("BEGIN")
         effect = self.reading.effects.get(statement.place)
         settings = {**self.session, **self.local}
-        move = Move(statement, file, unit, self.block, self.opened, settings, effect, self.turn, made)
+        past = file.name in self.applied
+        move = Move(statement, file, unit, self.block, self.opened, settings, effect, self.turn, past, made)
         if turn in _ENDS:
             self._close()
         if node is not None:
             self._set(statement)
             for schema, name in (*_makes(statement, move), *self.hidden.get(statement.place, ())):
                 if self.first.setdefault(name, unit) == unit or not getattr(node, "if_not_exists", False):
-                    made.setdefault(name, []).append((schema, self.turn))
+                    for account in self._accounts(made, schema, name):
+                        account.setdefault(name, []).append((schema, self.turn))
         return move
+
+    def _accounts(self, made: dict[str, list[tuple[str, int]]], schema: str, name: str) -> Iterable[dict[str, list[tuple[str, int]]]]:
+        """To whom an object is new: the unit that makes it; all, where the database that they are meant for does not have it yet."""
+        if self.there is None or any(schema in ("", at) for at in self.there.get(name, ())):
+            return (made,)
+        self.nowhere.setdefault(name, []).append((schema, self.turn))
+        return self.made.values()
 
     def _enter(self, file: File) -> None:
         self.file = file
@@ -253,6 +269,15 @@ def _makes(statement: Statement, move: Move) -> Iterator[tuple[str, str]]:
         yield "", node.dbname
     elif kind == "rename_stmt" and node.HasField("relation") and not node.subname and move.fresh(node.relation):
         yield node.relation.schemaname, node.newname
+
+
+def _names(catalog: Catalog) -> dict[str, set[str]]:
+    """Schemas by the names of what statements may find there: relations, indexes, sequences, types and schemas."""
+    found: dict[str, set[str]] = {s.name: {""} for s in catalog.schemas}
+    own = (*(s.id for s in catalog.sequences), *(t.id for t in catalog.types))
+    for target in (*(r.id for r in catalog.relation.values()), *catalog.index, *own):
+        found.setdefault(target.name, set()).add(target.schema)
+    return found
 
 
 def _made_unseen(reading: Reading) -> dict[Any, list[tuple[str, str]]]:

@@ -73,6 +73,10 @@ class Trace:
     _said: list[tuple[str, str]] = field(default_factory=list)
     """Function of the server and message, of the statement that runs."""
 
+    def start(self, conn: Connection) -> None:
+        """Take note of what the database holds already: only of that is told what statements do to it."""
+        self._remember(conn.execute(query("pgcharter.sources", "trace.sql", "relations", self.major).encode()).fetchall())
+
     def run(self, conn: Connection, statement: Statement, mark: str, sql: str) -> None:
         """Send `sql` behind `mark` and note what it does. PostgreSQL's errors are raised, with positions counted from the mark's end plus
         `SHIFT`."""
@@ -111,7 +115,7 @@ class Trace:
 
     def _ran_alone(self, conn: Connection, statement: Statement) -> None:
         if statement.kind in _OPEN:
-            self._remember(conn.execute(query("pgcharter.sources", "trace.sql", "relations", self.major).encode()).fetchall())
+            self.start(conn)
         looked_up = Effect(known=False) if statement.kind in _OPEN else safety.effect(statement, None, self.major, path=_path(conn))
         self._note(statement.place, replace(looked_up, transactional=False))
 
