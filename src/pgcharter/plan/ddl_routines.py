@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from pgcharter.catalog.model import Argument, Function
-from pgcharter.names import quote
+from pgcharter.names import literal, quote
 from pgcharter.plan.ddl import Sides, Writer
 from pgcharter.plan.ddl_common import addressed
 from pgcharter.plan.model import Operation
@@ -36,6 +37,18 @@ def _written(operation: Operation) -> str:
     if not operation.new.definition:
         raise ValueError(f"{operation.object} belongs to an extension, so its definition is not known and it cannot be written")
     return str(operation.new.definition).rstrip("\n")
+
+
+def has_sql_body(function: Function) -> bool:
+    """Whether its body is an SQL-standard one (BEGIN ATOMIC or RETURN), whose names PostgreSQL looks up when it is written."""
+    return function.language == "sql" and bool(function.body) and function.definition.rstrip("\n").endswith(f"\n{function.body}")
+
+
+def hollow(function: Function) -> Function:
+    """The function with the same signature and qualities and a body that needs nothing and refuses to run (for a moment)."""
+    head = function.definition.rstrip("\n").removesuffix(function.body).replace("\n LANGUAGE sql\n", "\n LANGUAGE plpgsql\n", 1)
+    body = f"BEGIN RAISE EXCEPTION {literal(f'{function.id} is being made: try again')}; END"
+    return replace(function, language="plpgsql", body=body, definition=f"{head}AS {literal(body)}")
 
 
 def replaceable(old: Function, new: Function) -> bool:

@@ -61,6 +61,9 @@ def _operations(draft: Draft, apart: Collection[ObjectId]) -> Changes:
     for address in list(draft.alters):
         if address in draft.alters:
             _settle(draft, address)
+    for domain in sorted({d for o in (*draft.creates.values(), *draft.alters.values()) if (d := _checked(draft, o)) is not None}):
+        if domain not in draft.drops and _enclosed(draft.a, domain, set()):
+            draft.replace(domain, f"PostgreSQL checks no constraint of {domain} while a column has it inside an array, row or range")
     _renamed(draft)
     _silenced(draft)
     draft.questions += renames.likely(draft, apart)
@@ -76,7 +79,7 @@ def differences(a: Catalog, b: Catalog) -> tuple[Difference, ...]:
 
 
 def _told(a: Uses, b: Uses) -> Iterator[Difference]:
-    for difference in compare(a.catalog, b.catalog, ignore=("index.definition",)):
+    for difference in compare(a.catalog, b.catalog, ignore=("index.definition", "statistics.definition")):
         if not _of_extension(a, difference.object) and not _of_extension(b, difference.object):
             yield difference
 
@@ -203,6 +206,34 @@ def _in_use(draft: Draft, operation: Operation, type_: UserType) -> bool:
     """Whether tables hold a composite type one of whose attributes changes type, which PostgreSQL refuses."""
     users = draft.a.by.get(type_.id, ())
     return operation.object.kind == "column" and "type" in operation.fields and any(user.kind in ("column", "table") for user in users)
+
+
+def _checked(draft: Draft, operation: Operation) -> ObjectId | None:
+    """The domain of which PostgreSQL would hold all values against a constraint."""
+    new, whole = operation.new, draft.b.container(operation.object)
+    if isinstance(new, Constraint) and isinstance(whole, UserType):
+        return whole.id if new.validated and draft.a.find(whole.id) is not None else None
+    strict = isinstance(new, UserType) and operation.change == "alter" and new.kind == "domain" and new.not_null
+    return operation.object if strict and not operation.old.not_null else None
+
+
+def _enclosed(uses: Uses, held: ObjectId, seen: set[tuple[ObjectId, bool]], *, inside: bool = False) -> bool:
+    """Whether a stored column has `held` inside an array, a row or a range (`find_composite_type_dependencies` in the sources)."""
+    if (held, inside) in seen:
+        return False
+    seen.add((held, inside))
+    for user in uses.by.get(held):
+        made, whole = uses.find(user), uses.container(user)
+        if isinstance(made, UserType):
+            within = inside or made.kind == "range" or bool(made.base and made.base.array)
+            if _enclosed(uses, made.id, seen, inside=within):
+                return True
+        if isinstance(made, Column) and whole is not None:
+            within = inside or made.type.array
+            stored = isinstance(whole, Table) or whole.kind == "materialized view"
+            if (stored and within) or _enclosed(uses, whole.id, seen, inside=True):
+                return True
+    return False
 
 
 def _ask(draft: Draft, operation: Operation) -> None:

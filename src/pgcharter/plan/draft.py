@@ -32,6 +32,10 @@ class Draft:
     """Columns and publications that have another form in between: address → that form."""
     causes: dict[ObjectId, str] = field(default_factory=dict)
     """Why a detour is taken."""
+    hollow: dict[ObjectId, frozenset[ObjectId]] = field(default_factory=dict)
+    """Functions that are made without their body at first → the rest of the circle that this cuts."""
+    emptied: dict[ObjectId, frozenset[ObjectId]] = field(default_factory=dict)
+    """Functions that lose their body before they are dropped → the rest of the circle that this cuts."""
     misplaced: set[ObjectId] = field(default_factory=set)
     """Tables whose columns may not stand in the wanted order."""
     questions: list[str] = field(default_factory=list)

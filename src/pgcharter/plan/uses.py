@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from pgcharter.catalog.compare import default_privilege, security_label
-from pgcharter.catalog.model import Catalog, Column, Constraint, DataType, Index, Table, UserType, View
+from pgcharter.catalog.model import Catalog, Column, Constraint, DataType, Function, Index, Table, UserType, View
 from pgcharter.names import ObjectId
 from pgcharter.plan.within import NAME, bare, within, words
 
@@ -222,16 +222,25 @@ class Uses:
                 yield from ((type_.id, n) for n in self.named(option))
 
     def _functions(self) -> Iterator[tuple[ObjectId, ObjectId]]:
-        languages = {o.name: o.id for o in self.catalog.others if o.kind == "language"}
         for function in self.catalog.functions:
-            for argument in function.arguments:
-                if argument.type.schema != "pg_catalog":
-                    yield from ((function.id, t) for t in self._type(argument.type))
-            texts = [function.support, *(a.default for a in function.arguments if a.default)]
-            texts += [function.definition] if function.kind == "aggregate" else [function.returns]
-            yield from ((function.id, n) for text in texts if "." in text for n in self.named(text) if n != function.id)
-            if function.language in languages:
-                yield function.id, languages[function.language]
+            yield from ((function.id, needed) for needed in self.signature(function))
+
+    @cached_property
+    def _languages(self) -> Mapping[str, ObjectId]:
+        return {o.name: o.id for o in self.catalog.others if o.kind == "language"}
+
+    def signature(self, function: Function) -> set[ObjectId]:
+        """What a function needs whatever its body says."""
+        found = {t for a in function.arguments if a.type.schema != "pg_catalog" for t in self._type(a.type)}
+        texts = [function.support, *(a.default for a in function.arguments if a.default)]
+        texts += [function.definition] if function.kind == "aggregate" else [function.returns]
+        found.update(n for text in texts if "." in text for n in self.named(text))
+        found.update({self._languages[function.language]} if function.language in self._languages else ())
+        return found - {function.id}
+
+    def body(self, function: Function) -> set[ObjectId]:
+        """What only the body of a function needs."""
+        return self.of.get(function.id) - self.signature(function)
 
     def _rest(self) -> Iterator[tuple[ObjectId, ObjectId]]:
         c = self.catalog

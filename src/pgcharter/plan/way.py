@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 
-from pgcharter.catalog.model import Catalog, Index, Stats, Table, UserType, View
+from pgcharter.catalog.model import Catalog, Function, Index, Stats, Table, UserType, View
 from pgcharter.names import ObjectId
 from pgcharter.plan import safe
 from pgcharter.plan.blocks import BARRIER, patient
 from pgcharter.plan.ddl import Sides
+from pgcharter.plan.ddl_inheritance import as_partition_of
 from pgcharter.plan.draft import parts
 from pgcharter.plan.model import Operation, Phase, Step
 from pgcharter.plan.safe_drops import WAITING
@@ -40,6 +41,8 @@ class Way:
     notes: list[str] = field(default_factory=list)
     gates: list[str] = field(default_factory=list)
     contract: list[Piece] = field(default_factory=list)
+    _waiting: set[ObjectId] = field(default_factory=set)
+    """What is dropped at the end."""
 
     @cached_property
     def ground(self) -> Ground:
@@ -48,7 +51,8 @@ class Way:
         for o in self.operations:
             changes[o.object] = changes.get(o.object, frozenset()) | {o.change}
         style = self.style if isinstance(self.style, Safe) else Safe()
-        return Ground(self.sides, style, self.sizes, Names(self.sides.a, self.sides.b), changes, self.origin, spans=self._numbers())
+        names = Names(self.sides.a, self.sides.b)
+        return Ground(self.sides, style, self.sizes, names, changes, self.origin, self.operations, spans=self._numbers())
 
     def pieces(self) -> Iterator[Piece]:
         """Everything in order: what expands, one gate, what contracts."""
@@ -84,11 +88,33 @@ class Way:
                 if made is not None and at is not None:
                     found[first] = found[last] = Sequence()
                     found[at] = made
-        kept = self._kept
         for place, operation in enumerate(self.operations):
             if place not in found:
-                found[place] = self._formed(self._at_once if place in kept else safe.sequence, operation)
+                found[place] = self._formed(self._form(place, operation), operation)
         return found
+
+    def _form(self, place: int, operation: Operation) -> Callable[[Operation, Ground], Sequence]:
+        if place in self._kept:
+            return self._at_once
+        if self._prepares(operation):
+            return self._at_the_end
+        return safe.direct if self._joins_a_changing_table(operation) else safe.sequence
+
+    def _prepares(self, operation: Operation) -> bool:
+        """Whether it only takes away what is in the way of a drop that waits for the end: a function's body, a part of a table."""
+        emptied = operation.change == "alter" and isinstance(operation.old, Function)
+        part = operation.change == "drop" and bool(operation.object.part)
+        return bool(operation.cause) and (emptied or part) and operation.object.owner in self._waiting
+
+    def _at_the_end(self, operation: Operation, ground: Ground) -> Sequence:
+        pieces = safe.direct(operation, ground).core
+        return Sequence(contract=tuple(tuple(replace(step, phase=Phase.CONTRACT) for step in piece) for piece in pieces))
+
+    def _joins_a_changing_table(self, operation: Operation) -> bool:
+        """Whether a partition comes while its table has columns that it shall not keep: ATTACH wants those, PARTITION OF makes them."""
+        if operation.change != "create" or not isinstance(operation.new, Table):
+            return False
+        return any(self.ground.changes.get(c, frozenset()) & {"drop", "alter"} for c in self._parents_columns(operation.new))
 
     def _formed(self, form: Callable[[Operation, Ground], Sequence], operation: Operation) -> Sequence:
         """The form of an operation; a question instead where no statement does it."""
@@ -161,17 +187,24 @@ class Way:
         found: set[int] = set()
         for place in range(len(self.operations) - 1, -1, -1):
             operation = self.operations[place]
-            waits = self._may_wait(operation)
+            waits = self._may_wait(operation) or self._prepares(operation)
             needs = _needs(uses, operation) if waits else set()
             taken = waits and not names.isdisjoint(self._frees(operation))
             if waits and not taken and operation.object not in disturbed and not needs & disturbed:
+                self._waiting.add(operation.object)
                 continue
             if operation.change == "drop":
                 found.add(place)
             disturbed.add(operation.object)
+            if operation.change == "create" and isinstance(operation.new, Table) and not as_partition_of(operation.new, self.sides):
+                disturbed |= self._parents_columns(operation.new)
             if operation.change == "drop" and isinstance(operation.old, Table | View):
                 disturbed |= {part for part, _ in parts(operation.old)}
         return frozenset(found)
+
+    def _parents_columns(self, table: Table) -> set[ObjectId]:
+        parent = self.sides.a.table.get(table.partition_of) if table.partition_of else None
+        return {parent.part("column", c.name) for c in parent.columns} if parent else set()
 
     def _frees(self, operation: Operation) -> set[tuple[str, str]]:
         """Names in schemas that are free again after a drop: its own, and those of indexes and sequences that go with it."""

@@ -221,3 +221,21 @@ create table one (id integer, at date, kind text, n integer);
 create table p (id integer, at date not null, kind text, n integer) partition by range (at);
 create index p_n on p (n);
 create table one partition of p for values from ('2025-01-01') to ('2026-01-01');
+-- pair: partition dropped while a column and index
+-- old
+create table p (a integer, b text) partition by list (a);
+create table p1 partition of p for values in (1);
+create table p2 partition of p for values in (2);
+create index on p (b);
+-- new
+create table p (a integer, b text, c date not null default now()) partition by list (a);
+create table p1 partition of p for values in (1);
+create index on p (c);
+-- pair: partition dropped while a column changes type
+-- old
+create table p (a integer, b text, c date) partition by list (a);
+create table p1 partition of p for values in (1);
+create table p2 partition of p for values in (2);
+-- new
+create table p (a integer, b text, c timestamptz) partition by list (a);
+create table p1 partition of p for values in (1);

@@ -174,3 +174,45 @@ create table t (a integer default nextval('s'));
 alter sequence s owned by t.a;
 -- new
 create sequence s;
+-- pair: check of domain beside an array
+-- old
+create domain d as integer check (value > 0);
+create table t (a d, b d[]);
+-- new
+create domain d as integer check (value > 1);
+create table t (a d, b d[]);
+-- pair: check of a domain in a composite in an array
+-- old
+create domain d as integer;
+create type c as (x d);
+create table t (a c[]);
+-- new
+create domain d as integer check (value > 1);
+create type c as (x d);
+create table t (a c[]);
+-- pair: not null of domain in a range
+-- old
+create domain d as integer;
+create type r as range (subtype = d);
+create table t (a r);
+-- new
+create domain d as integer not null;
+create type r as range (subtype = d);
+create table t (a r);
+-- pair: validate domain beside array
+-- old
+create domain d as integer;
+create table t (a d, b d[]);
+alter domain d add constraint k check (value > 0) not valid;
+-- new
+create domain d as integer;
+alter domain d add constraint k check (value > 0);
+create table t (a d, b d[]);
+-- pair: not valid domain check beside array
+-- old
+create domain d as integer;
+create table t (a d, b d[]);
+-- new
+create domain d as integer;
+create table t (a d, b d[]);
+alter domain d add constraint k check (value > 0) not valid;
