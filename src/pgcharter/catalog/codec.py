@@ -54,6 +54,14 @@ def plain(value: Any) -> Any:
     return value
 
 
+def field_value(cls: type, name: str, data: Any) -> Any:
+    """A field's value of a dataclass of the model from what `plain` made of it. Raises PgcharterError when `data` is not of that shape."""
+    try:
+        return _decode_as(get_type_hints(cls)[name])(data)
+    except (_MisshapenError, KeyError) as error:
+        raise PgcharterError(f"the value of {cls.__name__}.{name} is damaged:{error}") from None
+
+
 def dumps(catalog: Catalog, cluster: Cluster | None = None) -> str:
     """Return `catalog`, and `cluster` when given, as JSON text ending in a newline."""
     document: dict[str, Any] = {"format": FORMAT, "version": VERSION, "catalog": to_data(catalog)}

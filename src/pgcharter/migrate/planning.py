@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pgcharter.catalog.model import Catalog, Stats
 from pgcharter.catalog.reading import Reading
-from pgcharter.errors import PgcharterError
+from pgcharter.errors import PgcharterError, UsageError
 from pgcharter.findings import Severity
-from pgcharter.migrate import proving, releases
+from pgcharter.migrate import policies, proving, releases, stored_code
+from pgcharter.migrate.policies import Chosen
 from pgcharter.migrate.proving import Proof
 from pgcharter.names import ObjectId
 from pgcharter.plan import planner, renames
@@ -18,6 +20,7 @@ from pgcharter.plan.model import Plan
 from pgcharter.plan.normal import normalised, unowned
 from pgcharter.plan.releases import Releases
 from pgcharter.plan.safe_ground import Safe, Style
+from pgcharter.policy.model import Mark
 from pgcharter.rules.library_tables import is_named
 from pgcharter.sources import Progress
 from pgcharter.sources import read as read_target
@@ -31,9 +34,11 @@ class Wish:
     """What is asked for."""
 
     wanted: str
-    """Target that describes what the database shall be."""
+    """Target that describes what the database shall be; empty when policies alone say it."""
     actual: str
     """Target that is, or describes, what it is now."""
+    code: str = ""
+    """Files of stored code on top of what is wanted, or, where nothing is, of what is there."""
     scratch_url: str | None = None
     style: Style = field(default_factory=Safe)
     intents: tuple[renames.Intent, ...] = ()
@@ -42,6 +47,8 @@ class Wish:
     prove: bool = True
     releases: Releases | None = None
     """The two releases of an application that are to see the tables through schemas of views meanwhile."""
+    chosen: Chosen | None = None
+    """The charter's policies; None when what policies made before is not looked at."""
 
 
 @dataclass(frozen=True)
@@ -69,30 +76,65 @@ def make(wish: Wish, progress: Progress | None = None) -> Planned:
     """
     from pgcharter.servers.scratch import kept, open_scratch
 
+    files = stored_code.files(wish.wanted, wish.code)
     with kept():
         actual = _read(wish.actual, None, wish, progress)
         a = _catalog(actual)
-        wanted = _read(wish.wanted, a.major, wish, progress)
+        live = actual.source == "live"
+        old = policies.held(wish.actual) if wish.chosen and live else ()
+        wanted = _read(wish.wanted, a.major, wish, progress) if wish.wanted and not (files and files.alone) else None
         with open_scratch(a.major, url=wish.scratch_url) as scratch:
+            wanted, said = _with_code(scratch, wanted, files, actual, old)
             a = releases.without_views(a, wish.releases) if wish.releases else a
-            a, b, notes = _sides(scratch, a, _catalog(wanted), live=actual.source == "live")
+            b = _of_major(scratch, _catalog(wanted), a.major)
+            governed = policies.govern(scratch, b, actual.cluster, old, wish.chosen or policies.Chosen())
+            if governed.questions:
+                return Planned(Plan(questions=governed.questions, notes=governed.notes, major=a.major), actual, wanted, before=a)
+            a, b, notes = _sides(a, governed.catalog, live=live, ours=governed.ours)
             wish = replace(wish, intents=(*wish.intents, *renames.implied(a, b, wish.intents)))
             if wish.releases:
                 a, b, plan = releases.planned(scratch, _catalog(actual), a, b, wish, actual.stats)
             else:
                 plan = _plan(scratch, a, b, wish, actual.stats)
-            plan = replace(plan, notes=(*notes, *plan.notes))
+            plan = policies.recorded(replace(plan, notes=(*said, *governed.notes, *notes, *plan.notes)), a, governed)
             if not wish.prove or plan.empty or plan.questions:
                 return Planned(plan, actual, wanted, before=a)
             return Planned(plan, actual, wanted, proving.must_hold(proving.prove(scratch, a, plan, b, progress)), a)
 
 
-def _sides(scratch: Scratch, a: Catalog, b: Catalog, *, live: bool) -> tuple[Catalog, Catalog, tuple[str, ...]]:
-    """Both sides as one major version writes them, cut to what the plan is about; and what was left alone.
+def _with_code(
+    scratch: Scratch, wanted: Reading | None, files: stored_code.Files | None, actual: Reading, old: tuple[Mark, ...]
+) -> tuple[Reading, tuple[str, ...]]:
+    """The wanted side with stored code on top, and what a reader should know of it."""
+    if files is None:
+        return wanted or _as_it_is(actual, old), ()
+    below = wanted or (_as_it_is(actual, old) if actual.source == "live" else actual)
+    base = _of_major(scratch, _catalog(below), _catalog(actual).major)
+    made = stored_code.make(scratch, extent(base, base).a, files, fresh=wanted is not None)
+    return made.reading, made.notes
+
+
+def _as_it_is(actual: Reading, old: tuple[Mark, ...]) -> Reading:
+    """What is there, without what policies made: what policies alone are planned on. Raises UsageError where nobody knows what that is."""
+    if actual.source != "live":
+        raise UsageError(
+            "nothing says what the database shall be, and only a live database tells what policies have made in it",
+            hint="name a database: --on DSN or --env NAME; or say what is wanted: [plan] wanted in the charter",
+        )
+    return replace(actual, catalog=policies.base(_catalog(actual), old), source="policies")
+
+
+def _of_major(scratch: Scratch, catalog: Catalog, major: int) -> Catalog:
+    """A catalog as this major version writes it."""
+    return catalog if catalog.major == major else _rebuilt(scratch, catalog)
+
+
+def _sides(a: Catalog, b: Catalog, *, live: bool, ours: Collection[ObjectId] = ()) -> tuple[Catalog, Catalog, tuple[str, ...]]:
+    """Both sides cut to what the plan is about; and what was left alone.
 
     What is new belongs to whoever runs the plan. What is there and made anew gets its owner back, where a live database says who that is.
     """
-    cut = extent(a, b if b.major == a.major else _rebuilt(scratch, b), library=is_named)
+    cut = extent(a, b, library=is_named, ours=ours)
     a, b = normalised(cut.a, cut.b)
     return (a, unowned(b, {i for i, _ in a.objects()}), cut.notes) if live else (unowned(a), unowned(b), cut.notes)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from pgcharter.plan.model import Step
@@ -32,6 +32,18 @@ def numbered(pieces: Iterable[Piece]) -> tuple[Step, ...]:
             number, count = number + 1, 0
         shared, count = mark, count + len(piece)
         found += [replace(step, block=0 if _outside(step) else number) for step in piece]
+    return _gapless(found)
+
+
+def renumbered(parts: Iterable[Sequence[Step]]) -> tuple[Step, ...]:
+    """The steps of several parts one after the other; transactions never reach from one part into the next.
+
+    A step without a transaction keeps to itself unless its whole part is without: such a part is one transaction.
+    """
+    found: list[Step] = []
+    for number, part in enumerate(parts):
+        together = all(not s.block and not _outside(s) for s in part)
+        found += [replace(s, block=-number - 1) if together else s for s in part]
     return _gapless(found)
 
 

@@ -31,9 +31,11 @@ class Extent:
     """What was left alone, and how to have it planned."""
 
 
-def extent(a: Catalog, b: Catalog, *, library: Callable[[ObjectId], bool] = lambda _: False) -> Extent:
+def extent(a: Catalog, b: Catalog, *, library: Callable[[ObjectId], bool] = lambda _: False, ours: Collection[ObjectId] = ()) -> Extent:
     """Leave out of `a` what `b` never mentions: other schemas, tables of libraries (as `library` knows them), whole kinds of objects that
-    operators make, user mappings (which hold passwords), and all privileges when `b` grants none. Both lose our own schema.
+    operators make, user mappings (which hold passwords), and all privileges when `b` grants none.
+
+    `ours` are addresses that policies answer for: they are planned whether `b` mentions them or not, and nothing else of our own schema is.
     """
     notes: list[str] = []
     wanted = {s.name for s in b.schemas}
@@ -42,33 +44,40 @@ def extent(a: Catalog, b: Catalog, *, library: Callable[[ObjectId], bool] = lamb
         names = ", ".join(map(quote, other))
         notes.append(f"left alone: schema {names}, which the wanted side does not mention; to drop one: DROP SCHEMA … CASCADE by hand")
     passed_over = {*other, OUR_SCHEMA}
-    strangers = sorted(t.id for t in a.tables if library(t.id) and t.id not in b.table and t.schema not in passed_over)
+    strangers = sorted(t.id for t in a.tables if library(t.id) and t.id not in b.table and t.id not in ours and t.schema not in passed_over)
     if strangers:
         notes.append(f"left alone: {', '.join(str(t) for t in strangers)}, made by a library or a migration tool")
-    kinds = [field for field in _KINDS if getattr(a, field) and not getattr(b, field)]
+    absent = {field: tuple(i for i in getattr(a, field) if _address(i) not in ours) for field in _KINDS if not getattr(b, field)}
     notes += [
-        f"left alone: {len(getattr(a, f))} {_KINDS[f]}{'s' * (len(getattr(a, f)) > 1)}, because the wanted side has none" for f in kinds
-    ]
-    left = _without(a, schemas=passed_over, tables=strangers, kinds=kinds)
-    right = _with_mappings_of(left, _without(b, schemas={OUR_SCHEMA}, tables=(), kinds=()))
+        f"left alone: {len(found)} {_KINDS[field]}{'s' * (len(found) > 1)}, because the wanted side has none"
+        for field, found in absent.items() if found
+    ]  # fmt: skip
+    hidden = () if ours else (OUR_SCHEMA,)
+    left = _without(a, schemas={*other, *hidden}, tables=strangers, ours=ours)
+    left = replace(left, **{field: tuple(i for i in getattr(left, field) if i not in found) for field, found in absent.items()})
+    right = _with_mappings_of(left, _without(b, schemas=hidden, tables=(), ours=ours))
+    stays = tuple(s for s in left.schemas if s.name == OUR_SCHEMA and OUR_SCHEMA not in wanted)
+    right = replace(right, schemas=tuple(sorted((*right.schemas, *stays), key=lambda s: s.name)))
     if not _grants(right) and _grants(left):
         notes.append("left alone: all privileges, because the wanted side grants none")
-        right = _with_privileges_of(left, right)
+        right = _with_privileges_of(left, right, ours)
     return Extent(left, right, tuple(notes))
 
 
-def _without(catalog: Catalog, *, schemas: Collection[str], tables: Iterable[ObjectId], kinds: Iterable[str]) -> Catalog:
+def _without(catalog: Catalog, *, schemas: Collection[str], tables: Iterable[ObjectId], ours: Collection[ObjectId]) -> Catalog:
+    """`catalog` without some schemas and tables; of our own schema there is only what is in `ours`."""
     gone = set(tables)
     owned = {s.id for s in catalog.sequences if s.owned_by and s.owned_by.owner in gone}
+    hidden = {*schemas, OUR_SCHEMA}
 
     def kept(items: tuple[T, ...]) -> tuple[T, ...]:
-        return tuple(i for i in items if getattr(i, "schema", "") not in schemas and _address(i) not in gone and _address(i) not in owned)
+        found = ((i, _address(i)) for i in items)
+        return tuple(i for i, at in found if at in ours or (getattr(i, "schema", "") not in hidden and at not in gone and at not in owned))
 
     fields: dict[str, Any] = {
         name: kept(getattr(catalog, name))
         for name in ("tables", "views", "sequences", "functions", "types", "statistics", "collations", "others", "default_privileges")
     }
-    fields |= dict.fromkeys(kinds, ())
     fields["schemas"] = tuple(s for s in catalog.schemas if s.name not in schemas)
     fields["dependencies"] = tuple(d for d in catalog.dependencies if d.dependent.schema not in schemas and d.dependent.owner not in gone)
     return replace(catalog, **fields)
@@ -101,9 +110,9 @@ def _grants(catalog: Catalog) -> bool:
     )
 
 
-def _with_privileges_of(a: Catalog, b: Catalog) -> Catalog:
+def _with_privileges_of(a: Catalog, b: Catalog, ours: Collection[ObjectId]) -> Catalog:
     """`b` with the privileges that its objects have in `a`, so that one that must be made anew gets them back."""
-    held = {item.id: item for item in _private(a)}
+    held = {item.id: item for item in _private(a) if item.id not in ours}
 
     def dressed(items: tuple[Any, ...]) -> tuple[Any, ...]:
         return tuple(_dressed(item, held) for item in items)

@@ -1,0 +1,94 @@
+"""What policies made of a schema, told from the schemas before and after; and the schema without it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar
+
+from pgcharter.catalog import codec
+from pgcharter.catalog.compare import compare, default_privilege, security_label
+from pgcharter.catalog.model import Catalog, Table, UserType, View
+from pgcharter.names import ObjectId
+from pgcharter.policy.model import Mark
+
+T = TypeVar("T")
+_GROUPS = tuple(f.name for f in fields(Catalog) if f.name not in ("server_version", "database", "dependencies", "gaps"))
+_PARTS = {
+    "columns": "column",
+    "attributes": "column",
+    "constraints": "constraint",
+    "triggers": "trigger",
+    "policies": "policy",
+    "rules": "rule",
+}
+
+
+def made(policy: str, before: Catalog, after: Catalog) -> tuple[Mark, ...]:
+    """What a policy did. Raises ValueError when it took something away, which no policy may: what it took could not be given back."""
+    found = []
+    for d in compare(before, after):
+        if d.change == "removed":
+            raise ValueError(f"policy {policy} takes {d.object} away")
+        old = json.dumps(codec.plain(d.old), ensure_ascii=False) if d.field else ""
+        found.append(Mark(d.object, d.field, policy, old))
+    return tuple(sorted(found))
+
+
+def without(catalog: Catalog, marks: Iterable[Mark]) -> Catalog:
+    """The schema as it would be without what `marks` tell: their objects gone, their fields as they were before."""
+    by_object: dict[ObjectId, list[Mark]] = {}
+    for mark in marks:
+        by_object.setdefault(mark.object, []).append(mark)
+    if not by_object:
+        return catalog
+    groups: dict[str, Any] = {group: _left(getattr(catalog, group), by_object) for group in _GROUPS}
+    lost = {o for o, held in by_object.items() if any(not m.field for m in held)}
+    return replace(
+        catalog,
+        **groups,
+        database=_restored(catalog.database, by_object.get(ObjectId("database", "", ""), ())) or catalog.database,
+        dependencies=tuple(d for d in catalog.dependencies if d.dependent not in lost and d.referenced not in lost),
+    )
+
+
+def _left(items: tuple[Any, ...], marks: Mapping[ObjectId, list[Mark]]) -> tuple[Any, ...]:
+    return tuple(_inner(left, marks) for i in items if (left := _restored(i, marks.get(_address(i), ()))) is not None)
+
+
+def _address(item: Any) -> ObjectId:
+    kind = type(item).__name__
+    known = {"DefaultPrivilege": default_privilege, "SecurityLabel": security_label}
+    return known[kind](item) if kind in known else item.id  # type: ignore[operator,no-any-return]
+
+
+def _inner(whole: Any, marks: Mapping[ObjectId, list[Mark]]) -> Any:
+    """A relation or type without the parts that are marked."""
+    if not isinstance(whole, Table | View | UserType):
+        return whole
+    changed: dict[str, Any] = {}
+    for name, kind in _PARTS.items():
+        parts = getattr(whole, name, ())
+        kept = tuple(
+            left for p in parts if (left := _restored(p, marks.get(ObjectId(kind, whole.schema, whole.name, p.name), ()))) is not None
+        )
+        if kept != parts:
+            changed[name] = kept
+    if isinstance(whole, Table | View):
+        gone = {c.name for c in getattr(whole, "constraints", ())} - {
+            c.name for c in changed.get("constraints", getattr(whole, "constraints", ()))
+        }
+        kept_indexes = (_restored(i, marks.get(i.id, ())) for i in whole.indexes if not (i.constraint and i.constraint in gone))
+        changed["indexes"] = tuple(i for i in kept_indexes if i is not None)
+    return replace(whole, **changed)
+
+
+def _restored(item: T, marks: Iterable[Mark]) -> T | None:
+    """The item with its fields as they were; None when it was made by a policy."""
+    held = tuple(marks)
+    if any(not m.field for m in held):
+        return None
+    if not held or not is_dataclass(item):
+        return item
+    return replace(item, **{m.field: codec.field_value(type(item), m.field, json.loads(m.before)) for m in held})  # type: ignore[type-var]
