@@ -54,7 +54,8 @@ def extent(a: Catalog, b: Catalog, *, library: Callable[[ObjectId], bool] = lamb
     ]  # fmt: skip
     hidden = () if ours else (OUR_SCHEMA,)
     left = _without(a, schemas={*other, *hidden}, tables=strangers, ours=ours)
-    left = replace(left, **{field: tuple(i for i in getattr(left, field) if i not in found) for field, found in absent.items()})
+    stay: dict[str, Any] = {field: tuple(i for i in getattr(left, field) if i not in found) for field, found in absent.items()}
+    left = replace(left, **stay)
     right = _with_mappings_of(left, _without(b, schemas=hidden, tables=(), ours=ours))
     stays = tuple(s for s in left.schemas if s.name == OUR_SCHEMA and OUR_SCHEMA not in wanted)
     right = replace(right, schemas=tuple(sorted((*right.schemas, *stays), key=lambda s: s.name)))
