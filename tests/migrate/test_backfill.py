@@ -241,13 +241,6 @@ def test_a_query_that_fails_pauses_too_and_the_longest_pause_ends_the_run(databa
     assert "no_such_column" in outcome.message
 
 
-def test_a_person_pauses(database: str) -> None:
-    answers = iter([True, True, True])
-    outcome, events = apply(database, NUMBERS, fill("id"), terms=replace(SMALL, paused=lambda: next(answers, False)))
-    assert outcome.status == "done"
-    assert [e.reasons for e in events if isinstance(e, Paused)] == [("a person wants it",)]
-
-
 def test_sessions_that_wait_for_rows_of_the_table_pause_it(database: str) -> None:
     apply(database, NUMBERS)
     with idle_in_transaction(database, "UPDATE t SET done = 7 WHERE id = 999") as culprit:

@@ -186,13 +186,10 @@ class Batches:
         )
 
     def _pause(self) -> None:
-        """Wait while the server is strained or a person wants it."""
+        """Wait while the server is strained."""
         began = time.monotonic()
         told: tuple[str, ...] = ()
-        while reasons := (
-            *(("a person wants it",) if self.work.terms.paused and self.work.terms.paused() else ()),
-            *self._throttle.reasons(),
-        ):
+        while reasons := self._throttle.reasons():
             if reasons != told:
                 self.work.watch(Paused(self.work.migration, self.work.number, reasons))
                 told = reasons

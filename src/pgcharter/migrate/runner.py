@@ -11,8 +11,9 @@ import psycopg
 
 from pgcharter.db import Connection, connect
 from pgcharter.errors import PgcharterError, RefusedError, UsageError
-from pgcharter.migrate import alone, faults, layouts, ledger, lock
+from pgcharter.migrate import alone, faults, home, layouts, ledger, lock
 from pgcharter.migrate.blockers import Beside
+from pgcharter.migrate.control import Control
 from pgcharter.migrate.endings import AGAIN, EndError, Outcome
 from pgcharter.migrate.losses import needs_backup
 from pgcharter.migrate.model import ALEMBIC, Migration, Program, Unit
@@ -50,9 +51,12 @@ def apply(
         ledger.install(session.conn)
         for program in _programs(migrations, direction)[:1]:
             program.prepare(session.conn)
+        control = Control(held.conn, watch, direction, home.of(held.conn).schema)
+        stack.callback(control.close)
+        watch = control.heard_by(watch)
         beside = Beside(dsn, watch, [held.pid, session.conn.info.backend_pid])
         stack.callback(beside.close)
-        run = _Run(session, beside, held, terms, watch, direction)
+        run = _Run(session, beside, held, control, terms, watch, direction)
         return run.all(migrations)
 
 
@@ -147,6 +151,7 @@ class _Run:
     session: Session
     beside: Beside
     lock: lock.RunnerLock
+    control: Control
     terms: Terms
     watch: Watch
     direction: ledger.Direction
@@ -210,8 +215,8 @@ class _Run:
     def _one(self, task: Task) -> Outcome | None:
         """Do one migration; the outcome when the run ends there."""
         work = Work(
-            self.session, self.beside, self.lock, self.terms, self.watch, task.migration, task.units, self.direction, task.run,
-            task.progress, task.first,
+            self.session, self.beside, self.lock, self.control, self.terms, self.watch, task.migration, task.units, self.direction,
+            task.run, task.progress, task.first,
         )  # fmt: skip
         self.session.look, self.session.hear = work.look, work.hear
         try:
@@ -232,7 +237,7 @@ class _Run:
         work.began = time.monotonic()
         self.watch(Begun(task.migration, self.direction, len(task.units), task.first))
         self.session.renew()
-        self.session.new = False
+        self.session.new = all(unit.program for unit in task.units)
         if task.migration.layout == OURS:
             self.session.run("SET check_function_bodies = off")
         self._start(work, task)

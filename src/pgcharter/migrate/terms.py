@@ -136,8 +136,6 @@ class Terms:
     """Run plans although what they change is not as it was when they were made."""
     dry_run: bool = False
     pace: Pace = field(default_factory=Pace)
-    paused: Callable[[], bool] | None = None
-    """Asked between batches: whether a person wants the backfill to pause."""
     stop: Callable[[], bool] | None = None
     """Asked between units and batches: whether to end here, to be resumed later."""
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)

@@ -18,11 +18,12 @@ from pgcharter.migrate.endings import AGAIN, EndError, Reason, failed
 from pgcharter.migrate.framing import AS_LOGGED_IN, CLOSING, opening, patience
 from pgcharter.migrate.session import Session, StoppedError
 from pgcharter.migrate.terms import gate_key
-from pgcharter.migrate.watch import Advances, Backend, Note, Retries, UnitBegun, UnitDone, Waits, Watch
+from pgcharter.migrate.watch import Advances, Backend, Note, Paused, Resumed, Retries, UnitBegun, UnitDone, Waits, Watch
 from pgcharter.redact import redact
 
 if TYPE_CHECKING:
     from pgcharter.migrate.blockers import Beside
+    from pgcharter.migrate.control import Control, Request
     from pgcharter.migrate.lock import RunnerLock
     from pgcharter.migrate.model import Migration, Unit
     from pgcharter.migrate.terms import Terms
@@ -44,6 +45,7 @@ class Work:
     session: Session
     beside: Beside
     lock: RunnerLock
+    control: Control
     terms: Terms
     watch: Watch
     migration: Migration
@@ -70,6 +72,8 @@ class Work:
     _looked: float = 0.0
     _told: float = 0.0
     _heard: set[str] = field(default_factory=set)
+    _ended: EndError | None = None
+    """How the run ends, once the statement at work is cancelled because a person wants that."""
 
     @property
     def unit(self) -> Unit:
@@ -100,13 +104,40 @@ class Work:
         self.watch(UnitDone(self.migration, number, time.monotonic() - began, found))
 
     def between(self) -> None:
-        """Raise EndError when the terms do not allow to go on: asked between units and between batches."""
-        if self.terms.stop and self.terms.stop():
-            raise EndError("stopped", "asked", f"{self.here}: stopped as asked", AGAIN)
+        """Wait while a person wants it, and raise EndError when the run is to end: asked between units and between batches."""
+        self.control.tell()
+        self._hold()
+        self._stop()
         window = self.terms.window
         if window and not window.opens(self.terms.clock()):
             message = f"{self.here}: the maintenance window {window} is not open, so nothing more was begun"
             raise EndError("stopped", "window", message, f"when it is, {AGAIN}")
+
+    def _stop(self) -> None:
+        if self.terms.stop and self.terms.stop():
+            raise EndError("stopped", "asked", f"{self.here}: stopped as asked", AGAIN)
+        if self.control.stop:
+            raise self._stopped(self.control.stop)
+
+    def _stopped(self, request: Request, leftover: str = "") -> EndError:
+        return EndError("stopped", "asked", f"{self.here}: stopped{leftover}, because {request}", AGAIN)
+
+    def _hold(self) -> None:
+        """Wait while a person wants it: for ever in the middle of work, as long as for another runner when nothing is begun."""
+        began, told = time.monotonic(), None
+        while pause := self.control.pause:
+            if pause != told:
+                self.watch(Paused(self.migration, self.number, (f"{pause}; to go on: pgcharter migrate resume",)))
+                told = pause
+            self._stop()
+            self.lock.check()
+            self.control.tell()
+            if not self.control.at_work and time.monotonic() - began > self.terms.wait:
+                message = f"{self.here}: runs in this database are paused, so nothing was begun: {pause}"
+                raise EndError("stopped", "asked", message, "pgcharter migrate resume; then run the same command again")
+            time.sleep(0.2)
+        if told:
+            self.watch(Resumed(self.migration, self.number, time.monotonic() - began))
 
     @property
     def here(self) -> str:
@@ -130,6 +161,8 @@ class Work:
                 return work()
             except _AGAIN as error:
                 self.rollback()
+                if self._ended:
+                    raise self._ended from None
                 self._try_again(error, began)
 
     def _try_again(self, error: psycopg.Error | StoppedError, began: float) -> None:
@@ -143,7 +176,11 @@ class Work:
             raise self._gave_up(time.monotonic() - began, why)
         self.attempt += 1
         self.watch(Retries(self.migration, self.number, self.attempt, pause, left, why, self.blockers))
-        time.sleep(pause)
+        until = time.monotonic() + pause
+        while (rest := until - time.monotonic()) > 0:
+            self._stop()
+            self.control.tell()
+            time.sleep(min(rest, 0.25))
 
     def _gave_up(self, seconds: float, why: str) -> EndError:
         who = "; ".join(str(one) for one in self.blockers if not one.waits) or "nobody who could be seen"
@@ -163,6 +200,11 @@ class Work:
         """Look at the statement at work from beside; whether it must be stopped."""
         now = time.monotonic()
         since, self._looked = min(now - self._looked, running), now
+        self.control.tell()
+        stop = self.control.stop
+        if stop and stop.word == "stop now" and not self._ended:
+            self._ended = self._stopped(stop, self.leftover)
+            return True
         found = self.beside.blockers(self.pid or self.session.conn.info.backend_pid)
         if found is not None:
             self._waited += since
@@ -279,6 +321,8 @@ class Work:
                 except (psycopg.Error, StoppedError) as error:
                     if begun is not None and alone.done_before(statement, getattr(error, "sqlstate", None)):
                         return "an earlier run had done it"
+                    if self._ended:
+                        raise self._ended from None
                     behind = self.blockers
                     if self._clean(statement, mark):
                         self._unmark(statement)
