@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from pgcharter.migrate.planning import Wish
     from pgcharter.plan.releases import Releases
     from pgcharter.plan.renames import Intent
+    from pgcharter.plan.settings import PlanSection
 
 EXAMPLES = (
     ("pgcharter plan db/schema.sql --on env:DATABASE_URL", "what must happen to this database, step by step"),
     ("pgcharter plan app.models:metadata --on db/migrations", "what the migrations do not do yet"),
     ("pgcharter plan --env production --write add_total", "the charter says what is wanted; write the plan as a migration"),
     ("pgcharter plan db --on prod.json --rename 'column app.users.mail=email'", "say what is a rename: it is never guessed"),
+    ("pgcharter plan --code db/code --env production", "only functions, views and triggers, on top of what is there"),
     ("pgcharter plan --env production --format markdown", "for a comment on the pull request"),
     ("pgcharter plan app.models:metadata --alembic -m 'add total'", "the next revision of the Alembic project"),
 )
@@ -31,6 +33,7 @@ EXAMPLES = (
 @click.argument("wanted", required=False, metavar="[WANTED]")
 @click.option("--on", "actual", metavar="TARGET", help="What the database is now: a connection string, migrations, or a snapshot.")
 @click.option("--env", "environment", metavar="NAME", help="What the database of this environment of the charter is now.")
+@click.option("--code", metavar="FOLDER", help="Files of stored code, on top of WANTED; without WANTED nothing else is planned.")
 @click.option("--rename", "renames", multiple=True, metavar="OLD=NAME", help="Declare a rename: 'column app.users.mail=email'.")
 @click.option("--dropped", multiple=True, metavar="ADDRESS", help="Say that this goes for good, although something just like it comes.")
 @click.option("--zone", metavar="ZONE", help="Time zone that timestamps without time zone are meant in, when one becomes timestamptz.")
@@ -46,6 +49,7 @@ def plan(
     wanted: str | None,
     actual: str | None,
     environment: str | None,
+    code: str | None,
     renames: tuple[str, ...],
     dropped: tuple[str, ...],
     zone: str | None,
@@ -63,6 +67,9 @@ def plan(
     """Plan the way from what a database is to what it shall be. Nothing is changed.
 
     WANTED describes what it shall be: a file or folder of SQL, SQLAlchemy models as module:attribute, an Alembic project, or a snapshot.
+    A folder that holds nothing but stored code (routines, views, triggers, rules) is planned on top of what is there: what it makes is
+    compared, what it no longer makes is dropped, in schemas where it makes code of that kind; tables and all else stay as they are.
+
     Each step says who waits for it, and whether it can be taken back; unsafe forms are replaced by safe sequences; the plan is tried on a
     scratch server of the same major version, there and back.
 
@@ -77,12 +84,14 @@ def plan(
     charter = _charter(wanted)
     revisions = alembic_revisions(charter, message, name) if alembic else None
     actual = actual or (revisions.target if revisions and environment is None else None)
-    wish = wish_of(charter, wanted, actual, environment, renames, dropped, zone, plain=plain)
+    wish = wish_of(charter, wanted, actual, environment, renames, dropped, zone, plain=plain, code=code)
     wish = replace(wish, prove=not no_proof, scratch_url=scratch_url, releases=_named(charter, releases))
     with progress("planning") as advance:
         planned = planning.make(wish, advance)
     proven = planned.proof.sentence if planned.proof else ""
-    story = Story(planned.plan, redact(wish.wanted), redact(wish.actual), planned.stats, proven=proven)
+    story = Story(
+        planned.plan, redact(" + ".join(filter(None, (wish.wanted, wish.code)))), redact(wish.actual), planned.stats, proven=proven
+    )
     tell(story, form, quiet=quiet)
     if name:
         write(story, charter, name)
@@ -115,6 +124,7 @@ def wish_of(
     zone: str | None,
     *,
     plain: bool,
+    code: str | None = None,
 ) -> Wish:
     """What the command line and the charter ask for together. Raises UsageError when they do not say what to plan from, or to."""
     from pgcharter.migrate.planning import Wish
@@ -129,12 +139,18 @@ def wish_of(
     except ValueError as error:
         raise UsageError(str(error), place="--dropped") from None
     return Wish(
-        wanted=wanted or _from_charter(charter, section.wanted),
+        wanted=wanted or ("" if _alone(section, code) else _from_charter(charter, section.wanted)),
+        code=code or (_from_charter(charter, section.code) if section.code else ""),
         actual=actual or _actual(charter, environment),
         style=Plain() if plain else replace(style, zone=zone or style.zone),
         intents=(*settings.intents(charter), *map(_intent, renames)),
         apart=apart,
     )
+
+
+def _alone(section: PlanSection, code: str | None) -> bool:
+    """Whether only stored code is asked for: by the command line, or by a charter that says nothing else."""
+    return bool(code or (section.code and not section.wanted))
 
 
 def _from_charter(charter: Charter, wanted: str) -> str:

@@ -21,6 +21,8 @@ class PlanSection:
 
     wanted: str = ""
     """Target that describes what the database shall be: a file or folder of SQL, module:metadata, a snapshot; from the charter's folder."""
+    code: str = ""
+    """Files of stored code (routines, views, triggers, rules) on top of what is wanted, or else of what is there; from its folder."""
     renames: Mapping[str, str] = field(default_factory=dict)
     """Old address → new name: "column app.users.mail" = "email". What is not declared here is never taken for a rename."""
     dropped: tuple[str, ...] = ()
@@ -41,7 +43,7 @@ def intents(charter: Charter) -> tuple[Intent, ...]:
     from pgcharter.plan.renames import Intent
 
     section = charter.section(PLAN)
-    return tuple(Intent(_address(charter, text, "renames"), name) for text, name in section.renames.items())
+    return tuple(Intent(_address(charter, text, "renames"), name, lasting=True) for text, name in section.renames.items())
 
 
 def apart(charter: Charter) -> frozenset[ObjectId]:

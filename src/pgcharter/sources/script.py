@@ -50,8 +50,9 @@ class Script:
         return {p.file: p.text for p in self.parsed}
 
 
-def load(target: str, progress: Progress | None = None, *, unsaved: Mapping[Path, str] | None = None) -> Script:
+def load(target: str, progress: Progress | None = None, *, unsaved: Mapping[Path, str] | None = None, one_way: bool = False) -> Script:
     """Read and parse what `target` holds (`-` is standard input). `unsaved` are texts by real path that go before what is on disk.
+    With `one_way` no name of a file makes it lead back: `undo.sql` holds a function of that name.
 
     Raises UsageError when it holds no SQL, or is something else than PostgreSQL's SQL.
     """
@@ -59,6 +60,7 @@ def load(target: str, progress: Progress | None = None, *, unsaved: Mapping[Path
         root, files, texts = Path.cwd(), [SqlFile(Path("-"), "-")], {"-": read_stdin()}
     else:
         root, files = find(target)
+        files = [replace(f, direction="up") for f in files] if one_way else files
         texts = {f.name: text for f in files if (text := unsaved.get(f.path.resolve())) is not None} if unsaved else {}
     script = Script()
     for number, file in enumerate(files):
