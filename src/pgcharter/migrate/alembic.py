@@ -27,6 +27,8 @@ from pgcharter.sources.alembic import Project
 if TYPE_CHECKING:
     from pgcharter.db import Connection
 
+_DOWN = re.compile(r"^def downgrade\b", re.MULTILINE)
+
 
 @dataclass(frozen=True)
 class Revisions(Folder):
@@ -102,11 +104,14 @@ class Revisions(Folder):
     def with_units(self, migrations: Sequence[Migration], dsn: str, *, shown: bool) -> list[Migration]:
         """The migrations with what runs them; `shown`: and with their SQL, as far as it can be told beforehand."""
         from pgcharter.migrate.alembic_run import Revision
+        from pgcharter.migrate.alembic_sitting import Sitting
         from pgcharter.migrate.alembic_text import rendered
+
+        sitting = Sitting(self, dsn)
 
         def units(m: Migration, direction: ledger.Direction) -> tuple[Unit, ...]:
             sql, why = texts.get((m.version, direction), ((), ""))
-            return (Unit(sql, program=Revision(self, m.version, direction, dsn, why)),)
+            return (Unit(sql, program=Revision(sitting, m.version, direction, m is migrations[-1], why)),)
 
         texts = rendered(self.alembic, [m.version for m in migrations]) if shown else {}
         return [replace(m, up=units(m, "up"), down=None if m.down is None else units(m, "down")) for m in migrations]
@@ -155,8 +160,8 @@ def _migration(project: Project, path: str, version: str, doc: str) -> Migration
     """One revision; how it ends is read in its source, because only a run would tell otherwise."""
     text = Path(path).read_text("utf-8", "replace")
     name = re.sub(r"[^\w]+", "_", doc.strip().splitlines()[0].lower() if doc.strip() else "").strip("_")
-    back = _function(text, "downgrade")
-    why = _refuses(back)
+    back = _DOWN.search(text)
+    why = _refuses(_function(text, "downgrade")) if back and "raise" in text else ""
     file = project.files[str(Path(path).resolve())]
     return Migration(
         version, name, "versioned", ALEMBIC, Path(path), file, checksum(text), text, down=() if back else None,

@@ -11,6 +11,7 @@ import contextlib
 import io
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,10 +25,12 @@ from pgcharter.sources.models import described, foreign_code
 from pgcharter.sources.pythontext import shown
 
 if TYPE_CHECKING:
+    from alembic.runtime.environment import EnvironmentContext
     from alembic.runtime.migration import MigrationContext
 
 Steps = Callable[[tuple[str, ...], "MigrationContext"], Iterable[Any]]
 """Given the heads of the version table and the context, the steps to run."""
+Attach = Callable[["EnvironmentContext", "MigrationContext"], None]
 _WHERE = {"host", "hostaddr", "port", "user", "password", "dbname", "database", "service", "passfile", "dsn", "ssl"}
 """Words of a driver that say where a connection leads and as whom: all others that env.py gives stay."""
 _DRIVERS = {"psycopg", "psycopg_async", "psycopg2", "asyncpg"}
@@ -92,6 +95,12 @@ def first(error: BaseException) -> Exception:
     return found if isinstance(found, Exception) else RuntimeError(str(found))
 
 
+def sqlstate(error: BaseException) -> str:
+    """SQLSTATE, in the words of psycopg, psycopg2 or asyncpg; empty for what is no error of the server."""
+    found = first(error)
+    return getattr(found, "sqlstate", None) or getattr(found, "pgcode", None) or ""
+
+
 def origin(project: Project, error: BaseException) -> Place:
     """The line of the project's own files where `error` arose."""
     folder = str(project.ini.parent)
@@ -102,25 +111,38 @@ def origin(project: Project, error: BaseException) -> Place:
     return Place(shown(name), line)
 
 
-def visit(project: Project, dsn: str, steps: Steps, attach: Callable[[MigrationContext], None] | None = None, **options: Any) -> None:
-    """Run env.py; it asks `steps` what to do, `attach` is given the context as soon as env.py has configured it.
+def visit(project: Project, dsn: str, steps: Steps, **options: Any) -> None:
+    """Run env.py; it asks `steps` what to do. Raises whatever env.py and the revisions raise."""
+    with around(project):
+        run(project, dsn, steps, **options)
+
+
+@contextlib.contextmanager
+def around(project: Project) -> Iterator[None]:
+    """What holds while env.py or a revision is at work: its folder is the current one, and what it prints goes to stderr."""
+    with project.inside(), _quiet(), contextlib.redirect_stdout(sys.stderr):
+        yield
+
+
+def run(project: Project, dsn: str, steps: Steps, attach: Attach | None = None, **options: Any) -> None:
+    """Run env.py inside of `around`; `attach` is told as soon as env.py has configured its context.
 
     Raises whatever env.py and the revisions raise.
     """
     from alembic.runtime.environment import EnvironmentContext
 
-    environment = EnvironmentContext(project.config, project.script, fn=steps, **options)
+    environment = EnvironmentContext(project.config, project.script, fn=steps, **{"destination_rev": "heads", **options})
     configure = environment.configure
 
     def configured(*arguments: Any, **keywords: Any) -> None:
         configure(*arguments, **keywords)
         if attach:
-            attach(environment.get_context())
+            attach(environment, environment.get_context())
 
     environment.configure = configured  # type: ignore[method-assign]
     project.config.set_main_option("sqlalchemy.url", _address(project.address).replace("%", "%%"))
     project.config.output_buffer = io.StringIO()
-    with _led_to(dsn), project.inside(), _quiet(), foreign_code(), environment:
+    with _led_to(dsn), foreign_code(), environment:
         project.script.run_env()
 
 

@@ -26,6 +26,9 @@ class Program(Protocol):
     def run(self, work: Work) -> str:
         """Do the work and record it; why nothing had to be done, if so. Raises EndError, psycopg's errors for what may be tried again."""
 
+    def end(self) -> None:
+        """Clear up at the end of a run, however it ended."""
+
     @property
     def unknown(self) -> str:
         """Why `statements` may not be all; empty when they are."""

@@ -51,6 +51,7 @@ def apply(
         ledger.install(session.conn)
         for program in _programs(migrations, direction)[:1]:
             program.prepare(session.conn)
+            stack.callback(program.end)
         control = Control(held.conn, watch, direction, home.of(held.conn).schema)
         stack.callback(control.close)
         watch = control.heard_by(watch)
