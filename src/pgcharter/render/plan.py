@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pgcharter.catalog.model import Stats
 from pgcharter.plan.model import Grade, Phase, Plan, Step
+from pgcharter.render.bodies import Change, changes, shown
 from pgcharter.render.effects import LOCK_SECONDS, waits
 from pgcharter.render.page import Page, Piece, Styled, columns
 from pgcharter.render.phrases import plural, sql
@@ -40,7 +41,7 @@ def write(page: Page, story: Story, *, quiet: bool = False) -> None:
     plan = story.plan
     page.blank()
     page.flow(Styled(f"{story.actual} → {story.wanted}", "strong"), Styled(f" · {counted(plan)}", "dim"), hanging=2)
-    number, phase = 0, None
+    bodies, number, phase = changes(plan), 0, None
     for block in plan.blocks():
         for place, step in enumerate(block):
             if step.phase is not phase:
@@ -48,7 +49,7 @@ def write(page: Page, story: Story, *, quiet: bool = False) -> None:
                 page.blank()
                 page.line(Styled(phase.upper(), "heading"), Styled(f"  {HEADINGS[phase]}", "dim"))
             number += 1
-            _step(page, story, step, number, _bracket(place, len(block)), quiet=quiet)
+            _step(page, story, step, number, _bracket(place, len(block)), change=None if quiet else shown(step, bodies), quiet=quiet)
     _end(page, story)
 
 
@@ -70,7 +71,7 @@ def _bracket(place: int, size: int) -> str:
     return "┌" if place == 0 else "└" if place == size - 1 else "│"
 
 
-def _step(page: Page, story: Story, step: Step, number: int, bracket: str, *, quiet: bool) -> None:
+def _step(page: Page, story: Story, step: Step, number: int, bracket: str, *, change: Change | None, quiet: bool) -> None:
     head: list[Piece] = [Styled(f"{number:>4}", "dim"), Styled(f" {bracket} ", "dim")]
     if step.gate:
         page.line(*head, Styled("wait until ", "warning"), Styled(step.gate, "strong"))
@@ -88,11 +89,22 @@ def _step(page: Page, story: Story, step: Step, number: int, bracket: str, *, qu
         page.flow(Styled(f"{_GRADES[step.grade]}: {step.loses}", "error"), indent=_MARGIN + 2)
     if step.why:
         page.flow(Styled(step.why, "dim"), indent=_MARGIN + 2)
-    if not quiet:
+    if change:
+        _difference(page, change)
+    elif not quiet:
         for line in step.sql.splitlines():
             page.line(*sql(line), indent=_MARGIN + 2)
 
 
+def _difference(page: Page, change: Change) -> None:
+    """What changes inside code; the whole of it is for `--format sql`."""
+    if change.sentence:
+        page.line(Styled(change.sentence, "dim"), indent=_MARGIN + 2)
+    for line in () if change.layout else change.lines:
+        page.line(Styled(line.expandtabs(4), _COLOURS.get(line[:1], "")), indent=_MARGIN + 2)
+
+
+_COLOURS = {"+": "good", "-": "bad", "@": "info"}
 _GRADES = {Grade.LOSSLESS: "back without loss", Grade.LOSSY: "lost for good", Grade.IMPOSSIBLE: "no way back"}
 
 

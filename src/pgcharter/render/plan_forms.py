@@ -9,6 +9,7 @@ from pgcharter.catalog.effect import Effect
 from pgcharter.names import ObjectId, quote
 from pgcharter.plan import grounds
 from pgcharter.plan.model import Grade, Plan, Step
+from pgcharter.render.bodies import Change, changes, shown
 from pgcharter.render.effects import waits
 from pgcharter.render.json import VERSION, object_data
 from pgcharter.render.markdown import text
@@ -18,7 +19,7 @@ from pgcharter.render.plan import HEADINGS, Story, counted
 
 def data(story: Story) -> dict[str, Any]:
     """Document `pgcharter-plan`."""
-    plan = story.plan
+    plan, bodies = story.plan, changes(story.plan)
     return {
         "format": "pgcharter-plan",
         "version": VERSION,
@@ -30,16 +31,17 @@ def data(story: Story) -> dict[str, Any]:
         "proven": story.proven or None,
         "questions": list(plan.questions),
         "notes": list(plan.notes),
-        "steps": [_step_data(s, story) for s in plan.steps],
+        "steps": [_step_data(s, story, shown(s, bodies)) for s in plan.steps],
         "reverse": [_step_data(s, story) for s in plan.reverse],
     }
 
 
-def _step_data(step: Step, story: Story) -> dict[str, Any]:
+def _step_data(step: Step, story: Story, change: Change | None = None) -> dict[str, Any]:
     return {
         "title": step.title,
         "sql": step.sql or None,
         "object": object_data(step.object),
+        "diff": {"text": change.text, "layout_only": change.layout} if change else None,
         "phase": str(step.phase),
         "transaction": step.block or None,
         "waits": waits(step.effect, story.stats, story.lock_seconds).text if step.sql else None,
@@ -80,10 +82,21 @@ def markdown(story: Story) -> Iterator[str]:
             phase = step.phase
             yield f"\n\n**{phase}** ({HEADINGS[phase]})\n\n| | step | who waits | loses |\n|---:|---|---|---|"
         yield f"\n| {number} | {text(step.title or step.gate)} | {_waits_cell(step, story)} | {text(step.loses)} |"
+    yield from _differences(plan)
     if not plan.empty:
         yield f"\n\n<details><summary>{plural(len(plan.steps), 'step')} as SQL</summary>\n\n{_fenced(body(plan.steps))}\n</details>\n"
     if story.proven:
         yield f"\n✅ {text(story.proven)}\n"
+
+
+def _differences(plan: Plan) -> Iterator[str]:
+    """What changes inside code, a fold for each piece."""
+    bodies = changes(plan)
+    for step in plan.steps:
+        change = shown(step, bodies)
+        if change and change.lines:
+            said = f": {change.sentence}" if change.sentence else ""
+            yield f"\n\n<details><summary>{text(str(step.object))}{said}</summary>\n\n{_fenced(change.text, 'diff')}\n</details>"
 
 
 def _waits_cell(step: Step, story: Story) -> str:
@@ -92,11 +105,11 @@ def _waits_cell(step: Step, story: Story) -> str:
     return "nobody: in batches" if step.backfill else text(waits(step.effect, story.stats, story.lock_seconds).text)
 
 
-def _fenced(sql: str) -> str:
+def _fenced(sql: str, language: str = "sql") -> str:
     fence = "```"
     while fence in sql:
         fence += "`"
-    return f"{fence}sql\n{sql}\n{fence}"
+    return f"{fence}{language}\n{sql}\n{fence}"
 
 
 def migration(story: Story, *, description: str, author: str, date: str) -> str:

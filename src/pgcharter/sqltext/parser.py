@@ -74,7 +74,8 @@ def scanned(text: str) -> list[tuple[str, int, int]]:
 
 
 @cache
-def _refusals() -> tuple[type[Exception], ...]:
+def refusals() -> tuple[type[Exception], ...]:
+    """What the parser raises for a text that it does not understand."""
     from google.protobuf.message import DecodeError
 
     return (_postgast().PgQueryError, UnicodeError, DecodeError)
@@ -108,7 +109,7 @@ def _whole(source: Source) -> list[Statement] | None:
     """All statements from one call, or None when the text is not sound."""
     try:
         tree = _tree(source.text)
-    except _refusals():
+    except refusals():
         return None
     return list(_statements(source, tree.stmts, 0))
 
@@ -161,14 +162,14 @@ def _piece(source: Source, piece: Piece) -> list[Statement] | Broken:
     base = source.byte(piece.start)
     try:
         return _in_piece(source, piece, _tree(body).stmts, base, ())
-    except _refusals() as error:
+    except refusals() as error:
         first = error
     names = tuple(dict.fromkeys(m["quoted"] or m["bare"] for m in VARIABLE.finditer(body) if m.lastgroup))
     if names:
         try:
             raw = _tree(VARIABLE.sub(lambda m: " " + m.group()[1:] if m.lastgroup else m.group(), body)).stmts
             return _in_piece(source, piece, raw, base, names)
-        except _refusals():
+        except refusals():
             pass
     return _broken(source, piece, body, first)
 

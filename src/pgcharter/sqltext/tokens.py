@@ -22,6 +22,16 @@ class Token:
     """Brackets around it."""
 
 
+def words(text: str) -> tuple[str, ...] | None:
+    """The texts of the tokens of any text, such as a body of PL/pgSQL; None when PostgreSQL's scanner does not understand it."""
+    from pgcharter.sqltext.parser import refusals
+
+    try:
+        return tuple(token.text for token in tokens(text))
+    except refusals():
+        return None
+
+
 def tokens(text: str) -> Iterator[Token]:
     """The tokens of a text that the parser has accepted."""
     from pgcharter.sqltext.parser import scanned
