@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,12 +12,15 @@ from pgcharter.cli.drift import drift
 from pgcharter.cli.mending import baseline, repair
 from pgcharter.cli.migrating import complete_versions, place_options
 from pgcharter.cli.output import Command, format_option, screen, show, show_json
-from pgcharter.cli.running import refuse_half, run, run_options, warn
+from pgcharter.cli.running import Chosen, refuse_half, run, run_options, warn
+from pgcharter.cli.targeting import Many, open_many, target_options
 from pgcharter.errors import Exit, UsageError
 
 if TYPE_CHECKING:
     from pgcharter.cli.migrating import Place
-    from pgcharter.migrate.state import Entry
+    from pgcharter.db import Connection
+    from pgcharter.migrate.problems import Problem
+    from pgcharter.migrate.state import Entry, Standing
 
 
 @click.group()
@@ -29,6 +32,7 @@ UP = (
     ("pgcharter migrate up", "apply what is pending, on the charter's only environment"),
     ("pgcharter migrate up --env production --confirm production", "production is named twice"),
     ("pgcharter migrate up --on env:DATABASE_URL --folder db/migrations --dry-run", "exactly what would run"),
+    ("pgcharter migrate up --schemas 'tenant_*' --canary 1 --parallel 4 --stop-after 3", "each schema with its own history"),
 )
 
 
@@ -41,13 +45,27 @@ def up(environment: str | None, target: str | None, folder: str | None, form: st
     Exit codes: 0 applied or nothing to do, 2 wrong usage or a folder that contradicts itself, 3 failed or a file that cannot be run,
     4 refused or stopped before the end, 130 interrupted.
     """
-    place = migrating.open_place(environment, target, folder)
-    with migrating.ledger_of(place) as conn:
+
+    def choose(conn: Connection, place: Place) -> Chosen:
         found, problems = migrating.standing_of(conn, place)
         migrating.refuse(conn, problems)
         refuse_half(conn, found, "up")
-    warn(place, [p.message for p in problems if p.kind != "unfinished"])
-    return run(place, [migrating.resumed(e) for e in found.pending], "up", wishes, form, f"nothing to do: {len(found.applied):,} applied")
+        warnings = tuple(p.message for p in problems if p.kind != "unfinished")
+        return Chosen("up", [migrating.resumed(e) for e in found.pending], f"nothing to do: {len(found.applied):,} applied", warnings)
+
+    return _run(open_many(environment, target, folder, wishes), wishes, form, choose)
+
+
+def _run(place: Place | Many, wishes: dict[str, Any], form: str, choose: Callable[[Connection, Place], Chosen]) -> int:
+    """Do what is chosen, in the database or in each of the targets."""
+    if isinstance(place, Many):
+        from pgcharter.cli import fan_out
+
+        return fan_out.run(place, wishes, form, choose)
+    with migrating.ledger_of(place) as conn:
+        chosen = choose(conn, place)
+    warn(place, chosen.warnings)
+    return run(place, chosen.migrations, chosen.direction, wishes, form, chosen.nothing)
 
 
 DOWN = (
@@ -61,12 +79,24 @@ DOWN = (
 @run_options
 def down(steps: int, environment: str | None, target: str | None, folder: str | None, form: str, **wishes: Any) -> int:
     """Take applied migrations back, the last applied first. Exit codes: those of `up`."""
-    place = migrating.open_place(environment, target, folder)
-    with migrating.ledger_of(place) as conn:
+
+    def choose(conn: Connection, place: Place) -> Chosen:
         found, _ = migrating.standing_of(conn, place)
-        refuse_half(conn, found, "down")
+        return _down(conn, place, found, steps)
+
+    return _run(open_many(environment, target, folder, wishes), wishes, form, choose)
+
+
+def _down(conn: Connection, place: Place, found: Standing, steps: int | None = None) -> Chosen:
+    refuse_half(conn, found, "down")
     last = place.revisions.last(found) if place.revisions else [e for e in reversed(found.applied) if e.version]
-    return _down(place, last[:steps], wishes, form)
+    return _back(last[:steps])
+
+
+def _back(entries: Sequence[Entry]) -> Chosen:
+    from pgcharter.migrate import state
+
+    return Chosen("down", state.back(entries), "nothing to do: nothing is applied")
 
 
 TO = (
@@ -80,35 +110,31 @@ TO = (
 @run_options
 def to(version: str, environment: str | None, target: str | None, folder: str | None, form: str, **wishes: Any) -> int:
     """Apply or take back migrations until VERSION is the last one applied; `nothing` takes all back. Exit codes: those of `up`."""
+
+    def choose(conn: Connection, place: Place) -> Chosen:
+        found, problems = migrating.standing_of(conn, place)
+        return _down(conn, place, found) if version == "nothing" else _toward(conn, place, version, found, problems)
+
+    return _run(open_many(environment, target, folder, wishes), wishes, form, choose)
+
+
+def _toward(conn: Connection, place: Place, version: str, found: Standing, problems: Sequence[Problem]) -> Chosen:
     from pgcharter.migrate import state
 
-    place = migrating.open_place(environment, target, folder)
-    with migrating.ledger_of(place) as conn:
-        found, problems = migrating.standing_of(conn, place)
-        if version == "nothing":
-            refuse_half(conn, found, "down")
-            every = place.revisions.last(found) if place.revisions else [e for e in reversed(found.applied) if e.version]
-            return _down(place, every, wishes, form)
-        wanted = state.find(found.entries, version)
-        order = place.revisions or state
-        beyond, before = order.after(found, wanted), order.upto(found, wanted)
-        refuse_half(conn, found, "down" if beyond else "up")
-        if before:
-            migrating.refuse(conn, [p for p in problems if p.entry not in beyond])
+    wanted = state.find(found.entries, version)
+    order = place.revisions or state
+    beyond, before = order.after(found, wanted), order.upto(found, wanted)
+    refuse_half(conn, found, "down" if beyond else "up")
+    if before:
+        migrating.refuse(conn, [p for p in problems if p.entry not in beyond])
     if beyond and before:
         raise UsageError(
             f"to reach {wanted.title}, {len(beyond)} must be taken back and {len(before)} applied, which is not done in one go",
             hint="do one after the other: pgcharter migrate down, then pgcharter migrate up",
         )
     if beyond:
-        return _down(place, beyond, wishes, form)
-    return run(place, [migrating.resumed(e) for e in before], "up", wishes, form, f"nothing to do: {wanted.title} is the last one applied")
-
-
-def _down(place: Place, entries: Sequence[Entry], wishes: dict[str, Any], form: str) -> int:
-    from pgcharter.migrate import state
-
-    return run(place, state.back(entries), "down", wishes, form, "nothing to do: nothing is applied")
+        return _back(beyond)
+    return Chosen("up", [migrating.resumed(e) for e in before], f"nothing to do: {wanted.title} is the last one applied")
 
 
 STATUS = (
@@ -120,14 +146,21 @@ STATUS = (
 @migrate.command("status", cls=Command, examples=STATUS)
 @click.option("--all", "everything", is_flag=True, help="Show every migration, not only the last ones applied.")
 @click.option("--check", is_flag=True, help="End in 1 when anything is pending or stands in the way.")
+@target_options
 @place_options
 @format_option
-def status(environment: str | None, target: str | None, folder: str | None, everything: bool, check: bool, form: str) -> int:
-    """Say where a database stands: what is applied, pending, edited or missing. Nothing is changed."""
+def status(
+    environment: str | None, target: str | None, folder: str | None, everything: bool, check: bool, form: str, **selection: Any
+) -> int:
+    """Say where a database stands, or many targets: what is applied, pending, edited or missing. Nothing is changed."""
     from pgcharter.render import migrations
     from pgcharter.render.page import Page
 
-    place = migrating.open_place(environment, target, folder)
+    place = open_many(environment, target, folder, selection)
+    if isinstance(place, Many):
+        from pgcharter.cli import fan_out
+
+        return fan_out.status(place, form, check=check)
     with migrating.ledger_of(place) as conn:
         found, problems = migrating.standing_of(conn, place)
         troubles = migrating.troubles(conn, problems)
@@ -152,11 +185,13 @@ VERIFY = (
 @click.option("--try", "trying", is_flag=True, help="Also run what is pending on a scratch server: up, down and up again.")
 @click.option("--all", "everything", is_flag=True, help="With --try: every migration, not only what is pending.")
 @click.option("--scratch-url", metavar="DSN", help="Try on this server instead of a throwaway one.")
+@target_options
 @place_options
 @format_option
 def verify(
-    environment: str | None, target: str | None, folder: str | None, trying: bool, everything: bool, scratch_url: str | None, form: str
-) -> int:
+    environment: str | None, target: str | None, folder: str | None, trying: bool, everything: bool, scratch_url: str | None, form: str,
+    **selection: Any,
+) -> int:  # fmt: skip
     """Hold the files against the ledger by their checksums, and read every file for what could not be run.
 
     With --try, what is pending also runs on a scratch server: up, down and up again; the result is compared with what [plan] wanted of
@@ -168,7 +203,13 @@ def verify(
     from pgcharter.render import migrations
     from pgcharter.render.page import Page
 
-    place = migrating.open_place(environment, target, folder)
+    place = open_many(environment, target, folder, selection)
+    if isinstance(place, Many):
+        from pgcharter.cli import fan_out
+
+        if trying:
+            raise UsageError("--try runs the files once, on a scratch server, and not for each target", hint="add --one")
+        return fan_out.verify(place, form)
     with migrating.ledger_of(place) as conn:
         found, problems = migrating.standing_of(conn, place)
         troubles = migrating.troubles(conn, problems)

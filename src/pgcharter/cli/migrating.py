@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -73,9 +73,21 @@ class Place:
     @property
     def database(self) -> str:
         """The database as messages call it, without secrets."""
-        parts = _parts(self.dsn)
-        where = f"{parts.get('dbname') or parts.get('user') or ''} at {parts.get('host') or 'the local socket'}"
-        return f"{self.environment} ({where})" if self.environment else where
+        return called(self.environment, self.dsn)
+
+
+def called(environment: str, dsn: str) -> str:
+    """A database as messages call it, without secrets."""
+    parts = _parts(dsn)
+    where = f"{parts.get('dbname') or parts.get('user') or ''} at {parts.get('host') or 'the local socket'}"
+    return f"{environment} ({where})" if environment else where
+
+
+def database(environment: str | None, target: str | None) -> tuple[str, str]:
+    """Name of the environment and connection string of the database meant, where no folder of migrations is needed. Raises UsageError."""
+    from pgcharter.cli.project import charter_here
+
+    return _database(charter_here(), environment, target)
 
 
 def open_place(environment: str | None, target: str | None, folder: str | None) -> Place:
@@ -90,7 +102,15 @@ def open_place(environment: str | None, target: str | None, folder: str | None) 
     where = folder or default_folder(charter)
     revisions = alembic_at(where)
     found = revisions or files.read(where, section)
-    return Place(charter, section, found, dsn, named, _production(charter, named, dsn), revisions)
+    return Place(charter, section, found, dsn, named, production(charter, named, dsn), revisions)
+
+
+def section_here() -> MigrateSection:
+    """`[migrate]` of the charter that holds here."""
+    from pgcharter.cli.project import charter_here
+    from pgcharter.migrate.settings import MIGRATE
+
+    return charter_here().section(MIGRATE)
 
 
 def alembic_at(folder: str) -> Revisions | None:
@@ -145,7 +165,7 @@ def _database(charter: Charter, environment: str | None, target: str | None) -> 
     return chosen, address(dsn_of(charter, chosen))
 
 
-def _production(charter: Charter, environment: str, dsn: str) -> str:
+def production(charter: Charter, environment: str, dsn: str) -> str:
     """The production environment that this database is, also when it was named by its address, a service or libpq's variables."""
     import os
 
@@ -210,12 +230,17 @@ def guard(place: Place, confirmed: str | None) -> None:
         )
 
 
-@contextmanager
-def ledger_of(place: Place) -> Iterator[Connection]:
+def ledger_of(place: Place) -> AbstractContextManager[Connection]:
     """A connection on which the ledger is read or written."""
+    return connected(place.dsn)
+
+
+@contextmanager
+def connected(dsn: str) -> Iterator[Connection]:
+    """A connection for what commands record and read."""
     from pgcharter.db import connect
 
-    conn = connect(place.dsn, application_name="pgcharter migrate", client_encoding="UTF8")
+    conn = connect(dsn, application_name="pgcharter migrate", client_encoding="UTF8")
     conn.execute("SET statement_timeout = 0; SET lock_timeout = '5s'")
     try:
         yield conn

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -12,17 +13,30 @@ from pgcharter.cli import migrating
 from pgcharter.cli.migrating import confirm_option, place_options
 from pgcharter.cli.output import format_option, show_json
 from pgcharter.cli.signals import endable
+from pgcharter.cli.targeting import fan_out_options, target_options
 from pgcharter.errors import Exit, PgcharterError, RefusedError
 
 if TYPE_CHECKING:
     from pgcharter.cli.migrating import Place
     from pgcharter.db import Connection
     from pgcharter.migrate.endings import Outcome
+    from pgcharter.migrate.ledger import Direction
     from pgcharter.migrate.model import Migration
     from pgcharter.migrate.state import Standing
     from pgcharter.migrate.terms import Terms
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a command does in a database, by its ledger."""
+
+    direction: Direction
+    migrations: Sequence[Migration]
+    nothing: str
+    """What is said when there is none."""
+    warnings: tuple[str, ...] = ()
 
 
 def _duration(_ctx: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
@@ -54,6 +68,8 @@ def run_options(function: F) -> F:
         click.option("--without-backup", default="", metavar="REASON", help="Why a step that loses data needs none; it is recorded."),
         click.option("--old-plan", is_flag=True, help="Run a plan although what it changes is not as it was when it was made."),
         click.option("--repeat-begun", is_flag=True, help="Repeat a DO or CALL of which nobody knows whether it was done."),
+        fan_out_options,
+        target_options,
         place_options,
         format_option,
     )
@@ -110,22 +126,24 @@ def run(place: Place, migrations: Sequence[Migration], direction: Any, wishes: d
 
     ready = migrating.with_units(place, migrations, shown=wishes["dry_run"] or bool(place.production))
     if direction == "down":
-        _refuse_one_way(ready)
+        refuse_one_way(ready)
     for migration in ready:
-        _warn_notes(migration)
+        warn_notes(migration)
     with endable() as asked:
-        outcome = runner.apply(place.dsn, ready, direction=direction, terms=_terms(place, wishes), watch=Voice(quiet=form == "json"))
+        outcome = runner.apply(place.dsn, ready, direction=direction, terms=terms_of(place, wishes), watch=Voice(quiet=form == "json"))
     if form == "json":
         show_json(outcome_data(outcome, direction))
     return _told(outcome, form, direction, asked.code)
 
 
-def _warn_notes(migration: Migration) -> None:
+def warn_notes(migration: Migration) -> None:
+    """Say on stderr what a person should know of how a migration will be run."""
     for note in migration.notes:
         click.echo(f"note: {migration.file}: {note}", err=True)
 
 
-def _refuse_one_way(migrations: Sequence[Migration]) -> None:
+def refuse_one_way(migrations: Sequence[Migration]) -> None:
+    """Raise RefusedError when one of them cannot be taken back."""
     for m in migrations:
         if m.one_way:
             raise RefusedError(f"{m.title} has no way back: {m.why_one_way}; nothing was run", hint="restore a backup", place=m.file)
@@ -134,7 +152,8 @@ def _refuse_one_way(migrations: Sequence[Migration]) -> None:
                                hint="write its down part; or a new migration that undoes it: pgcharter new <name>")  # fmt: skip
 
 
-def _terms(place: Place, wishes: dict[str, Any]) -> Terms:
+def terms_of(place: Place, wishes: dict[str, Any]) -> Terms:
+    """The terms that the command line and the charter set."""
     from pgcharter.migrate import pacing
     from pgcharter.migrate.measures import seconds
     from pgcharter.migrate.terms import Terms, Window

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from pgcharter.migrate.terms import Pace
 
 
-def _from(least: int) -> dict[str, object]:
+def at_least(least: int) -> dict[str, object]:
+    """What a field of a section says of itself when its number must not be below `least`."""
+
     def check(value: int) -> None:
         if value < least:
             raise UsageError(f"it is {value}, and must not be below {least}")
@@ -20,7 +22,7 @@ def _from(least: int) -> dict[str, object]:
     return {"check": check}
 
 
-_TIME, _SIZE, _COUNT = {"check": seconds}, {"check": size}, _from(0)
+_TIME, _SIZE, _COUNT = {"check": seconds}, {"check": size}, at_least(0)
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class PaceSection:
     """How long one batch should take, hence how long its rows are locked."""
     rest: str = field(default="0", metadata=_TIME)
     """Pause after each batch."""
-    largest: int = field(default=200_000, metadata=_from(1))
+    largest: int = field(default=200_000, metadata=at_least(1))
     """Rows of the largest batch."""
     replica_lag: str = field(default="256MB", metadata=_SIZE)
     """WAL that the slowest replica may not have replayed."""

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pgcharter.charter import Section
 from pgcharter.migrate.measures import seconds
-from pgcharter.migrate.pacing import PaceSection
+from pgcharter.migrate.pacing import PaceSection, at_least
 
 LAYOUTS = ("pgcharter", "timestamp", "date", "number", "flyway", "dbmate", "goose", "sql-migrate", "liquibase", "up-down", "sqitch")
 """The known layouts, as `pgcharter new --layout` calls them."""
@@ -20,6 +20,31 @@ def _window(text: str) -> None:
 
     if text:
         Window.parse(text)
+
+
+@dataclass(frozen=True)
+class TargetsSection:
+    """`[migrate.targets]`: many schemas or databases that the same migrations are for."""
+
+    schemas: tuple[str, ...] = ()
+    """Schemas that each have their own history, by name or pattern: tenant_*."""
+    schemas_query: str = ""
+    """A query whose first column names the schemas."""
+    databases: tuple[str, ...] = ()
+    """Databases: environments of the charter, env:VARIABLE, or names and patterns of databases on the environment's server."""
+    search_path: tuple[str, ...] = ("public",)
+    """Schemas that follow the target's own in search_path."""
+    parallel: int = field(default=4, metadata=at_least(1))
+    """How many targets are worked on at the same time; each takes up to three connections."""
+    canary: str = ""
+    """The target, or how many targets, that must be done before the others begin."""
+    stop_after: int = field(default=1, metadata=at_least(0))
+    """After how many failed targets no other is begun; 0: all are tried."""
+
+    @property
+    def chosen(self) -> bool:
+        """Whether it names any."""
+        return bool(self.schemas or self.schemas_query or self.databases)
 
 
 @dataclass(frozen=True)
@@ -54,6 +79,8 @@ class MigrateSection:
     """When changes may be made: "sat,sun 22:00-04:00 Europe/Berlin"; empty: always."""
     pace: PaceSection = field(default_factory=PaceSection)
     """How backfills share the server with everybody else."""
+    targets: TargetsSection = field(default_factory=TargetsSection)
+    """Many schemas or databases that these migrations are for."""
 
 
 MIGRATE = Section("migrate", MigrateSection)
