@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pgcharter.cli import migrating
+from pgcharter.cli import controlling, migrating
 from pgcharter.cli.drift import drift
 from pgcharter.cli.mending import baseline, repair
 from pgcharter.cli.migrating import complete_versions, place_options
@@ -146,14 +147,15 @@ STATUS = (
 @migrate.command("status", cls=Command, examples=STATUS)
 @click.option("--all", "everything", is_flag=True, help="Show every migration, not only the last ones applied.")
 @click.option("--check", is_flag=True, help="End in 1 when anything is pending or stands in the way.")
+@click.option("--watch", is_flag=True, help="First look on while a run is at work, until it has ended.")
 @target_options
 @place_options
 @format_option
 def status(
-    environment: str | None, target: str | None, folder: str | None, everything: bool, check: bool, form: str, **selection: Any
+    environment: str | None, target: str | None, folder: str | None, everything: bool, check: bool, watch: bool, form: str, **selection: Any
 ) -> int:
-    """Say where a database stands, or many targets: what is applied, pending, edited or missing. Nothing is changed."""
-    from pgcharter.render import migrations
+    """Say where a database stands, or many targets: what is applied, pending, edited or missing, and who is at work. Nothing is changed."""
+    from pgcharter.render import migrations, runs
     from pgcharter.render.page import Page
 
     place = open_many(environment, target, folder, selection)
@@ -162,14 +164,19 @@ def status(
 
         return fan_out.status(place, form, check=check)
     with migrating.ledger_of(place) as conn:
+        if watch and form == "text":
+            controlling.watch(conn)
         found, problems = migrating.standing_of(conn, place)
-        troubles = migrating.troubles(conn, problems)
+        at_work, paused = controlling.runs(conn), controlling.paused(conn)
+        troubles = migrating.troubles(conn, controlling.judged(problems, at_work))
     rows = migrating.rows(found.entries)
     if form == "json":
-        show_json(migrations.status_data(rows, troubles, place.files.notes, place.files.target, place.database))
+        data = migrations.status_data(rows, troubles, place.files.notes, place.files.target, place.database)
+        show_json(data | {"runners": [asdict(run) for run in at_work], "paused": paused or None})
     else:
         page = Page(screen())
         migrations.status(page, rows, troubles, place.files.target, place.database, everything=everything)
+        runs.runs(page, at_work, paused)
         show(page)
         warn(place, ())
     return Exit.FINDINGS if check and (found.pending or troubles) else Exit.FINE
@@ -238,3 +245,6 @@ def verify(
 migrate.add_command(baseline)
 migrate.add_command(repair)
 migrate.add_command(drift)
+migrate.add_command(controlling.pause)
+migrate.add_command(controlling.resume)
+migrate.add_command(controlling.stop)

@@ -177,7 +177,7 @@ class Batches:
 
     def _tell(self, passed: int, seconds: float) -> None:
         p, total = self.position, self.target.total
-        now = passed / max(seconds, 0.001)
+        now = passed / max(seconds + self.pace.rest, 0.001)
         self._rate = now if not self._rate else 0.7 * self._rate + 0.3 * now
         remaining = max(total - p.seen, 0) / self._rate if total and self._rate else None
         work = self.work
