@@ -18,6 +18,7 @@ from pgcharter.plan.ddl import Sides
 from pgcharter.plan.model import Operation, Plan, Step
 from pgcharter.plan.renames import Intent
 from pgcharter.plan.safe_ground import Safe, Style
+from pgcharter.plan.safe_names import Names
 from pgcharter.plan.way import Way
 
 MAJORS_DIFFER = "the wanted schema was read from PostgreSQL {b} and the database is {a}: what they write back cannot be compared"
@@ -46,10 +47,12 @@ def plan(
     changes, returns = diff.operations(between, b, apart=apart), diff.operations(b, between, apart=_all(b))
     back = _back(forth)
     careful = style or Safe()
-    there = Way(Sides(between, b), careful, sizes, (*forth, *changes.operations), a)
-    home = Way(Sides(b, between), careful, sizes, (*returns.operations, *back), between)
+    names = Names(between, b)
+    there = Way(Sides(between, b), careful, sizes, (*forth, *renames.unravelled(changes.operations, names)), a)
+    home = Way(Sides(b, between), careful, sizes, (*renames.unravelled(returns.operations, names), *back), between)
     steps, reverse = numbered(there.pieces()), numbered(home.pieces())
-    notes = tuple(dict.fromkeys((*changes.notes, *there.notes, *(f"the way back is not whole: {q}" for q in home.questions))))
+    missing = () if there.questions else (f"the way back is not whole: {q}" for q in home.questions)
+    notes = tuple(dict.fromkeys((*changes.notes, *there.notes, *missing)))
     return Plan(
         steps=_said_once(steps, notes),
         reverse=_said_once(reverse, ()),
@@ -71,14 +74,19 @@ def _said_once(steps: tuple[Step, ...], notes: tuple[str, ...]) -> tuple[Step, .
     return tuple(found)
 
 
-def _back(forth: Collection[Operation]) -> tuple[Operation, ...]:
+def _back(forth: tuple[Operation, ...]) -> tuple[Operation, ...]:
     """The way back of renames, from their addresses under the new names: parts before the relations they live in, as on the way there."""
-    relations = {(o.object.schema, o.object.name): o.new.name for o in forth if not o.object.part}
+    finally_: dict[tuple[str, str], str] = {}
+    for operation in forth:
+        if not operation.object.part:
+            at = (operation.object.schema, operation.object.name)
+            first = next((old for old, now in finally_.items() if (old[0], now) == at), at)
+            finally_[first] = operation.new.name
 
     def after(at: ObjectId, name: str) -> ObjectId:
-        return replace(at, name=relations.get((at.schema, at.name), at.name), part=name) if at.part else replace(at, name=name)
+        return replace(at, name=finally_.get((at.schema, at.name), at.name), part=name) if at.part else replace(at, name=name)
 
-    turned = [replace(o, object=after(o.object, o.new.name), old=o.new, new=o.old) for o in forth]
+    turned = [replace(o, object=after(o.object, o.new.name), old=o.new, new=o.old) for o in reversed(forth)]
     return tuple(sorted(turned, key=lambda o: not o.object.part))
 
 

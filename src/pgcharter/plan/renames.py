@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from pgcharter.catalog.model import Catalog, Column, Table, UserType
@@ -13,6 +14,7 @@ from pgcharter.names import ObjectId, quote
 from pgcharter.plan.ddl import Sides, statements
 from pgcharter.plan.draft import Draft
 from pgcharter.plan.model import Operation
+from pgcharter.plan.safe_names import Names
 from pgcharter.plan.uses import Uses
 
 
@@ -24,72 +26,223 @@ class Intent:
     """Its old address; of parts of renamed relations with the relation's old name."""
     name: str
     """The new bare name."""
+    lasting: bool = field(default=False, compare=False)
+    """Whether it stands somewhere for good (in the charter), done or not."""
+
+    @property
+    def goal(self) -> ObjectId:
+        """The new address, in the relation's old name for parts."""
+        return self.called(self.name)
+
+    def called(self, name: str) -> ObjectId:
+        """The address of what is renamed, under another name."""
+        at = self.object
+        if at.part:
+            return replace(at, part=name)
+        return replace(at, name=name + at.name[at.name.rindex("(") :] if "(" in at.name else name)
+
+
+DECLARED = "declared as a rename"
+"""The cause of renames that somebody has declared."""
 
 
 def operations(a: Catalog, b: Catalog, intents: Iterable[Intent]) -> tuple[Operation, ...]:
     """The renames as operations, parts before the relations they live in. Those already done are passed over.
 
-    Afterwards the catalog must be read back from a server on which they were run: names stand in views, checks and defaults too.
-    Raises UsageError for an intent that fits neither side.
+    Where a name is taken that another rename frees (a to b while b to c), that one comes first; where they go round (a to b, b to a), one
+    goes through a name that nobody has. Afterwards the catalog must be read back from a server on which they were run: names stand in
+    views, checks and defaults too. Raises UsageError for an intent that fits neither side, and for lasting ones that only exchange names
+    and may have done so already.
     """
-    before, after = Uses(a), Uses(b)
-    wanted = sorted(set(intents), key=lambda i: (not i.object.part, i.object))
-    return tuple(o for intent in wanted for o in _rename(before, after, intent, wanted))
+    return Renaming(a, b, tuple(sorted(set(intents), key=lambda i: (not i.object.part, i.object)))).operations()
 
 
-def _rename(a: Uses, b: Uses, intent: Intent, all_: Sequence[Intent]) -> Iterator[Operation]:
-    old = a.find(intent.object)
-    target = _target(intent, all_)
-    if old is None:
-        if b.find(target) is None:
-            raise UsageError(f"{intent.object} is to be renamed to {quote(intent.name)}, but there is neither the one nor the other",
-                             hint="take the rename out of the charter, or correct it")  # fmt: skip
-        return
-    if b.find(target) is None:
-        raise UsageError(f"{intent.object} is to be renamed to {quote(intent.name)}, which the wanted schema does not have",
-                         hint=f"name {target} in the wanted schema, or take the rename out of the charter")  # fmt: skip
-    if a.find(replace(target, schema=intent.object.schema, name=intent.object.name if target.part else target.name)) is not None:
-        raise UsageError(f"{intent.object} is to be renamed to {quote(intent.name)}, which there is already",
-                         hint=f"in a plan of its own before this one, drop {target} or rename it to a name that nobody has")  # fmt: skip
-    yield Operation("rename", intent.object, old, replace(old, name=intent.name), ("name",), "declared as a rename")
+@dataclass(frozen=True)
+class Renaming:
+    """All the renames that are declared together."""
+
+    a: Catalog
+    b: Catalog
+    intents: tuple[Intent, ...]
+
+    def operations(self) -> tuple[Operation, ...]:
+        """See `operations`."""
+        return tuple(o for chain in self._chains() for o in (self._round(chain) if _closed(chain) else self._line(chain)))
+
+    @cached_property
+    def _before(self) -> Uses:
+        return Uses(self.a)
+
+    @cached_property
+    def _after(self) -> Uses:
+        return Uses(self.b)
+
+    def _chains(self) -> Iterator[list[Intent]]:
+        """Intents each of which wants the name that the next one frees."""
+        following = {i.object: i for i in self.intents}
+        goals = {i.goal for i in self.intents}
+        seen: set[Intent] = set()
+        for first in sorted(self.intents, key=lambda i: i.object in goals):
+            chain: list[Intent] = []
+            here: Intent | None = first
+            while here is not None and here not in seen:
+                seen.add(here)
+                chain.append(here)
+                here = following.get(here.goal)
+            if chain:
+                yield chain
+
+    def _line(self, chain: list[Intent]) -> Iterator[Operation]:
+        """From the last, whose new name is free, to the first."""
+        waiting = chain[next((n for n, i in enumerate(chain) if self._before.find(i.object) is not None), len(chain)) :]
+        for intent in waiting or chain[-1:]:
+            self._must_be_wanted(intent, there=bool(waiting))
+        taken = self._before.find(chain[-1].goal) is not None
+        if taken and waiting == chain:
+            last = chain[-1]
+            raise UsageError(
+                f"{last.object} is to be renamed to {quote(last.name)}, which there is already",
+                hint=f"in a plan of its own before this one, drop {self._target(last)} or rename it to a name that nobody has",
+            )
+        for intent in () if taken else reversed(waiting):
+            yield self._operation(intent.object, intent.name, self._before.find(intent.object))
+
+    def _round(self, chain: list[Intent]) -> Iterator[Operation]:
+        """The first makes way under a name that nobody has, then from the last to the second, then the first again."""
+        for intent in chain:
+            self._must_be_wanted(intent, there=self._before.find(intent.object) is not None)
+        if self._exchanged(chain):
+            return
+        first = chain[0]
+        old = self._before.find(first.object)
+        free = Names(self.a, self.b)
+        relation = first.object.owner if first.object.part else None
+        passing = free.column(relation, first.name, "swap") if relation else free.type(first.object.schema, first.name, "swap")
+        yield self._operation(first.object, passing, old)
+        for intent in reversed(chain[1:]):
+            yield self._operation(intent.object, intent.name, self._before.find(intent.object))
+        yield self._operation(first.called(passing), first.name, replace(old, name=passing))
+
+    def _exchanged(self, chain: list[Intent]) -> bool:
+        """Whether those that exchange names have done so: what has a name looks like what shall have it, more than the other does."""
+        stay, go = self._likenesses
+        if stay == go and any(i.lasting for i in chain):
+            names = " ".join(f"--rename '{i.object}={i.name}'" for i in chain)
+            raise UsageError(
+                f"{chain[0].object} and {quote(chain[0].name)} are to exchange names, and nothing tells whether they have done so already",
+                hint=f"take the renames out of the charter, and say them once: {names}",
+            )
+        return stay > go
+
+    @cached_property
+    def _likenesses(self) -> tuple[int, int]:
+        """How much all that exchange names are like what shall have their names, and like what they shall be."""
+        round_ = [i for chain in self._chains() if _closed(chain) for i in chain]
+        stay = sum(_likeness(self._before.find(i.object), self._after.find(i.object)) for i in round_)
+        return stay, sum(_likeness(self._before.find(i.object), self._after.find(self._target(i))) for i in round_)
+
+    def _must_be_wanted(self, intent: Intent, *, there: bool) -> None:
+        target = self._target(intent)
+        if self._after.find(target) is not None:
+            return
+        if there:
+            raise UsageError(f"{intent.object} is to be renamed to {quote(intent.name)}, which the wanted schema does not have",
+                             hint=f"name {target} in the wanted schema, or take the rename out of the charter")  # fmt: skip
+        raise UsageError(f"{intent.object} is to be renamed to {quote(intent.name)}, but there is neither the one nor the other",
+                         hint="take the rename out of the charter, or correct it")  # fmt: skip
+
+    def _operation(self, at: ObjectId, name: str, old: Any) -> Operation:
+        return Operation("rename", at, old, replace(old, name=name), ("name",), DECLARED)
+
+    def _target(self, intent: Intent) -> ObjectId:
+        return _target(intent, self.intents)
+
+
+def _closed(chain: list[Intent]) -> bool:
+    return len(chain) > 1 and chain[-1].goal == chain[0].object
+
+
+def _likeness(one: Any, other: Any) -> int:
+    """How much speaks for two columns or tables being the same under whatever name."""
+    if isinstance(one, Table) and isinstance(other, Table):
+        return len({(c.name, c.type.sql) for c in one.columns} & {(c.name, c.type.sql) for c in other.columns})
+    if not isinstance(one, Column) or not isinstance(other, Column):
+        return 0
+    same = (one.type.sql == other.type.sql, one.default == other.default, one.identity == other.identity)
+    return 4 * same[0] + sum(same[1:]) + (one.not_null == other.not_null) + (one.comment == other.comment)
 
 
 def _target(intent: Intent, all_: Sequence[Intent]) -> ObjectId:
     """The new address, with the relation's own new name for parts."""
     at = intent.object
-    if not at.part:
-        if "(" in at.name:
-            return replace(at, name=intent.name + at.name[at.name.rindex("(") :])
-        return replace(at, name=intent.name)
     for other in all_:
-        if not other.object.part and (other.object.schema, other.object.name) == (at.schema, at.name):
+        if at.part and not other.object.part and (other.object.schema, other.object.name) == (at.schema, at.name):
             return replace(at, name=other.name, part=intent.name)
-    return replace(at, part=intent.name)
+    return intent.goal
+
+
+def unravelled(operations: tuple[Operation, ...], names: Names) -> tuple[Operation, ...]:
+    """Indexes and constraints that are renamed on the way, each to a name that is free by then: what still has it makes way first."""
+    places = {key: place for place, o in enumerate(operations) if _follows(o) for key in _names(o, o.old.name)}
+    found: list[Operation] = []
+    passing: dict[int, str] = {}
+    for place, operation in enumerate(operations):
+        for key in _names(operation, operation.new.name) if _follows(operation) else ():
+            other = places.get(key, -1)
+            if other > place and other not in passing:
+                late = operations[other]
+                passing[other] = names.relation(late.object.schema, late.old.name, "swap")
+                found.append(replace(late, new=replace(late.old, name=passing[other])))
+        if place in passing:
+            at = Intent(operation.object, "").called(passing[place])
+            operation = replace(operation, object=at, old=replace(operation.old, name=passing[place]))
+        found.append(operation)
+    return tuple(found)
+
+
+def _follows(operation: Operation) -> bool:
+    return operation.change == "rename" and operation.cause != DECLARED and operation.object.kind in ("index", "constraint")
+
+
+def _names(operation: Operation, name: str) -> Iterator[tuple[str, ...]]:
+    """Where a name of an index or constraint must be the only one: among the relations of its schema, the constraints of its table."""
+    at = operation.object
+    if at.kind == "index" or operation.old.index:
+        yield at.schema, name
+    if at.part:
+        yield at.schema, at.name, name
 
 
 def implied(a: Catalog, b: Catalog, intents: Iterable[Intent]) -> tuple[Intent, ...]:
     """The renames that follow from others, or from nothing but a name: the sequence behind a serial column that stays keeps its position.
 
-    Made anew it would begin at its start value, and hand out keys that are taken.
+    Made anew it would begin at its start value, and hand out keys that are taken. Those of identities follow their columns by themselves,
+    but where they exchange names.
     """
-    wanted = tuple(intents)
-    names, taken = {i.object: i.name for i in wanted}, {s.id for s in a.sequences}
-    behind = {column: s for table in b.tables for column, s in _serials(b, table).items()}
-    found = []
+    done = tuple(intents)
+    pending = {o.object for o in operations(a, b, done)}
+    wanted = tuple(i for i in done if i.object in pending)
+    names = {i.object: i.name for i in wanted}
+    found = {}
+    behind = {column: s for table in b.tables for column, s in _counters(b, table).items()}
     for table in a.tables:
         there = _target(Intent(table.id, names.get(table.id, table.name)), wanted)
-        for column, old in _serials(a, table).items():
+        for column, old in _counters(a, table).items():
             new = behind.get(replace(column, name=there.name, part=names.get(column, column.part)))
-            if new and (old.schema, new.id in taken) == (new.schema, False) and old.name != new.name and old.id not in names:
-                found.append(Intent(old.id, new.name))
-    return tuple(found)
+            if new and old.schema == new.schema and old.name != new.name and old.id not in names:
+                found[old.id] = Intent(old.id, new.name)
+    taken = {s.id: s for s in a.sequences}
+    while stuck := [i for i in found.values() if (i.goal not in found if i.goal in taken else taken[i.object].identity)]:
+        for intent in stuck:
+            del found[intent.object]
+    return tuple(found.values())
 
 
-def _serials(catalog: Catalog, table: Table) -> dict[ObjectId, SequenceModel]:
-    """The sequences of serial columns, by column; a column that owns several is none."""
+def _counters(catalog: Catalog, table: Table) -> dict[ObjectId, SequenceModel]:
+    """The sequences of serial columns and identities, by column; a column that owns several is none."""
     found: dict[ObjectId, list[SequenceModel]] = {}
     for sequence in catalog.sequences_of.get(table.id, ()):
-        if sequence.owned_by is not None and not sequence.identity:
+        if sequence.owned_by is not None:
             found.setdefault(sequence.owned_by, []).append(sequence)
     return {column: several[0] for column, several in found.items() if len(several) == 1}
 

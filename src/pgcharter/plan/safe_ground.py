@@ -12,6 +12,7 @@ from pgcharter.names import ObjectId
 from pgcharter.plan import safety
 from pgcharter.plan.ddl import Sides, statements
 from pgcharter.plan.model import Backfill, Grade, Operation, Phase, Step
+from pgcharter.plan.renames import DECLARED
 from pgcharter.plan.safe_names import Names
 from pgcharter.plan.uses import Uses
 
@@ -195,9 +196,9 @@ class Ground:
 
     def plain(self, operation: Operation) -> tuple[str, ...]:
         """The statements that would do when nobody else used the database. Raises UnwritableError where there are none."""
-        renamed_too = operation.change == "rename" and operation.object.part and operation.object.owner not in self.a.table
+        declared = operation.change == "rename" and operation.cause == DECLARED
         try:
-            return statements(operation, Sides(self.origin, self.b) if renamed_too else self.sides)
+            return statements(operation, Sides(self.origin, self.b) if declared else self.sides)
         except (ValueError, LookupError) as error:
             if isinstance(error, KeyError | IndexError):
                 raise

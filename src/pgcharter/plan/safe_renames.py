@@ -8,6 +8,7 @@ from pgcharter.catalog.model import Column, Table, View
 from pgcharter.names import ObjectId, quote
 from pgcharter.plan.ddl_common import owner, privileges
 from pgcharter.plan.model import Operation, Phase
+from pgcharter.plan.renames import DECLARED, Intent
 from pgcharter.plan.safe_ground import Ground, Sequence
 from pgcharter.plan.safe_sync import both_ways, filling, sync
 
@@ -18,6 +19,9 @@ _HARMLESS = frozenset(("index", "constraint", "trigger", "policy", "rule", "stat
 def renamed(operation: Operation, ground: Ground) -> Sequence | None:
     """A rename that both releases can live with."""
     made = None
+    group = _together(operation, ground)
+    if len(group) > 1:
+        return _moved_on(group, ground) if operation is group[0] else Sequence()
     if operation.object.kind in _HARMLESS or not ground.style.compatible:
         return None
     if isinstance(operation.old, Table) and not _hindered(operation, ground):
@@ -32,6 +36,41 @@ def renamed(operation: Operation, ground: Ground) -> Sequence | None:
         for sql in ground.plain(operation)
     )
     return Sequence((steps,), notes=(note,))
+
+
+def _together(operation: Operation, ground: Ground) -> list[Operation]:
+    """The declared renames around one of them that take names from each other, in order."""
+    group: list[Operation] = []
+    for other in ground.operations:
+        if other.change != "rename" or other.cause != DECLARED:
+            continue
+        ends = {address for o in group for address in (o.object, _goal(o))}
+        if not ends & {other.object, _goal(other)}:
+            if operation in group:
+                break
+            group = []
+        group.append(other)
+    return group if operation in group else []
+
+
+def _goal(operation: Operation) -> ObjectId:
+    return Intent(operation.object, operation.new.name).goal
+
+
+def _moved_on(group: list[Operation], ground: Ground) -> Sequence:
+    """Names that go from one to the next, in one transaction. No second name helps a release to which the name means something else."""
+    why = "in one transaction with those whose names it takes or gives"
+    steps = tuple(
+        ground.step(sql, f"rename {o.object} to {quote(o.new.name)}", o.object, why=why) for o in group for sql in ground.plain(o)
+    )
+    if group[0].object.kind in (*_HARMLESS, "sequence") or not ground.style.compatible:
+        return Sequence((steps,))
+    taken = next(o for o in group if any(_goal(o) == other.object for other in group))
+    question = (
+        f"{taken.object} gets the name of another, {quote(taken.new.name)}, and a release that still runs would use the wrong one "
+        "without noticing: let each release have its own names (plan --releases OLD NEW), or, where nothing runs meanwhile, plan --plain"
+    )
+    return Sequence((steps,), questions=(question,))
 
 
 def _hindered(operation: Operation, ground: Ground) -> bool:
