@@ -166,3 +166,22 @@ def test_the_advice_is_what_postgresql_accepts_and_does_not_stop_others(scratch:
     assert reading.findings == ()
     right = [reading.effects[s.place] for s in reading.statements if s.place.file.startswith("002")]
     assert not [e for e in right if e.known and (e.rewrites or e.scans) and e.strongest and e.strongest >= Mode.SHARE]
+
+
+def test_a_timeout_may_stay_set_unless_a_concurrent_build_follows() -> None:
+    first = "-- file: 001_a.sql\nSET lock_timeout = '2s';\nALTER TABLE t ADD a int;\n-- file: 002_b.sql\n"
+    assert said(as_text(f"{first}ALTER TABLE t ADD b int;\n", "folder"), "MIG25") == []
+    assert said(as_text(f"{first}CREATE INDEX CONCURRENTLY i ON t (a);\n", "folder"), "MIG25") == [("MIG25", "001_a.sql:1")]
+
+
+def test_revisions_of_alembic_are_released_one_by_one(tmp_path: Path) -> None:
+    """Alembic runs a whole chain in one transaction on an empty database; in use it gets one revision after another."""
+    project = Path(shutil.copytree(PROJECT, tmp_path / "project"))
+    revise(project, "0003", "0002", "op.create_table('other', sa.Column('id', sa.Integer, primary_key=True))\nop.execute('SELECT 1')")
+    revise(project, "0004", "0003", "op.add_column('users', sa.Column('x', sa.Integer))")
+    revise(project, "0005", "0004", "op.add_column('other', sa.Column('y', sa.Integer))\nop.execute('UPDATE other SET y = 1')")
+    revise(
+        project, "0006", "0005", "op.add_column('other', sa.Column('z', sa.Integer))\nop.add_column('users', sa.Column('z', sa.Integer))"
+    )
+    found = said(sources.read(str(project)), "MIG22", "MIG24")
+    assert found == [("MIG22", "0006_x.py:8"), ("MIG24", "0002_orders.py:13"), ("MIG24", "0005_x.py:8")]

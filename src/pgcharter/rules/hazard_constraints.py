@@ -67,15 +67,15 @@ def validated_in_the_same_transaction(ctx: Context) -> Iterator[Finding]:
     Instead: commit in between, or validate in the next migration.
     Except: none.
     """
-    held: dict[tuple[int, str], str] = {}
+    held: set[tuple[int, str, str]] = set()
     for move in moves(ctx):
         if move.statement.kind != "alter_table_stmt":
             continue
         for kind, command in move.commands():
             definition = getattr(command, "def")
             if kind == "AT_AddConstraint" and definition.constraint.skip_validation and move.block:
-                held[move.block, move.statement.node.relation.relname] = move.table
-            elif kind == "AT_ValidateConstraint" and (move.block, move.statement.node.relation.relname) in held:
+                held.add((move.block, move.file.name, move.statement.node.relation.relname))
+            elif kind == "AT_ValidateConstraint" and (move.block, move.file.name, move.statement.node.relation.relname) in held:
                 yield ctx.finding(
                     move.statement,
                     f"constraint {quote(command.name)} is validated while its transaction still holds the lock by which it was added: "

@@ -31,8 +31,12 @@ def lock_without_timeout(ctx: Context) -> Iterator[Finding]:
             told.add(move.file.name)
             yield ctx.finding(
                 move.statement, f"this waits for {tables[0]} without lock_timeout, and everybody who comes later waits behind it",
-                hint="SET lock_timeout = '2s' at the head of the file, and try again when it runs out", detail=tables[0],
+                hint=_BEFORE.get(move.file.tool, _AT_HEAD) + ", and try again when it runs out", detail=tables[0],
             )  # fmt: skip
+
+
+_AT_HEAD = "SET lock_timeout = '2s' at the head of the file"
+_BEFORE = {"alembic": """op.execute("SET lock_timeout = '2s'") first, or for all revisions in env.py"""}
 
 
 def _limited(move: Move) -> bool:
@@ -56,13 +60,15 @@ def timeout_around_concurrent_build(ctx: Context) -> Iterator[Finding]:
     """
     for move in moves(ctx):
         limit = move.settings.get("lock_timeout", "0")
-        if limit not in _OFF and alone(move) in ("CREATE INDEX CONCURRENTLY", "REINDEX CONCURRENTLY"):
+        if limit not in _OFF and alone(move.statement) in ("CREATE INDEX CONCURRENTLY", "REINDEX CONCURRENTLY"):
             yield ctx.finding(
-                move.statement, f"{alone(move)} gives up after lock_timeout = {limit} and leaves an invalid index behind",
+                move.statement, f"{alone(move.statement)} gives up after lock_timeout = {limit} and leaves an invalid index behind",
                 hint="SET lock_timeout = 0 before it", detail=move.statement.text[:60],
             )  # fmt: skip
 
 
+_TIMEOUTS = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout", "transaction_timeout")
+"""Settings that protect whoever comes next too; only a concurrent build is hurt by them (MIG21)."""
 _SEVERE = {
     "session_replication_role": "triggers and foreign keys stay off", "role": "what follows is done, and owned, by another role",
     "session_authorization": "what follows is done, and owned, by another role", "row_security": "row security stays off",
@@ -77,22 +83,25 @@ def setting_left_behind(ctx: Context) -> Iterator[Finding]:
     Why: most tools run all files in one session. The next file then works with a setting that it does not state, and works otherwise
     when it is run alone.
     Instead: `SET LOCAL` inside the file's transaction, or RESET at its end.
-    Except: the last file; settings that every later file makes itself; files with marks of pgcharter, whose runner resets the session.
+    Except: the last file; settings that every later file makes itself; timeouts, unless a later file builds concurrently; files with
+    marks of pgcharter, whose runner resets the session.
     """
     groups = [(name, list(group)) for name, group in groupby(moves(ctx), key=lambda m: m.file.name)]
     if len(groups) < 2 or ctx.reading.source == "alembic":
         return
     later: list[set[str]] = []
+    hurt = False
     for _, group in reversed(groups):
         if later and group[0].file.versioned and group[0].file.tool != "pgcharter":
             for name, move in _left(group).items():
-                if not all(name in made for made in later):
+                if not all(name in made for made in later) and not (name in _TIMEOUTS and not hurt):
                     why = _SEVERE.get(name, "it works otherwise when it is run alone")
                     yield ctx.finding(
                         move.statement, f"{name} stays set when the next file begins: {why}",
                         hint=f"SET LOCAL {name}, or RESET {name} at the end",
                         severity=Severity.WARNING if name in _SEVERE else None, detail=name,
                     )  # fmt: skip
+        hurt = hurt or any(alone(m.statement) for m in group)
         later.append(
             {m.statement.node.name.lower() for m in group if m.statement.kind == "variable_set_stmt" and not m.statement.node.is_local}
         )

@@ -11,10 +11,11 @@ from pgcharter.findings import Finding, Severity
 from pgcharter.names import quote
 from pgcharter.rules.engine import Context, rule
 from pgcharter.rules.hazards import alone, costly, held, many_rows, small, spread
+from pgcharter.rules.migration_files import beside, file_of
 from pgcharter.rules.moves import Move, dotted, moves
 from pgcharter.sqltext import enum_name, walk
 
-_SENT_WHOLE = re.compile(r"(?:\.up\.sql|(?:^|/)migration\.sql)\Z")
+_SENT_WHOLE = re.compile(r"(?:\.(?:up|down)\.sql|(?:^|/)migration\.sql)\Z")
 """Files of tools that send a file as one message: its statements share a transaction without a BEGIN (golang-migrate, sqlx, Prisma)."""
 
 
@@ -30,13 +31,13 @@ def refused_in_a_transaction(ctx: Context) -> Iterator[Finding]:
     """
     shared = {name: len(list(group)) for name, group in groupby(moves(ctx), key=lambda m: m.file.name)}
     for move in moves(ctx):
-        what = alone(move)
-        if not what:
+        what = alone(move.statement)
+        if not what or move.opened == "supabase":
             continue
         file = move.file
         together = shared[file.name] > 1 and not move.block
         who = _WHO.get(move.opened, move.opened)
-        if not move.block and together and file.tool == "flyway" and _mixed(ctx, file.name):
+        if not move.block and together and file.tool == "flyway" and not file.unwrapped and _mixed(ctx, file.name):
             who = "Flyway, which refuses a file that mixes both kinds of statement"
         elif not move.block and together and not file.tool and _SENT_WHOLE.search(file.name):
             who = "the tool, which sends the statements of a file in one message"
@@ -46,14 +47,44 @@ def refused_in_a_transaction(ctx: Context) -> Iterator[Finding]:
             move.statement, f"{what} is refused inside a transaction, and this one is opened by {who}: the migration fails",
             hint=_ASK.get(move.opened or file.tool, "put it into a file of its own, without BEGIN"), detail=move.statement.text[:60],
         )  # fmt: skip
+    yield from _on_the_way_back(ctx)
+
+
+def _on_the_way_back(ctx: Context) -> Iterator[Finding]:
+    """The same for what leads back: whoever needs it needs it at once."""
+    for name, group in groupby(ctx.reading.back, key=lambda s: s.place.file):
+        statements = list(group)
+        file = file_of(name, ctx.reading.texts.get(name, ""), ctx.reading.source, beside(ctx.reading.texts, name))
+        who = _WHO.get(file.tool, file.tool) if file.wraps_back else ""
+        if not who and not file.tool and _SENT_WHOLE.search(name) and len(statements) > 1:
+            who = "the tool, which sends the statements of a file in one message"
+        begun = False
+        for s in statements:
+            if s.kind == "transaction_stmt":
+                begun = enum_name(s.node, "kind") in ("TRANS_STMT_BEGIN", "TRANS_STMT_START")
+            elif (what := alone(s)) and (begun or who):
+                yield ctx.finding(
+                    s,
+                    f"{what} is refused inside a transaction, and this one is opened by {_WHO['BEGIN'] if begun else who}: "
+                    "the way back fails",
+                    hint=_ASK_BACK.get(file.tool, "without BEGIN, in a file of its own"), detail=f"back: {s.text[:60]}",
+                )  # fmt: skip
+
+
+_ASK_BACK = {"dbmate": "-- migrate:down transaction:false", "goose": "-- +goose NO TRANSACTION at the head of the file"}
 
 
 _WHO = {"BEGIN": "the BEGIN above it", "dbmate": "dbmate around every file", "goose": "goose around every file",
-        "sql-migrate": "sql-migrate around every file", "liquibase": "Liquibase around every changeset"}  # fmt: skip
+        "sql-migrate": "sql-migrate around every file", "liquibase": "Liquibase around every changeset",
+        "diesel": "Diesel around every migration", "drizzle": "Drizzle around all migrations",
+        "hasura": "Hasura around every migration", "flyway": "Flyway, by executeInTransaction=true"}  # fmt: skip
 _ASK = {
     "dbmate": "a file of its own with `-- migrate:up transaction:false`",
     "goose": "a file of its own with `-- +goose NO TRANSACTION`",
     "sql-migrate": "a file of its own with `-- +migrate Up notransaction`",
+    "diesel": "a migration of its own with run_in_transaction = false in its metadata.toml",
+    "drizzle": "run it by hand, and leave it out of the migrations: Drizzle has no mark for it",
+    "flyway": "a file of its own, or executeInTransaction=false in a file beside it that is called as it, with .conf",
     "liquibase": "a changeset of its own with runInTransaction:false",
     "alembic": "with op.get_context().autocommit_block(): around it",
 }
@@ -61,15 +92,18 @@ _ASK = {
 
 def _mixed(ctx: Context, file: str) -> bool:
     """Whether a file has statements of both kinds, beside settings."""
-    return any(not alone(m) and m.statement.kind != "variable_set_stmt" for m in moves(ctx) if m.file.name == file)
+    return any(not alone(m.statement) and m.statement.kind != "variable_set_stmt" for m in moves(ctx) if m.file.name == file)
 
 
-def _blocks(ctx: Context) -> Iterator[list[Move]]:
-    """The statements of each transaction of more than one."""
-    found: dict[int, list[Move]] = {}
+def _blocks(ctx: Context, *, whole: bool = False) -> Iterator[list[Move]]:
+    """The statements of each transaction of more than one; `whole`: of all revisions that Alembic runs in one, on a database that has none.
+
+    Where a database is in use its revisions come one by one, as they are released.
+    """
+    found: dict[tuple[int, str], list[Move]] = {}
     for move in moves(ctx):
         if move.block:
-            found.setdefault(move.block, []).append(move)
+            found.setdefault((move.block, "" if whole else move.file.name), []).append(move)
     return (block for block in found.values() if len(block) > 1)
 
 
@@ -118,7 +152,8 @@ def lock_order_differs(ctx: Context) -> Iterator[Finding]:
             other = seen[clash[1], clash[0]].statement.place
             yield ctx.finding(
                 order[clash[1]].statement,
-                f"{clash[0]} is locked before {clash[1]}, and the other way round in {other.file}, line {other.line}",
+                f"{clash[0]} is locked before {clash[1]}, and the other way round in {other.file}, line {other.line}: "
+                "run at the same time, the two end in a deadlock",
                 hint="one order for all, or one table a transaction", detail=f"{clash[0]} before {clash[1]}",
             )  # fmt: skip
         seen.update({pair: order[pair[1]] for pair in pairs if pair not in seen})
@@ -189,7 +224,7 @@ def enum_value_used_at_once(ctx: Context) -> Iterator[Finding]:
     Instead: commit after ALTER TYPE ... ADD VALUE; use the value in the next migration.
     Except: types that the same transaction makes.
     """
-    for block in _blocks(ctx):
+    for block in _blocks(ctx, whole=True):
         added: dict[str, str] = {}
         for move in block:
             node = move.statement.node
@@ -241,3 +276,36 @@ def lock_hidden_in_a_block(ctx: Context) -> Iterator[Finding]:
                     severity=Severity.WARNING if long else None, hint="show the statement in the migration itself",
                     detail=table.sql(), lock=mode.sql,
                 )  # fmt: skip
+
+
+@rule("MIG29", "advisory-lock-around-concurrent-build", Severity.WARNING, needs="text")
+def advisory_lock_around_concurrent_build(ctx: Context) -> Iterator[Finding]:
+    """CREATE INDEX CONCURRENTLY while an advisory lock is held against a second run.
+
+    Why: a concurrent build waits for every transaction that is open. A second run that waits for the advisory lock is one, and so the two
+    wait for each other: PostgreSQL ends one with a deadlock, and an invalid index stays. Flyway (from 9.1.2) holds its own lock in an open
+    transaction, for which the build waits for ever.
+    Instead: poll with `pg_try_advisory_lock` between transactions instead of waiting in one; for Flyway
+    `flyway.postgresql.transactional.lock=false`. pgcharter's own runner polls.
+    Except: the lock is given back before the build. What Flyway is configured to do stands elsewhere: allow the rule when that is set.
+    """
+    for file, group in groupby(moves(ctx), key=lambda m: m.file):
+        taken: Move | None = None
+        for move in group:
+            text = move.statement.text.lower()
+            if move.statement.kind in ("select_stmt", "do_stmt", "call_stmt"):
+                taken = None if "pg_advisory_unlock" in text else move if "pg_advisory_lock" in text else taken
+            what = alone(move.statement)
+            if what not in ("CREATE INDEX CONCURRENTLY", "REINDEX CONCURRENTLY", "DROP INDEX CONCURRENTLY") or move.block:
+                continue
+            if taken is not None:
+                told = f"{what} waits for a second run of this file, which waits in line {taken.statement.place.line} for the advisory lock"
+                yield ctx.finding(move.statement, f"{told}: the two end in a deadlock, and an invalid index stays",
+                                  hint="SELECT pg_advisory_unlock(...) before it", detail=move.statement.text[:60])  # fmt: skip
+            elif file.tool == "flyway" and (file.unwrapped or not _mixed(ctx, file.name)):
+                yield ctx.finding(
+                    move.statement, f"{what} hangs under Flyway, which holds its lock in an open transaction that the build waits for",
+                    hint="flyway.postgresql.transactional.lock=false in Flyway's configuration; when it is set, allow this rule",
+                    severity=Severity.INFO, detail=move.statement.text[:60],
+                )  # fmt: skip
+                break

@@ -16,7 +16,7 @@ from pgcharter.plan import safety
 from pgcharter.plan.safe_ground import counted
 from pgcharter.rules.engine import Context
 from pgcharter.rules.moves import Move, written
-from pgcharter.sqltext import enum_name, walk
+from pgcharter.sqltext import Statement, enum_name, walk
 
 NEWEST = 18
 """Major version that is meant where no server says which."""
@@ -238,9 +238,9 @@ _ALONE = {"createdb_stmt": "CREATE DATABASE", "dropdb_stmt": "DROP DATABASE", "a
           "create_table_space_stmt": "CREATE TABLESPACE", "drop_table_space_stmt": "DROP TABLESPACE"}  # fmt: skip
 
 
-def alone(move: Move) -> str:
+def alone(statement: Statement) -> str:
     """Name of a statement that PostgreSQL refuses inside a transaction; empty for others."""
-    node, kind = move.statement.node, move.statement.kind
+    node, kind = statement.node, statement.kind
     if kind == "index_stmt" and node.concurrent:
         return "CREATE INDEX CONCURRENTLY"
     if kind == "drop_stmt" and node.concurrent:

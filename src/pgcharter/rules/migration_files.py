@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
@@ -18,10 +19,13 @@ _TOOLS = (
     ("goose", _mark(r"\+goose\b"), _mark(r"\+goose[ \t]+NO[ \t]+TRANSACTION")),
     ("sql-migrate", _mark(r"\+migrate[ \t]+Up"), _mark(r"\+migrate[ \t]+Up[ \t]+notransaction")),
     ("liquibase", _mark(r"liquibase[ \t]+formatted[ \t]+sql"), re.compile(r"(?!)")),
+    ("drizzle", re.compile(r"--> statement-breakpoint"), re.compile(r"(?!)")),
     ("pgcharter", _mark(r"pgcharter:[ \t]*(?:up|down|one-way|data|batched|gate)\b"), re.compile("")),
 )
 """Tools by the marks in their files, with the mark by which a file asks to be run outside a transaction. pgcharter itself runs what
 PostgreSQL refuses in a transaction outside of one."""
+_SUPABASE = re.compile(r"(?:^|/)supabase/migrations/[^/]+\Z")
+"""Its command line sends the statements of a file together, which makes them one transaction; from 2.109 without those that refuse one."""
 _SQITCH = re.compile(r"^-- Deploy \S+:\S+ to pg\b", re.MULTILINE)
 _SEEDS = frozenset({"seed", "seeds", "seeding", "fixture", "fixtures", "testdata", "sampledata"})
 _ONE_WAY = re.compile(
@@ -39,6 +43,10 @@ class File:
     """Whose marks it has: dbmate, goose, sql-migrate, liquibase, pgcharter; flyway by its name; empty when none are known."""
     wraps: bool = False
     """Whether the tool runs the whole file in one transaction."""
+    wraps_back: bool = False
+    """The same of its way back."""
+    unwrapped: bool = False
+    """Whether a file beside it asks its tool not to open a transaction."""
     versioned: bool = False
     one_way: bool = False
     """A comment says that there is no way back."""
@@ -52,8 +60,25 @@ def is_seed(name: str) -> bool:
     return first in _SEEDS or any(part.lower() in _SEEDS for part in path.parts[:-1])
 
 
-def file_of(name: str, text: str, source: str) -> File:
-    """What the name and the marks of a file tell."""
+_NO_TRANSACTION = re.compile(r"^\s*(?:executeInTransaction\s*=\s*false|run_in_transaction\s*=\s*false)", re.MULTILINE)
+_IN_TRANSACTION = re.compile(r"^\s*executeInTransaction\s*=\s*true", re.MULTILINE)
+_ALONE_BACK = {"dbmate": _mark(r"migrate:down\b[^\n]*transaction:false"), "sql-migrate": _mark(r"\+migrate[ \t]+Down[ \t]+notransaction")}
+_FOLDERS = ((re.compile(r"\d{4}-\d\d-\d\d-\d{6}"), "diesel"), (re.compile(r"\d{13}_"), "hasura"))
+"""Tools with a folder a migration, by how that is named."""
+
+
+def companions(name: str) -> tuple[str, str]:
+    """Files that may stand beside a migration and say how its tool runs it: Flyway's and Diesel's."""
+    return f"{name}.conf", (PurePath(name).parent / "metadata.toml").as_posix()
+
+
+def beside(texts: Mapping[str, str], name: str) -> str:
+    """What such files say."""
+    return "\n".join(texts[other] for other in companions(name) if other in texts)
+
+
+def file_of(name: str, text: str, source: str, told: str = "") -> File:
+    """What the name and the marks of a file tell, and what is `told` by files beside it."""
     path = PurePath(name)
     versioned = any(_VERSIONED.match(part) for part in (path.name, path.parent.name)) or _SQITCH.search(text) is not None
     if source == "alembic":
@@ -61,6 +86,16 @@ def file_of(name: str, text: str, source: str) -> File:
     one_way = _ONE_WAY.search(text) is not None
     for tool, mark, alone in _TOOLS:
         if mark.search(text):
-            return File(name, tool, wraps=not alone.search(text), versioned=True, one_way=one_way, text=text)
+            wraps = not alone.search(text)
+            back = tool not in ("pgcharter", "liquibase") and not _ALONE_BACK.get(tool, alone).search(text)
+            return File(name, tool, wraps=wraps, wraps_back=back, versioned=True, one_way=one_way, text=text)
+    if _SUPABASE.search(name):
+        return File(name, "supabase", wraps=True, versioned=versioned, one_way=one_way, text=text)
+    unwrapped = _NO_TRANSACTION.search(told) is not None
+    if path.name in ("up.sql", "down.sql"):
+        tool = next((tool for form, tool in _FOLDERS if form.match(path.parent.name)), "")
+        wraps = bool(tool) and not unwrapped
+        return File(name, tool, wraps=wraps, wraps_back=wraps, unwrapped=unwrapped, versioned=versioned, one_way=one_way, text=text)
     flyway = re.match(r"[VUB]\d[0-9._]*__|R__", path.name) is not None
-    return File(name, "flyway" * flyway, versioned=versioned, one_way=one_way, text=text)
+    wraps = flyway and _IN_TRANSACTION.search(told) is not None
+    return File(name, "flyway" * flyway, wraps=wraps, unwrapped=unwrapped, versioned=versioned, one_way=one_way, text=text)

@@ -20,7 +20,7 @@ from pgcharter.catalog.model import Catalog
 from pgcharter.catalog.reading import Reading
 from pgcharter.names import quote
 from pgcharter.rules.engine import Context
-from pgcharter.rules.migration_files import File, file_of, is_seed
+from pgcharter.rules.migration_files import File, beside, file_of, is_seed
 from pgcharter.sqltext import Statement, enum_name, walk
 
 _CHANGESET = re.compile(r"^[ \t]*--[ \t]*changeset\b[^\n]*", re.M | re.I)
@@ -118,9 +118,8 @@ def _moves(same: _Same) -> tuple[Move, ...]:
     known: dict[str, File] = {}
     for s in statements:
         if s.place.file not in known:
-            known[s.place.file] = file_of(
-                s.place.file, reading.texts.get(s.place.file) or (s.source.text if s.source else ""), reading.source
-            )
+            text = reading.texts.get(s.place.file) or (s.source.text if s.source else "")
+            known[s.place.file] = file_of(s.place.file, text, reading.source, beside(reading.texts, s.place.file))
     statements = tuple(s for s in statements if not is_seed(s.place.file))
     several = reading.source == "alembic" or sum(f.versioned for f in known.values()) > 1
     walk = _Walk(reading, several)

@@ -333,26 +333,30 @@ def _texts(ctx: Context) -> Mapping[str, str]:
 
 @rule("SQL09", "table-swapped-for-its-copy", Severity.ERROR, needs="text")
 def table_swapped_for_its_copy(ctx: Context) -> Iterator[Finding]:
-    """A table replaced by a copy made with LIKE.
+    """A table replaced by a copy made with LIKE or AS.
 
     Why: `LIKE ... INCLUDING ALL` copies neither foreign keys (to or from the table) nor triggers, grants, row security, replica
     identity and ownership of sequences, and what is written while rows are copied is lost. After the rename all of that is gone.
     Instead: change the table in place in small steps; where a copy is needed, a tool that captures changes and restores the rest.
-    Except: archive and staging tables made with LIKE, which take nobody's place.
+    Except: archive and staging tables, which take nobody's place.
     """
-    copies: dict[str, tuple[Statement, str]] = {}
+    copies: dict[str, tuple[str, str]] = {}
     for statement in ctx.statements:
         if statement.kind == "create_stmt":
             for element in statement.node.table_elts:
                 if element.HasField("table_like_clause"):
-                    copies[statement.node.relation.relname] = (statement, element.table_like_clause.relation.relname)
+                    copies[statement.node.relation.relname] = (element.table_like_clause.relation.relname, "with LIKE: its")
+        elif statement.kind == "create_table_as_stmt":
+            chosen = [c.range_var.relname for c in statement.node.query.select_stmt.from_clause if c.HasField("range_var")]
+            if chosen:
+                copies[statement.node.into.rel.relname] = (chosen[0], "with AS: its keys, defaults, indexes,")
         elif statement.kind == "rename_stmt" and copies:
             node = statement.node
             made = copies.get(node.relation.relname)
-            if made and _label(node, "rename_type") == "OBJECT_TABLE" and node.newname == made[1]:
+            if made and _label(node, "rename_type") == "OBJECT_TABLE" and node.newname == made[0]:
                 yield ctx.finding(
                     statement,
-                    f"table {quote(made[1])} is replaced by a copy made with LIKE: its foreign keys, triggers, grants, row security "
+                    f"table {quote(made[0])} is replaced by a copy made {made[1]} foreign keys, triggers, grants, row security "
                     "and all rows written meanwhile are lost",
                     hint="change the table in place",
                 )

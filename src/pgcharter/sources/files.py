@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgcharter.catalog.model import Catalog
 from pgcharter.catalog.reading import Reading
 from pgcharter.findings import Gap
+from pgcharter.rules.migration_files import companions
 from pgcharter.sources import Look, Progress, taken
 from pgcharter.sources.script import Script, load
+from pgcharter.sources.text import read_text
 
 if TYPE_CHECKING:
     from pgcharter.servers.scratch import ScratchDatabase
@@ -33,8 +36,15 @@ def read(
     """
     script = load(target, progress)
     if not server:
-        return text_only(target, script)
-    return build(target, script, major=major, scratch_url=scratch_url, progress=progress, looks=looks)
+        return _accompanied(text_only(target, script))
+    return _accompanied(build(target, script, major=major, scratch_url=scratch_url, progress=progress, looks=looks))
+
+
+def _accompanied(reading: Reading) -> Reading:
+    """The reading with the texts of files that stand beside migrations and say how their tool runs them."""
+    named = {other for name in reading.texts for other in companions(name)}
+    found = {name: read_text(Path(name), name) for name in sorted(named) if Path(name).is_file()}
+    return replace(reading, texts={**reading.texts, **found}) if found else reading
 
 
 def anonymous(catalog: Catalog) -> Catalog:
