@@ -153,3 +153,21 @@ def test_a_table_and_its_columns_may_be_renamed_in_one_plan(program: Program, pr
     assert not [s for s in statements if "CREATE SEQUENCE" in s]
     renamed = next(s for s in json.loads(done.stdout)["steps"] if s["sql"].endswith("RENAME TO u"))
     assert renamed["effect"]["locks"][0]["mode"] == "ACCESS EXCLUSIVE"
+
+
+def test_files_that_are_pending_are_told_before_a_plan_is_written(program: Program, project: Path, database: str) -> None:
+    (project / "pgcharter.toml").write_text('guide = "core"\n[environments.dev]\ndsn_env = "SHOP_URL"\n')
+    with psycopg.connect(database) as conn:
+        conn.execute(BEFORE.encode())
+    arguments = ("plan", "after.sql", "--env", "dev", "--rename", RENAME, "--no-proof", "-q")
+    first = program(*arguments, "--write", "one", cwd=project, SHOP_URL=database, COLUMNS="400")
+    assert first.returncode == 0
+    assert "warning" not in first.stderr
+    (written,) = (project / "migrations").glob("*_one.sql")
+    title = written.stem.replace("_", " ")
+    again = program(*arguments, "--write", "two")
+    assert again.returncode == 0
+    warning, hint = again.stderr.splitlines()[:2]
+    assert warning.startswith(f"warning: {title} of migrations is not applied to this database, so this plan does not know of it")
+    assert hint == "hint: apply what is pending first: pgcharter migrate up; or plan on top of the files: pgcharter plan … --on migrations"
+    assert "warning" not in program(*arguments).stderr

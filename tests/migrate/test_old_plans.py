@@ -79,6 +79,15 @@ def test_a_plan_older_than_the_database_is_refused(planned: Up, database: str, c
 
 def test_it_can_be_run_all_the_same_and_what_is_begun_goes_on(planned: Up, database: str) -> None:
     assert planned("ALTER TABLE gone ADD y int", old_plans=True).status == "done"
+    with connect(database) as conn:
+        (run,) = ledger.read(conn)
+    assert run.description == "d [old plan: table public.gone is not as it was]"
+
+
+def test_a_plan_that_fits_has_no_note_of_being_old(planned: Up, database: str) -> None:
+    assert planned(old_plans=True).status == "done"
+    with connect(database) as conn:
+        assert [run.description for run in ledger.read(conn)] == ["d"]
 
 
 def test_a_plan_half_done_is_not_older_than_what_it_has_done(planned: Up, database: str) -> None:

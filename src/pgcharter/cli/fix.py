@@ -10,7 +10,7 @@ import click
 
 from pgcharter.cli.check import complete_guides, complete_rules, rule_codes
 from pgcharter.cli.output import Command
-from pgcharter.cli.planned import plan_options, tell, write
+from pgcharter.cli.planned import plan_options, tell, warn_pending, write
 from pgcharter.errors import Exit, UsageError
 
 if TYPE_CHECKING:
@@ -75,6 +75,8 @@ def fix(
         story = _story(reading, findings, project.charter, scratch_url, plain=plain)
     tell(story, form, quiet=quiet)
     if name:
+        if reading.source == "live":
+            warn_pending(project.charter, target)
         write(story, project.charter, name)
     return Exit.REFUSED if story.plan.questions else Exit.FINE
 

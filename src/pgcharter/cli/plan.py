@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pgcharter.cli.output import Command
-from pgcharter.cli.planned import alembic_revisions, plan_options, tell, write, write_revisions
+from pgcharter.cli.planned import alembic_revisions, plan_options, tell, warn_pending, write, write_revisions
 from pgcharter.errors import Exit, UsageError
 
 if TYPE_CHECKING:
@@ -94,6 +94,8 @@ def plan(
     )
     tell(story, form, quiet=quiet)
     if name:
+        if planned.actual.source == "live":
+            warn_pending(charter, wish.actual)
         write(story, charter, name)
     if revisions:
         write_revisions(story, planned, wish, revisions, message)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from pgcharter.cli.output import screen, show, show_json
-from pgcharter.errors import RefusedError, UsageError
+from pgcharter.errors import PgcharterError, RefusedError, UsageError
 
 if TYPE_CHECKING:
     from pgcharter.charter import Charter
@@ -68,6 +68,29 @@ def write(story: Story, charter: Charter, name: str) -> None:
     path = _path(charter, name)
     naming.write({path: _text(story, name)})
     click.echo(f"wrote {shortest(path)}; apply it with: pgcharter migrate up", err=True)
+
+
+def warn_pending(charter: Charter, actual: str) -> None:
+    """Say on stderr when files of the folder are not applied to the database a plan starts from: what they do would be planned twice."""
+    from pgcharter.cli import migrating
+
+    folder = migrating.default_folder(charter)
+    if not Path(folder).is_dir() or migrating.alembic_at(folder):
+        return
+    try:
+        place = migrating.open_place(None, actual, None)
+        with migrating.ledger_of(place) as conn:
+            pending = migrating.standing_of(conn, place)[0].pending
+    except PgcharterError as error:
+        click.echo(f"warning: whether files of {folder} are pending on this database is not known: {error.message}", err=True)
+        return
+    if pending:
+        names = ", ".join(e.title for e in pending[:3]) + (f" and {len(pending) - 3} more" if len(pending) > 3 else "")
+        click.echo(
+            f"warning: {names} of {folder} {'is' if len(pending) == 1 else 'are'} not applied to this database, so this plan does not know of it, and what it does may now be written twice\n"
+            f"hint: apply what is pending first: pgcharter migrate up; or plan on top of the files: pgcharter plan … --on {folder}",
+            err=True,
+        )
 
 
 def alembic_revisions(charter: Charter, message: str, name: str | None) -> Revisions:

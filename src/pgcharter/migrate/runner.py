@@ -145,6 +145,11 @@ def _first(migration: Migration, units: tuple[Unit, ...], progress: dict[int, le
     return done
 
 
+def _noted(task: Task, note: str) -> Task:
+    """The task with a note in what the ledger will keep of it."""
+    return replace(task, migration=replace(task.migration, description=f"{task.migration.description} [{note}]".strip()))
+
+
 @dataclass
 class _Run:
     """One run over all migrations."""
@@ -169,27 +174,33 @@ class _Run:
                 self.skipped.append(found)
         todo = [self._backed_up(task) for task in todo]
         for task in todo:
-            ended = self._outdated(task) or self._one(task)
+            fitting = self._fitting(task)
+            ended = fitting if isinstance(fitting, Outcome) else self._one(fitting)
             if ended is not None:
                 return ended
         faults.point("finished")
         message = f"applied: {len(self.applied)}" if self.applied else "nothing to do"
         return Outcome("done", tuple(self.applied), tuple(self.skipped), message=message)
 
-    def _outdated(self, task: Task) -> Outcome | None:
-        """The outcome of a run that ends at a plan which is older than the database; nothing of it is begun or recorded."""
-        ground = layouts.ground(task.migration.text) if self.direction == "up" and not task.progress and not self.terms.old_plans else ""
+    def _fitting(self, task: Task) -> Task | Outcome:
+        """The task, or the outcome of a run that ends at a plan which is older than the database; nothing of it is begun or recorded.
+
+        Where the terms allow such a plan, what the ledger will keep says so.
+        """
+        ground = layouts.ground(task.migration.text) if self.direction == "up" and not task.progress else ""
         if not ground:
-            return None
+            return task
         from pgcharter.sources.live import read_catalog
 
         self.session.new = False
         found = tuple(grounds.departures(ground, read_catalog(self.session.conn)))
         if not found:
-            return None
-        more = f", and {len(found) - 3} more" if len(found) > 3 else ""
+            return task
+        departures = "; ".join(found[:3]) + (f", and {len(found) - 3} more" if len(found) > 3 else "")
+        if self.terms.old_plans:
+            return _noted(task, f"old plan: {departures}")
         before = f"applied before it: {len(self.applied)}" if self.applied else "nothing was run"
-        message = f"the plan {task.migration.title} is older than the database: {'; '.join(found[:3])}{more}; {before}"
+        message = f"the plan {task.migration.title} is older than the database: {departures}; {before}"
         hint = "plan again: pgcharter plan; or, when it fits all the same: pgcharter migrate up --old-plan"
         return Outcome(
             "stopped", tuple(self.applied), tuple(self.skipped), task.migration, 0, len(task.units), "refused", message, hint,
@@ -209,9 +220,7 @@ class _Run:
                 hint="name one with --backup-point, or say why none is needed with --without-backup",
                 place=task.migration.file,
             )
-        note = f"backup point: {point}" if point else f"without backup: {terms.without_backup}"
-        description = f"{task.migration.description} [{note}]".strip()
-        return replace(task, migration=replace(task.migration, description=description))
+        return _noted(task, f"backup point: {point}" if point else f"without backup: {terms.without_backup}")
 
     def _one(self, task: Task) -> Outcome | None:
         """Do one migration; the outcome when the run ends there."""
