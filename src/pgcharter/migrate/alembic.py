@@ -27,6 +27,8 @@ from pgcharter.sources.alembic import Project
 if TYPE_CHECKING:
     from pgcharter.db import Connection
 
+_GATE = re.compile(r"^def upgrade\([^\n]*\n[ \t]+# pgcharter: gate (?P<words>[^\n]+)", re.MULTILINE)
+"""The mark in the first line of upgrade(): what must be true of the application before the revision is run."""
 _DOWN = re.compile(r"^def downgrade\b", re.MULTILINE)
 
 
@@ -111,7 +113,9 @@ class Revisions(Folder):
 
         def units(m: Migration, direction: ledger.Direction) -> tuple[Unit, ...]:
             sql, why = texts.get((m.version, direction), ((), ""))
-            return (Unit(sql, program=Revision(sitting, m.version, direction, m is migrations[-1], why)),)
+            gate = _GATE.search(m.text) if direction == "up" else None
+            work = Unit(sql, program=Revision(sitting, m.version, direction, m is migrations[-1], why))
+            return (Unit(gate=gate["words"], line=m.text.count("\n", 0, gate.start("words")) + 1), work) if gate else (work,)
 
         texts = rendered(self.alembic, [m.version for m in migrations]) if shown else {}
         return [replace(m, up=units(m, "up"), down=None if m.down is None else units(m, "down")) for m in migrations]

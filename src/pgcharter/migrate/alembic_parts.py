@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from pgcharter.migrate import alembic_env, alone, faults, ledger
+from pgcharter.migrate import alembic_batches, alembic_env, alone, faults, ledger
 from pgcharter.migrate.endings import EndError
 from pgcharter.migrate.framing import CLOSING, patience
 
@@ -79,7 +79,7 @@ class Parts:
     @cached_property
     def _position(self) -> dict[str, Any]:
         known = ledger.progress(self.work.session.conn, self.work.run) if self.work.run else {}
-        return (known[0].position or {}) if 0 in known else {}
+        return (known[self.work.number].position or {}) if self.work.number in known else {}
 
     # what is sent
 
@@ -111,12 +111,12 @@ class Parts:
         if self._within:
             digest, self._within = self._within, ""
             own = Through(self.connection, self.work.session.conn).closing()
-            self._record_part(own, digest)
+            self.record_part(own, digest)
             own.execute("COMMIT")
         elif self._alone is not None:
             digest, self._alone = self._alone[1], None
             faults.point("after alone")
-            self._record_part(self.work.session.conn, digest)
+            self.record_part(self.work.session.conn, digest)
 
     def failed(self) -> None:
         """The transaction that was ours is over, before SQLAlchemy, which knows nothing of it, goes on."""
@@ -139,7 +139,7 @@ class Parts:
                 raise
         else:
             self._begin_run()
-            self._record_part(Through(self.connection, self.work.session.conn).closing(), digest)
+            self.record_part(Through(self.connection, self.work.session.conn).closing(), digest)
 
     def applied(self) -> None:
         """Alembic has changed its version table: the ledger's row goes into the same transaction."""
@@ -152,16 +152,17 @@ class Parts:
         if run is None:
             self.row = ledger.record(conn, work.migration, self.direction, time.monotonic() - self._began)  # type: ignore[arg-type]
         else:
-            ledger.unit_done(conn, run, 0, work.unit)  # type: ignore[arg-type]
+            ledger.unit_done(conn, run, work.number, work.unit)  # type: ignore[arg-type]
             ledger.finish(conn, run, "done")  # type: ignore[arg-type]
         faults.point("before commit")
 
     # the record of parts
 
-    def _record_part(self, conn: Any, digest: str) -> None:
+    def record_part(self, conn: Any, digest: str) -> None:
+        """Record a part as done, in the transaction that `conn` has open, or at once."""
         self.done.append(digest)
         self.number += 1
-        ledger.checkpoint(conn, self.work.run or 0, 0, self.work.unit, {"parts": self.done}, 0)
+        ledger.checkpoint(conn, self.work.run or 0, self.work.number, self.work.unit, {"parts": self.done}, 0)
 
     def _hold(self, digest: str) -> None:
         """Pass a part that is done. Raises EndError when it is another one than was done."""
@@ -186,6 +187,11 @@ class Parts:
         if self.number < len(self.done):
             self._hold(digest)
             return NOTHING, ()
+        job = alembic_batches.job_of(sql) or alembic_batches.job_of(sql.replace("%%", "%"))
+        if job:
+            self._begin_run()
+            alembic_batches.fill(self, cursor, job, digest)
+            return NOTHING, ()
         conn, statement = self.work.session.conn, alone.one(sql)
         if statement is not None and statement.kind == "transaction_stmt":
             return sql, parameters
@@ -200,7 +206,7 @@ class Parts:
         mark = begun or alone.mark(conn, statement)
         if begun is None:
             position = {"parts": self.done, "begun": mark, "digest": digest}
-            ledger.checkpoint(conn, self.work.run or 0, 0, self.work.unit, position, 0)
+            ledger.checkpoint(conn, self.work.run or 0, self.work.number, self.work.unit, position, 0)
         faults.point("before alone")
         way = alone.way(conn, sql, statement, begun, repeat=self.work.terms.repeat_begun)
         self._alone = (sql, digest, mark, begun is not None)
@@ -224,13 +230,13 @@ class Parts:
         (sql, digest, mark, begun), self._alone, conn = self._alone, None, self.work.session.conn
         statement = alone.one(sql)
         if begun and alone.done_before(statement, alembic_env.sqlstate(error)):
-            self._record_part(conn, digest)
+            self.record_part(conn, digest)
             return True
         with contextlib.suppress(psycopg.Error):
             for clearing in alone.cleaning(conn, statement, mark):
                 conn.execute(clearing.encode())
             if not alone.unknowable(statement):
-                ledger.checkpoint(conn, self.work.run or 0, 0, self.work.unit, {"parts": self.done}, 0)
+                ledger.checkpoint(conn, self.work.run or 0, self.work.number, self.work.unit, {"parts": self.done}, 0)
         return False
 
 

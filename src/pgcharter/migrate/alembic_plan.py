@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pgcharter.errors import PgcharterError, RefusedError, UsageError
 from pgcharter.migrate import proving
+from pgcharter.migrate.alembic_batches import block
 from pgcharter.names import ObjectId
 from pgcharter.plan import planner
 from pgcharter.plan.extent import extent
@@ -156,7 +157,7 @@ def _back(part: Part) -> str:
 
 def body(steps: Sequence[Step], story: Story | None = None, gate: str = "") -> str:
     """Steps as the lines of a function, without indentation."""
-    lines = [f"# only when: {_one_line(gate)}"] if gate else []
+    lines = [f"# pgcharter: gate {_one_line(gate)}"] if gate else []
     bodies = any(_BODIES.match(step.sql) for step in steps)
     lines += ['op.execute("SET check_function_bodies = off")'] if bodies else []
     before = ""
@@ -166,7 +167,7 @@ def body(steps: Sequence[Step], story: Story | None = None, gate: str = "") -> s
         if kind == "together" and before == "together":
             lines += [_BLOCK, "    pass  # ends the transaction: what follows has one of its own"]
         if kind == "alone":
-            inner = ([_BLOCK] if before != "alone" else []) + ["    " + line if line else line for line in inner]
+            inner = ([_BLOCK] if before != "alone" else []) + list(_deeper(inner))
         lines += inner
         before = kind if kind != "gate" else before
     lines += ['op.execute("RESET check_function_bodies")'] if bodies else []
@@ -179,12 +180,10 @@ def _step(step: Step, story: Story | None) -> Iterator[str]:
         return
     if story:
         yield f"# {_one_line(step.title)}: {_one_line(waits(step.effect, story.stats, story.lock_seconds).text)}"
-    if step.backfill:
-        yield "# in one go: on a large table, run it in batches"
     for note in (f"{step.grade}: {step.loses}" if step.loses else "", step.why if story else ""):
         if note:
             yield f"# {_one_line(note)}"
-    yield from operation(step.sql).split("\n")
+    yield from operation(block(step.backfill) if step.backfill else step.sql).split("\n")
 
 
 def operation(sql: str) -> str:
@@ -216,12 +215,17 @@ def _says(code: str, sql: str) -> bool:
 
 
 def _indented(lines: str) -> str:
-    """As Alembic hands its own to the template: all but the first line indented. Lines inside of a text stay."""
-    made, inside = [], False
-    for number, line in enumerate(lines.split("\n")):
-        made.append(line if inside or not number or not line else "    " + line)
+    """As Alembic hands its own to the template: all but the first line indented."""
+    first, *rest = _deeper(lines.split("\n"))
+    return "\n".join((first.strip(), *rest))
+
+
+def _deeper(lines: Sequence[str]) -> Iterator[str]:
+    """Lines one step further in; those inside of a text stay."""
+    inside = False
+    for line in lines:
+        yield line if inside or not line else "    " + line
         inside ^= line.count('"""') % 2 == 1
-    return "\n".join(made)
 
 
 def _one_line(value: str) -> str:
