@@ -1,4 +1,4 @@
-"""Backfills in planned revisions: the same rows under Alembic alone and under pgcharter, where they are batches that go on after a crash."""
+"""Backfills in planned revisions: the same rows under Alembic alone and under pgcharter, where batches go on after a crash."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pgcharter.errors import PgcharterError, RefusedError, UsageError
-from pgcharter.migrate import proving
-from pgcharter.migrate.alembic_batches import block
+from pgcharter.migrate import alembic_batches, proving
+
 from pgcharter.names import ObjectId
 from pgcharter.plan import planner
 from pgcharter.plan.extent import extent
@@ -183,7 +183,7 @@ def _step(step: Step, story: Story | None) -> Iterator[str]:
     for note in (f"{step.grade}: {step.loses}" if step.loses else "", step.why if story else ""):
         if note:
             yield f"# {_one_line(note)}"
-    yield from operation(block(step.backfill) if step.backfill else step.sql).split("\n")
+    yield from operation(alembic_batches.block(step.backfill) if step.backfill else step.sql).split("\n")
 
 
 def operation(sql: str) -> str:
