@@ -86,8 +86,10 @@ def warn_pending(charter: Charter, actual: str) -> None:
         return
     if pending:
         names = ", ".join(e.title for e in pending[:3]) + (f" and {len(pending) - 3} more" if len(pending) > 3 else "")
+        one = len(pending) == 1
         click.echo(
-            f"warning: {names} of {folder} {'is' if len(pending) == 1 else 'are'} not applied to this database, so this plan does not know of it, and what it does may now be written twice\n"
+            f"warning: {names} of {folder} {'is' if one else 'are'} not applied to this database, so this plan does not know of "
+            f"{'it' if one else 'them'}, and the same may now be written twice\n"
             f"hint: apply what is pending first: pgcharter migrate up; or plan on top of the files: pgcharter plan … --on {folder}",
             err=True,
         )
