@@ -146,6 +146,16 @@ def security_label(label: SecurityLabel) -> ObjectId:
     return ObjectId("security label", label.object.schema, f"{label.object} {label.provider}")
 
 
+def address_of(item: object) -> ObjectId | None:
+    """The address of anything that stands in a Catalog's groups; None for what has none."""
+    if isinstance(item, DefaultPrivilege):
+        return default_privilege(item)
+    if isinstance(item, SecurityLabel):
+        return security_label(item)
+    found = getattr(item, "id", None)
+    return found if isinstance(found, ObjectId) else None
+
+
 def _parts(whole: Table | View | UserType) -> Iterator[tuple[ObjectId, _Item]]:
     columns = whole.attributes if isinstance(whole, UserType) else whole.columns
     for rank, column in enumerate(columns, 1):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -22,8 +22,9 @@ from pgcharter.plan.releases import Releases
 from pgcharter.plan.safe_ground import Safe, Style
 from pgcharter.policy.model import Mark
 from pgcharter.rules.library_tables import is_named
-from pgcharter.sources import Progress
+from pgcharter.sources import Look, Progress
 from pgcharter.sources import read as read_target
+from pgcharter.sources.code_check import CODES, CodeCheck
 
 if TYPE_CHECKING:
     from pgcharter.servers.scratch import Scratch
@@ -47,6 +48,8 @@ class Wish:
     prove: bool = True
     releases: Releases | None = None
     """The two releases of an application that are to see the tables through schemas of views meanwhile."""
+    checked: bool = True
+    """Whether routines that come or change are held to what plpgsql_check says of their bodies, where a server has it."""
     chosen: Chosen | None = None
     """The charter's policies; None when what policies made before is not looked at."""
 
@@ -82,35 +85,37 @@ def make(wish: Wish, progress: Progress | None = None) -> Planned:
         a = _catalog(actual)
         live = actual.source == "live"
         old = policies.held(wish.actual) if wish.chosen and live else ()
-        wanted = _read(wish.wanted, a.major, wish, progress) if wish.wanted and not (files and files.alone) else None
+        wanted = _read(wish.wanted, a.major, wish, progress, _looks(wish)) if wish.wanted and not (files and files.alone) else None
         with open_scratch(a.major, url=wish.scratch_url) as scratch:
-            wanted, said = _with_code(scratch, wanted, files, actual, old)
+            wanted, said = _with_code(scratch, wanted, files, actual, old, _looks(wish))
             a = releases.without_views(a, wish.releases) if wish.releases else a
             b = _of_major(scratch, _catalog(wanted), a.major)
             governed = policies.govern(scratch, b, actual.cluster, old, wish.chosen or policies.Chosen())
             if governed.questions:
                 return Planned(Plan(questions=governed.questions, notes=governed.notes, major=a.major), actual, wanted, before=a)
             a, b, notes = _sides(a, governed.catalog, live=live, ours=governed.ours)
+            b = policies.given_back(b, governed)
             wish = replace(wish, intents=(*wish.intents, *renames.implied(a, b, wish.intents)))
             if wish.releases:
                 a, b, plan = releases.planned(scratch, _catalog(actual), a, b, wish, actual.stats)
             else:
                 plan = _plan(scratch, a, b, wish, actual.stats)
             plan = policies.recorded(replace(plan, notes=(*said, *governed.notes, *notes, *plan.notes)), a, governed)
+            plan = stored_code.questioned(plan, wanted) if wish.checked else plan
             if not wish.prove or plan.empty or plan.questions:
                 return Planned(plan, actual, wanted, before=a)
             return Planned(plan, actual, wanted, proving.must_hold(proving.prove(scratch, a, plan, b, progress)), a)
 
 
 def _with_code(
-    scratch: Scratch, wanted: Reading | None, files: stored_code.Files | None, actual: Reading, old: tuple[Mark, ...]
+    scratch: Scratch, wanted: Reading | None, files: stored_code.Files | None, actual: Reading, old: tuple[Mark, ...], looks: Sequence[Look]
 ) -> tuple[Reading, tuple[str, ...]]:
     """The wanted side with stored code on top, and what a reader should know of it."""
     if files is None:
         return wanted or _as_it_is(actual, old), ()
     below = wanted or (_as_it_is(actual, old) if actual.source == "live" else actual)
     base = _of_major(scratch, _catalog(below), _catalog(actual).major)
-    made = stored_code.make(scratch, extent(base, base).a, files, fresh=wanted is not None)
+    made = stored_code.make(scratch, extent(base, base).a, files, fresh=wanted is not None, looks=looks)
     return made.reading, made.notes
 
 
@@ -145,9 +150,13 @@ def _plan(scratch: Scratch, a: Catalog, b: Catalog, wish: Wish, sizes: Stats | N
     return planner.plan(a, b, sizes=sizes, style=wish.style, intents=wish.intents, renamed=renamed, apart=wish.apart)
 
 
-def _read(target: str, major: int | None, wish: Wish, progress: Progress | None) -> Reading:
-    reading = read_target(target, major=major, scratch_url=wish.scratch_url, progress=progress)
-    refused = [f for f in reading.findings if f.severity is Severity.ERROR]
+def _looks(wish: Wish) -> tuple[Look, ...]:
+    return (CodeCheck(),) if wish.checked else ()
+
+
+def _read(target: str, major: int | None, wish: Wish, progress: Progress | None, looks: Sequence[Look] = ()) -> Reading:
+    reading = read_target(target, major=major, scratch_url=wish.scratch_url, progress=progress, looks=looks)
+    refused = [f for f in reading.findings if f.severity is Severity.ERROR and f.code not in CODES]
     if refused:
         first = refused[0]
         more = f", and {len(refused) - 1} more" if len(refused) > 1 else ""

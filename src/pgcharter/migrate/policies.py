@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pgcharter.catalog.model import Catalog, Cluster
+from pgcharter.catalog.privileges import handed
 from pgcharter.db import connect, queries
 from pgcharter.errors import RefusedError
 from pgcharter.names import ObjectId
+from pgcharter.plan import roles
 from pgcharter.plan.blocks import renumbered
 from pgcharter.plan.model import Grade, Phase, Plan, Step
+from pgcharter.plan.normal import OWNED
 from pgcharter.policy.compose import RECORD, SCHEMA, compose, recording
-from pgcharter.policy.marks import without
+from pgcharter.policy.marks import server_without, without
 from pgcharter.policy.model import Mark, Policy, State
 
 if TYPE_CHECKING:
@@ -34,7 +38,10 @@ class Governed:
     """A wanted schema with all that policies add to it."""
 
     catalog: Catalog
+    before: Cluster
+    """The server as it is."""
     cluster: Cluster
+    """The server as policies want it."""
     old: tuple[Mark, ...]
     """What policies had made before."""
     new: tuple[Mark, ...]
@@ -72,21 +79,38 @@ def govern(scratch: Scratch, base: Catalog, cluster: Cluster | None, old: tuple[
     """`base`, a schema without anything of policies, with all that `chosen` wants, as PostgreSQL writes it back."""
     from pgcharter.migrate import proving
 
+    before = cluster or Cluster(server_version=base.server_version)
+    without = server_without(before, old)
     if not chosen.policies:
-        return Governed(base, cluster or Cluster(), old, ())
-    start = State(base, cluster or Cluster(), chosen.environment, chosen.production)
+        return Governed(base, before, without, old, ())
+    start = State(base, without, chosen.environment, chosen.production)
     composed = compose(start, chosen.policies)
     state = composed.state
     if not state.questions:
         with scratch.database() as database:
             proving.build(database, state.catalog)
             state = replace(state, catalog=proving.read(database, state.catalog))
-    return Governed(state.catalog, state.cluster, old, composed.marks, state.questions, state.notes)
+    return Governed(state.catalog, before, state.cluster, old, composed.marks, state.questions, state.notes)
 
 
 def base(actual: Catalog, old: Iterable[Mark]) -> Catalog:
     """What is there, without what policies made."""
     return without(actual, (*old, Mark(RECORD)))
+
+
+def given_back(catalog: Catalog, governed: Governed) -> Catalog:
+    """The wanted side with what no policy owns any more in the hands it came from: an owner that a scratch server knows nothing of."""
+    still = {(m.object, m.field) for m in governed.new}
+    owners = {m.object: json.loads(m.before) for m in governed.old if m.field == "owner" and (m.object, m.field) not in still}
+    if not owners:
+        return catalog
+    groups: dict[str, Any] = {group: tuple(_handed(item, owners) for item in getattr(catalog, group)) for group in OWNED}
+    return replace(catalog, **groups)
+
+
+def _handed(item: Any, owners: Mapping[ObjectId, str]) -> Any:
+    before = owners.get(item.id)
+    return item if before is None else replace(item, owner=before, acl=handed(item.acl, item.owner, before))
 
 
 def recorded(plan: Plan, a: Catalog, governed: Governed) -> Plan:
@@ -95,24 +119,27 @@ def recorded(plan: Plan, a: Catalog, governed: Governed) -> Plan:
     What comes is written down before it is made and what goes is struck out after it is gone, so that a run that is cut off anywhere leaves
     nothing that belongs to nobody.
     """
-    if plan.empty and set(governed.old) == set(governed.new):
-        return plan
-    there, wanted = RECORD in a.table, RECORD in governed.catalog.table
-    return replace(
-        plan,
-        steps=_recorded(plan.steps, governed.old, governed.new, there=there, wanted=wanted),
-        reverse=_recorded(plan.reverse, governed.new, governed.old, there=wanted, wanted=there),
-    )
+    here = _Side(governed.old, governed.before, RECORD in a.table)
+    there = _Side(governed.new, governed.cluster, RECORD in governed.catalog.table)
+    return replace(plan, steps=_recorded(plan.steps, here, there), reverse=_recorded(plan.reverse, there, here))
 
 
-def _recorded(steps: Sequence[Step], old: Collection[Mark], new: Collection[Mark], *, there: bool, wanted: bool) -> tuple[Step, ...]:
+@dataclass(frozen=True)
+class _Side:
+    marks: tuple[Mark, ...]
+    cluster: Cluster
+    record: bool
+    """Whether the record is there."""
+
+
+def _recorded(steps: Sequence[Step], a: _Side, b: _Side) -> tuple[Step, ...]:
     home = [s for s in steps if s.object.owner == RECORD or s.object == ObjectId("schema", "", SCHEMA)]
     rest = [s for s in steps if s not in home]
-    both = tuple({*old, *new})
-    come = [_step(sql, "write down what policies make") for sql in recording(old, both)] if wanted else []
-    gone = [_step(sql, "strike out what policies no longer make") for sql in recording(both, new)] if wanted and there else []
-    first, last = (home, []) if wanted else ([], home)
-    return renumbered([[*first, *come], rest, [*gone, *last]])
+    both = tuple({*a.marks, *b.marks})
+    come = [_step(sql, "write down what policies make") for sql in recording(a.marks, both)] if b.record else []
+    gone = [_step(sql, "strike out what policies no longer make") for sql in recording(both, b.marks)] if a.record and b.record else []
+    first, last = (home, []) if b.record else ([], home)
+    return renumbered([[*first, *come], roles.come(a.cluster, b.cluster), rest, roles.gone(a.cluster, b.cluster), [*gone, *last]])
 
 
 def _step(sql: str, title: str) -> Step:

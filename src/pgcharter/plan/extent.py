@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, TypeVar
 
+from pgcharter.catalog.compare import address_of
 from pgcharter.catalog.model import Acl, Catalog, Function, Schema, Sequence, Table, UserType, View
 from pgcharter.names import ObjectId, quote
 
@@ -47,7 +48,7 @@ def extent(a: Catalog, b: Catalog, *, library: Callable[[ObjectId], bool] = lamb
     strangers = sorted(t.id for t in a.tables if library(t.id) and t.id not in b.table and t.id not in ours and t.schema not in passed_over)
     if strangers:
         notes.append(f"left alone: {', '.join(str(t) for t in strangers)}, made by a library or a migration tool")
-    absent = {field: tuple(i for i in getattr(a, field) if _address(i) not in ours) for field in _KINDS if not getattr(b, field)}
+    absent = {field: tuple(i for i in getattr(a, field) if address_of(i) not in ours) for field in _KINDS if not getattr(b, field)}
     notes += [
         f"left alone: {len(found)} {_KINDS[field]}{'s' * (len(found) > 1)}, because the wanted side has none"
         for field, found in absent.items() if found
@@ -72,7 +73,7 @@ def _without(catalog: Catalog, *, schemas: Collection[str], tables: Iterable[Obj
     hidden = {*schemas, OUR_SCHEMA}
 
     def kept(items: tuple[T, ...]) -> tuple[T, ...]:
-        found = ((i, _address(i)) for i in items)
+        found = ((i, address_of(i)) for i in items)
         return tuple(i for i, at in found if at in ours or (getattr(i, "schema", "") not in hidden and at not in gone and at not in owned))
 
     fields: dict[str, Any] = {
@@ -88,11 +89,6 @@ def _with_mappings_of(a: Catalog, b: Catalog) -> Catalog:
     """`b` with the user mappings of `a` where it has none: files with passwords are built nowhere."""
     users = {server.id: server.users for server in a.foreign_servers}
     return replace(b, foreign_servers=tuple(replace(s, users=s.users or users.get(s.id, ())) for s in b.foreign_servers))
-
-
-def _address(item: object) -> ObjectId | None:
-    found = getattr(item, "id", None)
-    return found if isinstance(found, ObjectId) else None
 
 
 _Private = Schema | Table | View | Sequence | Function | UserType

@@ -10,10 +10,11 @@ from typing import Any
 from pgcharter.catalog.model import Acl, Catalog, Database, DefaultPrivilege, Extension, Grant, Policy
 from pgcharter.names import ObjectId
 
-_GROUPS = (
+OWNED = (
     "schemas", "tables", "views", "sequences", "functions", "types", "event_triggers", "publications", "subscriptions", "statistics",
     "foreign_servers", "collations", "others",
 )  # fmt: skip
+"""Groups of a Catalog whose objects have owners."""
 
 
 def normalised(a: Catalog, b: Catalog, *, role: str = "") -> tuple[Catalog, Catalog]:
@@ -31,9 +32,9 @@ def normalised(a: Catalog, b: Catalog, *, role: str = "") -> tuple[Catalog, Cata
     - Gaps, what a reader could not see, are no part of a schema: both sides lose them.
     """
     scratch, mine = b.database.owner, role or a.database.owner
-    owners = {item.id: item.owner for group in _GROUPS for item in getattr(a, group)}
+    owners = {item.id: item.owner for group in OWNED for item in getattr(a, group)}
     named = _renamer(scratch, mine)
-    groups: dict[str, Any] = {g: tuple(_owned(item, scratch, owners.get(item.id, "") or mine) for item in getattr(b, g)) for g in _GROUPS}
+    groups: dict[str, Any] = {g: tuple(_owned(item, scratch, owners.get(item.id, "") or mine) for item in getattr(b, g)) for g in OWNED}
     return replace(a, gaps=()), replace(
         b,
         **groups,
@@ -51,7 +52,7 @@ def unowned(catalog: Catalog, kept: Collection[ObjectId] = ()) -> Catalog:
     """
     owner = catalog.database.owner
     groups: dict[str, Any] = {
-        g: tuple(replace(i, owner="") if i.owner == owner and i.id not in kept else i for i in getattr(catalog, g)) for g in _GROUPS
+        g: tuple(replace(i, owner="") if i.owner == owner and i.id not in kept else i for i in getattr(catalog, g)) for g in OWNED
     }
     return replace(catalog, **groups)
 

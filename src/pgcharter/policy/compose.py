@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from pgcharter.catalog.model import Catalog, Column, Constraint, DataType, Schema, Table
 from pgcharter.names import ObjectId, literal
-from pgcharter.policy.marks import made
+from pgcharter.policy.marks import made, made_of_server
 from pgcharter.policy.model import Mark, Policy, State
 
 SCHEMA = "pgcharter"
@@ -31,9 +32,10 @@ def compose(state: State, policies: Iterable[Policy]) -> Composed:
     if chosen:
         state = replace(state, catalog=_with_record(state.catalog))
     for policy in chosen:
-        before = state.catalog
+        before = state
         state = policy.apply(state)
-        for mark in made(policy.name, before, state.catalog):
+        found = (made(policy.name, before.catalog, state.catalog), made_of_server(policy.name, before.cluster, state.cluster))
+        for mark in chain(*found):
             marks.setdefault((mark.object, mark.field), mark)
     return Composed(state, tuple(sorted(marks.values())))
 

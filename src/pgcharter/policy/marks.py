@@ -8,9 +8,9 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
 from pgcharter.catalog import codec
-from pgcharter.catalog.compare import compare, default_privilege, security_label
-from pgcharter.catalog.model import Catalog, Table, UserType, View
-from pgcharter.names import ObjectId
+from pgcharter.catalog.compare import address_of, compare
+from pgcharter.catalog.model import Catalog, Cluster, Membership, Table, UserType, View
+from pgcharter.names import ObjectId, quote
 from pgcharter.policy.model import Mark
 
 T = TypeVar("T")
@@ -38,9 +38,7 @@ def made(policy: str, before: Catalog, after: Catalog) -> tuple[Mark, ...]:
 
 def without(catalog: Catalog, marks: Iterable[Mark]) -> Catalog:
     """The schema as it would be without what `marks` tell: their objects gone, their fields as they were before."""
-    by_object: dict[ObjectId, list[Mark]] = {}
-    for mark in marks:
-        by_object.setdefault(mark.object, []).append(mark)
+    by_object = _by_object(marks)
     if not by_object:
         return catalog
     groups: dict[str, Any] = {group: _left(getattr(catalog, group), by_object) for group in _GROUPS}
@@ -53,17 +51,18 @@ def without(catalog: Catalog, marks: Iterable[Mark]) -> Catalog:
     )
 
 
-def _left(items: tuple[Any, ...], marks: Mapping[ObjectId, list[Mark]]) -> tuple[Any, ...]:
-    return tuple(_inner(left, marks) for i in items if (left := _restored(i, marks.get(_address(i), ()))) is not None)
+def _by_object(marks: Iterable[Mark]) -> dict[ObjectId | None, list[Mark]]:
+    found: dict[ObjectId | None, list[Mark]] = {}
+    for mark in marks:
+        found.setdefault(mark.object, []).append(mark)
+    return found
 
 
-def _address(item: Any) -> ObjectId:
-    kind = type(item).__name__
-    known = {"DefaultPrivilege": default_privilege, "SecurityLabel": security_label}
-    return known[kind](item) if kind in known else item.id  # type: ignore[operator,no-any-return]
+def _left(items: tuple[Any, ...], marks: Mapping[ObjectId | None, list[Mark]]) -> tuple[Any, ...]:
+    return tuple(_inner(left, marks) for i in items if (left := _restored(i, marks.get(address_of(i), ()))) is not None)
 
 
-def _inner(whole: Any, marks: Mapping[ObjectId, list[Mark]]) -> Any:
+def _inner(whole: Any, marks: Mapping[ObjectId | None, list[Mark]]) -> Any:
     """A relation or type without the parts that are marked."""
     if not isinstance(whole, Table | View | UserType):
         return whole
@@ -92,3 +91,31 @@ def _restored(item: T, marks: Iterable[Mark]) -> T | None:
     if not held or not is_dataclass(item):
         return item
     return replace(item, **{m.field: codec.field_value(type(item), m.field, json.loads(m.before)) for m in held})  # type: ignore[type-var]
+
+
+def made_of_server(policy: str, before: Cluster, after: Cluster) -> tuple[Mark, ...]:
+    """What a policy did to roles and memberships. Memberships that it ended leave no mark: nobody gets them back unasked."""
+    there = {_membership(m) for m in before.memberships}
+    found = [Mark(at, "", policy) for m in after.memberships if (at := _membership(m)) not in there]
+    for role in after.roles:
+        old = before.role.get(role.name)
+        if old is None:
+            found.append(Mark(role.id, "", policy))
+            continue
+        changed = (f.name for f in fields(role) if getattr(role, f.name) != getattr(old, f.name))
+        found += [Mark(role.id, name, policy, json.dumps(codec.plain(getattr(old, name)), ensure_ascii=False)) for name in changed]
+    return tuple(sorted(found))
+
+
+def server_without(cluster: Cluster, marks: Iterable[Mark]) -> Cluster:
+    """The server as it would be without what `marks` tell."""
+    by_object = _by_object(marks)
+    return replace(
+        cluster,
+        roles=tuple(left for r in cluster.roles if (left := _restored(r, by_object.get(r.id, ()))) is not None),
+        memberships=tuple(m for m in cluster.memberships if _membership(m) not in by_object),
+    )
+
+
+def _membership(m: Membership) -> ObjectId:
+    return ObjectId("membership", "", f"{quote(m.member)} in {quote(m.role)}")
