@@ -51,7 +51,7 @@ class ObjectId:
     trigger, statistics, server, database, setting, ... `schema` is empty for objects outside schemas. `name` is the object's own name,
     for functions with its argument types: `f(integer, text)`, for operators and the like as `catalog.model.OtherObject` says. `part` is
     the member for what lives inside a relation: kind `column`, `constraint`, `trigger`, `policy` and `rule` have the relation in `name`
-    and their own name in `part`.
+    and their own name in `part`, and kind `label` its enum.
     """
 
     kind: str
@@ -90,7 +90,7 @@ _IDENTIFIER = r'(?:"(?:[^"]|"")+"|[^\s."()]+)'
 _ADDRESS = re.compile(
     rf"(?P<kind>[a-z]+(?: [a-z]+)*) (?P<dotted>{_IDENTIFIER}(?:\.{_IDENTIFIER}){{0,2}})(?P<arguments>\(.*\))?\Z", re.DOTALL
 )
-_PARTS = ("column", "constraint", "trigger", "policy", "rule")
+_PARTS = ("column", "constraint", "trigger", "policy", "rule", "label")
 _GLOBAL = ("schema", "extension", "role", "publication", "subscription", "event trigger", "server", "database", "language")
 
 

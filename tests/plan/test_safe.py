@@ -19,7 +19,7 @@ from tests.plan.walk import Observed, Runner, left, told, waiting
 
 from pgcharter.catalog.model import Catalog, RelationStats, Stats
 from pgcharter.errors import UsageError
-from pgcharter.names import ObjectId
+from pgcharter.names import ObjectId, address
 from pgcharter.plan import planner, renames
 from pgcharter.plan.model import Phase, Plan, Step
 from pgcharter.plan.renames import Intent
@@ -407,3 +407,51 @@ def test_times_meant_in_utc_are_not_written_anew(major: int, sides: tuple[Conn, 
     one.execute("ALTER TABLE app.t ALTER COLUMN at DROP DEFAULT, ALTER COLUMN at TYPE timestamptz")
     assert one.execute(file).fetchone() != kept  # type: ignore[arg-type]
     one.execute("RESET TimeZone")
+
+
+LABELS = """CREATE SCHEMA app; CREATE TYPE app."St" AS ENUM ('new', 'in progress', 'done');
+CREATE TABLE app.t (id int PRIMARY KEY, st app."St" NOT NULL DEFAULT 'in progress' CHECK (st <> 'done'));
+CREATE INDEX i ON app.t (id) WHERE st = 'in progress'; INSERT INTO app.t VALUES (1, 'in progress');"""
+
+
+def label(old: str, new: str) -> Intent:
+    return Intent(ObjectId("label", "app", "St", old), new)
+
+
+@both_ends
+def test_a_label_gets_another_name(major: int, sides: tuple[Conn, Conn]) -> None:
+    one = sides[0]
+    assert address(str(label("in progress", "x").object)) == label("in progress", "x").object
+    a, b, plan = renamed(sides, LABELS, LABELS.replace("in progress", "under''way"), label("in progress", "under'way"))
+    assert [s.sql for s in plan.steps] == ["""ALTER TYPE app."St" RENAME VALUE 'in progress' TO 'under''way'"""]
+    assert plan.questions == ()
+    assert any("fail from this step on" in note for note in plan.notes)
+    Runner(one).run(plan.steps)
+    assert left(one, b) == []
+    assert one.execute("SELECT st::text FROM app.t").fetchall() == [("under'way",)]
+    assert renames.operations(b, b, [label("in progress", "under'way")]) == ()
+    Runner(one).run(plan.reverse)
+    assert left(one, a) == []
+
+
+@pytest.mark.parametrize("major", [NEWEST])
+def test_labels_exchange_names(major: int, sides: tuple[Conn, Conn]) -> None:
+    new = LABELS.replace("'new', 'in progress', 'done'", "'in progress', 'new', 'done'").replace("DEFAULT 'in progress'", "DEFAULT 'new'")
+    new = new.replace("st = 'in progress'", "st = 'new'").replace("(1, 'in progress')", "(1, 'new')")
+    _, b, plan = renamed(sides, LABELS, new, label("new", "in progress"), label("in progress", "new"), style=Plain())
+    Runner(sides[0]).run(plan.steps)
+    assert left(sides[0], b) == []
+    assert sides[0].execute("SELECT st::text FROM app.t").fetchall() == [("new",)]
+
+
+@pytest.mark.parametrize("major", [NEWEST])
+def test_a_label_that_rows_may_hold_is_asked_about(major: int, sides: tuple[Conn, Conn]) -> None:
+    a, b = wanted(sides[0], LABELS), wanted(sides[1], LABELS.replace("'done')", "'over')").replace("<> 'done'", "<> 'over'"))
+    (question,) = planner.plan(a, b).questions
+    assert question.startswith("""label app."St".done goes, and rows of column app.t.st may hold it""")
+    assert """--rename 'label app."St".done=over'""" in question
+    assert planner.plan(a, b, apart={ObjectId("label", "app", "St", "done")}).questions == ()
+    empty = Stats(relations={T: RelationStats(rows=0, bytes=0)})
+    assert planner.plan(a, b, sizes=empty).questions == ()
+    filled = Stats(relations={T: RelationStats(rows=7, bytes=8192)})
+    assert len(planner.plan(a, b, sizes=filled).questions) == 1

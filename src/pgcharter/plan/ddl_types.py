@@ -193,9 +193,20 @@ def _holder(operation: Operation, sides: Sides) -> str:
     return ""
 
 
+def _rename_label(operation: Operation, _: Sides) -> list[str]:
+    enum = ObjectId("type", operation.object.schema, operation.object.name)
+    return [f"ALTER TYPE {enum.sql()} RENAME VALUE {literal(operation.object.part)} TO {literal(operation.new.name)}"]
+
+
+def _with_its_type(_: Operation, __: Sides) -> list[str]:
+    """A label comes and goes with changes of its enum."""
+    return []
+
+
 WRITERS = {
     "type": Writer(_create, _drop, _alter_type, _rename),
     "domain": Writer(_create, _drop, _alter_domain, _rename),
     ATTRIBUTE: Writer(_create_attribute, _drop_attribute, _alter_attribute, _rename_attribute),
+    "label": Writer(_with_its_type, _with_its_type, _with_its_type, _rename_label),
     DOMAIN_CONSTRAINT: Writer(_create_constraint, _drop_constraint, _alter_constraint, _rename_constraint),
 }

@@ -12,13 +12,14 @@ from pgcharter.catalog import codec
 from pgcharter.catalog.model import Catalog, Stats
 from pgcharter.errors import PgcharterError, UsageError
 from pgcharter.names import ObjectId
-from pgcharter.plan import diff, renames
+from pgcharter.plan import diff, labels, renames
 from pgcharter.plan.blocks import numbered
 from pgcharter.plan.ddl import Sides
 from pgcharter.plan.model import Operation, Plan, Step
 from pgcharter.plan.renames import Intent
 from pgcharter.plan.safe_ground import Safe, Style
 from pgcharter.plan.safe_names import Names
+from pgcharter.plan.unravel import unravelled
 from pgcharter.plan.way import Way
 
 MAJORS_DIFFER = "the wanted schema was read from PostgreSQL {b} and the database is {a}: what they write back cannot be compared"
@@ -48,8 +49,8 @@ def plan(
     back = _back(forth)
     careful = style or Safe()
     names = Names(between, b)
-    there = Way(Sides(between, b), careful, sizes, (*forth, *renames.unravelled(changes.operations, names)), a)
-    home = Way(Sides(b, between), careful, sizes, (*renames.unravelled(returns.operations, names), *back), between)
+    there = Way(Sides(between, b), careful, sizes, (*forth, *unravelled(changes.operations, names)), a)
+    home = Way(Sides(b, between), careful, sizes, (*unravelled(returns.operations, names), *back), between)
     steps, reverse = numbered(there.pieces()), numbered(home.pieces())
     missing = () if there.questions else (f"the way back is not whole: {q}" for q in home.questions)
     notes = tuple(dict.fromkeys((*changes.notes, *there.notes, *missing)))
@@ -57,7 +58,7 @@ def plan(
         steps=_said_once(steps, notes),
         reverse=_said_once(reverse, ()),
         operations=there.operations,
-        questions=tuple(dict.fromkeys((*changes.questions, *there.questions))),
+        questions=tuple(dict.fromkeys((*changes.questions, *there.questions, *labels.gone(changes.operations, between, sizes, apart)))),
         notes=notes,
         major=b.major or a.major,
         before=fingerprint(a),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import count
 from typing import Any
 
 from pgcharter.catalog.model import Catalog, Column, Table, UserType
@@ -13,8 +14,9 @@ from pgcharter.errors import UsageError
 from pgcharter.names import ObjectId, quote
 from pgcharter.plan.ddl import Sides, statements
 from pgcharter.plan.draft import Draft
+from pgcharter.plan.labels import find
 from pgcharter.plan.model import Operation
-from pgcharter.plan.safe_names import Names
+from pgcharter.plan.safe_names import Names, joined
 from pgcharter.plan.uses import Uses
 
 
@@ -94,10 +96,10 @@ class Renaming:
 
     def _line(self, chain: list[Intent]) -> Iterator[Operation]:
         """From the last, whose new name is free, to the first."""
-        waiting = chain[next((n for n, i in enumerate(chain) if self._before.find(i.object) is not None), len(chain)) :]
+        waiting = chain[next((n for n, i in enumerate(chain) if find(self._before, i.object) is not None), len(chain)) :]
         for intent in waiting or chain[-1:]:
             self._must_be_wanted(intent, there=bool(waiting))
-        taken = self._before.find(chain[-1].goal) is not None
+        taken = find(self._before, chain[-1].goal) is not None
         if taken and waiting == chain:
             last = chain[-1]
             raise UsageError(
@@ -105,23 +107,32 @@ class Renaming:
                 hint=f"in a plan of its own before this one, drop {self._target(last)} or rename it to a name that nobody has",
             )
         for intent in () if taken else reversed(waiting):
-            yield self._operation(intent.object, intent.name, self._before.find(intent.object))
+            yield self._operation(intent.object, intent.name, find(self._before, intent.object))
 
     def _round(self, chain: list[Intent]) -> Iterator[Operation]:
         """The first makes way under a name that nobody has, then from the last to the second, then the first again."""
         for intent in chain:
-            self._must_be_wanted(intent, there=self._before.find(intent.object) is not None)
+            self._must_be_wanted(intent, there=find(self._before, intent.object) is not None)
         if self._exchanged(chain):
             return
         first = chain[0]
-        old = self._before.find(first.object)
-        free = Names(self.a, self.b)
-        relation = first.object.owner if first.object.part else None
-        passing = free.column(relation, first.name, "swap") if relation else free.type(first.object.schema, first.name, "swap")
+        old = find(self._before, first.object)
+        passing = self._passing(first)
         yield self._operation(first.object, passing, old)
         for intent in reversed(chain[1:]):
-            yield self._operation(intent.object, intent.name, self._before.find(intent.object))
+            yield self._operation(intent.object, intent.name, find(self._before, intent.object))
         yield self._operation(first.called(passing), first.name, replace(old, name=passing))
+
+    def _passing(self, intent: Intent) -> str:
+        """A name that nobody has, for a moment."""
+        at, free = intent.object, Names(self.a, self.b)
+        if not at.part:
+            return free.type(at.schema, intent.name, "swap")
+        if at.kind == "column":
+            return free.column(at.owner, intent.name, "swap")
+        endings = (f"_swap{number or ''}" for number in count())
+        tried = (joined(intent.name, ending) for ending in endings)
+        return next(n for n in tried if find(self._before, intent.called(n)) is None and find(self._after, intent.called(n)) is None)
 
     def _exchanged(self, chain: list[Intent]) -> bool:
         """Whether those that exchange names have done so: what has a name looks like what shall have it, more than the other does."""
@@ -138,12 +149,12 @@ class Renaming:
     def _likenesses(self) -> tuple[int, int]:
         """How much all that exchange names are like what shall have their names, and like what they shall be."""
         round_ = [i for chain in self._chains() if _closed(chain) for i in chain]
-        stay = sum(_likeness(self._before.find(i.object), self._after.find(i.object)) for i in round_)
-        return stay, sum(_likeness(self._before.find(i.object), self._after.find(self._target(i))) for i in round_)
+        stay = sum(_likeness(find(self._before, i.object), find(self._after, i.object)) for i in round_)
+        return stay, sum(_likeness(find(self._before, i.object), find(self._after, self._target(i))) for i in round_)
 
     def _must_be_wanted(self, intent: Intent, *, there: bool) -> None:
         target = self._target(intent)
-        if self._after.find(target) is not None:
+        if find(self._after, target) is not None:
             return
         if there:
             raise UsageError(f"{intent.object} is to be renamed to {quote(intent.name)}, which the wanted schema does not have",
@@ -179,38 +190,6 @@ def _target(intent: Intent, all_: Sequence[Intent]) -> ObjectId:
         if at.part and not other.object.part and (other.object.schema, other.object.name) == (at.schema, at.name):
             return replace(at, name=other.name, part=intent.name)
     return intent.goal
-
-
-def unravelled(operations: tuple[Operation, ...], names: Names) -> tuple[Operation, ...]:
-    """Indexes and constraints that are renamed on the way, each to a name that is free by then: what still has it makes way first."""
-    places = {key: place for place, o in enumerate(operations) if _follows(o) for key in _names(o, o.old.name)}
-    found: list[Operation] = []
-    passing: dict[int, str] = {}
-    for place, operation in enumerate(operations):
-        for key in _names(operation, operation.new.name) if _follows(operation) else ():
-            other = places.get(key, -1)
-            if other > place and other not in passing:
-                late = operations[other]
-                passing[other] = names.relation(late.object.schema, late.old.name, "swap")
-                found.append(replace(late, new=replace(late.old, name=passing[other])))
-        if place in passing:
-            at = Intent(operation.object, "").called(passing[place])
-            operation = replace(operation, object=at, old=replace(operation.old, name=passing[place]))
-        found.append(operation)
-    return tuple(found)
-
-
-def _follows(operation: Operation) -> bool:
-    return operation.change == "rename" and operation.cause != DECLARED and operation.object.kind in ("index", "constraint")
-
-
-def _names(operation: Operation, name: str) -> Iterator[tuple[str, ...]]:
-    """Where a name of an index or constraint must be the only one: among the relations of its schema, the constraints of its table."""
-    at = operation.object
-    if at.kind == "index" or operation.old.index:
-        yield at.schema, name
-    if at.part:
-        yield at.schema, at.name, name
 
 
 def implied(a: Catalog, b: Catalog, intents: Iterable[Intent]) -> tuple[Intent, ...]:

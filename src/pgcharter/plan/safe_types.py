@@ -164,7 +164,10 @@ def _in_use(before: UserType, after: UserType) -> str:
     gone = ", ".join(label for label in before.labels if label not in after.labels)
     if not gone:
         return f"{before.id} is made anew, because its labels stand in another order"
-    return f"{before.id} loses the labels {gone}: give rows that hold one another before, or the plan stops where it meets them"
+    return (
+        f"{before.id} loses the labels {gone}: give rows that hold one another before, or the plan stops where it meets them, "
+        "and see that nobody writes them any more, because that is refused while the columns move"
+    )
 
 
 def columns_of(enum: UserType, ground: Ground) -> Iterator[tuple[Table, Column]]:
