@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -91,3 +96,55 @@ def test_two_hundred_with_one_broken(shop: Path, program: Run, database: str, ma
     assert "1 done, 199 up to date of 200 targets" in again.stdout
     assert columns(database) == dict.fromkeys(names, 3)
     assert do(database, "SELECT count(*) FROM pg_tables WHERE schemaname IN ('public', 'pgcharter', 'other')") == [(0,)]
+
+
+def started(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "pgcharter", "migrate", *arguments]
+    return subprocess.Popen(
+        command, env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+def until(dsn: str, sql: str) -> None:
+    """Wait until a query gives true."""
+    end = time.monotonic() + 30
+    with connect(dsn) as conn:
+        while conn.execute(sql.encode()).fetchone() != (True,):
+            assert time.monotonic() < end, sql
+            time.sleep(0.02)
+
+
+@pytest.mark.parametrize("fault", ["before commit:40", "after commit:61", "started:25", "before alone:3", "after alone:7"])
+def test_killed_in_the_middle_and_run_again(shop: Path, program: Run, database: str, fault: str) -> None:
+    names = [f"tenant_{n:02}" for n in range(24)]
+    make(database, *names)
+    lay(shop, {"004_index.sql": "CREATE INDEX CONCURRENTLY ON orders (total);\nALTER TABLE orders ADD last int;\n"})
+    process = started("up", "--schemas", "tenant_*", "--parallel", "3", PGCHARTER_FAULT=fault)
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    half = columns(database)
+    assert 0 < sum(n == 4 for n in half.values()) < 24 or fault.startswith(("started", "before alone", "after alone"))
+    again = program("migrate", "up", "--schemas", "tenant_*", "--parallel", "3")
+    assert again.returncode == 0, again
+    assert columns(database) == dict.fromkeys(names, 4)
+    found = do(database, "SELECT count(*), bool_and(indisvalid) FROM pg_index WHERE indexrelid::regclass::text LIKE '%orders_total_idx'")
+    assert found == [(24, True)]
+    assert set(states(program, "--schemas", "tenant_*").values()) == {"up to date"}
+
+
+def test_ctrl_c_ends_all_in_order(shop: Path, program: Run, database: str) -> None:
+    make(database, *[f"tenant_{n:02}" for n in range(12)])
+    lay(shop, {"004_slow.sql": "SELECT pg_sleep(0.3);\nALTER TABLE orders ADD last int;\nSELECT pg_sleep(60);\n"})
+    process = started("up", "--schemas", "tenant_*", "--parallel", "3")
+    until(database, "SELECT count(*) = 3 FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND pid <> pg_backend_pid()")
+    began = time.monotonic()
+    os.kill(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, (out, err)
+    assert time.monotonic() - began < 5
+    assert "3 interrupted, 9 not begun of 12 targets" in out
+    until(database, "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name LIKE 'pgcharter migrate%'")
+    assert set(columns(database).values()) == {3}
+    lay(shop, {"004_slow.sql": "ALTER TABLE orders ADD last int;\n"})
+    assert program("migrate", "up", "--schemas", "tenant_*").returncode == 0
+    assert set(columns(database).values()) == {4}

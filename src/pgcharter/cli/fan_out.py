@@ -17,7 +17,7 @@ from pgcharter.cli.watching import Voice, outcome_data
 from pgcharter.errors import Exit, PgcharterError, RefusedError, UsageError
 from pgcharter.migrate import fan_out, home, runner, targets
 from pgcharter.migrate.state import standing
-from pgcharter.migrate.watch import Advances, RunnerWaits, Waits
+from pgcharter.migrate.watch import RunnerWaits
 from pgcharter.render import migrations
 from pgcharter.render import targets as render
 from pgcharter.render.page import Page
@@ -125,11 +125,11 @@ def _fan_out(many: Many, wishes: Mapping[str, Any], board: _Board) -> fan_out.Fa
     stop = threading.Event()
 
     def work(job: Job) -> Outcome:
-        terms = replace(running.terms_of(many.at(job.target), dict(wishes)), stop=stop.is_set)
+        terms = replace(running.terms_of(many.at(job.target), dict(wishes)), interrupted=stop.is_set)
         voice = _TargetVoice(board, job.target)
 
         def watch(event: Event) -> None:
-            if stop.is_set() and isinstance(event, RunnerWaits | Waits | Advances):
+            if stop.is_set() and isinstance(event, RunnerWaits):
                 raise KeyboardInterrupt
             voice(event)
 

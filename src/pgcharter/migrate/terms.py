@@ -136,6 +136,8 @@ class Terms:
     """Run plans although what they change is not as it was when they were made."""
     dry_run: bool = False
     pace: Pace = field(default_factory=Pace)
+    interrupted: Callable[[], bool] | None = None
+    """Asked all the time, in statements too: whether to end at once, as by Ctrl-C; for runs in other threads than the main one."""
     stop: Callable[[], bool] | None = None
     """Asked between units and batches: whether to end here, to be resumed later."""
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)

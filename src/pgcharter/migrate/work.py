@@ -113,7 +113,13 @@ class Work:
             message = f"{self.here}: the maintenance window {window} is not open, so nothing more was begun"
             raise EndError("stopped", "window", message, f"when it is, {AGAIN}")
 
+    def _interrupt(self) -> None:
+        """End as Ctrl-C would, which only the main thread hears."""
+        if self.terms.interrupted and self.terms.interrupted():
+            raise KeyboardInterrupt
+
     def _stop(self) -> None:
+        self._interrupt()
         if self.terms.stop and self.terms.stop():
             raise EndError("stopped", "asked", f"{self.here}: stopped as asked", AGAIN)
         if self.control.stop:
@@ -200,6 +206,7 @@ class Work:
         """Look at the statement at work from beside; whether it must be stopped."""
         now = time.monotonic()
         since, self._looked = min(now - self._looked, running), now
+        self._interrupt()
         self.control.tell()
         stop = self.control.stop
         if stop and stop.word == "stop now" and not self._ended:
