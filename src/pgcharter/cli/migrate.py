@@ -14,6 +14,7 @@ from pgcharter.cli.mending import baseline, repair
 from pgcharter.cli.migrating import complete_versions, place_options
 from pgcharter.cli.output import Command, format_option, screen, show, show_json
 from pgcharter.cli.running import Chosen, refuse_half, run, run_options, warn
+from pgcharter.cli.shape import shape
 from pgcharter.cli.targeting import Many, open_many, target_options
 from pgcharter.errors import Exit, UsageError
 
@@ -185,24 +186,31 @@ def status(
 VERIFY = (
     ("pgcharter migrate verify --env production", "are the files what was applied, and can all of them be run?"),
     ("pgcharter migrate verify --try", "and do the pending ones work, up, down and up again?"),
+    ("pgcharter migrate verify --shape shape.json --longest 5s", "and how long do they take with production's sizes?"),
 )
 
 
 @migrate.command("verify", cls=Command, examples=VERIFY)
 @click.option("--try", "trying", is_flag=True, help="Also run what is pending on a scratch server: up, down and up again.")
 @click.option("--all", "everything", is_flag=True, help="With --try: every migration, not only what is pending.")
+@click.option("--shape", "shape_file", metavar="FILE", help="With --try: time each step with such tables.  [default: the charter's]")
+@click.option(
+    "--rows", "most", type=click.IntRange(min=1), default=200_000, show_default=True, help="Most rows that a table gets for that."
+)
+@click.option("--longest", metavar="TIME", help="End in 1 when a step would stop writes for longer.  [default: the charter's]")
 @click.option("--scratch-url", metavar="DSN", help="Try on this server instead of a throwaway one.")
 @target_options
 @place_options
 @format_option
 def verify(
-    environment: str | None, target: str | None, folder: str | None, trying: bool, everything: bool, scratch_url: str | None, form: str,
-    **selection: Any,
+    environment: str | None, target: str | None, folder: str | None, trying: bool, everything: bool, shape_file: str | None, most: int,
+    longest: str | None, scratch_url: str | None, form: str, **selection: Any,
 ) -> int:  # fmt: skip
     """Hold the files against the ledger by their checksums, and read every file for what could not be run.
 
     With --try, what is pending also runs on a scratch server: up, down and up again; the result is compared with what [plan] wanted of
-    the charter declares, and what it brings is held against the guide.
+    the charter declares, and what it brings is held against the guide. With the shape of production's tables (pgcharter migrate shape),
+    each step is timed on rows of that shape.
 
     The database is not changed. Ends in 1 when anything is wrong.
     """
@@ -211,12 +219,14 @@ def verify(
     from pgcharter.render.page import Page
 
     place = open_many(environment, target, folder, selection)
+    trying = trying or shape_file is not None or longest is not None
     if isinstance(place, Many):
         from pgcharter.cli import fan_out
 
         if trying:
             raise UsageError("--try runs the files once, on a scratch server, and not for each target", hint="add --one")
         return fan_out.verify(place, form)
+    measured = verifying.measure(place, shape_file, most, longest) if trying else None
     with migrating.ledger_of(place) as conn:
         found, problems = migrating.standing_of(conn, place)
         troubles = migrating.troubles(conn, problems)
@@ -225,7 +235,7 @@ def verify(
     troubles += unreadable
     shown = verifying.Verified()
     if trying and not unreadable:
-        shown = verifying.trial(place, found, ready, major, scratch_url, everything=everything)
+        shown = verifying.trial(place, found, ready, major, scratch_url, everything=everything, measured=measured)
     troubles += shown.troubles
     rows = migrating.rows(found.entries)
     if form == "json":
@@ -245,6 +255,7 @@ def verify(
 migrate.add_command(baseline)
 migrate.add_command(repair)
 migrate.add_command(drift)
+migrate.add_command(shape)
 migrate.add_command(controlling.pause)
 migrate.add_command(controlling.resume)
 migrate.add_command(controlling.stop)

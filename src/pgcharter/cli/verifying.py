@@ -14,7 +14,7 @@ from pgcharter.cli import migrating
 from pgcharter.cli.living import Living
 from pgcharter.cli.project import from_folder, project_of
 from pgcharter.cli.verdict import Wish, judge, read_target
-from pgcharter.errors import PgcharterError
+from pgcharter.errors import PgcharterError, UsageError
 from pgcharter.plan.settings import PLAN
 from pgcharter.render.migrations import Trouble, took
 from pgcharter.render.page import Page, Styled
@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from pgcharter.cli.project import Project
     from pgcharter.findings import Finding
     from pgcharter.migrate.model import Migration
+    from pgcharter.migrate.shape import Shape
     from pgcharter.migrate.state import Standing
     from pgcharter.migrate.there_and_back import Tried
+    from pgcharter.migrate.timing import Timing
     from pgcharter.render.report import Report
     from pgcharter.servers.scratch import Scratch
     from pgcharter.sources import Look, Progress
@@ -52,6 +54,10 @@ class Verified:
     troubles: tuple[Trouble, ...] = ()
     report: Report | None = None
     """The guide's verdict on what was tried, with only those findings that it brings; None when nothing was tried."""
+    timing: Timing | None = None
+    """How long each statement takes with production's sizes; None when nobody gave a shape."""
+    longest: float | None = None
+    """Seconds for which a step may stop writes."""
 
     @property
     def failed(self) -> bool:
@@ -59,7 +65,44 @@ class Verified:
         return bool(self.troubles) or (self.report is not None and self.report.failed)
 
 
-def trial(place: Place, found: Standing, ready: list[Migration], major: int, scratch_url: str | None, *, everything: bool) -> Verified:
+@dataclass(frozen=True)
+class Measure:
+    """By what times are told."""
+
+    shape: Shape
+    rows: int
+    longest: float | None = None
+
+
+def measure(place: Place, shape: str | None, rows: int, longest: str | None) -> Measure | None:
+    """What the command line and the charter say of it. Raises UsageError for a duration or a file that is none."""
+    from pathlib import Path
+
+    from pgcharter.migrate.measures import seconds
+    from pgcharter.migrate.shape import read
+
+    section = place.section
+    limit = longest if longest is not None else section.longest
+    most = seconds(limit, "--longest" if longest is not None else "[migrate] longest") if limit else None
+    named = shape or (from_folder(place.charter.folder, section.shape) if section.shape else "")
+    if named:
+        return Measure(read(Path(named).expanduser(), named), rows, most)
+    if longest is not None:
+        hint = "pgcharter migrate shape --env production --to shape.json, then --shape shape.json"
+        raise UsageError("--longest asks for times, and nothing says how large production's tables are", hint=hint)
+    return None
+
+
+def trial(
+    place: Place,
+    found: Standing,
+    ready: list[Migration],
+    major: int,
+    scratch_url: str | None,
+    *,
+    everything: bool,
+    measured: Measure | None = None,
+) -> Verified:
     """Try what is pending (or everything) on a scratch server of the same major version: there and back, against what the charter
     declares, and against its guide."""
     from pgcharter.cli.progress import progress
@@ -77,7 +120,35 @@ def trial(place: Place, found: Standing, ready: list[Migration], major: int, scr
         there = tried[-1].there if tried else read_target(place.files.target, wish, project)
         if there and there.catalog:
             made += _undeclared(place, scratch, there.catalog, scratch_url, advance)
-        return Verified(tuple(made), _brought(place, project, wish, tried) if tried else None)
+        report = _brought(place, project, wish, tried) if tried else None
+        if measured is None or not any(t.ran for t in tried):
+            return Verified(tuple(made), report)
+        timing = _times(before, tried, major, scratch_url, measured, advance)
+        return Verified((*made, *_late(timing, measured.longest)), report, timing, measured.longest)
+
+
+def _times(
+    before: list[Migration], tried: list[Tried], major: int, scratch_url: str | None, measured: Measure, advance: Progress | None
+) -> Timing:
+    from pgcharter.migrate import timing
+    from pgcharter.servers.guard import Limits
+    from pgcharter.servers.scratch import open_scratch
+
+    with open_scratch(major, url=scratch_url, limits=Limits(seconds=1800.0, disk=16 << 30)) as scratch:
+        return timing.timed(scratch, before, tried, measured.shape, rows=measured.rows, progress=advance)
+
+
+def _late(timing: Timing, longest: float | None) -> list[Trouble]:
+    """What PostgreSQL refuses on rows, and what would stop writes for too long."""
+    from pgcharter.migrate.timing import too_long
+    from pgcharter.render.timing import one_line, waits
+
+    made = [Trouble("rows", timing.failure.message, timing.failure.hint, timing.failure.place)] if timing.failure else []
+    for step in too_long(timing.steps, longest) if longest is not None else ():
+        message = f"{step.title}: {waits(step)}, and the limit is {took(round(longest * 1000))}" if longest is not None else ""
+        hint = f"take a form that does not wait, as pgcharter plan writes it, instead of: {one_line(step.sql)}"
+        made.append(Trouble("too long", message, hint, f"{step.place.file}:{step.place.line}"))
+    return made
 
 
 def there_and_back(
@@ -176,8 +247,10 @@ def _left(one: Tried) -> list[Trouble]:
 
 def tell(page: Page, shown: Verified) -> None:
     """What the trial has shown beyond what stands in the way."""
-    from pgcharter.render import findings
+    from pgcharter.render import findings, timing
 
+    if shown.timing:
+        timing.table(page, shown.timing.steps, shown.timing.filled.why, shown.longest)
     if shown.report and shown.report.findings:
         page.blank()
         page.line(Styled("new findings that these migrations bring:", "strong"))
@@ -187,10 +260,12 @@ def tell(page: Page, shown: Verified) -> None:
 def data(shown: Verified) -> dict[str, Any]:
     """The same for the JSON document."""
     from pgcharter.render.json import finding_data
+    from pgcharter.render.timing import data as times
 
     if shown.report is None:
         return {}
-    return {"findings": [finding_data(f) for f in shown.report.findings], "findings_fail": shown.report.failed}
+    made = {"findings": [finding_data(f) for f in shown.report.findings], "findings_fail": shown.report.failed}
+    return {**made, **(times(shown.timing.steps, shown.timing.filled.why) if shown.timing else {})}
 
 
 def counted(troubles: Sequence[Trouble], shown: Verified) -> str:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from pgcharter.charter import Section
 from pgcharter.migrate.measures import seconds
+from pgcharter.migrate.notify_settings import NotifySection
 from pgcharter.migrate.pacing import PaceSection, at_least
 
 LAYOUTS = ("pgcharter", "timestamp", "date", "number", "flyway", "dbmate", "goose", "sql-migrate", "liquibase", "up-down", "sqitch")
@@ -79,8 +80,14 @@ class MigrateSection:
     """When changes may be made: "sat,sun 22:00-04:00 Europe/Berlin"; empty: always."""
     pace: PaceSection = field(default_factory=PaceSection)
     """How backfills share the server with everybody else."""
+    notify: NotifySection = field(default_factory=NotifySection)
+    """Who is told of runs."""
     targets: TargetsSection = field(default_factory=TargetsSection)
     """Many schemas or databases that these migrations are for."""
+    shape: str = ""
+    """File with the shape of production's tables (`pgcharter migrate shape`), by which `migrate verify --try` tells how long steps take."""
+    longest: str = ""
+    """Longest time for which a step may hold a lock that stops writes, by `migrate verify --try`: "5s"; empty: any."""
 
 
 MIGRATE = Section("migrate", MigrateSection)

@@ -12,7 +12,7 @@ select n.nspname::text, c.relname::text, c.relkind::text, c.reltuples::float8, p
   left join pg_catalog.pg_class t on t.oid = c.reltoastrelid
  where c.relkind in ('r', 'p')
    and c.relpersistence <> 't'
-   and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+   and n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'pgcharter')
  order by 1, 2
 
 -- name: columns
@@ -22,7 +22,7 @@ select n.nspname::text, c.relname::text, a.attname::text, pg_catalog.format_type
   join pg_catalog.pg_namespace n on n.oid = c.relnamespace
  where c.relkind in ('r', 'p')
    and c.relpersistence <> 't'
-   and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+   and n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'pgcharter')
    and a.attnum > 0 and not a.attisdropped
  order by 1, 2, a.attnum
 
