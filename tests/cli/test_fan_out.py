@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from tests.cli.conftest import Done
 
@@ -148,3 +150,187 @@ def test_ctrl_c_ends_all_in_order(shop: Path, program: Run, database: str) -> No
     lay(shop, {"004_slow.sql": "ALTER TABLE orders ADD last int;\n"})
     assert program("migrate", "up", "--schemas", "tenant_*").returncode == 0
     assert set(columns(database).values()) == {4}
+
+
+def test_after_so_many_failures_no_other_is_begun(shop: Path, program: Run, database: str) -> None:
+    make(database, *[f"tenant_{n:02}" for n in range(12)])
+    do(database, "CREATE TABLE tenant_01.orders (); CREATE TABLE tenant_02.orders ()")
+    done = program("migrate", "up", "--schemas", "tenant_*", "--parallel", "1")
+    assert done.returncode == 3
+    assert "1 done, 1 failed, 10 not begun of 12 targets" in done.stdout
+    done = program("migrate", "up", "--schemas", "tenant_*", "--parallel", "1", "--stop-after", "2")
+    assert "2 failed" in done.stdout
+    assert "7 not begun" not in done.stdout
+    done = program("migrate", "up", "--schemas", "tenant_*", "--parallel", "3", "--stop-after", "0", "--format", "json")
+    assert json.loads(done.stdout)["totals"].get("failed") == 2
+    said = [t["message"] for t in json.loads(done.stdout)["targets"] if t["state"] == "failed"]
+    assert ['relation "orders" already exists' in message for message in said] == [True, True]
+
+
+def test_a_canary_that_fails_ends_it(shop: Path, program: Run, database: str) -> None:
+    make(database, *[f"tenant_{n:02}" for n in range(8)])
+    do(database, "CREATE TABLE tenant_05.orders ()")
+    done = program("migrate", "up", "--schemas", "tenant_*", "--canary", "tenant_05", "--stop-after", "0")
+    assert done.returncode == 3
+    assert "1 failed, 7 not begun of 8 targets" in done.stdout
+    assert "not begun: a canary is not done" in " ".join(done.stdout.split())
+    done = program("migrate", "up", "--schemas", "tenant_*", "--canary", "2", "--stop-after", "0", "--parallel", "8")
+    assert {line.split()[1] for line in done.stdout.splitlines()[:2]} == {"tenant_00", "tenant_01"}
+    assert "7 done, 1 failed of 8" in done.stdout
+    done = program("migrate", "up", "--schemas", "tenant_*", "--canary", "tenant_5")
+    assert (done.returncode, "tenant_5 is none of the 8 targets" in done.stderr) == (2, True)
+
+
+def test_there_and_back(shop: Path, program: Run, database: str) -> None:
+    make(database, "tenant_a", "tenant_b")
+    assert program("migrate", "to", "002", "--schemas", "tenant_b").returncode == 0
+    assert program("migrate", "up", "--schemas", "tenant_a").returncode == 0
+    assert program("migrate", "to", "002", "--schemas", "tenant_*").stdout.splitlines()[0].startswith("✔ tenant_a  1 migration")
+    assert columns(database) == {"tenant_a": 2, "tenant_b": 2}
+    refused = program("migrate", "down", "--schemas", "tenant_*")
+    assert (refused.returncode, "nobody wrote a way back for 002 customer" in refused.stderr) == (4, True)
+    assert program("migrate", "to", "003", "--schemas", "tenant_*").returncode == 0
+    assert program("migrate", "down", "--schemas", "tenant_*").returncode == 0
+    assert columns(database) == {"tenant_a": 2, "tenant_b": 2}
+    assert set(states(program, "--schemas", "tenant_*").values()) == {"behind"}
+
+
+def test_an_edited_file_is_refused_everywhere_it_was_applied(shop: Path, program: Run, database: str) -> None:
+    make(database, "tenant_a", "tenant_b", "tenant_new")
+    assert program("migrate", "up", "--schemas", "tenant_[ab]").returncode == 0
+    lay(shop, {"003_total.sql": "ALTER TABLE orders ADD total numeric;\n"})
+    done = program("migrate", "up", "--schemas", "tenant_*")
+    assert (done.returncode, "2 refused, 1 not begun of 3 targets" in done.stdout) == (4, True), done
+    assert "003_total.sql was applied on" in done.stdout
+    done = program("migrate", "up", "--schemas", "tenant_*", "--stop-after", "0")
+    assert "1 done, 2 refused of 3 targets" in done.stdout
+    verified = program("migrate", "verify", "--schemas", "tenant_*")
+    assert (verified.returncode, "1 up to date, 2 refused" in verified.stdout) == (1, True)
+
+
+def test_dry_run_says_it_once(shop: Path, program: Run, database: str) -> None:
+    make(database, *[f"tenant_{n}" for n in range(9)])
+    assert program("migrate", "to", "002", "--schemas", "tenant_8").returncode == 0
+    done = program("migrate", "up", "--schemas", "tenant_*", "--dry-run")
+    assert done.returncode == 0
+    assert "-- 8 targets: tenant_0, tenant_1, tenant_2, tenant_3, tenant_4, tenant_5 and 2 more" in done.stdout
+    assert "-- 1 target: tenant_8" in done.stdout
+    assert done.stdout.count("ADD total int") == 2
+    assert columns(database) == {"tenant_8": 2}
+
+
+def test_production_is_named_before_anything_is_run(shop: Path, program: Run, database: str) -> None:
+    make(database, "tenant_a")
+    (shop / "pgcharter.toml").write_text('[environments.live]\ndsn_env = "SHOP_URL"\nproduction = true\n')
+    done = program("migrate", "up", "--schemas", "tenant_*")
+    assert (done.returncode, "environment live is production" in done.stderr) == (4, True)
+    name = do(database, "SELECT current_database()::text")[0][0]
+    done = program("migrate", "up", "--databases", f"{name[:-1]}?")
+    assert (done.returncode, "environment live is production" in done.stderr) == (4, True)
+    assert program("migrate", "up", "--schemas", "tenant_*", "--confirm", "live").returncode == 0
+
+
+def test_targets_of_the_charter(shop: Path, program: Run, database: str) -> None:
+    make(database, "Tenant A", "tenant_b", "tenant_c", "gone")
+    do(database, "CREATE TABLE public.tenants (schema text, live bool)")
+    do(database, "INSERT INTO public.tenants VALUES ('Tenant A', true), ('tenant_b', true), ('tenant_b', true), ('tenant_c', false)")
+    query = "SELECT schema FROM tenants WHERE live"
+    more = f'[migrate.targets]\nschemas_query = "{query}"\nparallel = 2\ncanary = "1"\n'
+    (shop / "pgcharter.toml").write_text(f'[environments.dev]\ndsn_env = "SHOP_URL"\n{more}')
+    assert states(program) == {"Tenant A": "behind", "tenant_b": "behind"}
+    assert program("migrate", "up").returncode == 0
+    assert columns(database) == {"Tenant A": 3, "tenant_b": 3}
+    assert program("migrate", "up", "--schemas", "tenant_c").returncode == 0
+    assert program("migrate", "status", "--one", "--check").returncode == 1
+    do(database, "DROP SCHEMA tenant_b CASCADE")
+    done = program("migrate", "up")
+    assert (done.returncode, "there is no schema tenant_b in database" in done.stdout) == (3, True), done
+    assert do(database, "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'") == [("tenants",)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--schemas", "tennant_a"), "there is no schema tennant_a"),
+        (("--schemas", "x*"), "there is no schema x*"),
+        (("--schemas-query", "SELECT 1 WHERE false"), "no target is found, so there is nothing to migrate"),
+        (("--schemas-query", "SELECT oid FROM pg_class LIMIT 1"), "which is no name"),
+        (("--schemas-query", "SELEC"), 'the query for the schemas fails, so nobody knows which are meant: syntax error at or near "SELEC"'),
+        (("--schemas-query", "CREATE TABLE x ()"), "cannot execute CREATE TABLE in a read-only transaction"),
+        (("--schemas", "@nowhere.txt"), "the list nowhere.txt cannot be read: No such file or directory"),
+        (("--databases", "nowhere_*"), "there is no database nowhere_*"),
+        (("--schemas", "tenant_a", "--one"), "--one leaves no room for --schemas"),
+        (("--schemas", "tenant_a", "--parallel", "0"), "0 is not in the range x>=1"),
+    ],
+)
+def test_targets_that_cannot_be_found(shop: Path, program: Run, database: str, arguments: tuple[str, ...], said: str) -> None:
+    make(database, "tenant_a")
+    done = program("migrate", "up", *arguments)
+    assert (done.returncode, said in " ".join(done.stderr.split())) == (2, True), done
+
+
+def test_a_list_in_a_file(shop: Path, program: Run, database: str) -> None:
+    make(database, "a", "b*", "b1", "@c", "Ünï")
+    (shop / "list.txt").write_text("# tenants\na\n\nb[*]\n  Ünï  \n[@]c\na\n", "utf-8")
+    done = program("migrate", "up", "--schemas", "@list.txt", "--format", "json")
+    found = json.loads(done.stdout)["targets"]
+    assert [t["name"] for t in found] == ["@c", "a", "b*", "Ünï"]
+    assert [t["applied"] for t in found] == [["001 orders", "002 customer", "003 total"]] * 4
+    assert columns(database) == dict.fromkeys(["@c", "a", "b*", "Ünï"], 3)
+
+
+def test_what_is_said_for_one_target_works(shop: Path, program: Run, database: str) -> None:
+    name = "@w*e[i]r'd x"
+    make(database, name, "other")
+    do(database, f"CREATE TABLE {quote(name)}.orders ()")
+    done = program("migrate", "up", "--schemas", "*", "--stop-after", "0", "--format", "json")
+    (row,) = [t for t in json.loads(done.stdout)["targets"] if t["state"] == "failed"]
+    do(database, f"DROP TABLE {quote(name)}.orders")
+    assert program(*shlex.split(row["again"])[1:]).returncode == 0
+    assert columns(database) == {name: 3, "other": 3}
+
+
+def test_databases_as_targets(shop: Path, program: Run, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"fan {n}" for n in range(3)]
+    try:
+        for name in names:
+            do(database, f"CREATE DATABASE {quote(name)} TEMPLATE template0 STRATEGY file_copy")
+        done = program("migrate", "up", "--databases", "fan *", "--parallel", "3")
+        assert (done.returncode, "3 done of 3 targets" in done.stdout) == (0, True), done
+        assert states(program, "--databases", "fan *") == dict.fromkeys(names, "up to date")
+        other = psycopg.conninfo.make_conninfo(database, dbname="fan 1")
+        monkeypatch.setenv("OTHER_URL", other)
+        assert states(program, "--databases", "dev", "--databases", "env:OTHER_URL") == {"dev": "behind", "env:OTHER_URL": "up to date"}
+        make(other, "tenant_1", "tenant_2")
+        make(psycopg.conninfo.make_conninfo(database, dbname="fan 2"), "tenant_1")
+        for name in ("fan 1", "fan 2"):
+            assert program("migrate", "up", "--databases", name, "--schemas", "tenant_*").returncode == 0
+        found = states(program, "--databases", "fan [12]", "--schemas", "tenant_*")
+        assert found == dict.fromkeys(["fan 1/tenant_1", "fan 1/tenant_2", "fan 2/tenant_1"], "up to date")
+    finally:
+        for name in names:
+            do(database, f"DROP DATABASE IF EXISTS {quote(name)} WITH (FORCE)")
+
+
+def test_a_gate_stops_each_and_opens_for_each(shop: Path, program: Run, database: str) -> None:
+    make(database, "tenant_a", "tenant_b")
+    parts = ("-- pgcharter: up", "ALTER TABLE orders ADD a int;", "-- pgcharter: gate release 7 runs", "ALTER TABLE orders DROP a;", "")
+    lay(shop, {"004_gate.sql": "\n".join(parts)})
+    done = program("migrate", "up", "--schemas", "tenant_*")
+    assert (done.returncode, "2 stopped of 2 targets" in done.stdout) == (4, True), done
+    assert columns(database) == {"tenant_a": 4, "tenant_b": 4}
+    assert set(states(program, "--schemas", "tenant_*").values()) == {"stopped"}
+    assert program("migrate", "up", "--schemas", "tenant_*", "--gate", "release 7 runs").returncode == 0
+    assert columns(database) == {"tenant_a": 3, "tenant_b": 3}
+
+
+def test_concurrent_builds_side_by_side(shop: Path, program: Run, database: str) -> None:
+    """Builds of expression and partial indexes wait for each other's snapshots (documentation, "CREATE INDEX"); none may wait for ever."""
+    names = [f"tenant_{n}" for n in range(8)]
+    make(database, *names)
+    build = "CREATE INDEX CONCURRENTLY ON orders (abs(id));\nCREATE INDEX CONCURRENTLY ON orders (id) WHERE id > 1;\n"
+    sql = f"{build}ALTER TABLE orders ADD z int;\n"
+    lay(shop, {"004_index.sql": f"-- pgcharter: up\n{sql}{sql.replace(' z ', ' y ')}"})
+    done = program("migrate", "up", "--schemas", "tenant_*", "--parallel", "8")
+    assert (done.returncode, "8 done of 8 targets" in done.stdout) == (0, True), done
+    assert columns(database) == dict.fromkeys(names, 5)

@@ -94,11 +94,13 @@ def _asked(conn: Connection, query: str) -> list[str]:
         rows = conn.execute(query.encode()).fetchall()
     except psycopg.Error as error:
         said = error.diag.message_primary or str(error).splitlines()[0]
-        raise UsageError(f"the query for the schemas fails, so nobody knows which are meant: {said}", place=query) from None
+        raise UsageError(f"the query for the schemas fails, so nobody knows which are meant: {said}", place="schemas_query") from None
     wrong = next((row for row in rows if not row or not isinstance(row[0], str) or not row[0]), None)
     if wrong is not None:
         shown = repr(wrong[0]) if wrong else "no column"
-        raise UsageError(f"the query for the schemas gives {shown}, which is no name", hint="its first column must be text", place=query)
+        raise UsageError(
+            f"the query for the schemas gives {shown}, which is no name", hint="its first column must be text", place="schemas_query"
+        )
     return [row[0] for row in rows]
 
 

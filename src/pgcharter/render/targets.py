@@ -14,6 +14,7 @@ NAMED = 6
 _MARKS = {"done": ("✔", "good"), "up to date": ("✔", "good"), "stopped": ("▲", "warning"), "not begun": ("▲", "warning"),
           "behind": ("•", "info")}  # fmt: skip
 _GOOD = ("done", "up to date")
+_ORDER = (*_GOOD, "behind", "running", "stopped", "refused", "failed", "interrupted", "not begun")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +51,8 @@ class TargetRow:
 
 
 def counts(rows: Sequence[TargetRow]) -> dict[str, int]:
-    """How many targets are in each state, the good ones first."""
-    found: dict[str, int] = dict.fromkeys(_GOOD, 0)
+    """How many targets are in each state."""
+    found = dict.fromkeys(_ORDER, 0)
     for row in rows:
         found[row.state] = found.get(row.state, 0) + 1
     return {state: number for state, number in found.items() if number}
