@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from tests.cli.conftest import Done
+from tests.migrate.test_notices import WRITES, heard
 
 from pgcharter.db import connect
 from pgcharter.migrate import control, files, runner
@@ -163,3 +164,22 @@ def test_wrong_words(shop: Path, program: Run) -> None:
     assert program("migrate", "stop", "--wait", "soon").returncode == 2
     assert program("migrate", "pause", "--env", "nowhere").returncode == 2
     assert program("migrate", "pause", "--on", "host=127.0.0.1 port=1").returncode == 3
+
+
+def test_hooks_of_the_charter_hear_of_runs(tmp_path: Path, database: str, program: Run) -> None:
+    (tmp_path / "migrations").mkdir()
+    (tmp_path / "migrations" / "001_a.sql").write_text("CREATE TABLE a ();")
+    (tmp_path / "pgcharter.toml").write_text(
+        f'[environments.dev]\ndsn_env = "SHOP_URL"\n[migrate.notify]\ncommand = {json.dumps(WRITES)}\n'
+    )
+    assert program("migrate", "up", "--dry-run", cwd=tmp_path, SHOP_URL=database).returncode == 0
+    assert heard(tmp_path) == []
+    assert program("migrate", "up").returncode == 0
+    assert program("migrate", "up").returncode == 0
+    assert [(e["event"], e["environment"]) for e in heard(tmp_path)] == [("begun", "dev"), ("finished", "dev")]
+    (tmp_path / "migrations" / "002_b.sql").write_text("CREATE TABLE b ();")
+    with psycopg.connect(database) as conn:
+        conn.execute("SELECT pg_advisory_lock(1885823847, 0)")
+        conn.commit()
+        assert program("migrate", "up", "--wait", "100ms").returncode == 3
+    assert "another runner is at work" in heard(tmp_path)[-1]["message"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pgcharter.migrate.model import Migration
     from pgcharter.migrate.state import Standing
     from pgcharter.migrate.terms import Terms
+    from pgcharter.migrate.watch import Event, Watch
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -129,11 +130,37 @@ def run(place: Place, migrations: Sequence[Migration], direction: Any, wishes: d
         refuse_one_way(ready)
     for migration in ready:
         warn_notes(migration)
-    with endable() as asked:
-        outcome = runner.apply(place.dsn, ready, direction=direction, terms=terms_of(place, wishes), watch=Voice(quiet=form == "json"))
+    with endable() as asked, told(place, direction, Voice(quiet=form == "json"), wishes) as (watch, ended):
+        outcome = runner.apply(place.dsn, ready, direction=direction, terms=terms_of(place, wishes), watch=watch)
+        ended(outcome)
     if form == "json":
         show_json(outcome_data(outcome, direction))
     return _told(outcome, form, direction, asked.code)
+
+
+@contextlib.contextmanager
+def told(place: Place, direction: str, watch: Watch, wishes: dict[str, Any]) -> Iterator[tuple[Watch, Callable[[Outcome], None]]]:
+    """What `[migrate.notify]` names is told of a run: a Watch for the run, and what is to be called with its outcome."""
+    if wishes["dry_run"] or not place.section.notify.any:
+        yield watch, lambda _: None
+        return
+    from pgcharter.migrate.control import whoami
+    from pgcharter.migrate.notices import Notices, facts
+
+    known = facts(place.environment, place.database, bool(place.production), direction, whoami())
+    notices = Notices(place.section.notify, known, place.charter.folder, watch)
+
+    def both(event: Event) -> None:
+        watch(event)
+        notices(event)
+
+    try:
+        yield both, notices.ended
+    except PgcharterError as error:
+        notices.failed(error.message, error.hint)
+        raise
+    finally:
+        notices.close()
 
 
 def warn_notes(migration: Migration) -> None:
