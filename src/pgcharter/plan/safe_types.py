@@ -13,7 +13,8 @@ from pgcharter.plan.forms_types import is_utc
 from pgcharter.plan.grades import lost
 from pgcharter.plan.model import Grade, Operation, Phase, Step
 from pgcharter.plan.safe_ground import Ground, Sequence, dressing
-from pgcharter.plan.safe_swap import Swap
+from pgcharter.plan.safe_swap import Swap, exchanged
+from pgcharter.plan.safe_swap_limits import possible
 from pgcharter.plan.safe_text import renamed
 
 Convert = Callable[[str], str]
@@ -35,8 +36,8 @@ def altered(operation: Operation, ground: Ground) -> Sequence | None:
     between = replace(new, default=old.default, identity=old.identity) if counts else new
     then = ground.plain(replace(operation, old=between, fields=("default", "identity"))) if counts else ()
     swap = Swap(ground, table, old, between, convert, loses=loses, then=then)
-    if long and swap.possible():
-        made = swap.sequence()
+    if long and possible(swap):
+        made = exchanged([swap])
         return replace(made, questions=question, notes=(*_through_text(operation, convert), *made.notes))
     if not long and not question and not zone and plain == ground.plain(operation):
         return None
@@ -187,14 +188,14 @@ def exchangeable(table: Table, column: Column, fresh: ObjectId, enum: UserType, 
     target = renamed(f"::{after.type.sql}", {}, types)[2:]
     through = "::text[]::" if column.type.array else "::text::"
     swap = Swap(ground, table, column, after, lambda value: f"{value}{through}{target}", types, cause=enum.id)
-    return swap if swap.possible() else None
+    return swap if possible(swap) else None
 
 
 def _moved(table: Table, column: Column, fresh: ObjectId, enum: UserType, ground: Ground) -> Sequence:
     """One column in the new type: exchanged when its table is large, changed in place otherwise."""
     swap = exchangeable(table, column, fresh, enum, ground)
     if swap is not None:
-        return swap.sequence()
+        return exchanged([swap])
     after = ground.b.table[table.id].column[column.name]
     types = {enum.id.sql(): fresh.sql()}
     target = renamed(f"::{after.type.sql}", {}, types)[2:]
