@@ -334,3 +334,34 @@ def test_concurrent_builds_side_by_side(shop: Path, program: Run, database: str)
     done = program("migrate", "up", "--schemas", "tenant_*", "--parallel", "8")
     assert (done.returncode, "8 done of 8 targets" in done.stdout) == (0, True), done
     assert columns(database) == dict.fromkeys(names, 5)
+
+
+def test_what_all_targets_share_is_told_before(shop: Path, program: Run, database: str) -> None:
+    make(database, "tenant_a", "tenant_b")
+    statements = (
+        "CREATE EXTENSION IF NOT EXISTS plpgsql", "CREATE ROLE fan_out_reader", "INSERT INTO public.log VALUES ('x')",
+        "SET search_path = public", "CREATE TABLE made_in_public ()",
+    )  # fmt: skip
+    do(database, "CREATE TABLE log (what text)")
+    lay(shop, {"004_shared.sql": ";\n".join(statements) + ";\n"})
+    done = program("migrate", "up", "--schemas", "tenant_*", "--dry-run")
+    said = [" ".join(line.split()) for line in done.stderr.splitlines()]
+    assert said == [
+        "note: migrations/004_shared.sql: a role belongs to no schema, so the second target meets what the first has made or changed; "
+        "a migration of the database can do it once (--one)",
+        "note: migrations/004_shared.sql: public.log is named with its schema, so every target works on that same one",
+        "note: migrations/004_shared.sql: it sets search_path itself, so what follows may work beside its target",
+    ]
+
+
+def test_backfills_in_batches_stay_in_their_schema(shop: Path, program: Run, database: str) -> None:
+    make(database, "tenant_a", 'tenant "b"')
+    rows = "INSERT INTO orders SELECT i, 'x' FROM generate_series(1, 1500) i;"
+    lay(shop, {"001_orders.sql": FILES["001_orders.sql"] + rows})
+    lay(shop, {"004_fill.sql": "-- pgcharter: up\n-- pgcharter: batched key=id\nUPDATE orders SET total = id WHERE total IS NULL;\n"})
+    do(database, "CREATE TABLE public.orders (id int PRIMARY KEY, customer text, total int); INSERT INTO orders VALUES (1, 'x', NULL)")
+    done = program("migrate", "up", "--schemas", "tenant*")
+    assert (done.returncode, "2 done of 2 targets" in done.stdout) == (0, True), done
+    for schema in ("tenant_a", '"tenant ""b"""'):
+        assert do(database, f"SELECT count(*), count(total) FROM {schema}.orders") == [(1500, 1500)]
+    assert do(database, "SELECT total FROM public.orders") == [(None,)]

@@ -87,3 +87,33 @@ def test_one_runner_a_schema_and_two_schemas_at_once(database: str) -> None:
         ):
             pass
         assert f"pid {held.pid}" in caught.value.message
+
+
+STRAY = (
+    "ALTER TABLE orders ADD n int", "DROP TABLE orders", "CREATE INDEX ON orders (id)", "ALTER TABLE orders RENAME TO old",
+    "TRUNCATE orders", "INSERT INTO orders VALUES (1)", "UPDATE orders SET id = 1", "DELETE FROM orders",
+    "ALTER SEQUENCE numbers RESTART", "DROP VIEW seen",
+    "CREATE TRIGGER t BEFORE INSERT ON orders EXECUTE FUNCTION f()", "DROP TRIGGER t ON orders", "CREATE POLICY p ON orders",
+    "DROP INDEX orders_pkey", 'DELETE FROM "Mixed"',
+)  # fmt: skip
+
+
+def test_what_a_schema_lacks_is_not_changed_in_the_next(database: str) -> None:
+    with connect(database) as conn:
+        conn.execute('CREATE SCHEMA a; CREATE TABLE orders (id int PRIMARY KEY); CREATE TABLE "Mixed" (); CREATE SEQUENCE numbers')
+        conn.execute("CREATE VIEW seen AS SELECT 1 AS one; CREATE TABLE countries (code text PRIMARY KEY)")
+    dsn = home.at(database, "a")
+    for sql in STRAY:
+        for alone in (False, True):
+            outcome = runner.apply(dsn, (migration("001", unit(sql, alone=alone)),), terms=TERMS)
+            assert (outcome.status, "schema a lacks what it names, so it would change public." in outcome.message) == ("failed", True), sql
+    concurrently = (migration("001", unit("CREATE INDEX CONCURRENTLY ON orders (id)", alone=True)),)
+    assert "it would change public.orders" in runner.apply(dsn, concurrently, terms=TERMS).message
+    fine = (
+        migration("001", unit("CREATE TABLE own (code text REFERENCES countries)", "INSERT INTO public.countries VALUES ('de')")),
+        migration("002", unit("CREATE TABLE orders (id int)", "ALTER TABLE orders ADD n int", "DROP TABLE IF EXISTS nowhere")),
+        migration("003", unit("CREATE TEMP TABLE t (id int)", "INSERT INTO t SELECT 1 FROM countries", "ALTER TABLE t ADD n int")),
+    )
+    assert runner.apply(dsn, fine, terms=TERMS).status == "done"
+    again = runner.apply(database, (migration("009", unit("ALTER TABLE orders ADD of_all int")),), terms=TERMS)
+    assert again.status == "done"

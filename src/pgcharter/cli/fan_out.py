@@ -15,7 +15,7 @@ from pgcharter.cli.output import screen, show, show_json
 from pgcharter.cli.signals import endable
 from pgcharter.cli.watching import Voice, outcome_data
 from pgcharter.errors import Exit, PgcharterError, RefusedError, UsageError
-from pgcharter.migrate import fan_out, home, runner, targets
+from pgcharter.migrate import fan_out, home, reach, runner, targets
 from pgcharter.migrate.state import standing
 from pgcharter.migrate.watch import RunnerWaits
 from pgcharter.render import migrations
@@ -107,6 +107,8 @@ def _parsed(place: Place, jobs: Sequence[Job], wishes: Mapping[str, Any]) -> lis
     running.refuse_one_way([ready[m] for m in every if m in backward])
     for migration in ready.values():
         running.warn_notes(migration)
+    for migration, sentence in reach.told(ready.values()) if any(job.target.schema for job in jobs) else ():
+        click.echo(f"note: {migration.file}: {sentence}", err=True)
     made: dict[tuple[Migration, ...], tuple[Migration, ...]] = {}
     for job in jobs:
         made.setdefault(job.migrations, tuple(ready[m] for m in job.migrations))

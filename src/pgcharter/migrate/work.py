@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import psycopg
 
 from pgcharter.errors import PgcharterError
-from pgcharter.migrate import alone, backfill, faults, ledger
+from pgcharter.migrate import alone, backfill, faults, home, ledger, reach
 from pgcharter.migrate.endings import AGAIN, EndError, Reason, failed
 from pgcharter.migrate.framing import AS_LOGGED_IN, CLOSING, opening, patience
 from pgcharter.migrate.session import Session, StoppedError
 from pgcharter.migrate.terms import gate_key
 from pgcharter.migrate.watch import Advances, Backend, Note, Paused, Resumed, Retries, UnitBegun, UnitDone, Waits, Watch
+from pgcharter.names import quote
 from pgcharter.redact import redact
 
 if TYPE_CHECKING:
@@ -280,6 +281,7 @@ class Work:
         self.session.run(opening(self.terms))
         for sql in self.unit.statements:
             self.sql = sql
+            self._refuse_stray()
             self.session.run(sql)
         faults.point("in transaction")
         self.session.run(CLOSING)
@@ -290,9 +292,18 @@ class Work:
         self.session.new = last
         faults.point("after commit")
 
+    def _refuse_stray(self) -> None:
+        """Raise EndError when the statement at work would change what belongs to another schema because this one lacks it."""
+        found = reach.stray(self.session.conn, self.sql)
+        if found:
+            where = quote(home.of(self.session.conn).schema)
+            message = f"{self.here}: schema {where} lacks what it names, so it would change {found}; of this unit nothing is applied"
+            raise EndError("failed", "statement", message, f"make it in {where}; or, where {found} is meant, write it so; then {AGAIN}")
+
     def _alone(self) -> str:
         """Run a statement that stands alone; why nothing had to be run, if so."""
         self.sql = self.unit.statements[0]
+        self._refuse_stray()
         statement = alone.one(self.sql)
         if not alone.refuses_transaction(statement):
             try:
