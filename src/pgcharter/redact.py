@@ -18,3 +18,22 @@ def redact(text: str) -> str:
     text = _URI_PASSWORD.sub(r"\1:***@", text)
     text = _URI_SECRET.sub(r"\1***", text)
     return _WORD_SECRET.sub(r"\1***", text)
+
+
+_NAMED = rf'(?<![\w$])(?P<word>"?(?:{_WORDS})"?)(?P<gap>\s*=\s*|(?:\s|/\*.*?\*/|--[^\n]*\n)+)'
+_INSIDE = re.compile(rf"{_NAMED}''(?=[^'\s;,)])(?:[^']|'''')*?''(?!'')", re.IGNORECASE | re.DOTALL)
+"""A password in a string of SQL that stands in another string, where quotes are doubled."""
+_OUTSIDE = re.compile(
+    rf"{_NAMED}(?!''\*)(?:(?:E|B|X|N|U&)?'(?:[^'\\]|''|\\.)*'|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$)", re.IGNORECASE | re.DOTALL
+)
+_BARE = re.compile(rf"(?<![?&\w])((?:{_WORDS})=)(?:[^\s'\"&;,()\\]|\\.)+(?![\w(])", re.IGNORECASE)
+
+
+def redact_sql(text: str) -> str:
+    """SQL, whole or in pieces, with the passwords of roles, user mappings and connection strings in it replaced by `***`.
+
+    It stays SQL of the same form; expressions (`password = crypt(…)`) stay as they are.
+    """
+    text = _URI_SECRET.sub(r"\1***", _URI_PASSWORD.sub(r"\1:***@", text))
+    text = _OUTSIDE.sub(r"\g<word>\g<gap>'***'", _INSIDE.sub(r"\g<word>\g<gap>''***''", text))
+    return _BARE.sub(r"\1***", text)

@@ -599,3 +599,31 @@ def test_a_plan_of_sqitchs_does_not_hide_other_files(tmp_path: Path, program: Ru
     done = program("new", "more", "--layout", "sqitch", cwd=tmp_path)
     assert (done.returncode, "003_name.sql, which would not be run" in " ".join(done.stderr.split())) == (2, True)
     assert len(list((tmp_path / "migrations").iterdir())) == 3
+
+
+def test_passwords_are_neither_kept_nor_shown(shop: Path, program: Run, database: str) -> None:
+    role = "CREATE ROLE test_kept_role LOGIN PASSWORD '{}';\n-- {}\n"
+    lay(shop, {"004_role.sql": role.format("hush1", "first")})
+    try:
+        dry = program("migrate", "up", "--dry-run")
+        assert "CREATE ROLE test_kept_role LOGIN PASSWORD '***';" in dry.stdout
+        assert "hush" not in dry.stdout + program("migrate", "up", "--dry-run", "--format", "json").stdout
+        assert program("migrate", "up").returncode == 0
+        with psycopg.connect(database) as conn:
+            (text,) = conn.execute("SELECT file_text FROM pgcharter.schema_migrations WHERE version = '004'").fetchone() or ("",)
+            verifier = conn.execute("SELECT rolpassword FROM pg_authid WHERE rolname = 'test_kept_role'").fetchone()
+        assert text == role.format("***", "first")
+        assert states(program)["004"] == "applied"
+        lay(shop, {"004_role.sql": role.format("hush2", "first")})
+        done = program("migrate", "up")
+        assert done.returncode == 4
+        assert "only a password, or white space at the end, was edited" in done.stderr
+        lay(shop, {"004_role.sql": role.format("hush2", "second")})
+        done = program("migrate", "status")
+        assert "-- second" in done.stdout
+        assert "hush" not in done.stdout + done.stderr
+        assert verifier
+        assert "***" not in verifier[0]
+    finally:
+        with psycopg.connect(database, autocommit=True) as conn:
+            conn.execute("DROP ROLE IF EXISTS test_kept_role")

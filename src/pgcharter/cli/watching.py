@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pgcharter.cli.output import screen
+from pgcharter.redact import redact_sql
 from pgcharter.render.migrations import took
 from pgcharter.render.page import Page, Styled, clean
 
@@ -114,7 +115,7 @@ class Voice:
             return
         if event.number == 0:
             click.echo(f"-- {clean(event.migration.title)}: {clean(event.migration.file)}")
-        for statement in event.statements:
+        for statement in map(redact_sql, event.statements):
             click.echo(statement + ("" if statement.lstrip().startswith("--") else ";"))
         click.echo()
 
@@ -140,5 +141,8 @@ def outcome_data(outcome: Outcome, direction: str) -> dict[str, Any]:
         "place": outcome.place or None,
         "sqlstate": outcome.sqlstate or None,
         "blockers": [asdict(b) for b in outcome.blockers],
-        "planned": [{"migration": p.migration.title, "unit": p.number + 1, "statements": list(p.statements)} for p in outcome.planned],
+        "planned": [
+            {"migration": p.migration.title, "unit": p.number + 1, "statements": [redact_sql(s) for s in p.statements]}
+            for p in outcome.planned
+        ],
     }

@@ -16,6 +16,7 @@ from pgcharter import __version__
 from pgcharter.errors import PgcharterError, UnavailableError
 from pgcharter.migrate import home
 from pgcharter.names import literal, quote
+from pgcharter.redact import redact_sql
 
 if TYPE_CHECKING:
     from pgcharter.db import Connection
@@ -259,7 +260,8 @@ def _facts(conn: Connection, migration: Migration, direction: Direction, outcome
 
 
 def _kept(conn: Connection, text: str) -> str | None:
-    """The text, or None when it is too long or has characters that the database's encoding lacks: its comments may be in any language."""
+    """The text without passwords, or None when it is too long or has characters that the database's encoding lacks."""
+    text = redact_sql(text)
     try:
         text.encode(_encoding(conn))
     except UnicodeEncodeError:

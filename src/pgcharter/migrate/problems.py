@@ -12,13 +12,14 @@ from pgcharter.migrate.files import Folder
 from pgcharter.migrate.ledger import Run
 from pgcharter.migrate.settings import MigrateSection
 from pgcharter.migrate.state import Entry, when
+from pgcharter.redact import redact_sql
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
     """Something that speaks against applying anything."""
 
-    kind: Literal["edited", "missing", "older", "out of order", "gap", "unfinished"]
+    kind: Literal["edited", "missing", "older", "out of order", "gap", "unfinished", "elsewhere"]
     message: str
     hint: str
     place: str = ""
@@ -38,11 +39,12 @@ def problems(entries: Sequence[Entry], folder: Folder, section: MigrateSection) 
 
 
 def difference(before: str | None, now: str, file: str) -> tuple[str, ...]:
-    """What was edited, as a unified difference; a line that says so when the applied text was not kept."""
+    """What was edited, as a unified difference without passwords; a line that says so when the applied text was not kept."""
     if before is None:
         return ("the text that was applied was not kept in the ledger, so the difference cannot be shown",)
-    old, new = (text.replace("\r\n", "\n").splitlines() for text in (before, now))
-    return tuple(difflib.unified_diff(old, new, f"{file} (as applied)", f"{file} (now)", lineterm=""))
+    old, new = (redact_sql(text).replace("\r\n", "\n").splitlines() for text in (before, now))
+    found = tuple(difflib.unified_diff(old, new, f"{file} (as applied)", f"{file} (now)", lineterm=""))
+    return found or ("only a password, or white space at the end, was edited; passwords are not kept in the ledger",)
 
 
 def _of(e: Entry, newest: tuple[int, ...], section: MigrateSection) -> Iterator[Problem]:
