@@ -58,6 +58,17 @@ LAYOUTS = {
         "0000_base.sql": f"{BASE}--> statement-breakpoint\n{ADD.format('a')}",
         "0001_next.sql": f"{ADD.format('b')}--> statement-breakpoint\n{CIC.format('i')}",
     },
+    "prisma": {
+        "20260101_base/migration.sql": BASE,
+        "20260102_fill/migration.sql": f"{ADD.format('kind')}UPDATE orders SET kind = 'a';\n",
+        "20260103_alone/migration.sql": CIC.format("i"),
+        "20260104_own/migration.sql": f"BEGIN;\n{ADD.format('more')}COMMIT;\nUPDATE orders SET more = 'a';\n",
+    },
+    "morph": {
+        "000001_base.up.sql": BASE,
+        "000002_next.up.sql": f"-- morph:nontransactional\n{CIC.format('i')}{CIC.format('j')}",
+        "000003_next.up.sql": f"{CIC.format('k')}{CIC.format('l')}",
+    },
     "supabase/migrations": {
         "20260101000000_base.sql": BASE,
         "20260102000000_next.sql": "ALTER TABLE orders ADD CONSTRAINT c CHECK (id > 0) NOT VALID;\n"
@@ -65,6 +76,8 @@ LAYOUTS = {
     },
 }
 SAID = {
+    "prisma": ["MIG24 20260102_fill/migration.sql:2"],
+    "morph": ["MIG04 000003_next.up.sql:1", "MIG04 000003_next.up.sql:2"],
     "drizzle": ["MIG04 0001_next.sql:3"],
     "supabase/migrations": ["MIG07 20260102000000_next.sql:2"],
     "flyway": ["MIG04 V2__mixed.sql:2", "MIG04 V4__forced.sql:1", "MIG29 V3__asked.sql:1", "MIG29 V5__alone.sql:1"],
@@ -82,6 +95,6 @@ def test_what_refuses_a_transaction_is_told_by_the_rules_of_the_tool(tmp_path: P
     for name, text in LAYOUTS[layout].items():
         (folder / name).parent.mkdir(exist_ok=True, parents=True)
         (folder / name).write_text(text)
-    result = engine.run(sources.read(str(folder), server=False), OneRule("MIG"), only=("MIG04", "MIG07", "MIG29"))
+    result = engine.run(sources.read(str(folder), server=False), OneRule("MIG"), only=("MIG04", "MIG07", "MIG24", "MIG29"))
     found = [(f.code, Path(f.place.file).relative_to(folder).as_posix(), f.place.line) for f in result.findings if f.place]
     assert sorted(f"{code} {file}:{line}" for code, file, line in found) == SAID[layout]

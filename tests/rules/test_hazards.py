@@ -156,10 +156,12 @@ def test_the_advice_is_what_postgresql_accepts_and_does_not_stop_others(scratch:
         'ALTER TABLE "K" ADD CONSTRAINT fk FOREIGN KEY (b) REFERENCES k ON DELETE CASCADE;\n'
         'ALTER TABLE "K" ADD CONSTRAINT c CHECK (b > 0);\n'
         'ALTER TABLE "K" ALTER "Ä" SET NOT NULL;\nCREATE UNIQUE INDEX IF NOT EXISTS "i" ON "K" (b);\n'
+        'ALTER TABLE "K" ADD COLUMN "Schlüssel" uuid UNIQUE NOT NULL DEFAULT gen_random_uuid() CHECK ("Schlüssel" IS NOT NULL);\n'
+        """ALTER TABLE "K" ADD "Zustand" text NOT NULL DEFAULT 'it''s' CONSTRAINT "Z" CHECK ("Zustand" <> '');\n"""
     )
-    found = engine.run(as_text(wrong, "m.sql"), OneRule("MIG"), only=("MIG01", "MIG06", "MIG08", "MIG10")).findings
+    found = engine.run(as_text(wrong, "m.sql"), OneRule("MIG"), only=("MIG01", "MIG06", "MIG08", "MIG10", "MIG11", "MIG12")).findings
     advice = [f.hint.removeprefix("instead: ").rpartition(" (")[0] for f in found]
-    assert len(advice) == 6
+    assert len(advice) == 8
     text = f"-- file: 001_ground.sql\n{ground}-- file: 002_right.sql\n" + ";\n".join(advice) + ";\n"
     with scratch.database() as database:
         reading = files.build_on(database, "folder", scripted(text, "folder"))

@@ -176,7 +176,7 @@ def not_null_that_scans(ctx: Context) -> Iterator[Finding]:
             yield from costly(
                 ctx, move, table,
                 f"SET NOT NULL on {move.table}.{quote(command.name)} reads the whole table while readers and writers wait",
-                hint=instead(_by_a_check(move, command.name) if len(move.statement.node.cmds) == 1 else (), _SPLIT),
+                hint=instead(_by_a_check(move, command.name), _SPLIT),
                 detail=f"{move.table}.{quote(command.name)}",
             )  # fmt: skip
 

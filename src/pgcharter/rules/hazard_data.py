@@ -24,11 +24,13 @@ def whole_table_changed_at_once(ctx: Context) -> Iterator[Finding]:
         work = many_rows(move) if move.statement.kind in ("update_stmt", "delete_stmt") else ""
         if not work or _batched(move):
             continue
-        all_rows = "every row of it" if not move.statement.node.HasField("where_clause") else "as many rows as there are"
+        updates = move.statement.kind == "update_stmt"
+        which = "every row that matches" if move.statement.node.HasField("where_clause") else "every row"
         yield from costly(
             ctx, move, move.statement.node.relation,
-            f"{work} changes {all_rows} in one statement: the rows stay locked, and the table grows, until it is done",
-            hint="batches along the primary key, each committed, outside the migration's transaction",
+            f"{work} {'changes' if updates else 'takes'} {which} in one statement: they stay locked"
+            f"{', and the table grows,' * updates} until it is done",
+            hint="batches along the primary key, each committed; `-- pgcharter: batched` above it lets `pgcharter migrate up` do that",
             detail=work,
         )  # fmt: skip
 

@@ -26,9 +26,14 @@ def data_dropped(ctx: Context) -> Iterator[Finding]:
     for move in moves(ctx):
         for what, name in _lost(move):
             yield ctx.finding(
-                move.statement, f"{what} {name} is gone with its data, and a release that still uses it fails",
-                hint="after a release in which nothing uses it, with a backup; then allow this with the reason", detail=f"{what} {name}",
+                move.statement,
+                f"{what} {name} is gone" + ("" if what == _CONTENT else " with its data, and a release that still uses it fails"),
+                hint="after a release in which nothing uses it, with a backup: `-- pgcharter: allow MIG40 because ...` above it",
+                detail=f"{what} {name}",
             )  # fmt: skip
+
+
+_CONTENT = "the content of"
 
 
 def _lost(move: Move) -> Iterator[tuple[str, str]]:
@@ -40,11 +45,11 @@ def _lost(move: Move) -> Iterator[tuple[str, str]]:
             if not _harmless(move, schema, name):
                 yield str(word), f"{quote(schema)}.{quote(name)}" if schema else quote(name)
     elif kind == "truncate_stmt":
-        yield from (("the content of", written(r.range_var)) for r in node.relations if not move.fresh(r.range_var))
+        yield from ((_CONTENT, written(r.range_var)) for r in node.relations if not move.fresh(r.range_var))
     elif kind == "dropdb_stmt" and not move.clears_the_way("", node.dbname):
         yield "database", quote(node.dbname)
     for sub, command in move.commands():
-        if sub == "AT_DropColumn":
+        if sub == "AT_DropColumn" and not move.fresh_column(node.relation, command.name):
             yield "column", f"{move.table}.{quote(command.name)}"
 
 
@@ -73,7 +78,10 @@ def dropped_with_whatever_needs_it(ctx: Context) -> Iterator[Finding]:
             what = "everything that needs it goes too, whatever that is"
         if names:
             yield ctx.finding(
-                move.statement, f"CASCADE on {', '.join(names)}: {what}", hint="name what depends on it", detail=", ".join(names)
+                move.statement,
+                f"CASCADE on {', '.join(names)}: {what}",
+                hint="without CASCADE: PostgreSQL then names what depends on it, and each is dropped by name, first",
+                detail=", ".join(names),
             )
 
 
@@ -107,12 +115,18 @@ def renamed_under_the_application(ctx: Context) -> Iterator[Finding]:
                 continue
             yield ctx.finding(
                 move.statement, f"{what} {old} becomes {new} while the release that runs still says {old}: its queries fail",
-                hint=(_VIEW if what == "table" else _BESIDE).format(old),
+                hint=_VIEW.format(old, new if "." in new else _beside(old, new)) if what == "table" else _BESIDE,
                 detail=f"{what} {old}",
             )  # fmt: skip
 
 
-_VIEW, _BESIDE = "a view {} over it in the same transaction", "the new one beside the old one until no release uses that"
+_VIEW = "in the same transaction: CREATE VIEW {} AS SELECT * FROM {}"
+_BESIDE = "the new one beside the old one, kept in step, until no release uses the old one"
+
+
+def _beside(old: str, new: str) -> str:
+    """The new name in the schema of the old one."""
+    return f"{old.rpartition('.')[0]}.{new}" if "." in old else new
 
 
 def _renamed(move: Move) -> Iterator[tuple[str, str, str]]:
@@ -124,9 +138,9 @@ def _renamed(move: Move) -> Iterator[tuple[str, str, str]]:
             yield word, quote(node.subname), quote(node.newname)
         elif word and node.HasField("relation") and not move.fresh(node.relation):
             table = written(node.relation)
-            if word == "column":
+            if word == "column" and not move.fresh_column(node.relation, node.subname):
                 yield word, f"{table}.{quote(node.subname)}", quote(node.newname)
-            else:
+            elif word != "column":
                 yield word, table, quote(node.newname)
     elif kind == "alter_object_schema_stmt" and enum_name(node, "object_type") in _RENAMED and not move.fresh(node.relation):
         yield "table", written(node.relation), f"{quote(node.newschema)}.{quote(node.relation.relname)}"

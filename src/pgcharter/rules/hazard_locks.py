@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,13 +33,21 @@ def index_built_while_writes_wait(ctx: Context) -> Iterator[Finding]:
         if found is not None and not found.long:
             continue
         parent = partitioned(ctx, node.relation)
-        hint = "CREATE INDEX ON ONLY it, CONCURRENTLY on each partition, then ALTER INDEX ... ATTACH PARTITION" if parent else _OWN_FILE
+        hint = _ON_PARTITIONS if parent else _OWN_FILE
         yield from costly(
             ctx, move, node.relation,
             f"{_index(node)} is built on {written(node.relation)} with all writes to it stopped until it is done",
-            hint=hint if parent else instead(concurrently(move.statement.text), hint),
+            hint=instead(_on_only(move.statement.text) if parent else concurrently(move.statement.text), hint),
             detail=node.idxname or written(node.relation),
         )  # fmt: skip
+
+
+_ON_PARTITIONS = "then CREATE INDEX CONCURRENTLY on each partition, and ALTER INDEX ... ATTACH PARTITION for each"
+
+
+def _on_only(text: str) -> str:
+    """A CREATE INDEX on a partitioned table, on that alone: it is invalid until every partition has given its own."""
+    return re.sub(r"(\sON\s+)(?!ONLY\b)", r"\1ONLY ", text, count=1, flags=re.IGNORECASE)
 
 
 def _index(node: Any) -> str:
@@ -69,7 +78,8 @@ def index_dropped_while_reads_wait(ctx: Context) -> Iterator[Finding]:
         plain = enum_name(node, "behavior") != "DROP_CASCADE" and len(used) == len(found)
         yield ctx.finding(
             move.statement,
-            f"index {', '.join(names)} is dropped with readers and writers of the table waiting behind a lock that itself may have to wait",
+            f"{'indexes' if names[1:] else 'index'} {', '.join(names)} {'are' if names[1:] else 'is'} dropped under the strongest lock on "
+            "the table: while that waits for one long query, all readers and writers wait behind it",
             hint=instead([f"DROP INDEX CONCURRENTLY {exists}{name}" for name in names if plain], _OWN_FILE), detail=", ".join(names),
         )  # fmt: skip
 
@@ -98,7 +108,7 @@ def reindex_while_others_wait(ctx: Context) -> Iterator[Finding]:
         others = "".join(f", {o.upper()}" for o in sorted(options))
         yield from costly(
             ctx, move, node.relation if word == "TABLE" else None,
-            f"REINDEX {word} {name}".strip() + " keeps writers out until the indexes are built",
+            f"REINDEX {word} {name}".strip() + " keeps writers out, and readers that would use the indexes, until they are built",
             hint=instead(f"REINDEX (CONCURRENTLY{others}) {word} {name}".strip(), _OWN_FILE), detail=name,
         )  # fmt: skip
 

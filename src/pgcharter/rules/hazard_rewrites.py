@@ -11,7 +11,7 @@ from pgcharter.rules import nodes
 from pgcharter.rules.engine import Context, rule
 from pgcharter.rules.hazards import costly, effect, in_use, instead, rewrites_for_certain, seen
 from pgcharter.rules.moves import Move, moves, written
-from pgcharter.sqltext import enum_name
+from pgcharter.sqltext import enum_name, trees
 
 _VOLATILE = frozenset({"nextval", "gen_random_uuid", "uuid_generate_v1", "uuid_generate_v1mc", "uuid_generate_v4", "uuidv4", "uuidv7",
                        "random", "random_normal", "clock_timestamp", "timeofday"})  # fmt: skip
@@ -72,9 +72,21 @@ def column_added_by_rewriting(ctx: Context) -> Iterator[Finding]:
         for column, why in causes:
             yield from costly(
                 ctx, move, table, f"column {quote(column.colname)} makes {move.table} be written anew while everybody waits: {why}",
-                hint="add it without, set the default for new rows, fill old rows in batches",
+                hint=_slowly(move, column),
                 detail=f"{move.table}.{quote(column.colname)}",
             )  # fmt: skip
+
+
+def _slowly(move: Move, node: Any) -> str:
+    """How a column with a value of its own for each row is added without writing the table anew."""
+    default = next((c.constraint.raw_expr for c in node.constraints if enum_name(c.constraint, "contype") == "CONSTR_DEFAULT"), None)
+    if default is None:
+        return "add it as a plain column that may be null, give it its default or trigger, and fill old rows in batches"
+    table, name = move.table, quote(node.colname)
+    first = trees.column(node, "CONSTR_DEFAULT", "CONSTR_NOTNULL", "CONSTR_CHECK", "CONSTR_UNIQUE", "CONSTR_PRIMARY")
+    steps = [f"ALTER TABLE {table} ADD COLUMN {first}", f"ALTER TABLE {table} ALTER COLUMN {name} SET DEFAULT {trees.expression(default)}"]
+    rest = " and add its constraints as to any other column" if len(node.constraints) > 1 else ""
+    return instead(steps, f"then fill old rows in batches{rest}")
 
 
 def _unwritten(node: Any) -> str:
@@ -98,14 +110,29 @@ def column_added_with_a_scan(ctx: Context) -> Iterator[Finding]:
             found = seen(move, table)
             kinds = {enum_name(i.constraint, "contype") for i in column.constraints}
             what = "check" if "CONSTR_CHECK" in kinds else "foreign key" if kinds >= {"CONSTR_FOREIGN", "CONSTR_DEFAULT"} else ""
-            if not what or (found is not None and (not found.scanned or found.rewritten)):
+            if not what or (bool(_cause(column)) if found is None else not found.scanned or found.rewritten):
                 continue
             yield from costly(
                 ctx, move, table,
                 f"the {what} of the new column {quote(column.colname)} reads all of {move.table} while readers and writers wait",
-                hint="after the column: ADD CONSTRAINT ... NOT VALID, and VALIDATE CONSTRAINT in another transaction",
+                hint=_after_the_column(move, column) if what == "check" else _REFERENCE,
                 detail=f"{move.table}.{quote(column.colname)}",
             )  # fmt: skip
+
+
+_REFERENCE = "add the column without REFERENCES, then ADD CONSTRAINT ... FOREIGN KEY ... NOT VALID, then VALIDATE it in another transaction"
+
+
+def _after_the_column(move: Move, node: Any) -> str:
+    """The column first, and its check as a constraint that is validated while others work."""
+    check = next(c.constraint for c in node.constraints if enum_name(c.constraint, "contype") == "CONSTR_CHECK")
+    name = quote(check.conname or cut(f"{move.statement.node.relation.relname}_{node.colname}_check"))
+    steps = [
+        f"ALTER TABLE {move.table} ADD COLUMN {trees.column(node, 'CONSTR_CHECK')}",
+        f"ALTER TABLE {move.table} ADD CONSTRAINT {name} CHECK ({trees.expression(check.raw_expr)}) NOT VALID",
+        f"ALTER TABLE {move.table} VALIDATE CONSTRAINT {name}",
+    ]
+    return instead(steps, "each statement in a transaction of its own")
 
 
 @rule("MIG13", "type-change-that-rewrites", Severity.WARNING, needs="text")
@@ -128,7 +155,7 @@ def type_change_that_rewrites(ctx: Context) -> Iterator[Finding]:
         names = ", ".join(map(quote, changed))
         yield from costly(
             ctx, move, table, f"the new type of {move.table}.{names} {what} while readers and writers wait",
-            hint="a new column of the new type, kept in step by a trigger, filled in batches, then exchanged",
+            hint="a new column of the new type, kept in step by a trigger, filled in batches, then exchanged: `pgcharter plan` writes that",
             detail=f"{move.table}.{names}",
         )  # fmt: skip
 
@@ -205,8 +232,15 @@ def table_written_anew(ctx: Context) -> Iterator[Finding]:
             name = written(table) if table is not None else "every table"
             yield from costly(
                 ctx, move, table, f"{word} writes {name} anew with readers and writers waiting until it is done",
-                hint="pg_repack or pg_squeeze, or a window in which nobody works", detail=name,
+                hint=_COPIES.get(word, "do it in a window in which nobody works"), detail=name,
             )  # fmt: skip
+
+
+_COPIES = {
+    "CLUSTER": "pg_repack or pg_squeeze, which copy while everybody works; or a window in which nobody does",
+    "VACUUM FULL": "VACUUM without FULL; to give space back, pg_repack or pg_squeeze; or a window in which nobody works",
+    "SET TABLESPACE": "pg_repack --tablespace, or a window in which nobody works",
+}
 
 
 def _copied(move: Move) -> Iterator[tuple[str, Any]]:

@@ -30,7 +30,8 @@ def lock_without_timeout(ctx: Context) -> Iterator[Finding]:
         if tables:
             told.add(move.file.name)
             yield ctx.finding(
-                move.statement, f"this waits for {tables[0]} without lock_timeout, and everybody who comes later waits behind it",
+                move.statement, f"the strongest lock on {tables[0]} is waited for without lock_timeout: behind one long query, "
+                "all its readers and writers wait with it",
                 hint=_BEFORE.get(move.file.tool, _AT_HEAD) + ", and try again when it runs out", detail=tables[0],
             )  # fmt: skip
 
@@ -95,7 +96,7 @@ def setting_left_behind(ctx: Context) -> Iterator[Finding]:
         if later and group[0].file.versioned and group[0].file.tool != "pgcharter":
             for name, move in _left(group).items():
                 if not all(name in made for made in later) and not (name in _TIMEOUTS and not hurt):
-                    why = _SEVERE.get(name, "it works otherwise when it is run alone")
+                    why = _SEVERE.get(name, "run alone, that file works without it")
                     yield ctx.finding(
                         move.statement, f"{name} stays set when the next file begins: {why}",
                         hint=f"SET LOCAL {name}, or RESET {name} at the end",

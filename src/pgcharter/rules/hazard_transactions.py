@@ -11,12 +11,9 @@ from pgcharter.findings import Finding, Severity
 from pgcharter.names import quote
 from pgcharter.rules.engine import Context, rule
 from pgcharter.rules.hazards import alone, costly, held, many_rows, small, spread
-from pgcharter.rules.migration_files import beside, file_of
+from pgcharter.rules.migration_files import SENT_WHOLE, beside, file_of
 from pgcharter.rules.moves import Move, dotted, moves
 from pgcharter.sqltext import enum_name, walk
-
-_SENT_WHOLE = re.compile(r"(?:\.(?:up|down)\.sql|(?:^|/)migration\.sql)\Z")
-"""Files of tools that send a file as one message: its statements share a transaction without a BEGIN (golang-migrate, sqlx, Prisma)."""
 
 
 @rule("MIG04", "refused-in-a-transaction", Severity.ERROR, needs="text")
@@ -29,18 +26,14 @@ def refused_in_a_transaction(ctx: Context) -> Iterator[Finding]:
     `-- +goose NO TRANSACTION`, `runInTransaction:false` (Liquibase), `with op.get_context().autocommit_block():` (Alembic).
     Except: none.
     """
-    shared = {name: len(list(group)) for name, group in groupby(moves(ctx), key=lambda m: m.file.name)}
     for move in moves(ctx):
         what = alone(move.statement)
         if not what or move.opened == "supabase":
             continue
         file = move.file
-        together = shared[file.name] > 1 and not move.block
         who = _WHO.get(move.opened, move.opened)
-        if not move.block and together and file.tool == "flyway" and not file.unwrapped and _mixed(ctx, file.name):
+        if not move.block and file.tool == "flyway" and not file.unwrapped and _mixed(ctx, file.name):
             who = "Flyway, which refuses a file that mixes both kinds of statement"
-        elif not move.block and together and not file.tool and _SENT_WHOLE.search(file.name):
-            who = "the tool, which sends the statements of a file in one message"
         elif not move.block:
             continue
         yield ctx.finding(
@@ -56,8 +49,8 @@ def _on_the_way_back(ctx: Context) -> Iterator[Finding]:
         statements = list(group)
         file = file_of(name, ctx.reading.texts.get(name, ""), ctx.reading.source, beside(ctx.reading.texts, name))
         who = _WHO.get(file.tool, file.tool) if file.wraps_back else ""
-        if not who and not file.tool and _SENT_WHOLE.search(name) and len(statements) > 1:
-            who = "the tool, which sends the statements of a file in one message"
+        if not who and file.sent_whole and len(statements) > 1:
+            who = SENT_WHOLE
         begun = False
         for s in statements:
             if s.kind == "transaction_stmt":
@@ -122,8 +115,9 @@ def several_tables_locked_together(ctx: Context) -> Iterator[Finding]:
             new = [table for table, mode in held(move) if mode.stops_reads and table not in first]
             if new and first:
                 yield ctx.finding(
-                    move.statement, f"{new[0]} is locked while {', '.join(first)} stays locked to the end of the transaction",
-                    hint="one table a transaction", detail=f"{new[0]} after {', '.join(first)}",
+                    move.statement, f"{new[0]} is locked while {', '.join(first)} stays locked to the end of the transaction: "
+                    "who needs the one waits for the other too",
+                    hint="one table a transaction, each in a file of its own", detail=f"{new[0]} after {', '.join(first)}",
                 )  # fmt: skip
                 break
             first.update(dict.fromkeys(new, move))
@@ -176,7 +170,8 @@ def rows_changed_under_a_lock(ctx: Context) -> Iterator[Finding]:
             if work and strong:
                 yield from costly(
                     ctx, move, move.statement.node.relation,
-                    f"{work} runs while {', '.join(strong)} is locked to the end of the transaction: its users wait for all of it",
+                    f"{work} runs while {' and '.join(strong)} {'are' if strong[1:] else 'is'} locked to the end of the transaction: "
+                    "the users of it wait until the last row is changed",
                     hint="commit before it, and fill the rows in batches", detail=work,
                 )  # fmt: skip
             locked.update(dict(held(move)))
@@ -273,9 +268,12 @@ def lock_hidden_in_a_block(ctx: Context) -> Iterator[Finding]:
                 who = "readers and writers" if mode.stops_reads else "writers"
                 yield ctx.finding(
                     move.statement, f"this block locks {table.sql()} against {who} {what}",
-                    severity=Severity.WARNING if long else None, hint="show the statement in the migration itself",
+                    severity=Severity.WARNING if long else None, hint=_IN_SIGHT,
                     detail=table.sql(), lock=mode.sql,
                 )  # fmt: skip
+
+
+_IN_SIGHT = "write the statement itself into the migration, in the form that lets others work"
 
 
 @rule("MIG29", "advisory-lock-around-concurrent-build", Severity.WARNING, needs="text")

@@ -190,30 +190,36 @@ def many_rows(move: Move) -> str:
         return ""
     if kind == "insert_stmt":
         return f"INSERT INTO {written(node.relation)}" if node.select_stmt.select_stmt.from_clause else ""
-    if kind != "merge_stmt" and pinned(node.where_clause):
+    if kind != "merge_stmt" and pinned(node.where_clause, node.relation.alias.aliasname or node.relation.relname):
         return ""
     return f"{kind.removesuffix('_stmt').upper()} {'FROM ' * (kind == 'delete_stmt')}{written(node.relation)}"
 
 
-def pinned(where: Any) -> bool:
-    """Whether a condition compares a column with given values, or with a window of another query: then it names some rows, not all."""
+def pinned(where: Any, table: str) -> bool:
+    """Whether a condition compares a column of `table` with given values, or with a window of another query: it names some rows, then."""
     which = where.WhichOneof("node")
     if which == "bool_expr":
-        tests = [pinned(a) for a in where.bool_expr.args]
+        tests = [pinned(a, table) for a in where.bool_expr.args]
         if enum_name(where.bool_expr, "boolop") != "AND_EXPR":
             return bool(tests) and all(tests)
-        signs = {_sign(a) for a in where.bool_expr.args}
+        signs = {_sign(a, table) for a in where.bool_expr.args}
         return any(tests) or bool(signs & {"<", "<="} and signs & {">", ">="})
     if which == "sub_link":
         return any(name == "SelectStmt" and node.HasField("limit_count") for name, node in walk(where.sub_link))
-    return which == "current_of_expr" or _sign(where) == "="
+    return which == "current_of_expr" or _sign(where, table) == "="
 
 
-def _sign(test: Any) -> str:
+def _sign(test: Any, table: str) -> str:
     """The operator by which a test compares a column with something given: `=` for IN and BETWEEN too; empty when it does neither."""
     expression = test.a_expr
     sides = {s.WhichOneof("node") for s in (expression.lexpr, expression.rexpr)}
-    if test.WhichOneof("node") != "a_expr" or not sides & {"column_ref", "row_expr"} or not sides & _GIVEN:
+    named = [s.column_ref.fields[0].string.sval for s in (expression.lexpr, expression.rexpr) if len(s.column_ref.fields) > 1]
+    if (
+        any(name != table for name in named)
+        or test.WhichOneof("node") != "a_expr"
+        or not sides & {"column_ref", "row_expr"}
+        or not sides & _GIVEN
+    ):
         return ""
     kind = enum_name(expression, "kind")
     return "=" if kind in ("AEXPR_IN", "AEXPR_BETWEEN", "AEXPR_OP_ANY") else expression.name[-1].string.sval if kind == "AEXPR_OP" else ""

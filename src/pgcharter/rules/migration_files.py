@@ -24,6 +24,11 @@ _TOOLS = (
 )
 """Tools by the marks in their files, with the mark by which a file asks to be run outside a transaction. pgcharter itself runs what
 PostgreSQL refuses in a transaction outside of one."""
+SENT_WHOLE = "the tool, which sends the statements of a file in one message"
+"""Who opens the transaction where nobody says BEGIN: golang-migrate, sqlx, Prisma."""
+_WHOLE = re.compile(r"(?:\.(?:up|down)\.sql|(?:^|/)migration\.sql)\Z")
+_ALONE = _mark(r"(?:morph:nontransactional|no-transaction)\b")
+"""Marks of Mattermost's morph and of sqlx."""
 _SUPABASE = re.compile(r"(?:^|/)supabase/migrations/[^/]+\Z")
 """Its command line sends the statements of a file together, which makes them one transaction; from 2.109 without those that refuse one."""
 _SQITCH = re.compile(r"^-- Deploy \S+:\S+ to pg\b", re.MULTILINE)
@@ -45,6 +50,8 @@ class File:
     """Whether the tool runs the whole file in one transaction."""
     wraps_back: bool = False
     """The same of its way back."""
+    sent_whole: bool = False
+    """Whether its tool sends the file as one message: then its statements share a transaction without a BEGIN."""
     unwrapped: bool = False
     """Whether a file beside it asks its tool not to open a transaction."""
     versioned: bool = False
@@ -96,6 +103,9 @@ def file_of(name: str, text: str, source: str, told: str = "") -> File:
         tool = next((tool for form, tool in _FOLDERS if form.match(path.parent.name)), "")
         wraps = bool(tool) and not unwrapped
         return File(name, tool, wraps=wraps, wraps_back=wraps, unwrapped=unwrapped, versioned=versioned, one_way=one_way, text=text)
+    whole = _WHOLE.search(name) is not None and not _ALONE.search(text)
     flyway = re.match(r"[VUB]\d[0-9._]*__|R__", path.name) is not None
     wraps = flyway and _IN_TRANSACTION.search(told) is not None
-    return File(name, "flyway" * flyway, wraps=wraps, unwrapped=unwrapped, versioned=versioned, one_way=one_way, text=text)
+    return File(
+        name, "flyway" * flyway, wraps=wraps, unwrapped=unwrapped, sent_whole=whole, versioned=versioned, one_way=one_way, text=text
+    )  # fmt: skip

@@ -10,6 +10,7 @@ change. Files of rows for a fresh database (seeds, fixtures) are not looked at.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -20,7 +21,7 @@ from pgcharter.catalog.model import Catalog
 from pgcharter.catalog.reading import Reading
 from pgcharter.names import quote
 from pgcharter.rules.engine import Context
-from pgcharter.rules.migration_files import File, beside, file_of, is_seed
+from pgcharter.rules.migration_files import SENT_WHOLE, File, beside, file_of, is_seed
 from pgcharter.sqltext import Statement, enum_name, walk
 
 _CHANGESET = re.compile(r"^[ \t]*--[ \t]*changeset\b[^\n]*", re.M | re.I)
@@ -59,6 +60,10 @@ class Move:
     def fresh(self, node: Any) -> bool:
         """`is_fresh` for a RangeVar; temporary tables are always fresh."""
         return node.relpersistence == "t" or self.is_fresh(node.schemaname, node.relname)
+
+    def fresh_column(self, node: Any, column: str) -> bool:
+        """The same for a column of a table in use."""
+        return self.is_fresh(node.schemaname, f"{node.relname}.{column}")
 
     def clears_the_way(self, schema: str, name: str) -> bool:
         """Whether DROP ... IF EXISTS only makes room for what the same schema makes afterwards, as a script that can be run again does."""
@@ -122,14 +127,14 @@ def _moves(same: _Same) -> tuple[Move, ...]:
             known[s.place.file] = file_of(s.place.file, text, reading.source, beside(reading.texts, s.place.file))
     statements = tuple(s for s in statements if not is_seed(s.place.file))
     several = reading.source == "alembic" or sum(f.versioned for f in known.values()) > 1
-    walk = _Walk(reading, several)
+    walk = _Walk(reading, several, statements)
     return tuple(walk.step(s, known[s.place.file]) for s in statements)
 
 
 class _Walk:
     """Goes through the statements and keeps account of files, transactions, settings and of what was made."""
 
-    def __init__(self, reading: Reading, several: bool) -> None:
+    def __init__(self, reading: Reading, several: bool, statements: Sequence[Statement]) -> None:
         self.reading, self.several = reading, several
         self.first: dict[str, str] = {}
         """Unit that makes a name first: what IF NOT EXISTS finds there already is not made."""
@@ -141,6 +146,10 @@ class _Walk:
         self.session: dict[str, str] = {}
         self.local: dict[str, str] = {}
         self.hidden = _made_unseen(reading)
+        self.sent = Counter(s.place.file for s in statements)
+        """Statements by file."""
+        self.own = {s.place.file for s in statements if s.kind == "transaction_stmt"}
+        """Files that open and close their transactions themselves."""
         where = reading.destination
         self.applied = where.applied or frozenset() if where else frozenset[str]()
         self.there = _names(where.catalog) if where else None
@@ -186,7 +195,9 @@ class _Walk:
             return
         self.session, self.local = {}, {}
         self.changeset = -1
-        self._open(file.tool) if file.wraps and file.tool not in ("pgcharter", "liquibase") else self._close()
+        together = file.sent_whole and self.sent[file.name] > 1 and file.name not in self.own
+        wraps = file.wraps and file.tool not in ("pgcharter", "liquibase")
+        self._open(file.tool or SENT_WHOLE) if wraps or together else self._close()
 
     def _changeset(self, statement: Statement) -> None:
         """Each changeset of a formatted file of Liquibase is a transaction of its own, unless its line says otherwise."""
@@ -243,7 +254,7 @@ def value(node: Any) -> str:
 
 
 def _makes(statement: Statement, move: Move) -> Iterator[tuple[str, str]]:
-    """Schema and name of what a statement makes anew, as written."""
+    """Schema and name of what a statement makes anew, as written; of a column its table and name, parted by a point."""
     node, kind = statement.node, statement.kind
     if kind in ("create_stmt", "create_foreign_table_stmt"):
         relation = node.relation if kind == "create_stmt" else node.base_stmt.relation
@@ -264,6 +275,10 @@ def _makes(statement: Statement, move: Move) -> Iterator[tuple[str, str]]:
         yield dotted(node.domainname)
     elif kind == "create_schema_stmt":
         yield "", node.schemaname
+    elif kind == "alter_table_stmt":
+        for sub, command in move.commands():
+            if sub == "AT_AddColumn":
+                yield node.relation.schemaname, f"{node.relation.relname}.{getattr(command, 'def').column_def.colname}"
     elif kind == "createdb_stmt":
         yield "", node.dbname
     elif kind == "rename_stmt" and node.HasField("relation") and not node.subname and move.fresh(node.relation):
@@ -271,11 +286,14 @@ def _makes(statement: Statement, move: Move) -> Iterator[tuple[str, str]]:
 
 
 def _names(catalog: Catalog) -> dict[str, set[str]]:
-    """Schemas by the names of what statements may find there: relations, indexes, sequences, types and schemas."""
+    """Schemas by the names of what statements may find there: relations, columns, indexes, sequences, types and schemas."""
     found: dict[str, set[str]] = {s.name: {""} for s in catalog.schemas}
     own = (*(s.id for s in catalog.sequences), *(t.id for t in catalog.types))
     for target in (*(r.id for r in catalog.relation.values()), *catalog.index, *own):
         found.setdefault(target.name, set()).add(target.schema)
+    for table in catalog.tables:
+        for column in table.columns:
+            found.setdefault(f"{table.name}.{column.name}", set()).add(table.schema)
     return found
 
 

@@ -17,6 +17,17 @@ def expression(node: Any) -> str:
     return str(_postgast().deparse(tree)).removeprefix("SELECT ")
 
 
+def column(node: Any, *without: str) -> str:
+    """A column as ADD COLUMN writes it, without constraints of these kinds (`CONSTR_CHECK`, ...)."""
+    tree = _tree("ALTER TABLE t ADD COLUMN c int")
+    definition = getattr(tree.stmts[0].stmt.alter_table_stmt.cmds[0].alter_table_cmd, "def").column_def
+    definition.CopyFrom(node)
+    kept = [c for c in node.constraints if enum_name(c.constraint, "contype") not in without]
+    del definition.constraints[:]
+    definition.constraints.extend(kept)
+    return str(_postgast().deparse(tree)).removeprefix("ALTER TABLE t ADD COLUMN ")
+
+
 def same(one: str, other: str) -> bool:
     """Whether two texts of SQL are the same statements, however they are spelled."""
     left, right = parse(one, ""), parse(other, "")

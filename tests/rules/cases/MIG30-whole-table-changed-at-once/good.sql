@@ -9,3 +9,4 @@ UPDATE orders SET state = 'old' WHERE state IS NULL;
 DELETE FROM orders WHERE id >= 1000 AND id < 2000;
 DELETE FROM orders WHERE (id, kind) IN ((1, 'a'), (2, 'b'));
 UPDATE orders SET state = 'old' WHERE id = ANY ($1::bigint[]);
+UPDATE app.bids b SET place = 1 FROM app.rounds r WHERE r.id = b.round AND b.id = 17;

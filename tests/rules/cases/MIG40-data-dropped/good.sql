@@ -11,3 +11,5 @@ ALTER TABLE work DROP COLUMN id;
 DROP TABLE work;
 CREATE SCHEMA tmp;
 DROP SCHEMA tmp;
+ALTER TABLE app.channels ADD COLUMN last_root bigint;
+ALTER TABLE app.channels DROP COLUMN last_root;

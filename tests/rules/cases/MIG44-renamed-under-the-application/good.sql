@@ -7,3 +7,6 @@ ALTER TABLE fresh RENAME COLUMN a TO b;
 ALTER TABLE fresh RENAME TO newer;
 ALTER INDEX orders_pkey RENAME TO sales_pkey;
 ALTER TABLE sales RENAME CONSTRAINT a TO b;
+ALTER TABLE app.prompts ADD COLUMN body_json jsonb;
+ALTER TABLE app.prompts DROP COLUMN body;
+ALTER TABLE app.prompts RENAME COLUMN body_json TO body;
