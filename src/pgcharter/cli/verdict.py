@@ -50,6 +50,10 @@ def read_target(target: str, wish: Wish, project: Project) -> Reading:
         from pgcharter.sources import own_checks
 
         looks = tuple(own_checks.looks(project.guide, only=wish.only, skip=wish.skip))
+    if wish.server and not wish.only:
+        from pgcharter.sources.code_check import CodeCheck
+
+        looks = (*looks, CodeCheck())
     if wish.sample is not None:
         from pgcharter.sources import sampling
 

@@ -6,17 +6,19 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pgcharter.catalog.model import Catalog, Constraint, Table, View
+from pgcharter.catalog.model import Catalog, Constraint, Function, Table, View
 from pgcharter.catalog.reading import Reading
-from pgcharter.findings import Place
+from pgcharter.findings import Finding, Place
 from pgcharter.migrate import proving
 from pgcharter.names import ObjectId, quote
 from pgcharter.plan import ddl, diff
+from pgcharter.plan.model import Plan
 from pgcharter.plan.normal import normalised
 from pgcharter.plan.uses import Uses
 from pgcharter.render.phrases import plural
 from pgcharter.sources import Look
 from pgcharter.sources.code import ROUTINE, RULE, TRIGGER, VIEW, Code, build, is_code, load_code
+from pgcharter.sources.code_check import faults
 from pgcharter.sources.script import Step
 from pgcharter.sqltext import parse
 
@@ -69,7 +71,7 @@ def make(scratch: Scratch, base: Catalog, files: Files, *, fresh: bool = False, 
     What tables use cannot make room and is replaced. With `fresh` nothing makes room: the base is another declaration.
     Raises PgcharterError when the base or a file cannot be built.
     """
-    from pgcharter.sources import taken
+    from pgcharter.sources import taken_on
 
     code = files.code
     room = Room() if fresh else Room.of(base, code)
@@ -79,7 +81,7 @@ def make(scratch: Scratch, base: Catalog, files: Files, *, fresh: bool = False, 
         database.conn.execute("RESET check_function_bodies")
         again = [Step(s, s.text, f"{code.target}: {s.place.file}") for sql, name in room.returns for s in parse(sql, name).statements]
         code.script.steps += again
-        reading = taken(build(database, code), database.conn, looks)
+        reading = taken_on(database, build(database, code), looks)
     assert reading.catalog is not None  # noqa: S101
     catalog = merged(base, normalised(base, reading.catalog)[1], code.declared)
     only = (f"{code.target} holds only stored code, so everything else stays as it is",) if files.alone else ()
@@ -270,6 +272,31 @@ def _dressed(item: Any, held: Mapping[ObjectId, Any]) -> Any:
         return item
     given = {c.name: c.acl for c in before.columns}
     return replace(item, columns=tuple(c if c.acl is not None else replace(c, acl=given.get(c.name)) for c in item.columns))
+
+
+def questioned(plan: Plan, wanted: Reading) -> Plan:
+    """The plan with a question for every fault in the body of a routine that comes or changes, and a note of what looked for them.
+
+    Faults in other routines are only told: the change may have brought them, or they were there before.
+    """
+    changed = {o.object: o.new for o in plan.operations if o.change in ("create", "alter") and isinstance(o.new, Function)}
+    written = [i for i, routine in changed.items() if routine.language == "plpgsql"]
+    found = [f for several in faults(wanted.findings).values() for f in several]
+    mine = [f for f in found if f.object in changed]
+    questions = [f"{_where(f)}{f.message}: mend it, or plan with --no-code-check" for f in mine]
+    others = [f"{_where(f)}{f.message}; this routine is not changed" for f in found if f.object not in changed] if not plan.empty else []
+    gaps = [f"{g.what}: {g.why}" for g in wanted.gaps if "plpgsql_check" in g.why]
+    said = gaps or ["bodies of PL/pgSQL were checked by plpgsql_check"]
+    notes = (*plan.notes, *others[:_MANY], *(said if written else ()))
+    return replace(plan, questions=(*plan.questions, *questions), notes=notes)
+
+
+def _where(finding: Finding) -> str:
+    return f"{finding.place}: " if finding.place else ""
+
+
+_MANY = 5
+"""Faults in routines that a plan does not change, of which is told."""
 
 
 def _notes(base: Catalog, code: Code, room: Room, places: Mapping[ObjectId, Place]) -> Iterator[str]:

@@ -112,6 +112,63 @@ def _own_failed(_: Context) -> Iterator[Finding]:
     return iter(())
 
 
+@_describe("SRC06", "broken-body", Severity.ERROR)
+def _broken(_: Context) -> Iterator[Finding]:
+    """A PL/pgSQL routine with a statement that cannot run.
+
+    Why: PostgreSQL looks at the statements of a body only when they run, so a column that was renamed or a table that is not there shows
+    up when the routine is called, perhaps only in a branch that is rarely taken. The extension plpgsql_check looks at all of them.
+
+    Instead: mend the statement at the marked line. A trigger function is looked at once for each relation it is called for.
+
+    Except: what the body needs is made while it runs. Temporary tables that some body creates are known; for anything else, tell the
+    extension in a comment of the body: `@plpgsql_check_options: disable = true`, or `PERFORM plpgsql_check_pragma('table: …')`.
+    """
+    return iter(())
+
+
+@_describe("SRC07", "doubtful-body", Severity.WARNING)
+def _doubtful(_: Context) -> Iterator[Finding]:
+    """Something in a PL/pgSQL routine that runs, but hardly does what was meant.
+
+    Why: a result that is thrown away, values of which there are too few or too many, a variable that nobody reads or that hides another:
+    what was meant and what is written differ. The extension plpgsql_check says so.
+
+    Instead: write what is meant: PERFORM for a result that nobody needs, names for variables that are no names of columns.
+
+    Except: it is meant so. What only concerns tidiness (unused variables) is merely mentioned.
+    """
+    return iter(())
+
+
+@_describe("SRC08", "slow-body", Severity.INFO)
+def _slow(_: Context) -> Iterator[Finding]:
+    """Something in a PL/pgSQL routine that makes it slower than it need be.
+
+    Why: a value that is cast in secret keeps an index from being used; a routine that is declared VOLATILE and is not is called for every
+    row. The extension plpgsql_check says so.
+
+    Instead: declare variables with the type of what they hold, and routines with the volatility that they have.
+
+    Except: the routine runs rarely, or over few rows.
+    """
+    return iter(())
+
+
+@_describe("SRC09", "injectable-body", Severity.WARNING)
+def _injectable(_: Context) -> Iterator[Finding]:
+    """A text in a PL/pgSQL routine becomes SQL without having been quoted.
+
+    Why: whoever chooses the text chooses what runs, with the rights of the routine. The extension plpgsql_check follows the text from the
+    argument to EXECUTE.
+
+    Instead: pass values with USING, and put names in with `format('%I', …)` or `quote_ident`.
+
+    Except: only trusted roles may call the routine, and none of its callers passes on what users enter.
+    """
+    return iter(())
+
+
 def _own(_: Context) -> Iterator[Finding]:
     """A row that a clause's own SQL returned.
 

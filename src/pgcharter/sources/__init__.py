@@ -14,6 +14,7 @@ from pgcharter.errors import UsageError
 if TYPE_CHECKING:
     from pgcharter.catalog.reading import Reading
     from pgcharter.db import Connection
+    from pgcharter.servers.scratch import ScratchDatabase
 
 Progress = Callable[[str, int, int], None]
 """Called as work goes on: what is being done, how many of how many. The total is 0 while unknown."""
@@ -114,6 +115,15 @@ def taken(reading: Reading, conn: Connection, looks: Sequence[Look]) -> Reading:
     for look in looks:
         reading = look(conn, reading)
     return reading
+
+
+def taken_on(database: ScratchDatabase, reading: Reading, looks: Sequence[Look]) -> Reading:
+    """`taken` on a scratch database, as its owner. A look with a method `prepare` may first make there what only a superuser can."""
+    for look in looks:
+        prepare = getattr(look, "prepare", None)
+        if prepare is not None:
+            prepare(database.admin)
+    return taken(reading, database.conn, looks)
 
 
 def _live(dsn: str, looks: Sequence[Look]) -> Reading:

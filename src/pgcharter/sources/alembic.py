@@ -21,7 +21,7 @@ from pgcharter.catalog.reading import Reading
 from pgcharter.errors import PgcharterError, UnavailableError, UsageError
 from pgcharter.findings import Finding, Gap, Place, Severity
 from pgcharter.names import ObjectId
-from pgcharter.sources import Look, Progress, taken
+from pgcharter.sources import Look, Progress, taken_on
 from pgcharter.sources.generated import Emitted, build, state, statements
 from pgcharter.sources.models import described, foreign_code
 from pgcharter.sources.pythontext import shown
@@ -201,7 +201,7 @@ def read(
             gaps=gaps,
             texts=project.texts(),
         )
-        return taken(reading, database.conn, looks)
+        return taken_on(database, reading, looks)
 
 
 def _stopped(project: Project, why: str) -> Finding:

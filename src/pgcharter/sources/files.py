@@ -11,7 +11,7 @@ from pgcharter.catalog.model import Catalog
 from pgcharter.catalog.reading import Reading
 from pgcharter.findings import Gap
 from pgcharter.rules.migration_files import companions
-from pgcharter.sources import Look, Progress, taken
+from pgcharter.sources import Look, Progress, taken_on
 from pgcharter.sources.script import Script, load
 from pgcharter.sources.text import read_text
 
@@ -119,4 +119,4 @@ def build_on(
         gaps=(*script.gaps, *builder.gaps, *unresolved_roles(builder), *unplaced),
         texts=script.texts,
     )
-    return taken(reading, database.conn, looks)
+    return taken_on(database, reading, looks)

@@ -13,7 +13,7 @@ from pgcharter.catalog.reading import Reading
 from pgcharter.errors import PgcharterError, UnavailableError, UsageError
 from pgcharter.findings import Gap, Place
 from pgcharter.names import ObjectId
-from pgcharter.sources import Look, taken
+from pgcharter.sources import Look, taken_on
 from pgcharter.sources.generated import Emitted, build, state, statements
 from pgcharter.sources.pythontext import Definitions
 
@@ -64,7 +64,7 @@ def read(
             gaps=(_UNSEEN,),
             texts=definitions.texts(),
         )
-        return taken(reading, database.conn, looks)
+        return taken_on(database, reading, looks)
 
 
 def load(target: str) -> MetaData:
