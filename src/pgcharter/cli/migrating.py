@@ -35,14 +35,13 @@ def complete_versions(ctx: click.Context, _parameter: click.Parameter, incomplet
 
 def place_options(function: F) -> F:
     """Add `--env`, `--on` and `--folder`."""
-    options = (
-        click.option("--env", "environment", metavar="NAME", help="Database of this environment of the charter."),
-        click.option("--on", "target", metavar="DSN", help="Database: a connection string, or env:VARIABLE."),
-        folder_option,
-    )
-    for option in reversed(options):
-        function = option(function)
-    return function
+    return database_options(folder_option(function))
+
+
+def database_options(function: F) -> F:
+    """Add `--env` and `--on`."""
+    function = click.option("--on", "target", metavar="DSN", help="Database: a connection string, or env:VARIABLE.")(function)
+    return click.option("--env", "environment", metavar="NAME", help="Database of this environment of the charter.")(function)
 
 
 def confirm_option(function: F) -> F:
@@ -223,10 +222,14 @@ def _service(name: str) -> dict[str, str]:
 
 def guard(place: Place, confirmed: str | None) -> None:
     """Raise RefusedError when the ledger of a production environment would be changed without its name being said."""
-    if place.production and confirmed != place.production:
+    refuse_production(place.production, confirmed)
+
+
+def refuse_production(name: str, confirmed: str | None) -> None:
+    """Raise RefusedError for a production environment (empty: it is none) whose name was not said."""
+    if name and confirmed != name:
         raise RefusedError(
-            f"environment {place.production} is production, so nothing is changed there without leave",
-            hint=f"say so by its name: --confirm {place.production}",
+            f"environment {name} is production, so nothing is changed there without leave", hint=f"say so by its name: --confirm {name}"
         )
 
 
@@ -261,7 +264,7 @@ def alone(place: Place) -> Iterator[Connection]:
 
 def standing_of(conn: Connection, place: Place) -> tuple[Standing, tuple[Problem, ...]]:
     """Where the database stands against the files, and what stands in the way."""
-    from pgcharter.migrate import ledger
+    from pgcharter.migrate import adoption, ledger
     from pgcharter.migrate.problems import problems
     from pgcharter.migrate.state import standing
 
@@ -269,9 +272,14 @@ def standing_of(conn: Connection, place: Place) -> tuple[Standing, tuple[Problem
     if place.revisions:
         from pgcharter.migrate.alembic_env import standpoint
 
-        runs = place.revisions.seen(runs, standpoint(place.revisions.alembic, place.dsn).heads)
+        heads = standpoint(place.revisions.alembic, place.dsn).heads
+        said = place.revisions.by_hand(runs, heads)
+        if said:
+            click.echo(f"note: {said}", err=True)
+        runs = place.revisions.seen(runs, heads)
     found = standing(place.files, runs)
-    return found, problems(found.entries, place.files, place.section)
+    elsewhere = () if runs or place.revisions else adoption.problems(conn, place.files)
+    return found, (*elsewhere, *problems(found.entries, place.files, place.section))
 
 
 def refuse(conn: Connection, found: Sequence[Problem]) -> None:

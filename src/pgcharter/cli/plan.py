@@ -14,9 +14,9 @@ from pgcharter.errors import Exit, UsageError
 if TYPE_CHECKING:
     from pgcharter.charter import Charter
     from pgcharter.migrate.planning import Wish
+    from pgcharter.migrate.policies import Chosen
     from pgcharter.plan.releases import Releases
     from pgcharter.plan.renames import Intent
-    from pgcharter.plan.settings import PlanSection
 
 EXAMPLES = (
     ("pgcharter plan db/schema.sql --on env:DATABASE_URL", "what must happen to this database, step by step"),
@@ -40,6 +40,7 @@ EXAMPLES = (
 @click.option("--releases", nargs=2, metavar="OLD NEW", help="Let these two releases see the tables through schemas of views meanwhile.")
 @click.option("--plain", is_flag=True, help="The shortest statements, for a database that nobody else uses.")
 @click.option("--no-proof", is_flag=True, help="Do not try the plan on a scratch server.")
+@click.option("--no-code-check", is_flag=True, help="Do not stop at what plpgsql_check says of routines that come or change.")
 @click.option("--scratch-url", metavar="DSN", help="Build and try on this server instead of a throwaway one.")
 @click.option("--alembic", is_flag=True, help="Write the plan as a revision of the Alembic project; without --on, of what it makes now.")
 @click.option("--message", "-m", metavar="TEXT", default="", help="With --alembic: what the revision is called.")
@@ -56,6 +57,7 @@ def plan(
     releases: tuple[str, str] | None,
     plain: bool,
     no_proof: bool,
+    no_code_check: bool,
     scratch_url: str | None,
     name: str | None,
     alembic: bool,
@@ -85,7 +87,7 @@ def plan(
     revisions = alembic_revisions(charter, message, name) if alembic else None
     actual = actual or (revisions.target if revisions and environment is None else None)
     wish = wish_of(charter, wanted, actual, environment, renames, dropped, zone, plain=plain, code=code)
-    wish = replace(wish, prove=not no_proof, scratch_url=scratch_url, releases=_named(charter, releases))
+    wish = replace(wish, prove=not no_proof, checked=not no_code_check, scratch_url=scratch_url, releases=_named(charter, releases))
     with progress("planning") as advance:
         planned = planning.make(wish, advance)
     proven = planned.proof.sentence if planned.proof else ""
@@ -141,21 +143,38 @@ def wish_of(
     except ValueError as error:
         raise UsageError(str(error), place="--dropped") from None
     return Wish(
-        wanted=wanted or ("" if _alone(section, code) else _from_charter(charter, section.wanted)),
-        code=code or (_from_charter(charter, section.code) if section.code else ""),
+        wanted=wanted or ("" if _alone(charter, code) else from_charter(charter, section.wanted)),
+        code=code or (from_charter(charter, section.code) if section.code else ""),
         actual=actual or _actual(charter, environment),
         style=Plain() if plain else replace(style, zone=zone or style.zone),
         intents=(*settings.intents(charter), *map(_intent, renames)),
         apart=apart,
+        chosen=chosen(charter, environment or ("" if actual or len(charter.environments) != 1 else next(iter(charter.environments)))),
     )
 
 
-def _alone(section: PlanSection, code: str | None) -> bool:
-    """Whether only stored code is asked for: by the command line, or by a charter that says nothing else."""
-    return bool(code or (section.code and not section.wanted))
+def chosen(charter: Charter, environment: str) -> Chosen | None:
+    """The charter's policies for one of its environments; None without a charter, which then says nothing of what policies made."""
+    from pgcharter.migrate.policies import Chosen
+    from pgcharter.policy import registry
+
+    if charter.path is None:
+        return None
+    known = charter.environments.get(environment)
+    return Chosen(registry.chosen(charter), environment, production=bool(known and known.production))
 
 
-def _from_charter(charter: Charter, wanted: str) -> str:
+def _alone(charter: Charter, code: str | None) -> bool:
+    """Whether only stored code or policies are asked for: by the command line, or by a charter that says nothing else."""
+    from pgcharter.plan.settings import PLAN
+    from pgcharter.policy import registry
+
+    section = charter.section(PLAN)
+    return bool(code or (not section.wanted and (section.code or registry.chosen(charter))))
+
+
+def from_charter(charter: Charter, wanted: str) -> str:
+    """A target that `[plan]` names. Raises UsageError when it names none."""
     from pgcharter.cli.project import from_folder
 
     if not wanted:

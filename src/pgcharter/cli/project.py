@@ -6,14 +6,15 @@ import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pgcharter import charter as charters
-from pgcharter.charter import Charter, Environment
+from pgcharter.charter import Charter, Environment, Section
 from pgcharter.errors import UsageError
 from pgcharter.migrate.settings import MIGRATE
 from pgcharter.plan.releases import RELEASES
 from pgcharter.plan.settings import PLAN
+from pgcharter.policy import registry
 
 if TYPE_CHECKING:
     from pgcharter.guides.model import Guide
@@ -59,7 +60,8 @@ def charter_here(start: Path | None = None) -> Charter:
 
 
 def _charter(path: Path | None) -> Charter:
-    return charters.read(path, sections=(PLAN, MIGRATE, RELEASES), name=shortest(path)) if path else Charter()
+    known: tuple[Section[Any], ...] = (PLAN, MIGRATE, RELEASES, *registry.sections())
+    return charters.read(path, sections=known, name=shortest(path)) if path else Charter()
 
 
 def _open(path: Path | None, guide: str | None) -> Project:

@@ -11,7 +11,7 @@ from pgcharter.catalog.reading import Reading
 from pgcharter.errors import PgcharterError, UsageError
 from pgcharter.findings import Severity
 from pgcharter.migrate import policies, proving, releases, stored_code
-from pgcharter.migrate.policies import Chosen
+from pgcharter.migrate.policies import Chosen, Governed
 from pgcharter.migrate.proving import Proof
 from pgcharter.names import ObjectId
 from pgcharter.plan import planner, renames
@@ -64,6 +64,8 @@ class Planned:
     proof: Proof | None = None
     before: Catalog | None = None
     """What the plan starts from: the actual side, cut to what the plan is about."""
+    governed: Governed | None = None
+    """What policies make of it; None where nobody asked."""
 
     @property
     def stats(self) -> Stats | None:
@@ -92,7 +94,9 @@ def make(wish: Wish, progress: Progress | None = None) -> Planned:
             b = _of_major(scratch, _catalog(wanted), a.major)
             governed = policies.govern(scratch, b, actual.cluster, old, wish.chosen or policies.Chosen())
             if governed.questions:
-                return Planned(Plan(questions=governed.questions, notes=governed.notes, major=a.major), actual, wanted, before=a)
+                return Planned(
+                    Plan(questions=governed.questions, notes=governed.notes, major=a.major), actual, wanted, before=a, governed=governed
+                )
             a, b, notes = _sides(a, governed.catalog, live=live, ours=governed.ours)
             b = policies.given_back(b, governed)
             wish = replace(wish, intents=(*wish.intents, *renames.implied(a, b, wish.intents)))
@@ -100,11 +104,12 @@ def make(wish: Wish, progress: Progress | None = None) -> Planned:
                 a, b, plan = releases.planned(scratch, _catalog(actual), a, b, wish, actual.stats)
             else:
                 plan = _plan(scratch, a, b, wish, actual.stats)
-            plan = policies.recorded(replace(plan, notes=(*said, *governed.notes, *notes, *plan.notes)), a, governed)
+            plan = replace(plan, notes=(*said, *governed.notes, *notes, *plan.notes))
             plan = stored_code.questioned(plan, wanted) if wish.checked else plan
-            if not wish.prove or plan.empty or plan.questions:
-                return Planned(plan, actual, wanted, before=a)
-            return Planned(plan, actual, wanted, proving.must_hold(proving.prove(scratch, a, plan, b, progress)), a)
+            tried = wish.prove and not plan.empty and not plan.questions
+            proof = proving.must_hold(proving.prove(scratch, a, plan, b, progress)) if tried else None
+        plan = policies.recorded(plan, governed)
+        return Planned(plan, actual, wanted, policies.untried(proof, plan) if proof else None, a, governed)
 
 
 def _with_code(

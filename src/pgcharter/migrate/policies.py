@@ -16,11 +16,12 @@ from pgcharter.plan import roles
 from pgcharter.plan.blocks import renumbered
 from pgcharter.plan.model import Grade, Phase, Plan, Step
 from pgcharter.plan.normal import OWNED
-from pgcharter.policy.compose import RECORD, SCHEMA, compose, recording
+from pgcharter.policy.compose import RECORD, compose, recording
 from pgcharter.policy.marks import server_without, without
 from pgcharter.policy.model import Mark, Policy, State
 
 if TYPE_CHECKING:
+    from pgcharter.migrate.proving import Proof
     from pgcharter.servers.scratch import Scratch
 
 
@@ -51,10 +52,8 @@ class Governed:
 
     @property
     def ours(self) -> frozenset[ObjectId]:
-        """What policies answer for, before and now, and the record itself."""
-        if not self.old and not self.new:
-            return frozenset()
-        return frozenset({RECORD, *(at for m in (*self.old, *self.new) for at in (m.object, m.object.owner))})
+        """What policies answer for, before and now."""
+        return frozenset(at for m in (*self.old, *self.new) for at in (m.object, m.object.owner))
 
 
 def held(dsn: str) -> tuple[Mark, ...]:
@@ -95,7 +94,7 @@ def govern(scratch: Scratch, base: Catalog, cluster: Cluster | None, old: tuple[
 
 def base(actual: Catalog, old: Iterable[Mark]) -> Catalog:
     """What is there, without what policies made."""
-    return without(actual, (*old, Mark(RECORD)))
+    return without(actual, old)
 
 
 def given_back(catalog: Catalog, governed: Governed) -> Catalog:
@@ -113,34 +112,31 @@ def _handed(item: Any, owners: Mapping[ObjectId, str]) -> Any:
     return item if before is None else replace(item, owner=before, acl=handed(item.acl, item.owner, before))
 
 
-def recorded(plan: Plan, a: Catalog, governed: Governed) -> Plan:
-    """The plan with the statements that keep the record.
+def recorded(plan: Plan, governed: Governed) -> Plan:
+    """The plan with the roles that policies want, and the statements that keep the record.
 
     What comes is written down before it is made and what goes is struck out after it is gone, so that a run that is cut off anywhere leaves
     nothing that belongs to nobody.
     """
-    here = _Side(governed.old, governed.before, RECORD in a.table)
-    there = _Side(governed.new, governed.cluster, RECORD in governed.catalog.table)
+    here, there = (governed.old, governed.before), (governed.new, governed.cluster)
     return replace(plan, steps=_recorded(plan.steps, here, there), reverse=_recorded(plan.reverse, there, here))
 
 
-@dataclass(frozen=True)
-class _Side:
-    marks: tuple[Mark, ...]
-    cluster: Cluster
-    record: bool
-    """Whether the record is there."""
+_Side = tuple[tuple[Mark, ...], Cluster]
 
 
 def _recorded(steps: Sequence[Step], a: _Side, b: _Side) -> tuple[Step, ...]:
-    home = [s for s in steps if s.object.owner == RECORD or s.object == ObjectId("schema", "", SCHEMA)]
-    rest = [s for s in steps if s not in home]
-    both = tuple({*a.marks, *b.marks})
-    come = [_step(sql, "write down what policies make") for sql in recording(a.marks, both)] if b.record else []
-    gone = [_step(sql, "strike out what policies no longer make") for sql in recording(both, b.marks)] if a.record and b.record else []
-    first, last = (home, []) if b.record else ([], home)
-    return renumbered([[*first, *come], roles.come(a.cluster, b.cluster), rest, roles.gone(a.cluster, b.cluster), [*gone, *last]])
+    both = tuple({*a[0], *b[0]})
+    come = [_step(sql, "write down what policies make") for sql in recording(a[0], both)]
+    gone = [_step(sql, "strike out what policies no longer make") for sql in recording(both, b[0])]
+    return renumbered([come, roles.come(a[1], b[1]), steps, roles.gone(a[1], b[1]), gone])
 
 
 def _step(sql: str, title: str) -> Step:
     return Step(sql, title, RECORD, phase=Phase.EXPAND, grade=Grade.LOSSLESS)
+
+
+def untried(proof: Proof, plan: Plan) -> Proof:
+    """The proof of a plan with roles: on a scratch server they are stand-ins that can do nothing."""
+    found = sorted({s.object for s in plan.steps if s.object.kind == "role"})
+    return replace(proof, untried=(*proof.untried, *found))

@@ -58,8 +58,8 @@ def extent(a: Catalog, b: Catalog, *, library: Callable[[ObjectId], bool] = lamb
     stay: dict[str, Any] = {field: tuple(i for i in getattr(left, field) if i not in found) for field, found in absent.items()}
     left = replace(left, **stay)
     right = _with_mappings_of(left, _without(b, schemas=hidden, tables=(), ours=ours))
-    stays = tuple(s for s in left.schemas if s.name == OUR_SCHEMA and OUR_SCHEMA not in wanted)
-    right = replace(right, schemas=tuple(sorted((*right.schemas, *stays), key=lambda s: s.name)))
+    if ours:
+        left, right = _with_our_schema(left, right), _with_our_schema(right, left)
     if not _grants(right) and _grants(left):
         notes.append("left alone: all privileges, because the wanted side grants none")
         right = _with_privileges_of(left, right, ours)
@@ -83,6 +83,14 @@ def _without(catalog: Catalog, *, schemas: Collection[str], tables: Iterable[Obj
     fields["schemas"] = tuple(s for s in catalog.schemas if s.name not in schemas)
     fields["dependencies"] = tuple(d for d in catalog.dependencies if d.dependent.schema not in schemas and d.dependent.owner not in gone)
     return replace(catalog, **fields)
+
+
+def _with_our_schema(catalog: Catalog, other: Catalog) -> Catalog:
+    """With our own schema, as the other side has it: it is there before any plan, and stays."""
+    if any(s.name == OUR_SCHEMA for s in catalog.schemas):
+        return catalog
+    home = next((s for s in other.schemas if s.name == OUR_SCHEMA), Schema(OUR_SCHEMA))
+    return replace(catalog, schemas=tuple(sorted((*catalog.schemas, home), key=lambda s: s.name)))
 
 
 def _with_mappings_of(a: Catalog, b: Catalog) -> Catalog:

@@ -1,4 +1,4 @@
-"""Policies one after another, and the record of what they made as a table of the schema itself."""
+"""Policies one after another, and the record of what they made, which a plan keeps as it runs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from pgcharter.catalog.model import Catalog, Column, Constraint, DataType, Schema, Table
+from pgcharter.catalog.model import Catalog, Schema
 from pgcharter.names import ObjectId, literal
 from pgcharter.policy.marks import made, made_of_server
 from pgcharter.policy.model import Mark, Policy, State
@@ -26,11 +26,11 @@ class Composed:
 
 
 def compose(state: State, policies: Iterable[Policy]) -> Composed:
-    """Apply policies in order to a schema that holds nothing of theirs. With none the schema stays as it is, without a record."""
+    """Apply policies in order to a schema that holds nothing of theirs. With none the schema stays as it is."""
     marks: dict[tuple[ObjectId, str], Mark] = {}
     chosen = tuple(policies)
     if chosen:
-        state = replace(state, catalog=_with_record(state.catalog))
+        state = replace(state, catalog=_with_home(state.catalog))
     for policy in chosen:
         before = state
         state = policy.apply(state)
@@ -40,47 +40,45 @@ def compose(state: State, policies: Iterable[Policy]) -> Composed:
     return Composed(state, tuple(sorted(marks.values())))
 
 
-def _with_record(catalog: Catalog) -> Catalog:
-    schemas = (
-        catalog.schemas if any(s.name == SCHEMA for s in catalog.schemas) else (*catalog.schemas, Schema(SCHEMA, comment=_SCHEMA_COMMENT))
-    )
-    tables = tuple(t for t in catalog.tables if t.id != RECORD)
-    return replace(catalog, schemas=tuple(sorted(schemas, key=lambda s: s.name)), tables=(*tables, _record()))
+def _with_home(catalog: Catalog) -> Catalog:
+    """With our own schema, where policies put what belongs to no schema of the project's."""
+    if any(s.name == SCHEMA for s in catalog.schemas):
+        return catalog
+    return replace(catalog, schemas=tuple(sorted((*catalog.schemas, Schema(SCHEMA)), key=lambda s: s.name)))
 
 
-_SCHEMA_COMMENT = "Records of pgcharter: what it has done to this database"
-_COLUMNS = {
-    "object_kind": "What it is, in PostgreSQL's words: table, column, policy, function",
-    "schema_name": "Schema; empty for objects outside schemas",
-    "object_name": "Name, for functions with argument types; for a part the relation it lives in",
-    "part_name": "Name of the column, constraint, trigger, row policy or rule; empty for whole objects",
-    "field_name": "What was changed of an object that was there before; empty when the object itself was made",
-    "policy_name": "The policy that made it",
-    "value_before": "JSON of the value before, which comes back when the policy is given up",
-}
-
-
-def _record() -> Table:
-    text = DataType("text")
-    columns = tuple(Column(n, i, text, not_null=True, default="''::text", comment=c) for i, (n, c) in enumerate(_COLUMNS.items(), 1))
-    key = ("object_kind", "schema_name", "object_name", "part_name", "field_name")
-    primary = Constraint("managed_objects_pkey", "primary key", key, f"PRIMARY KEY ({', '.join(key)})")
-    return Table(SCHEMA, RECORD.name, columns=columns, constraints=(primary,), comment="What policies of pgcharter made in this database")
+_COLUMNS = ("object_kind", "schema_name", "object_name", "part_name", "field_name", "policy_name", "value_before")
+_KEY = _COLUMNS[:5]
 
 
 def recording(old: Collection[Mark], new: Collection[Mark]) -> tuple[str, ...]:
-    """The statements that turn the record of `old` into that of `new`: what is gone first."""
+    """The statements that turn the record of `old` into that of `new`: what is gone first. Without any mark there is no record at all."""
     gone = sorted(set(old) - set(new))
     come = sorted(set(new) - set(old))
+    if old and not new:
+        return (f"DROP TABLE {RECORD.sql()}",)
     statements = [f"DELETE FROM {RECORD.sql()} WHERE {' OR '.join(_same(m) for m in gone)}"] if gone else []
     if come:
         rows = ",\n  ".join(f"({', '.join(literal(value) for value in _row(m))})" for m in come)
         statements.append(f"INSERT INTO {RECORD.sql()} ({', '.join(_COLUMNS)}) VALUES\n  {rows}")
-    return tuple(statements)
+    return (*(_made() if new and not old else ()), *statements)
+
+
+def _made() -> tuple[str, ...]:
+    columns = ", ".join(f"{name} text NOT NULL" for name in _COLUMNS)
+    comment = (
+        "What policies of pgcharter made in this database: objects by kind, schema, name and part; with a field name, what they changed of"
+        " an object that was there, and as JSON the value before"
+    )
+    return (
+        f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}",
+        f"CREATE TABLE IF NOT EXISTS {RECORD.sql()} ({columns}, PRIMARY KEY ({', '.join(_KEY)}))",
+        f"COMMENT ON TABLE {RECORD.sql()} IS {literal(comment)}",
+    )
 
 
 def _same(mark: Mark) -> str:
-    return "(" + " AND ".join(f"{name} = {literal(value)}" for name, value in zip(_COLUMNS, _row(mark)[:5], strict=False)) + ")"
+    return "(" + " AND ".join(f"{name} = {literal(value)}" for name, value in zip(_KEY, _row(mark), strict=False)) + ")"
 
 
 def _row(mark: Mark) -> tuple[str, ...]:

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pgcharter.charter import Charter, Section
-from pgcharter.policy.model import Policy
+if TYPE_CHECKING:
+    from pgcharter.charter import Charter, Section
+    from pgcharter.policy.model import Policy
 
-MODULES = ("roles",)
-"""Modules of this package with a `SECTION` of the charter and a `policy` made from its values. Roles come last of all: they grant what the
-others have made."""
+NAMES = ("roles",)
+"""Policies as their sections are called. Each has a module of settings with its `SECTION`, and one with the `policy` made from its values.
+Roles come last of all: they grant what the others have made."""
 
 
 def sections() -> tuple[Section[Any], ...]:
     """The charter's sections that declare policies."""
-    return tuple(_module(name).SECTION for name in MODULES)
+    return tuple(_section(name) for name in NAMES)
 
 
 def chosen(charter: Charter) -> tuple[Policy, ...]:
     """The policies whose sections stand in the charter."""
-    found = ((_module(name), _module(name).SECTION) for name in MODULES)
-    return tuple(module.policy(charter.section(section)) for module, section in found if section.name in charter.sections)
+    declared = (name for name in NAMES if name in charter.sections)
+    return tuple(import_module(f"pgcharter.policy.{name}").policy(charter.section(_section(name))) for name in declared)
 
 
-def _module(name: str) -> Any:
-    return import_module(f"pgcharter.policy.{name}")
+def _section(name: str) -> Section[Any]:
+    found: Section[Any] = import_module(f"pgcharter.policy.{name}_settings").SECTION
+    return found

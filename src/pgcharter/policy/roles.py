@@ -11,15 +11,14 @@ from pgcharter.names import ObjectId, address, quote
 from pgcharter.policy.compose import SCHEMA
 from pgcharter.policy.model import Policy, State
 from pgcharter.policy.rights import Levels, callable_by_readers
-from pgcharter.policy.roles_settings import LEVELS, ROLES, Hidden, Login, RolesSection
+from pgcharter.policy.roles_settings import LEVELS, SECTION, Hidden, Login, RolesSection
 
-SECTION = ROLES
 T = TypeVar("T")
 
 
 def policy(section: RolesSection) -> Policy:
     """The policy of a `[roles]` section."""
-    return Policy(ROLES.name, lambda state: _apply(state, section))
+    return Policy(SECTION.name, lambda state: _apply(state, section))
 
 
 def _apply(state: State, section: RolesSection) -> State:

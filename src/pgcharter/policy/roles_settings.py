@@ -91,4 +91,4 @@ class RolesSection:
         return str(getattr(self, level)) if level in (*LEVELS, "owner") else level
 
 
-ROLES = Section("roles", RolesSection)
+SECTION = Section("roles", RolesSection)
