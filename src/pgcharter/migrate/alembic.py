@@ -21,7 +21,7 @@ from pgcharter.migrate import ledger
 from pgcharter.migrate.files import Folder, checksum
 from pgcharter.migrate.ledger import Run
 from pgcharter.migrate.model import ALEMBIC, Migration, Unit
-from pgcharter.migrate.state import Entry, Standing, applied_runs
+from pgcharter.migrate.state import Entry, Standing, applied_runs, find
 from pgcharter.sources.alembic import Project
 
 if TYPE_CHECKING:
@@ -130,6 +130,27 @@ class Revisions(Folder):
             for n, (m, way) in enumerate(self._missed(own, heads), 1)
         ]
         return (*own, *made)
+
+    def by_hand(self, runs: Iterable[Run], heads: Iterable[str]) -> str:
+        """What Alembic itself did since, in one sentence; empty when it did nothing."""
+        missed = list(self._missed([r for r in runs if r.file.endswith(".py")], heads))
+        told = [
+            f"{word} {', '.join(titles[:4])}" + (f" and {len(titles) - 4} more" if len(titles) > 4 else "")
+            for way, word in (("up", "applied"), ("down", "taken back"))
+            if (titles := [m.title for m, side in missed if side == way])
+        ]
+        found = " and ".join(told)
+        return f"without pgcharter, Alembic has {found}; the ledger takes that over with the next revision that is run" if found else ""
+
+    def find(self, entries: Sequence[Entry], word: str) -> Entry:
+        """The revision that a person means, also in Alembic's words: `head`, `billing@head`. Raises UsageError for none or several."""
+        from alembic.util import CommandError
+
+        try:
+            scripts = self.alembic.script.get_revisions(word)
+        except CommandError:
+            scripts = ()
+        return find(entries, scripts[0].revision if len(scripts) == 1 and scripts[0] else word)
 
     def take_over(self, conn: Connection, heads: Iterable[str]) -> None:
         """Write what Alembic itself did since into the ledger."""

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from pgcharter.errors import PgcharterError, RefusedError, UsageError
 from pgcharter.migrate import alembic_batches, proving
-
 from pgcharter.names import ObjectId
 from pgcharter.plan import planner
 from pgcharter.plan.extent import extent
