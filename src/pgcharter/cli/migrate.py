@@ -123,8 +123,8 @@ def to(version: str, environment: str | None, target: str | None, folder: str | 
 def _toward(conn: Connection, place: Place, version: str, found: Standing, problems: Sequence[Problem]) -> Chosen:
     from pgcharter.migrate import state
 
-    wanted = state.find(found.entries, version)
     order = place.revisions or state
+    wanted = order.find(found.entries, version)
     beyond, before = order.after(found, wanted), order.upto(found, wanted)
     refuse_half(conn, found, "down" if beyond else "up")
     if before:
