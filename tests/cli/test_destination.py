@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -85,3 +86,21 @@ def test_files_alone_are_tried_on_what_is_there(project: Path, database: str, pr
     assert [f[:2] for f in found] == [("MIG01", "003_next.sql:2"), ("MIG13", "003_next.sql:5")]
     found, _ = judged(program, project, database, "migrations", "--env", "production")
     assert [f[:2] for f in found] == [("MIG01", "003_next.sql:2"), ("MIG13", "003_next.sql:5"), ("SRC01", "002_done.sql:1")]
+
+
+def test_revisions_of_alembic_are_judged_by_what_the_database_has(tmp_path: Path, database: str, program: Callable[..., Any]) -> None:
+    project = Path(shutil.copytree(Path(__file__).parent.parent / "sources" / "project", tmp_path / "project"))
+    (tmp_path / "pgcharter.toml").write_text(CHARTER)
+    (project / "migrations" / "versions" / "0003_next.py").write_text(
+        "import sqlalchemy as sa\nfrom alembic import op\nrevision, down_revision = '0003', '0002'\n\n"
+        "def upgrade():\n    op.create_index('users_name', 'users', ['name'])\n    op.create_index('orders_id', 'orders', ['id'])\n\n"
+        "def downgrade():\n    op.drop_index('orders_id')\n    op.drop_index('users_name')\n"
+    )
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute("CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY); INSERT INTO alembic_version VALUES ('0002')")
+        conn.execute("CREATE TABLE users (id serial PRIMARY KEY, email varchar(255), name text); CREATE INDEX users_email ON users (email)")
+        conn.execute("CREATE TABLE orders (id serial PRIMARY KEY, user_id int REFERENCES users (id))")
+        conn.execute("INSERT INTO users (name) SELECT 'n' || n FROM generate_series(1, 20000) n; ANALYZE")
+    done = program("check", "project", "--env", "production", "--format", "json", "--only", "MIG01", cwd=tmp_path, PRODUCTION=database)
+    report = next(t for t in json.loads(done.stdout)["targets"] if t["source"] == "alembic")
+    assert [(f["place"]["line"], f["severity"]) for f in report["findings"]] == [(6, "error")]
