@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 SECRET_WORDS = ("password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key")
 """Connection parameters of libpq whose values are secrets."""
@@ -20,13 +21,14 @@ def redact(text: str) -> str:
     return _WORD_SECRET.sub(r"\1***", text)
 
 
-_NAMED = rf'(?<![\w$])(?P<word>"?(?:{_WORDS})"?)(?P<gap>\s*=\s*|(?:\s|/\*.*?\*/|--[^\n]*\n)+)'
-_INSIDE = re.compile(rf"{_NAMED}''(?=[^'\s;,)])(?:[^']|'''')*?''(?!'')", re.IGNORECASE | re.DOTALL)
-"""A password in a string of SQL that stands in another string, where quotes are doubled."""
-_OUTSIDE = re.compile(
-    rf"{_NAMED}(?!''\*)(?:(?:E|B|X|N|U&)?'(?:[^'\\]|''|\\.)*'|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$)", re.IGNORECASE | re.DOTALL
-)
-_BARE = re.compile(rf"(?<![?&\w])((?:{_WORDS})=)(?:[^\s'\"&;,()\\]|\\.)+(?![\w(])", re.IGNORECASE)
+@cache
+def _in_sql() -> tuple[re.Pattern[str], ...]:
+    """Passwords in strings that stand in another string, where quotes are doubled; in other strings; in connection strings."""
+    named = rf'(?<![\w$])(?P<word>"?(?:{_WORDS})"?)(?P<gap>\s*=\s*|(?:\s|/\*.*?\*/|--[^\n]*\n)+)'
+    flags = re.IGNORECASE | re.DOTALL
+    inside = re.compile(rf"{named}''(?=[^'\s;,)])(?:[^']|'''')*?''(?!'')", flags)
+    outside = re.compile(rf"{named}(?!''\*)(?:(?:E|B|X|N|U&)?'(?:[^'\\]|''|\\.)*'|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$)", flags)
+    return inside, outside, re.compile(rf"(?<![?&\w])((?:{_WORDS})=)(?:[^\s'\"&;,()\\]|\\.)+(?![\w(])", flags)
 
 
 def redact_sql(text: str) -> str:
@@ -34,6 +36,7 @@ def redact_sql(text: str) -> str:
 
     It stays SQL of the same form; expressions (`password = crypt(…)`) stay as they are.
     """
+    inside, outside, bare = _in_sql()
     text = _URI_SECRET.sub(r"\1***", _URI_PASSWORD.sub(r"\1:***@", text))
-    text = _OUTSIDE.sub(r"\g<word>\g<gap>'***'", _INSIDE.sub(r"\g<word>\g<gap>''***''", text))
-    return _BARE.sub(r"\1***", text)
+    text = outside.sub(r"\g<word>\g<gap>'***'", inside.sub(r"\g<word>\g<gap>''***''", text))
+    return bare.sub(r"\1***", text)

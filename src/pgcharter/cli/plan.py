@@ -113,7 +113,8 @@ def _charter(wanted: str | None) -> Charter:
 
 
 def _named(charter: Charter, releases: tuple[str, str] | None) -> Releases | None:
-    from pgcharter.plan.releases import RELEASES, named
+    from pgcharter.plan.releases import named
+    from pgcharter.plan.settings import RELEASES
 
     return named(charter.section(RELEASES), *releases) if releases else None
 

@@ -12,8 +12,7 @@ from pgcharter import charter as charters
 from pgcharter.charter import Charter, Environment, Section
 from pgcharter.errors import UsageError
 from pgcharter.migrate.settings import MIGRATE
-from pgcharter.plan.releases import RELEASES
-from pgcharter.plan.settings import PLAN
+from pgcharter.plan.settings import PLAN, RELEASES
 from pgcharter.policy import registry
 
 if TYPE_CHECKING:

@@ -71,7 +71,8 @@ def check(
     from pgcharter.cli.progress import progress
     from pgcharter.cli.project import project_of
     from pgcharter.migrate import query_sets
-    from pgcharter.plan.releases import RELEASES, named
+    from pgcharter.plan.releases import named
+    from pgcharter.plan.settings import RELEASES
 
     charter = project_of(wanted or "").charter
     names = named(charter.section(RELEASES), old, new)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pgcharter.catalog import codec
-from pgcharter.catalog.model import Catalog
-from pgcharter.names import ObjectId
-from pgcharter.plan.model import Operation, Plan
+if TYPE_CHECKING:
+    from pgcharter.catalog.model import Catalog
+    from pgcharter.names import ObjectId
+    from pgcharter.plan.model import Operation, Plan
 
 MARK = "Before"
 """Word of the line in a migration's header that holds the ground."""
@@ -60,6 +60,8 @@ def _seen(old: Any, operation: Operation) -> str:
 
 
 def _mark(item: Any, fields: tuple[str, ...]) -> str:
+    from pgcharter.catalog import codec
+
     data = _bare(codec.plain(item))
     if fields and not set(fields) - _NO_MATTER:
         return ""

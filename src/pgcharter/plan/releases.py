@@ -12,25 +12,12 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
 from pgcharter.catalog.model import Acl, Catalog, Column, Constraint, Dependency, Schema, Table, View
-from pgcharter.charter import Section
 from pgcharter.errors import UsageError
 from pgcharter.names import MAX_BYTES, ObjectId, quote
 from pgcharter.plan.model import Phase, Plan, Step
 from pgcharter.plan.renames import Intent
 from pgcharter.plan.safe_text import mentions
-
-
-@dataclass(frozen=True)
-class ReleasesSection:
-    """`[releases]`: the schemas of views through which releases see the tables."""
-
-    schema: str = "public"
-    """Schema that holds the tables."""
-    prefix: str = ""
-    """What a release's name gets before it to name its schema of views; without it the schema's name and an underscore: "public_"."""
-
-
-RELEASES = Section("releases", ReleasesSection)
+from pgcharter.plan.settings import ReleasesSection
 
 
 @dataclass(frozen=True, slots=True)

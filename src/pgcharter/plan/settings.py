@@ -38,6 +38,19 @@ class PlanSection:
 PLAN = Section("plan", PlanSection)
 
 
+@dataclass(frozen=True)
+class ReleasesSection:
+    """`[releases]`: the schemas of views through which releases see the tables."""
+
+    schema: str = "public"
+    """Schema that holds the tables."""
+    prefix: str = ""
+    """What a release's name gets before it to name its schema of views; without it the schema's name and an underscore: "public_"."""
+
+
+RELEASES = Section("releases", ReleasesSection)
+
+
 def intents(charter: Charter) -> tuple[Intent, ...]:
     """The renames that the charter declares. Raises CharterError for an address that is none."""
     from pgcharter.plan.renames import Intent
