@@ -23,6 +23,7 @@ from pgcharter.plan.extent import extent
 from pgcharter.plan.model import Grade, Plan, Step
 from pgcharter.plan.normal import normalised, unowned
 from pgcharter.render import alembic as text
+from pgcharter.render.alembic_words import literal
 from pgcharter.render.effects import waits
 from pgcharter.rules.library_tables import is_named
 from pgcharter.sources.models import described, foreign_code
@@ -150,7 +151,7 @@ def refuse_nothing(story: Story) -> None:
 
 def _back(part: Part) -> str:
     if part.one_way:
-        return f"raise NotImplementedError({text.literal('there is no way back: ' + part.one_way)})"
+        return f"raise NotImplementedError({literal('there is no way back: ' + part.one_way)})"
     return body(part.reverse) or "pass"
 
 
@@ -192,7 +193,7 @@ def operation(sql: str) -> str:
     for code in (*filter(None, proposed), text.execute(sql), text.execute(sql, bound=True)):
         if _says(code, sql):
             return code
-    return f"op.execute(sa.DDL({text.literal(sql.replace('%', '%%'))}))"
+    return f"op.execute(sa.DDL({literal(sql.replace('%', '%%'))}))"
 
 
 def _says(code: str, sql: str) -> bool:
