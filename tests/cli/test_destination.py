@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+
+from pgcharter.servers.scratch import kept
 
 CHARTER = '[environments.production]\ndsn_env = "PRODUCTION"\n[options]\nlarge_table_rows = 15000\n'
 FILES = {
@@ -23,6 +25,12 @@ FILES = {
     "004_more.sql": "SET lock_timeout = '2s';\nCREATE INDEX fresh_a ON shop.fresh (a);\nALTER TABLE shop.fresh ADD b text NOT NULL;\n",
 }
 DBMATE = "CREATE TABLE schema_migrations (version varchar PRIMARY KEY); INSERT INTO schema_migrations VALUES ('001'), ('002')"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_scratch_server() -> Iterator[None]:
+    with kept():
+        yield
 
 
 @pytest.fixture
@@ -68,7 +76,7 @@ def test_our_own_ledger_tells_what_is_behind(project: Path, database: str, progr
     assert done.returncode == 0, done.stderr
     found, report = judged(program, project, database, "migrations", "--env", "production")
     assert [f[:2] for f in found] == [("MIG01", "003_next.sql:2"), ("MIG13", "003_next.sql:5")]
-    assert report["gaps"] == []
+    assert [g["what"] for g in report["gaps"]] == ["2 files that production has applied"]
 
 
 def test_without_a_ledger_all_files_are_judged_by_the_sizes(project: Path, database: str, program: Callable[..., Any]) -> None:

@@ -33,7 +33,10 @@ class Journey:
             return reading
         applied, why = self._told(target, reading)
         found = Destination(self.environment, self.catalog, self.stats, applied)
-        gaps = (Gap(f"which files {self.environment} has", f"{why}, so all of them are judged"),) if why else ()
+        gaps = [Gap(f"which files {self.environment} has", f"{why}, so all of them are judged")] if why else []
+        if applied:
+            what = f"{len(applied)} file{'s' * (len(applied) > 1)} that {self.environment} has applied"
+            gaps.append(Gap(what, "how they run is no hazard any more; the others are judged by the sizes there"))
         reading = replace(reading, destination=found, gaps=(*reading.gaps, *gaps))
         return self._tried(reading, applied or frozenset(), scratch_url) if server and applied is not None else reading
 
