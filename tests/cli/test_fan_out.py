@@ -365,3 +365,47 @@ def test_backfills_in_batches_stay_in_their_schema(shop: Path, program: Run, dat
     for schema in ("tenant_a", '"tenant ""b"""'):
         assert do(database, f"SELECT count(*), count(total) FROM {schema}.orders") == [(1500, 1500)]
     assert do(database, "SELECT total FROM public.orders") == [(None,)]
+
+
+def test_targets_that_have_it_from_elsewhere(shop: Path, program: Run, database: str) -> None:
+    make(database, "tenant_a", "tenant_b", "tenant_c")
+    for name in ("tenant_a", "tenant_b"):
+        do(database, f"CREATE TABLE {name}.orders (id int PRIMARY KEY, customer text)")
+    assert program("migrate", "up", "--schemas", "tenant_c").returncode == 0
+    assert program("migrate", "baseline", "001", "--schemas", "tenant_*").returncode == 4
+    done = program("migrate", "baseline", "001", "--schemas", "tenant_*", "--yes")
+    assert (done.returncode, done.stdout) == (0, "001 orders recorded as applied in tenant_a, tenant_b\n"), done
+    assert program("migrate", "up", "--schemas", "tenant_*").returncode == 0
+    assert columns(database) == {"tenant_a": 3, "tenant_b": 3, "tenant_c": 3}
+    assert program("migrate", "baseline", "003", "--schemas", "tenant_*").stdout == "nothing to do: all of that is applied\n"
+
+
+def test_ledgers_of_targets_are_mended(shop: Path, program: Run, database: str) -> None:
+    make(database, "tenant_a", "tenant_b", "tenant_c")
+    assert program("migrate", "up", "--schemas", "tenant_[ab]").returncode == 0
+    lay(shop, {"003_total.sql": "ALTER TABLE orders ADD total numeric;\n"})
+    do(database, "CREATE TABLE tenant_c.orders ()")
+    assert program("migrate", "up", "--schemas", "tenant_c").returncode == 3
+    done = program("migrate", "repair", "--schemas", "tenant_*", "--yes")
+    assert sorted(done.stdout.splitlines()) == [
+        "set the run of 001 orders aside in tenant_c",
+        "take the text of migrations/003_total.sql as the applied one in tenant_a, tenant_b",
+    ], done
+    assert states(program, "--schemas", "tenant_*") == {"tenant_a": "up to date", "tenant_b": "up to date", "tenant_c": "behind"}
+
+
+def test_what_another_tool_has_done_in_each_target_is_taken_over(shop: Path, program: Run, database: str) -> None:
+    make(database, "tenant_a", "tenant_b")
+    for name, version in (("tenant_a", "002"), ("tenant_b", "001")):
+        rows = ", ".join(f"('{n:03}')" for n in range(1, int(version) + 1))
+        do(database, f"CREATE TABLE {name}.orders (id int PRIMARY KEY, customer text)")
+        do(
+            database,
+            f"CREATE TABLE {name}.schema_migrations (version varchar PRIMARY KEY); INSERT INTO {name}.schema_migrations VALUES {rows}",
+        )
+    done = program("migrate", "baseline", "--from", "dbmate", "--schemas", "tenant_*", "--yes")
+    assert sorted(done.stdout.splitlines()) == [
+        "001 orders recorded as applied in tenant_a, tenant_b", "002 customer recorded as applied in tenant_a",
+    ], done  # fmt: skip
+    assert program("migrate", "up", "--schemas", "tenant_*").returncode == 0
+    assert columns(database) == {"tenant_a": 3, "tenant_b": 3}

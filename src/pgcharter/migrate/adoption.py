@@ -37,6 +37,8 @@ _SHAPES = (
     ("sqitch", "changes", {"change", "change_id", "committed_at", "project"}),
 )
 """Tool, name of its table, and columns that tell it; the first that fits counts."""
+TABLES = tuple(sorted({name for _, name, _ in _SHAPES}))
+"""What such tables are called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +79,8 @@ def histories(conn: Connection, *, near: bool = False) -> tuple[History, ...]:
 
     `near`: only those in schemas of the search_path.
     """
-    names = sorted({name for _, name, _ in _SHAPES})
     found: list[History] = []
-    for schema, name, columns in conn.execute(_sql("tables").encode(), (names, near)).fetchall():
+    for schema, name, columns in conn.execute(_sql("tables").encode(), (list(TABLES), near)).fetchall():
         tool = next((tool for tool, table, needed in _SHAPES if table == name and needed <= set(columns)), None)
         if tool:
             table = f"{quote(schema)}.{quote(name)}"

@@ -12,7 +12,7 @@ import psycopg
 
 from pgcharter.db import connect, queries
 from pgcharter.errors import UsageError
-from pgcharter.migrate import home
+from pgcharter.migrate import adoption, home
 from pgcharter.tomlfile import nearest
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def targets(found: Sequence[Database], section: TargetsSection) -> tuple[Target,
 def groups(found: Sequence[Target]) -> tuple[Group, ...]:
     """The targets by what was done to them: those of one group have the same history, so one of them tells for all.
 
-    A database, and a schema that is gone or whose ledger cannot be read like this, is a group by itself.
+    A database is a group by itself, and so is a schema that is gone, has the record of another tool, or cannot be read like this.
     """
     made: dict[object, list[Target]] = {}
     for database in {t.database.dsn: t.database for t in found}.values():
@@ -150,7 +150,8 @@ def _histories(database: Database, names: Sequence[str]) -> dict[str, object]:
         return {}
     with connect(database.dsn, client_encoding="UTF8") as conn:
         conn.execute("SET default_transaction_read_only = on; SET lock_timeout = '5s'")
-        tables = {name: int(count) for name, count in conn.execute(_sql("ledgers").encode(), (list(names),)).fetchall()}
+        others = list(adoption.TABLES)
+        tables = {n: int(count) for n, count, other in conn.execute(_sql("ledgers").encode(), (others, others, list(names))) if not other}
         made: dict[str, object] = {name: "none" for name, count in tables.items() if count == 0}
         whole = [name for name, count in tables.items() if count == len(home.TABLES)]
         for start in range(0, len(whole), AT_ONCE):

@@ -7,12 +7,14 @@ select n.nspname::text from pg_catalog.pg_namespace n
 -- name: databases
 select d.datname::text from pg_catalog.pg_database d where d.datallowconn and not d.datistemplate order by 1
 
--- Of each schema that is there: how many of the three tables of a ledger it has.
+-- Of each schema that is there: how many of the three tables of a ledger it has, and whether it may have the record of another tool.
 -- name: ledgers
-select n.nspname::text, count(c.oid)
+select n.nspname::text, count(c.oid) filter (where c.relname in ('pgcharter_components', 'pgcharter_migrations', 'pgcharter_migration_units')),
+       count(c.oid) filter (where c.relname = any (%s)) > 0
   from pg_catalog.pg_namespace n
   left join pg_catalog.pg_class c
-    on c.relnamespace = n.oid and c.relname in ('pgcharter_components', 'pgcharter_migrations', 'pgcharter_migration_units')
+    on c.relnamespace = n.oid
+   and (c.relname in ('pgcharter_components', 'pgcharter_migrations', 'pgcharter_migration_units') or c.relname = any (%s))
  where n.nspname = any (%s) group by 1
 
 -- A history as one number: equal where the same was done with the same end, whenever that was. Written for one schema, asked for many
