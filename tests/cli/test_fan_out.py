@@ -403,9 +403,13 @@ def test_what_another_tool_has_done_in_each_target_is_taken_over(shop: Path, pro
             database,
             f"CREATE TABLE {name}.schema_migrations (version varchar PRIMARY KEY); INSERT INTO {name}.schema_migrations VALUES {rows}",
         )
-    done = program("migrate", "baseline", "--from", "dbmate", "--schemas", "tenant_*", "--yes")
+    make(database, "tenant_new")
+    do(database, "CREATE TABLE public.schema_migrations (version varchar PRIMARY KEY); INSERT INTO schema_migrations VALUES ('001')")
+    assert states(program, "--schemas", "tenant_new") == {"tenant_new": "behind"}
+    assert "has applied" not in program("migrate", "up", "--schemas", "tenant_new", "--dry-run").stderr
+    done = program("migrate", "baseline", "--from", "dbmate", "--schemas", "tenant_[ab]", "--yes")
     assert sorted(done.stdout.splitlines()) == [
         "001 orders recorded as applied in tenant_a, tenant_b", "002 customer recorded as applied in tenant_a",
     ], done  # fmt: skip
     assert program("migrate", "up", "--schemas", "tenant_*").returncode == 0
-    assert columns(database) == {"tenant_a": 3, "tenant_b": 3}
+    assert columns(database) == {"tenant_a": 3, "tenant_b": 3, "tenant_new": 3}

@@ -15,7 +15,6 @@ from pgcharter.cli.output import Command, format_option, show_json
 from pgcharter.cli.targeting import Many, open_many, target_options
 from pgcharter.errors import Exit, RefusedError, UsageError
 from pgcharter.migrate import home
-from pgcharter.names import quote
 
 if TYPE_CHECKING:
     from pgcharter.cli.migrating import Place
@@ -77,9 +76,7 @@ def _adopted(conn: Connection, place: Place, source: str) -> list[Migration]:
     """What another tool has applied and the ledger does not have; what is odd about it is said."""
     from pgcharter.migrate import adoption
 
-    schema = home.of(conn).schema
-    own = [h for h in adoption.histories(conn) if not schema or h.table.startswith(f"{quote(schema)}.")]
-    history = adoption.choose(own, source)
+    history = adoption.choose(adoption.histories(conn, near=bool(home.of(conn).schema)), source)
     found = adoption.adopt(history, place.files)
     for migration in found.edited:
         click.echo(f"warning: {migration.file} is not what {history.tool} applied: it was edited since", err=True)

@@ -77,7 +77,7 @@ class Adoption:
 def histories(conn: Connection, *, near: bool = False) -> tuple[History, ...]:
     """The records of other tools in the database, as far as the role may read them; empty ones are left out.
 
-    `near`: only those in schemas of the search_path.
+    `near`: only those in schemas of the search_path, and in a schema with a history of its own only those in it.
     """
     found: list[History] = []
     for schema, name, columns in conn.execute(_sql("tables").encode(), (list(TABLES), near)).fetchall():

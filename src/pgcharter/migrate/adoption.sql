@@ -7,7 +7,8 @@ select n.nspname::text, c.relname::text, array_agg(a.attname::text)
   join pg_catalog.pg_namespace n on n.oid = c.relnamespace
   join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
  where c.relkind in ('r', 'p') and n.nspname <> 'pgcharter' and c.relname = any (%s)
-   and (not %s or n.nspname = any (pg_catalog.current_schemas(false)))
+   and (not %s or (n.nspname = any (pg_catalog.current_schemas(false))
+                   and n.nspname = coalesce(nullif(pg_catalog.current_setting('pgcharter.schema', true), ''), n.nspname)))
    and pg_catalog.has_schema_privilege(n.oid, 'USAGE') and pg_catalog.has_table_privilege(c.oid, 'SELECT')
  group by n.nspname, c.relname order by n.nspname, c.relname
 
