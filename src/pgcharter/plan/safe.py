@@ -6,12 +6,22 @@ from collections.abc import Callable, Mapping
 
 from pgcharter.catalog.model import Index, UserType, View
 from pgcharter.names import quote
-from pgcharter.plan import safe_columns, safe_constraints, safe_drops, safe_indexes, safe_partitions, safe_renames, safe_types, safe_views
+from pgcharter.plan import (
+    safe_columns,
+    safe_constraints,
+    safe_drops,
+    safe_indexes,
+    safe_partitions,
+    safe_renames,
+    safe_retyped,
+    safe_types,
+    safe_views,
+)
 from pgcharter.plan.grades import grade
 from pgcharter.plan.model import Operation
 from pgcharter.plan.safe_ground import Ground, Plain, Safe, Sequence, Style, dressing
 
-__all__ = ["Ground", "Plain", "Safe", "Sequence", "Style", "direct", "replacement", "sequence"]
+__all__ = ["Ground", "Plain", "Safe", "Sequence", "Style", "direct", "plainly", "replacement", "sequence"]
 
 Form = Callable[[Operation, Ground], Sequence | None]
 
@@ -65,6 +75,11 @@ def direct(operation: Operation, ground: Ground) -> Sequence:
     long = any(ground.hurts(step.effect) for step in steps)
     note = f"to {words} others have to wait until data is read or written anew: there is no gentler form"
     return Sequence(tuple((step,) for step in steps), notes=(note,) if long else ())
+
+
+def plainly(operation: Operation, ground: Ground) -> Sequence:
+    """The plain statements, where nobody else uses the database: what can be done in one is."""
+    return safe_retyped.at_once(operation, ground) or direct(operation, ground)
 
 
 def title(operation: Operation) -> str:

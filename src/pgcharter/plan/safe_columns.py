@@ -11,8 +11,8 @@ from pgcharter.plan.grades import grade
 from pgcharter.plan.model import Operation, Phase, Step
 from pgcharter.plan.safe_constraints import not_null
 from pgcharter.plan.safe_ground import Ground, Piece, Sequence, dressing
+from pgcharter.plan.safe_retyped import altered as retyped
 from pgcharter.plan.safe_sync import filling
-from pgcharter.plan.safe_types import altered as retyped
 
 _WHY_FILL = "with its default at once the table would be written anew while everybody waits; new rows get it first"
 

@@ -82,6 +82,8 @@ class Ground:
     done: set[ObjectId] = field(default_factory=set)
     """Objects whose own operation has nothing left to do: another one has done it on the way."""
 
+    taken: set[ObjectId] = field(default_factory=set)
+    """Columns whose change of type another one's sequence makes as well."""
     passing: list[UserType] = field(default_factory=list)
     """Types that there are only meanwhile."""
     spans: dict[ObjectId, int] = field(default_factory=dict)

@@ -1,114 +1,17 @@
-"""Types that change: of columns, and of enums that lose or reorder labels."""
+"""Enums that gain, lose or reorder labels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
-from pgcharter.catalog.model import Catalog, Column, DataType, Table, UserType
+from pgcharter.catalog.model import Column, Table, UserType
 from pgcharter.names import ObjectId, literal, quote
-from pgcharter.plan.casts import using
-from pgcharter.plan.ddl_sequences import identity_sequence, serial_sequence
-from pgcharter.plan.forms_types import is_utc
-from pgcharter.plan.grades import lost
-from pgcharter.plan.model import Grade, Operation, Phase, Step
+from pgcharter.plan.model import Operation, Phase, Step
 from pgcharter.plan.safe_ground import Ground, Sequence, dressing
 from pgcharter.plan.safe_swap import Swap, exchanged
 from pgcharter.plan.safe_swap_limits import possible
 from pgcharter.plan.safe_text import renamed
-
-Convert = Callable[[str], str]
-_TIMES = ["timestamp", "timestamptz"]
-
-
-def altered(operation: Operation, ground: Ground) -> Sequence | None:
-    """A column of another type; None when PostgreSQL only notes it in the catalog, or the table is small."""
-    table = ground.a.table.get(operation.object.owner)
-    old, new = operation.old, operation.new
-    if table is None or old.inherited or operation.cause:
-        return None
-    convert = conversion(old.type, new.type, ground.style.zone, ground.b)
-    question = _question(operation.object, old.type, new.type, ground)
-    plain, zone = _zoned(operation, ground, convert), _session_zone(old.type, new.type, ground)
-    long = any(ground.hurts(ground.effect(sql, timezone=zone)) for sql in plain)
-    loses = lost(operation.object, old.type, new.type, ground)
-    counts = _counts_on(operation, ground)
-    between = replace(new, default=old.default, identity=old.identity) if counts else new
-    then = ground.plain(replace(operation, old=between, fields=("default", "identity"))) if counts else ()
-    swap = Swap(ground, table, old, between, convert, loses=loses, then=then)
-    if long and possible(swap):
-        made = exchanged([swap])
-        return replace(made, questions=question, notes=(*_through_text(operation, convert), *made.notes))
-    if not long and not question and not zone and plain == ground.plain(operation):
-        return None
-    note = f"{operation.object} has no gentler way to its new type: everybody waits until {table.id} is written anew"
-    how, title = Grade.LOSSY if swap.loses else Grade.LOSSLESS, f"change {operation.object}"
-    steps = tuple(
-        ground.step(sql, title, operation.object, why=note if long else "", grade=how, loses=swap.loses, timezone=zone)
-        if " TYPE " in sql
-        else ground.step(sql, title, operation.object)
-        for sql in plain
-    )
-    core = ((_in_utc(operation.object, zone, ground), *steps),) if zone else tuple((step,) for step in steps)
-    return Sequence(core, notes=(note,) if long else (), questions=question)
-
-
-def _session_zone(old: DataType, new: DataType, ground: Ground) -> str:
-    """`UTC` where times without zone are meant in it: under that TimeZone PostgreSQL leaves the rows as they are (from 12 on)."""
-    return "UTC" if sorted((old.basic, new.basic)) == _TIMES and old.array == new.array and is_utc(ground.style.zone) else ""
-
-
-def _in_utc(column: ObjectId, zone: str, ground: Ground) -> Step:
-    why = "the same bytes mean the same moments then, and nothing has to be written anew"
-    return ground.step(f"SET LOCAL TimeZone = {literal(zone)}", f"read the times of {column} as UTC", column, why=why)
-
-
-def _counts_on(operation: Operation, ground: Ground) -> bool:
-    """Whether the column goes from serial to identity or back as well: then that is done after the exchange, and its numbers go on."""
-    if bool(operation.old.identity) == bool(operation.new.identity):
-        return False
-    serial, inner = (ground.a, ground.b) if operation.new.identity else (ground.b, ground.a)
-    return bool(serial_sequence(serial, operation.object) and identity_sequence(inner, operation.object))
-
-
-def _through_text(operation: Operation, convert: Convert) -> tuple[str, ...]:
-    """A note where PostgreSQL knows no cast."""
-    if "::text::" not in convert("x"):
-        return ()
-    types = f"{operation.old.type.sql} to {operation.new.type.sql}"
-    return (
-        f"PostgreSQL has no cast from {types}: the values of {operation.object} go by their text, and the plan stops at one that fails",
-    )
-
-
-def conversion(old: DataType, new: DataType, zone: str, catalog: Catalog) -> Convert:
-    """From an expression of the old type to one of the new: as an assignment converts, which refuses what does not fit (a cast cuts it)."""
-    if sorted((old.basic, new.basic)) == _TIMES and zone:
-        return lambda value: f"({value} AT TIME ZONE {literal(zone)})::{new.sql}"
-    return lambda value: using(value, old, new, catalog) or value
-
-
-def _question(column: ObjectId, old: DataType, new: DataType, ground: Ground) -> tuple[str, ...]:
-    if sorted((old.basic, new.basic)) != _TIMES or ground.style.zone:
-        return ()
-    if (size := ground.size(column.owner)) is not None and max(size.rows, size.live) == 0 and not size.bytes:
-        return ()
-    return (
-        f"{column} changes from {old.sql} to {new.sql}, and nobody says in which time zone its values without one are meant: "
-        "declare it (plan --zone UTC)",
-    )
-
-
-def _zoned(operation: Operation, ground: Ground, convert: Convert) -> tuple[str, ...]:
-    """The plain statements; what a time without zone means is said, not left to the session."""
-    plain = ground.plain(operation)
-    old, new = operation.old.type, operation.new.type
-    if sorted((old.basic, new.basic)) != _TIMES or not ground.style.zone or _session_zone(old, new, ground):
-        return plain
-    table, column = operation.object.owner.sql(), quote(operation.object.part)
-    head = f"ALTER TABLE {table} ALTER COLUMN {column} TYPE "
-    stated = f"{head}{new.sql} USING {convert(column)}"
-    return tuple(stated if sql.startswith(head) else sql for sql in plain)
 
 
 def enum_altered(operation: Operation, ground: Ground) -> Sequence | None:

@@ -17,6 +17,8 @@ from pgcharter.plan.scope import UNKNOWN, Form
 from pgcharter.sqltext import Statement, parse
 
 _WORST = frozenset(("target",))
+_INDEXED = {"target": "index", **dict.fromkeys(("partition", "default partition"), "index of partition"), "child": "index of child"}
+"""Roles of tables, with those of their indexes that have to do with what a statement is about."""
 _BRIEF = re.compile(r"reindex (?:table|index) concurrently on partitioned ")
 """Forms that lock in one transaction and work in others: REINDEX CONCURRENTLY locks partitions in SHARE mode only while it lists them."""
 
@@ -113,8 +115,8 @@ def _verdicts(key: str, roles: frozenset[str], major: int) -> tuple[frozenset[_V
 
 def _verdict(key: str, roles: frozenset[str], outcome: Outcome, major: int) -> _Verdict:
     rewrites, scans = outcome.rewrites, outcome.scans
-    if key.startswith(_CHANGE) and "target" not in rewrites and not {"index", "computed index"} & roles:
-        scans -= _WORST  # it was read for the index that was tried with it
+    if key.startswith(_CHANGE):  # what is not rewritten was read for the index that was tried with it
+        scans -= {role for role, index in _INDEXED.items() if role not in rewrites and not {index, f"computed {index}"} & roles}
     lots = {role: _lots(key, role, outcome, major) for role in roles if role not in outcome.locks}
     rewrites |= {role for role, (found, _) in lots.items() if any(rewritten for _, rewritten, _ in found)}
     scans |= {role for role, (found, _) in lots.items() if any(read for _, _, read in found)}

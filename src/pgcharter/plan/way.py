@@ -58,7 +58,7 @@ class Way:
         """Everything in order: what expands, one gate, what contracts."""
         if isinstance(self.style, Plain):
             for operation in self.operations:
-                yield from self._take(self._formed(safe.direct, operation)).core
+                yield from self._take(self._formed(safe.plainly, operation)).core
             return
         for span in self._spans():
             yield from self._span(span)
