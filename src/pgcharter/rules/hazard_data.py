@@ -8,7 +8,7 @@ from pgcharter.findings import Finding, Severity
 from pgcharter.names import quote
 from pgcharter.rules.engine import Context, rule
 from pgcharter.rules.hazards import costly, many_rows, size
-from pgcharter.rules.moves import Move, moves, written
+from pgcharter.rules.moves import Move, every, moves, written
 from pgcharter.sqltext import enum_name, walk
 
 
@@ -20,9 +20,9 @@ def whole_table_changed_at_once(ctx: Context) -> Iterator[Finding]:
     Instead: batches along the primary key, each committed: `pgcharter` runs a statement below `-- pgcharter: batched` so.
     Except: tables that the same migration makes; small tables; rows named by a value, a range or a LIMIT; statements below that mark.
     """
-    for move in moves(ctx):
+    for move in every(ctx):
         work = many_rows(move) if move.statement.kind in ("update_stmt", "delete_stmt") else ""
-        if not work or _batched(move):
+        if not work or _batched(move) or (move.inside and not _whole(move)):
             continue
         updates = move.statement.kind == "update_stmt"
         which = "every row that matches" if move.statement.node.HasField("where_clause") else "every row"
@@ -33,6 +33,12 @@ def whole_table_changed_at_once(ctx: Context) -> Iterator[Finding]:
             hint="batches along the primary key, each committed; `-- pgcharter: batched` above it lets `pgcharter migrate up` do that",
             detail=work,
         )  # fmt: skip
+
+
+def _whole(move: Move) -> bool:
+    """Whether a statement of a block certainly means all rows: what looks like a column in its condition may be a variable."""
+    where = move.statement.node.where_clause
+    return move.inside == "block" and where.WhichOneof("node") in (None, "null_test")
 
 
 def _batched(move: Move) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from pgcharter.findings import Finding, Severity
 from pgcharter.names import quote
 from pgcharter.rules.engine import Context, rule
-from pgcharter.rules.moves import Move, dotted, moves, written
+from pgcharter.rules.moves import Move, dotted, every, written
 from pgcharter.sqltext import enum_name
 
 _HOLDS = {"OBJECT_TABLE": "table", "OBJECT_MATVIEW": "materialized view", "OBJECT_SCHEMA": "schema", "OBJECT_SEQUENCE": "sequence",
@@ -23,7 +23,7 @@ def data_dropped(ctx: Context) -> Iterator[Finding]:
     Instead: let a release pass in which nothing uses it, keep a copy or a backup, and drop it then; the comment says that this was done.
     Except: what the same migration makes; sequences and types that belong to a table dropped with them.
     """
-    for move in moves(ctx):
+    for move in every(ctx):
         for what, name in _lost(move):
             yield ctx.finding(
                 move.statement,
@@ -62,7 +62,7 @@ def dropped_with_whatever_needs_it(ctx: Context) -> Iterator[Finding]:
     Instead: drop what depends on it by name, first.
     Except: what the same migration makes; schemas that are to go as a whole.
     """
-    for move in moves(ctx):
+    for move in every(ctx):
         node = move.statement.node
         if move.statement.kind == "truncate_stmt" and enum_name(node, "behavior") == "DROP_CASCADE":
             names = [written(r.range_var) for r in node.relations if not move.fresh(r.range_var)]
@@ -108,10 +108,10 @@ def renamed_under_the_application(ctx: Context) -> Iterator[Finding]:
     kept in step, and the old one dropped when nothing uses it.
     Except: what the same migration makes; a view under the old name in the same transaction.
     """
-    every = moves(ctx)
-    for number, move in enumerate(every):
+    found = list(every(ctx))
+    for number, move in enumerate(found):
         for what, old, new in _renamed(move):
-            if _stands_in(every, number, old) and what != "column":
+            if _stands_in(found, number, old) and what != "column":
                 continue
             yield ctx.finding(
                 move.statement, f"{what} {old} becomes {new} while the release that runs still says {old}: its queries fail",
@@ -151,10 +151,10 @@ def _renamed(move: Move) -> Iterator[tuple[str, str, str]]:
 _RENAMED = {"OBJECT_TABLE": "table", "OBJECT_COLUMN": "column", "OBJECT_VIEW": "view", "OBJECT_MATVIEW": "view", "OBJECT_SCHEMA": "schema"}
 
 
-def _stands_in(every: Sequence[Move], number: int, old: str) -> bool:
+def _stands_in(found: Sequence[Move], number: int, old: str) -> bool:
     """Whether a view, or a table that takes the place, is made under the old name afterwards in the same migration."""
-    unit = every[number].unit
-    for move in every[number + 1 :]:
+    unit = found[number].unit
+    for move in found[number + 1 :]:
         if move.unit != unit:
             return False
         node = move.statement.node

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -23,6 +23,7 @@ from pgcharter.names import quote
 from pgcharter.rules.engine import Context
 from pgcharter.rules.migration_files import SENT_WHOLE, File, beside, file_of, is_seed
 from pgcharter.sqltext import Statement, enum_name, walk
+from pgcharter.sqltext.blocks import inside
 
 _CHANGESET = re.compile(r"^[ \t]*--[ \t]*changeset\b[^\n]*", re.M | re.I)
 _BEGINS = ("TRANS_STMT_BEGIN", "TRANS_STMT_START")
@@ -48,6 +49,8 @@ class Move:
     effect: Effect | None
     """What it was seen to do; None when no server saw it."""
     index: int
+    inside: str
+    """`block` for a statement of a DO block, `loop` for one that stands in a loop there; empty for others."""
     past: bool
     """Whether the database that it is meant for has it behind it."""
     _made: dict[str, list[tuple[str, int]]] = field(repr=False)
@@ -112,6 +115,14 @@ def moves(ctx: Context) -> tuple[Move, ...]:
     return _moves(_Same(ctx.reading, ctx.statements)) if ctx.reading.source in ("sql", "alembic") else ()
 
 
+def every(ctx: Context) -> Iterator[Move]:
+    """The same, each DO block followed by the statements that stand plainly in it: what those lock is known of the block."""
+    for move in moves(ctx):
+        yield move
+        for inner in inside(move.statement) if move.statement.kind == "do_stmt" else ():
+            yield replace(move, statement=inner.statement, effect=None, inside="loop" if inner.looped else "block")
+
+
 def files(ctx: Context) -> dict[str, File]:
     """The files whose statements are looked at, by name, in order."""
     return {m.file.name: m.file for m in moves(ctx)}
@@ -171,7 +182,7 @@ class _Walk:
         effect = self.reading.effects.get(statement.place)
         settings = {**self.session, **self.local}
         past = file.name in self.applied
-        move = Move(statement, file, unit, self.block, self.opened, settings, effect, self.turn, past, made)
+        move = Move(statement, file, unit, self.block, self.opened, settings, effect, self.turn, "", past, made)
         if turn in _ENDS:
             self._close()
         if node is not None:
