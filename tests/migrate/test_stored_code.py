@@ -126,6 +126,20 @@ def test_triggers_and_rules_of_files_replace_those_that_are_there(live: str, tmp
     assert left == [("late", "D"), ("parted", "O"), ("parted", "O")]
 
 
+def test_privileges_are_those_of_the_files_only_where_they_speak_of_them(live: str, tmp_path: Path) -> None:
+    run(live, "ALTER DEFAULT PRIVILEGES IN SCHEMA app GRANT EXECUTE ON FUNCTIONS TO pg_monitor")
+    code = (
+        "CREATE FUNCTION app.touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END'; COMMENT ON FUNCTION app.touch() IS 'x';"
+    )
+    code += "CREATE FUNCTION app.old(a int) RETURNS int LANGUAGE sql AS 'SELECT a'; GRANT EXECUTE ON FUNCTION app.old TO pg_monitor;"
+    wish = Wish(folder(tmp_path, f=code), live)
+    planned = planning.make(wish)
+    assert {str(o.object): o.fields for o in planned.plan.operations} == {
+        "function app.touch()": ("comment",), "function app.old(integer)": ("acl",),
+    }  # fmt: skip
+    done(planned, wish)
+
+
 def test_what_tables_use_and_no_file_declares_stays(live: str, tmp_path: Path) -> None:
     code = "CREATE FUNCTION app.touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END';"
     planned = planning.make(Wish(folder(tmp_path, f=code), live))

@@ -34,6 +34,7 @@ COMMANDS: dict[str, Entry] = {
     "lsp": Entry("check", "Be an editor's language server: findings and quick fixes while SQL is written."),
     "init": Entry("change", "Write a charter (pgcharter.toml) for this project."),
     "plan": Entry("change", "Plan the way from what a database is to what it shall be."),
+    "code": Entry("change", "Keep functions, views, triggers and rules in files."),
     "fix": Entry("change", "Plan the fixes of a check's findings."),
     "release": Entry("change", "Prove that the old and the new release both work while the database changes."),
     "new": Entry("change", "Write the next migration file."),

@@ -83,7 +83,7 @@ def make(scratch: Scratch, base: Catalog, files: Files, *, fresh: bool = False, 
         code.script.steps += again
         reading = taken_on(database, build(database, code), looks)
     assert reading.catalog is not None  # noqa: S101
-    catalog = merged(base, normalised(base, reading.catalog)[1], code.declared)
+    catalog = merged(base, normalised(base, reading.catalog)[1], code)
     only = (f"{code.target} holds only stored code, so everything else stays as it is",) if files.alone else ()
     return Made(replace(reading, catalog=catalog), (*only, *_notes(base, code, room, reading.places)))
 
@@ -101,7 +101,7 @@ class Room:
     @classmethod
     def of(cls, base: Catalog, files: Code) -> Room:
         """Find out what of `base` makes room for code of the schemas and groups that `files` declare."""
-        code = frozenset(_code(base))
+        code = frozenset(code_of(base))
         uses = Uses(base)
         asked = {i for i in code if _declared(i, files.declared)}
         made = {(item.schema, item.group, item.name.partition("(")[0]) for item in files.items}
@@ -110,11 +110,11 @@ class Room:
         held = {i for i in moved if any(u not in code or (i in lost and u not in asked) for u in _users(uses, i))}
         stays = held | _needed(uses, held, moved)
         gone = moved - stays
-        without = _without(base, gone)
-        return cls(frozenset(stays & asked), tuple(_statements(base, without)), tuple(_coming_back(without, base, gone - asked)))
+        left = without(base, gone)
+        return cls(frozenset(stays & asked), tuple(_statements(base, left)), tuple(_coming_back(left, base, gone - asked)))
 
 
-def _code(catalog: Catalog) -> Iterator[ObjectId]:
+def code_of(catalog: Catalog) -> Iterator[ObjectId]:
     """Addresses of all stored code but that of extensions, and triggers that partitions have from above."""
     for function in catalog.functions:
         if not function.extension:
@@ -180,10 +180,10 @@ def _needed(uses: Uses, held: Iterable[ObjectId], moved: Collection[ObjectId]) -
     return found
 
 
-def _without(catalog: Catalog, gone: Collection[ObjectId]) -> Catalog:
+def without(catalog: Catalog, gone: Collection[ObjectId]) -> Catalog:
     """The catalog without some of its code."""
 
-    def bare(relation: Any) -> Any:
+    def stripped(relation: Any) -> Any:
         triggers = tuple(t for t in relation.triggers if _source(catalog, relation, t.name) not in gone)
         rules = tuple(r for r in relation.rules if relation.part("rule", r.name) not in gone)
         return _with(relation, triggers, rules)
@@ -191,8 +191,8 @@ def _without(catalog: Catalog, gone: Collection[ObjectId]) -> Catalog:
     return replace(
         catalog,
         functions=tuple(f for f in catalog.functions if f.id not in gone),
-        views=tuple(bare(v) for v in catalog.views if v.id not in gone),
-        tables=tuple(bare(t) for t in catalog.tables),
+        views=tuple(stripped(v) for v in catalog.views if v.id not in gone),
+        tables=tuple(stripped(t) for t in catalog.tables),
         dependencies=tuple(d for d in catalog.dependencies if d.dependent not in gone),
     )
 
@@ -215,15 +215,20 @@ def _with(relation: Any, triggers: tuple[Any, ...], rules: tuple[Any, ...], cons
     return replace(relation, triggers=triggers, rules=rules, constraints=tuple(sorted(kept, key=lambda c: c.name)))
 
 
-def merged(base: Catalog, read: Catalog, declared: Collection[tuple[str, str]]) -> Catalog:
-    """`base` with its code of the `declared` schemas and groups exchanged for that of `read`, and nothing else changed.
+def merged(base: Catalog, read: Catalog, files: Code) -> Catalog:
+    """`base` with its code of the schemas and groups that `files` declare exchanged for that of `read`, and nothing else changed.
 
-    Privileges that the files do not speak of stay as they are.
+    Privileges on what the files do not speak of stay as they are.
     """
+    declared = files.declared
 
     def chosen(group: str, mine: Sequence[Any], theirs: Sequence[Any]) -> tuple[Any, ...]:
         old = [i for i in mine if i.extension or (i.schema, group) not in declared]
-        new = [_dressed(i, held) for i in theirs if not i.extension and (i.schema, group) in declared]
+        new = [
+            i if files.granted & {(i.schema, i.name), (i.schema, "")} else _dressed(i, held)
+            for i in theirs
+            if not i.extension and (i.schema, group) in declared
+        ]
         return tuple(sorted((*old, *new), key=_id))
 
     def parts(relation: Any) -> Any:
@@ -263,15 +268,15 @@ def _declared(address: ObjectId, declared: Collection[tuple[str, str]]) -> bool:
 
 
 def _dressed(item: Any, held: Mapping[ObjectId, Any]) -> Any:
-    """A routine or view with the privileges that it has, where the files give it none."""
+    """A routine or view with the privileges that it has; one that comes is as the default privileges make it."""
     before = held.get(item.id)
     if before is None:
         return item
-    item = item if item.acl is not None else replace(item, acl=before.acl)
+    item = replace(item, acl=before.acl)
     if not isinstance(item, View):
         return item
     given = {c.name: c.acl for c in before.columns}
-    return replace(item, columns=tuple(c if c.acl is not None else replace(c, acl=given.get(c.name)) for c in item.columns))
+    return replace(item, columns=tuple(replace(c, acl=given.get(c.name)) for c in item.columns))
 
 
 def questioned(plan: Plan, wanted: Reading) -> Plan:
@@ -303,7 +308,7 @@ def _notes(base: Catalog, code: Code, room: Room, places: Mapping[ObjectId, Plac
     """What is left alone, and why."""
     schemas = {schema for schema, _ in code.declared}
     counted: dict[tuple[str, str], int] = {}
-    for address in _code(base):
+    for address in code_of(base):
         key = (address.schema, _GROUP[address.kind])
         if address.schema in schemas and key not in code.declared:
             counted[key] = counted.get(key, 0) + 1
@@ -323,16 +328,18 @@ def _coming_back(a: Catalog, b: Catalog, wanted: Collection[ObjectId]) -> Iterat
     """Statements that make what is `wanted` of what `b` has more than `a`, each with whose it is; without owners and privileges."""
     if not wanted:
         return
-    a, b = _bare(a), _bare(b)
+    a, b = bare(a), bare(b)
     sides, uses = ddl.Sides(a, b), Uses(b)
     for operation in diff.operations(a, b).operations:
         if _whole(uses, operation.object) in wanted:
             yield from ((sql, str(operation.object)) for sql in ddl.statements(operation, sides))
 
 
-def _bare(catalog: Catalog) -> Catalog:
+def bare(catalog: Catalog) -> Catalog:
+    """The catalog with code that belongs to nobody in particular and that nobody was given or denied."""
     return replace(
         catalog,
+        default_privileges=(),
         functions=tuple(replace(f, owner="", acl=None) for f in catalog.functions),
         views=tuple(replace(v, owner="", acl=None, columns=tuple(replace(c, acl=None) for c in v.columns)) for v in catalog.views),
     )

@@ -51,6 +51,8 @@ class Code:
     target: str
     script: Script
     items: dict[Item, Statement] = field(default_factory=dict)
+    granted: set[tuple[str, str]] = field(default_factory=set)
+    """Schema and name of what privileges are given on or taken from; the name is empty for all of a schema."""
 
     @property
     def declared(self) -> frozenset[tuple[str, str]]:
@@ -96,9 +98,23 @@ def load_code(target: str) -> Code:
             )
         path = _search_path(statement, path)
         _declare(code, statement, path)
+        if statement.kind == "grant_stmt":
+            code.granted.update(_granted(statement.node, path))
     if not code.items:
         raise UsageError(f"{target} declares no stored code", hint="CREATE OR REPLACE FUNCTION, VIEW, TRIGGER … in files below it")
     return code
+
+
+def _granted(node: Any, path: str) -> Iterator[tuple[str, str]]:
+    for item in node.objects:
+        which = item.WhichOneof("node")
+        if which == "range_var":
+            yield item.range_var.schemaname or path, item.range_var.relname
+        elif which == "object_with_args":
+            names = [n.string.sval for n in item.object_with_args.objname]
+            yield (names[-2] if len(names) > 1 else path), names[-1]
+        elif which == "string":
+            yield item.string.sval, ""
 
 
 def _declare(code: Code, statement: Statement, path: str) -> None:

@@ -48,7 +48,7 @@ def find(target: str) -> tuple[Path, list[SqlFile]]:
 
 def files_in(folder: Path, target: str) -> list[SqlFile]:
     """The SQL files in and below `folder`, which the user calls `target`, in no order; empty when there is none."""
-    return [SqlFile(p, _shown(target, folder, p), _direction(p.relative_to(folder))) for p in _walk(folder, target)]
+    return [SqlFile(p, _shown(target, folder, p), direction(p.relative_to(folder))) for p in _walk(folder, target)]
 
 
 def _walk(folder: Path, target: str) -> Iterator[Path]:
@@ -68,7 +68,8 @@ def _shown(target: str, root: Path, path: Path) -> str:
     return os.path.normpath(os.path.join(target, path.relative_to(root)))  # noqa: PTH118 - keeps the target as the user wrote it
 
 
-def _direction(path: Path) -> str:
+def direction(path: Path) -> str:
+    """Which way a file leads, by its path below the folder that is read: up, down or verify."""
     folders = {part.lower() for part in path.parts[:-1]}
     if "verify" in folders:
         return "verify"
