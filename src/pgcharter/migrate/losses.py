@@ -28,11 +28,16 @@ def _drops(node: Any) -> bool:
     return enum_name(node, "remove_type") in _KEEPS_DATA or enum_name(node, "behavior") == "DROP_CASCADE"
 
 
+def _deletes(node: Any) -> bool:
+    """Any rows but those of the record of what policies made, which says nothing that the policies do not."""
+    return (node.relation.schemaname, node.relation.relname) != ("pgcharter", "managed_objects")
+
+
 _LOSES: Mapping[str, Callable[[Any], bool]] = {
     "drop_stmt": _drops,
     "alter_table_stmt": _drops_column,
     "truncate_stmt": lambda _: True,
-    "delete_stmt": lambda _: True,
+    "delete_stmt": _deletes,
     "drop_owned_stmt": lambda _: True,
     "dropdb_stmt": lambda _: True,
 }

@@ -52,11 +52,9 @@ _KEY = _COLUMNS[:5]
 
 
 def recording(old: Collection[Mark], new: Collection[Mark]) -> tuple[str, ...]:
-    """The statements that turn the record of `old` into that of `new`: what is gone first. Without any mark there is no record at all."""
+    """The statements that turn the record of `old` into that of `new`: what is gone first."""
     gone = sorted(set(old) - set(new))
     come = sorted(set(new) - set(old))
-    if old and not new:
-        return (f"DROP TABLE {RECORD.sql()}",)
     statements = [f"DELETE FROM {RECORD.sql()} WHERE {' OR '.join(_same(m) for m in gone)}"] if gone else []
     if come:
         rows = ",\n  ".join(f"({', '.join(literal(value) for value in _row(m))})" for m in come)
