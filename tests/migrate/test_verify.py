@@ -113,3 +113,102 @@ def test_waivers_and_known_findings_hold(shop: Path, program: Run, verify: Calla
     assert program("check", "migrations", "--record").returncode == 0
     code, document = verify()
     assert (code, document["findings"], document["problems"]) == (0, [], [])
+
+
+@pytest.fixture
+def sized(shop: Path, own_database: str, program: Run) -> Path:
+    """The project with 3,000 rows in one table and a shape that says a hundred times as many of another."""
+    with psycopg.connect(own_database) as conn:
+        conn.execute("INSERT INTO \"Shop ü\".customers (mail) SELECT 'secret' || i FROM generate_series(1, 3000) i")
+        conn.execute("INSERT INTO \"Shop ü\".log SELECT CASE WHEN i % 2 = 0 THEN 'x' || i % 7 END FROM generate_series(1, 3000) i; ANALYZE")
+    done = program("migrate", "shape", "--to", "shape.json")
+    assert (done.returncode, done.stderr) == (0, "shape.json: 2 tables, about 6,000 rows\n")
+    text = (shop / "shape.json").read_text("utf-8")
+    assert "secret" not in text
+    (shop / "shape.json").write_text(text.replace('log": {"rows": 3000', 'log": {"rows": 300000'), "utf-8")
+    return shop
+
+
+def steps(document: dict[str, object]) -> list[tuple[str, int, int, str, str | None]]:
+    found: list[dict[str, object]] = document["steps"]  # type: ignore[assignment]
+    return [(s["sql"][:20], s["rows"], s["production_rows"], s["sure"], s["lock"]) for s in found]  # type: ignore[index, misc]
+
+
+CHANGES = """ALTER TABLE "Shop ü".customers ADD phone text;
+CREATE INDEX ON "Shop ü".customers (mail, id);
+CREATE INDEX CONCURRENTLY ON "Shop ü".log (what);
+UPDATE "Shop ü".log SET what = 'y' WHERE what IS NULL;
+CREATE TABLE "Shop ü".new (id int PRIMARY KEY);
+CREATE INDEX ON "Shop ü".new (id);"""
+
+
+def test_steps_are_timed_with_productions_sizes(sized: Path, verify: Callable[..., tuple[int, dict[str, object]]]) -> None:
+    add(sized, "002_more.sql", CHANGES, 'DROP TABLE "Shop ü".new; ALTER TABLE "Shop ü".customers DROP phone;')
+    _, document = verify("--shape", "shape.json", "--rows", "3000")
+    assert steps(document) == [
+        ('ALTER TABLE "Shop ü"', 0, 0, "measured", "ACCESS EXCLUSIVE"),
+        ('CREATE INDEX ON "Sho', 3000, 3000, "measured", "SHARE"),
+        ("CREATE INDEX CONCURR", 3000, 300_000, "rough", None),
+        ('UPDATE "Shop ü".log ', 3000, 300_000, "rough", None),
+        ('CREATE TABLE "Shop ü', 0, 0, "measured", None),
+        ('CREATE INDEX ON "Sho', 0, 0, "unknown", None),
+    ]
+    found: list[dict[str, float]] = document["steps"]  # type: ignore[assignment]
+    assert found[3]["estimated_ms"] > 20 * found[3]["measured_ms"] > 0
+    assert "too long" not in kinds(document)
+    assert document["unfilled"] == []
+
+
+def test_a_lock_held_too_long_ends_in_1(sized: Path, verify: Callable[..., tuple[int, dict[str, object]]]) -> None:
+    up = 'BEGIN;\nALTER TABLE "Shop ü".customers ADD phone text;\nUPDATE "Shop ü".log SET what = what || 1;\nCOMMIT;'
+    add(sized, "002_phone.sql", up, 'ALTER TABLE "Shop ü".customers DROP phone;')
+    (sized / "pgcharter.toml").write_text(CHARTER + '[migrate]\nshape = "shape.json"\nlongest = "100ms"\n', "utf-8")
+    code, document = verify("--rows", "3000")
+    (problem,) = [p for p in document["problems"] if p["kind"] == "too long"]  # type: ignore[attr-defined]
+    assert code == 1
+    assert problem["place"] == "migrations/002_phone.sql:3", "the lock of the first statement is kept while rows of another table change"
+    assert 'reads and writes of "Shop ü".customers wait' in problem["message"]
+    assert "too long" not in kinds(verify("--rows", "3000", "--longest", "10min")[1])
+
+
+def test_what_only_fails_on_rows_is_told(sized: Path, verify: Callable[..., tuple[int, dict[str, object]]]) -> None:
+    up, down = 'ALTER TABLE "Shop ü".log ALTER what SET NOT NULL;', 'ALTER TABLE "Shop ü".log ALTER what DROP NOT NULL;'
+    add(sized, "002_filled.sql", up, down)
+    assert "rows" not in kinds(verify()[1])
+    code, document = verify("--shape", "shape.json", "--rows", "500")
+    (problem,) = [p for p in document["problems"] if p["kind"] == "rows"]  # type: ignore[attr-defined]
+    assert code == 1
+    assert "fails on rows of production's shape" in problem["message"]
+    assert "null values" in problem["message"]
+
+
+def test_a_table_that_the_shape_does_not_know_has_no_times(sized: Path, verify: Callable[..., tuple[int, dict[str, object]]]) -> None:
+    text = (sized / "shape.json").read_text("utf-8")
+    (sized / "shape.json").write_text(text.replace('\\"Shop \\u00fc\\".log', "other.log"), "utf-8")
+    add(sized, "002_index.sql", 'CREATE INDEX ON "Shop ü".log (what);', 'DROP INDEX "Shop ü".log_what_idx;')
+    code, document = verify("--shape", "shape.json", "--longest", "1h")
+    assert (code, [s[3] for s in steps(document)]) == (1, ["unknown"])
+    assert "too long" in kinds(document), "what nobody knows passes no gate"
+    assert [u["why"] for u in document["unfilled"]] == ["the shape does not know it: take it anew"]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--longest", "5s"), "nothing says how large"),
+        (("--shape", "pgcharter.toml"), "no shape of a database"),
+        (("--shape", "gone.json"), "gone.json"),
+        (("--shape", "shape.json", "--longest", "soon"), "no duration"),
+    ],
+)
+def test_wrong_words_are_refused(sized: Path, program: Run, words: tuple[str, ...], message: str) -> None:
+    done = program("migrate", "verify", *words)
+    assert done.returncode == 2
+    assert message in done.stderr.replace("\n       ", " ")
+
+
+def test_rows_that_migrations_change_are_changed_in_the_trial(shop: Path, verify: Callable[..., tuple[int, dict[str, object]]]) -> None:
+    add(shop, "002_wrong.sql", 'UPDATE "Shop ü".customers SET male = 1;', "SELECT 1;")
+    code, document = verify()
+    assert (code, kinds(document)) == (1, ["refused"])
+    assert 'column "male"' in document["problems"][0]["message"]  # type: ignore[index]

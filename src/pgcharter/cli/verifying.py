@@ -121,8 +121,11 @@ def trial(
         if there and there.catalog:
             made += _undeclared(place, scratch, there.catalog, scratch_url, advance)
         report = _brought(place, project, wish, tried) if tried else None
-        if measured is None or not any(t.ran for t in tried):
+        if measured is None or not tried:
             return Verified(tuple(made), report)
+        if place.revisions:
+            message = "env.py runs the revisions of an Alembic project by itself, so how long each statement takes is not known"
+            return Verified((*made, Trouble("times", message, "leave --shape and --longest out", refuses=False)), report)
         timing = _times(before, tried, major, scratch_url, measured, advance)
         return Verified((*made, *_late(timing, measured.longest)), report, timing, measured.longest)
 
@@ -147,7 +150,8 @@ def _late(timing: Timing, longest: float | None) -> list[Trouble]:
     for step in too_long(timing.steps, longest) if longest is not None else ():
         message = f"{step.title}: {waits(step)}, and the limit is {took(round(longest * 1000))}" if longest is not None else ""
         hint = f"take a form that does not wait, as pgcharter plan writes it, instead of: {one_line(step.sql)}"
-        made.append(Trouble("too long", message, hint, f"{step.place.file}:{step.place.line}"))
+        place = f"{step.place.file}:{step.place.line}"
+        made.append(Trouble("too long", f"{place}: {message}", hint, place))
     return made
 
 

@@ -149,6 +149,8 @@ def read(path: Path, shown: str = "") -> Shape:
     """The shape in a file. Raises UsageError when there is none."""
     from pgcharter.sources.text import read_text
 
+    if not path.is_file():
+        raise UsageError(f"there is no file {shown or path} with a shape", hint="pgcharter migrate shape --env production --to shape.json")
     return loads(read_text(path, shown or str(path)), shown or str(path))
 
 

@@ -37,6 +37,16 @@ class Ran:
     """The runner does it in batches, each a transaction of its own."""
     kind: str = ""
     """As the parser calls it: `index_stmt`."""
+    refused: str = ""
+    """Why a statement that changes rows could not run on those that are there; production may have the rows it needs."""
+
+
+_DATA = frozenset(
+    ("insert_stmt", "update_stmt", "delete_stmt", "merge_stmt", "truncate_stmt", "reindex_stmt", "cluster_stmt", "vacuum_stmt")
+)
+"""Kinds that leave the schema as it is: building a schema leaves them out, trying a migration does not."""
+_ROWS_DECIDE = ("22", "23", "P0001", "P0004", "21000")
+"""Classes of SQLSTATE that depend on the rows: a value out of range, a constraint, an exception of the project's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +140,17 @@ def run(builder: Builder, m: Migration, units: Sequence[Unit], file: str) -> tup
                 seen = builder.trace.effects if builder.trace else {}
                 seen.pop(statement.place, None)
                 began = time.perf_counter()
-                refusal = builder.run(statement)
+                data = statement.kind in _DATA
+                refusal = builder.attempt(statement, statement.text) if data else builder.run(statement)
                 seconds = time.perf_counter() - began
-                if refusal is not None:
+                excused = refusal.message if refusal and data and refusal.sqlstate.startswith(_ROWS_DECIDE) else ""
+                if refusal is not None and not excused:
                     message = f"{m.title} cannot be run on a scratch server: {refusal.message}"
                     raise PgcharterError(message, hint=refusal.hint or refusal.detail, place=f"{place.file}:{place.line}")
                 effect = seen.get(statement.place, Effect())
-                made.append(Ran(m.title, place, statement.text, seconds, effect, number, unit.backfill is not None, statement.kind))
+                made.append(
+                    Ran(m.title, place, statement.text, seconds, effect, number, unit.backfill is not None, statement.kind, excused)
+                )
     builder.end_file()
     return tuple(made)
 

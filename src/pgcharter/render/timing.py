@@ -70,7 +70,7 @@ def one_line(sql: str, most: int = 100) -> str:
 
 
 def duration(step: Timed) -> str:
-    """`measured 0.31 s on 200,000 rows, about 75.0 s at 48,000,000 (240 times as many: rough)`."""
+    """`measured 0.31 s on 200,000 rows, about 75.0 s at 48,000,000 (240 times as many: rough, …)`."""
     measured = took(round(step.measured * 1000))
     batches = " in batches" if step.batched else ""
     if step.sure == "unknown" or step.seconds is None:
@@ -78,7 +78,7 @@ def duration(step: Timed) -> str:
     if step.sure == "measured":
         return f"{measured}{batches}" + (f" on all {step.rows:,} rows" if step.rows else ", whatever the size")
     times = step.real / step.rows
-    rough = ": rough" if step.sure == "rough" else ""
+    rough = ": rough, perhaps three times that" if step.sure == "rough" else ""
     many = f"{times:,.1f}" if times < 10 else f"{times:,.0f}"
     about = took(round(step.seconds * 1000))
     return f"measured {measured} on {step.rows:,} rows, about {about}{batches} at {step.real:,} ({many} times as many{rough})"
