@@ -19,6 +19,8 @@ from pgcharter.sources import live
 
 OWNER = "law_owner"
 ROLES = ("law_reader", "Law Writer")
+SPACE = "law_space"
+"""A tablespace."""
 RENAME = "if that is a rename"
 
 _numbers = itertools.count(1)
@@ -38,10 +40,13 @@ class Court:
             self.admin.execute(f'CREATE ROLE "{role}" {"LOGIN" if role == OWNER else ""}')  # type: ignore[arg-type]
             if role != OWNER:
                 self.admin.execute(f'GRANT "{role}" TO {OWNER}')  # type: ignore[arg-type]
+        self.admin.execute("SET allow_in_place_tablespaces = on")
+        self.admin.execute(f"CREATE TABLESPACE {SPACE} LOCATION ''")  # type: ignore[arg-type]
 
     def close(self) -> None:
         for conn in self.free:
             self._dropped(conn)
+        self.admin.execute(f"DROP TABLESPACE {SPACE}")  # type: ignore[arg-type]
         for role in (*ROLES, OWNER):
             self.admin.execute(f'DROP ROLE "{role}"')  # type: ignore[arg-type]
         self.admin.close()

@@ -128,7 +128,7 @@ def test_every_object_is_written_back(major: int, server_of: ServerOf) -> None:
         found = operations(empty, wanted)
         run(other, [*raw(text), *(statements(o, Sides(empty, wanted)) for o in found)])
         assert lines(read(other), wanted) == []
-        absent = {"attribute", "domain constraint", "database", "security label", "subscription"}
+        absent = {"attribute", "domain constraint", "database", "label", "security label", "subscription"}
         absent |= set() if "create extension" in text else {"extension"}
         assert {o.object.kind for o in found} == KINDS - absent
 

@@ -29,7 +29,7 @@ from pgcharter.plan.model import Operation
 
 def _create(operation: Operation, sides: Sides) -> list[str]:
     column, whole = operation.new, relation(sides.b, operation.object)
-    if not isinstance(whole, Table) or column.inherited or whole.of_type:
+    if not isinstance(whole, Table) or (column.inherited and _comes_with_parents(whole, column.name, sides)) or whole.of_type:
         return []
     found = [f"{alter(whole)} ADD COLUMN {clause(whole, column, sides)}"]
     found += attributes(whole, Column(column.name, 0, column.type), column, sides.b, fresh=True)
@@ -51,9 +51,23 @@ def _handed_down(parent: Table, name: str, sides: Sides) -> Iterator[str]:
 
 def _drop(operation: Operation, sides: Sides) -> list[str]:
     name, whole = operation.old.name, relation(sides.a, operation.object)
-    if not isinstance(whole, Table) or whole.of_type or parents_column(whole, name, sides.a):
+    if not isinstance(whole, Table) or whole.of_type or _goes_with_parents(whole, name, sides):
         return []
     return [f"{alter(whole, only=keeps_column(whole, name, sides))} DROP COLUMN {quote(name)}"]
+
+
+def _comes_with_parents(table: Table, name: str, sides: Sides) -> bool:
+    """Whether a parent that the table has already gets the column: there it is added."""
+    before = sides.a.table.get(table.id)
+    parents = (sides.b.table.get(p) for p in table.parents if before is None or p in before.parents)
+    return any(p is not None and name in p.column for p in parents)
+
+
+def _goes_with_parents(table: Table, name: str, sides: Sides) -> bool:
+    """Whether a parent that the table keeps has the column: there it is dropped."""
+    after = sides.b.table.get(table.id)
+    parents = (sides.a.table.get(p) for p in table.parents if after is None or p in after.parents)
+    return any(p is not None and name in p.column for p in parents)
 
 
 def keeps_column(parent: Table, name: str, sides: Sides) -> bool:

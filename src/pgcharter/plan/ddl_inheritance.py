@@ -6,7 +6,7 @@ wanted table has others, it is made with all that is its own, and what it shares
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from pgcharter.catalog.model import Catalog, Constraint, Index, Table
 from pgcharter.names import quote
@@ -79,6 +79,8 @@ def family(old: Table, new: Table, sides: Sides) -> Iterator[str]:
     kept = min(len(old.inherits), len(new.inherits)) if same is None else same
     for parent in old.inherits[kept:]:
         yield f"{alter(new)} NO INHERIT {parent.sql()}"
+    if set(old.inherits) - set(new.inherits):
+        yield from _left_behind(old, new, {k.name for p in new.inherits if p in sides.a.table for k in sides.a.table[p].constraints})
     for parent in new.inherits[kept:]:
         yield f"{alter(new)} INHERIT {parent.sql()}"
     if old.of_type != new.of_type:
@@ -104,7 +106,7 @@ def _fitted(before: Table, table: Table, sides: Sides) -> Iterator[str]:
     A NOT NULL that must be called otherwise has been renamed by then, by an operation of its own: what is handed down keeps its name.
     """
     had = {k.name for k in before.constraints}
-    for constraint in table.constraints:
+    for constraint in sorted(table.constraints, key=lambda k: k.kind != "not null"):
         index = index_of(constraint, table)
         if constraint.name in had or not (constraint.inherited or index) or _called_otherwise(constraint, table, before):
             continue
@@ -133,9 +135,9 @@ def copied(table: Table, sides: Sides) -> Iterator[str]:
             yield from clones(trigger, parent, sides, (table.id,))
 
 
-def _left_behind(old: Table, new: Table) -> Iterator[str]:
-    """What a partition had from its parent and now has for itself, but shall not have."""
-    names, indexes = {k.name for k in new.constraints}, {i.name for i in new.indexes}
+def _left_behind(old: Table, new: Table, others: Collection[str] = ()) -> Iterator[str]:
+    """What a table had from its parent and now has for itself, but shall not have; `others` are constraints it has from other parents."""
+    names, indexes = {*others, *(k.name for k in new.constraints)}, {i.name for i in new.indexes}
     for key in old.constraints:
         nullable = key.kind != "not null" or not (key.columns[0] in new.column and new.column[key.columns[0]].not_null)
         if key.inherited and key.name not in names and nullable and not _called_otherwise(key, old, new):

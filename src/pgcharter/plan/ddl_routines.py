@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from math import inf
 
 from pgcharter.catalog.model import Argument, Function
 from pgcharter.names import literal, quote
@@ -49,6 +50,19 @@ def hollow(function: Function) -> Function:
     head = function.definition.rstrip("\n").removesuffix(function.body).replace("\n LANGUAGE sql\n", "\n LANGUAGE plpgsql\n", 1)
     body = f"BEGIN RAISE EXCEPTION {literal(f'{function.id} is being made: try again')}; END"
     return replace(function, language="plpgsql", body=body, definition=f"{head}AS {literal(body)}")
+
+
+def rivals(one: Function, other: Function) -> bool:
+    """Whether a call might mean either of two functions: they have one name, and some number of arguments fits both."""
+    (least, most), (low, high) = _arity(one), _arity(other)
+    return (one.schema, one.name) == (other.schema, other.name) and least <= high and low <= most
+
+
+def _arity(function: Function) -> tuple[int, float]:
+    """The least and the greatest number of arguments in a call."""
+    inputs = _inputs(function)
+    least = sum(1 for a in inputs if not a.default and a.mode != "variadic")
+    return least, inf if any(a.mode == "variadic" for a in inputs) else len(inputs)
 
 
 def replaceable(old: Function, new: Function) -> bool:

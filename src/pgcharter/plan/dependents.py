@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from pgcharter.catalog.model import Column, Constraint, DataType, Index, Sequence, Table, Trigger, UserType, View
 from pgcharter.names import ObjectId
+from pgcharter.plan.ddl_routines import rivals
 from pgcharter.plan.draft import Draft, detoured, parts
 from pgcharter.plan.uses import Uses, Whole
 
@@ -69,7 +70,7 @@ def _disturb(draft: Draft, user: ObjectId, cause: ObjectId, typed: bool) -> list
     if user in draft.drops or draft.b.find(user) is None or (typed and _carried(draft, user)):
         return []
     altered = user in draft.alters or user in draft.detours
-    if altered and not typed and not _needs(draft.b, user, cause):
+    if altered and not typed and not _needs(draft.b, user, cause) and not _rival_comes(draft, user, cause):
         return []
     why = f"{user} needs {cause}, which {'changes its type' if typed else 'is made anew' if cause in draft.creates else 'is dropped'}"
     made = draft.a.find(user)
@@ -145,6 +146,13 @@ def _typed(draft: Draft, column: ObjectId) -> bool:
     )
 
 
+def _rival_comes(draft: Draft, user: ObjectId, cause: ObjectId) -> bool:
+    """Whether `user` shall call another function of the name that goes, and could mean either while both are there."""
+    gone = draft.a.catalog.function.get(cause)
+    needs = draft.b.of.get(user) if gone is not None else ()
+    return gone is not None and any(rivals(gone, f) for f in map(draft.b.catalog.function.get, needs) if f is not None)
+
+
 def _needs(uses: Uses, user: ObjectId, cause: ObjectId) -> bool:
     """Whether `user` needs `cause`, or what has taken its name, on the side of `uses`."""
     needs = uses.of.get(user, set())
@@ -172,6 +180,9 @@ def _column(
     if holds:
         draft.detour(user, why, type=_plain(draft, column), default="")
         return [(user, True)]
+    if cause.kind == "collation" and cause in draft.a.named(column.collation):
+        draft.detour(user, why, collation="", default="")
+        return [(user, True)]
     draft.detour(user, why, default="")
     return []
 
@@ -188,8 +199,7 @@ def _heir(draft: Draft, user: ObjectId, column: Column, cause: ObjectId, why: st
 
 def _holds(uses: Uses, column: Column, cause: ObjectId) -> bool:
     """Whether `cause` is the column's own type."""
-    whole = uses.wholes.get((column.type.schema, column.type.name))
-    return column.type.schema != "pg_catalog" and (whole is not None and whole.id == cause)
+    return column.type.schema != "pg_catalog" and cause in uses.held(column.type)
 
 
 def _plain(draft: Draft, column: Column) -> DataType:

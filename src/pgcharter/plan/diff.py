@@ -205,7 +205,8 @@ def _in_place(draft: Draft, operation: Operation) -> bool:
 def _in_use(draft: Draft, operation: Operation, type_: UserType) -> bool:
     """Whether tables hold a composite type one of whose attributes changes type, which PostgreSQL refuses."""
     users = draft.a.by.get(type_.id, ())
-    return operation.object.kind == "column" and "type" in operation.fields and any(user.kind in ("column", "table") for user in users)
+    retyped = operation.object.kind == "column" and not {"type", "collation"}.isdisjoint(operation.fields)
+    return retyped and any(user.kind in ("column", "table") for user in users)
 
 
 def _checked(draft: Draft, operation: Operation) -> ObjectId | None:

@@ -140,10 +140,13 @@ def parts(relation: Whole) -> Iterator[tuple[ObjectId, Any]]:
 
 def own_parts(relation: Table | View) -> Iterator[tuple[ObjectId, Any]]:
     """The parts that are created after their relation: foreign keys, indexes, triggers, policies, rules."""
-    for address, part in parts(relation):
-        inner = isinstance(part, Column) or (isinstance(part, Constraint) and part.kind != "foreign key")
-        if not inner and not (isinstance(part, Index) and part.constraint):
-            yield address, part
+    return ((address, part) for address, part in parts(relation) if comes_later(part))
+
+
+def comes_later(part: Any) -> bool:
+    """Whether a part is created after its relation."""
+    inner = isinstance(part, Column) or (isinstance(part, Constraint) and part.kind != "foreign key")
+    return not inner and not (isinstance(part, Index) and part.constraint)
 
 
 def follows(part: Any) -> bool:

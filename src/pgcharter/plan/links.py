@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from pgcharter.catalog.model import Column, Constraint, Index, Table, View
+from pgcharter.catalog.model import Column, Constraint, Function, Index, Table, View
 from pgcharter.names import ObjectId
+from pgcharter.plan.ddl_routines import rivals
 from pgcharter.plan.draft import Draft, parts
 from pgcharter.plan.model import Operation
 from pgcharter.plan.uses import Uses
@@ -164,8 +165,13 @@ def _names_taken(nodes: list[Node], draft: Draft) -> dict[int, list[int]]:
     if freed:
         for i, node in enumerate(nodes):
             if node.operation.change == "create":
-                found[i] = [j for name in _names(node.operation, draft.b) for j in freed.get(name, ())]
+                found[i] = [j for name in _names(node.operation, draft.b) for j in freed.get(name, ()) if _taken(nodes[j], node)]
     return found
+
+
+def _taken(gone: Node, made: Node) -> bool:
+    one, other = gone.operation.old, made.operation.new
+    return not (isinstance(one, Function) and isinstance(other, Function)) or one.id == other.id or rivals(one, other)
 
 
 def _names(operation: Operation, uses: Uses) -> set[tuple[str, str, str]]:
@@ -174,7 +180,10 @@ def _names(operation: Operation, uses: Uses) -> set[tuple[str, str, str]]:
     found = {(value.kind, *_holder(address))} if isinstance(value, Constraint) and value.kind == "primary key" else set()
     if isinstance(value, Constraint) and value.kind == "not null" and value.columns:
         found.add((value.columns[0], *_holder(address)))
-    found |= {("routine" if "(" in address.name else "relation", address.schema, address.name)} if not address.part else set()
+    if isinstance(value, Function):
+        found.add(("routine", value.schema, value.name))
+    elif not address.part:
+        found.add(("relation", address.schema, address.name))
     if isinstance(value, Constraint) and value.index and value.kind != "foreign key":
         found.add(("relation", address.schema, value.index))
     if isinstance(value, Column):

@@ -8,13 +8,14 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from pgcharter.catalog.circles import circles
 from pgcharter.catalog.model import Column, Constraint, Index, Sequence, Table, UserType, View
 from pgcharter.names import ObjectId
 from pgcharter.plan.cuts import cut, recursive
 from pgcharter.plan.ddl_routines import hollow
-from pgcharter.plan.draft import Draft, own_parts, parts
+from pgcharter.plan.draft import Draft, comes_later, parts
 from pgcharter.plan.links import Node, link
 from pgcharter.plan.model import Operation
 from pgcharter.plan.uses import Uses
@@ -95,10 +96,13 @@ def _needs(draft: Draft, uses: Uses, operation: Operation) -> set[ObjectId]:
     found = set(uses.of.get(address, ()))
     whole = operation.old if operation.change == "drop" else operation.new
     if operation.change != "alter" and isinstance(whole, Table | View | UserType):
-        for part in _riding(draft, operation.change == "drop", whole):
-            needs = uses.of.get(part, ())
-            found |= {n for n in needs if n.kind not in _CALLED} if part in draft.alters else needs
-        found -= {part for part, _ in parts(whole)} | {address}
+        mine = set()
+        for part, value in parts(whole):
+            mine.add(part)
+            if _rides(draft, operation, part, value):
+                needs = uses.of.get(part, ())
+                found |= {n for n in needs if n.kind not in _CALLED} if part in draft.alters else needs
+        found -= mine | {address}
     if isinstance(whole, Sequence) and "owned_by" in operation.fields:
         owner = operation.old.owned_by if uses is draft.a else operation.new.owned_by
         found |= {owner} if owner else set()
@@ -110,13 +114,11 @@ def _needs(draft: Draft, uses: Uses, operation: Operation) -> set[ObjectId]:
     return {uses.member.get(x, x) for x in found}
 
 
-def _riding(draft: Draft, drop: bool, whole: Table | View | UserType) -> Iterator[ObjectId]:
-    """The parts that come or go with their whole and have no operation of their own."""
-    if drop:
-        yield from (part for part, _ in parts(whole) if part not in draft.drops)
-        return
-    later = {part for part, _ in own_parts(whole)} if not isinstance(whole, UserType) else set()
-    yield from (part for part, _ in parts(whole) if part not in draft.creates and part not in later)
+def _rides(draft: Draft, operation: Operation, part: ObjectId, value: Any) -> bool:
+    """Whether a part comes or goes with its whole and has no operation of its own."""
+    if operation.change == "drop":
+        return part not in draft.drops
+    return part not in draft.creates and (isinstance(operation.new, UserType) or not comes_later(value))
 
 
 def _keys(nodes: list[Node]) -> None:

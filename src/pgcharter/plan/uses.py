@@ -138,11 +138,14 @@ class Uses:
         return Edges(self, found, 1)
 
     def _relations(self) -> Iterator[tuple[ObjectId, ObjectId]]:
+        methods = {o.name: o.id for o in self.catalog.others if o.kind == "access method"}
         for table in self.catalog.tables:
             for parent in (*table.inherits, *((table.partition_of,) if table.partition_of else ())):
                 yield table.id, parent
             if table.server:
                 yield table.id, ObjectId("server", "", table.server)
+            if table.access_method in methods:
+                yield table.id, methods[table.access_method]
             if table.of_type:
                 yield from ((table.id, n) for n in self.named(table.of_type))
             for key in table.foreign_keys:
@@ -150,6 +153,9 @@ class Uses:
             yield from self._handed_down(table)
         relations: tuple[Table | View, ...] = (*self.catalog.tables, *self.catalog.views)
         for relation in relations:
+            for index in relation.indexes if methods else ():
+                if index.method in methods:
+                    yield index.id, methods[index.method]
             for column in relation.columns:
                 if column.type.schema != "pg_catalog":
                     yield from self._column(relation, column)
@@ -182,9 +188,10 @@ class Uses:
     def _column(self, whole: Whole, column: Column) -> Iterator[tuple[ObjectId, ObjectId]]:
         if column.type.schema != "pg_catalog":
             address = ObjectId("column", whole.schema, whole.name, column.name)
-            yield from ((address, t) for t in self._type(column.type))
+            yield from ((address, t) for t in self.held(column.type))
 
-    def _type(self, type_: DataType) -> Iterator[ObjectId]:
+    def held(self, type_: DataType) -> Iterator[ObjectId]:
+        """The user's type behind a type as used: of an array that of its elements, of a multirange the range."""
         whole = self.wholes.get((type_.schema, type_.name)) or self._multiranges.get((type_.schema, type_.name))
         if whole is not None:
             yield whole.id
@@ -214,7 +221,7 @@ class Uses:
             for attribute in type_.attributes:
                 yield from self._column(type_, attribute)
             if type_.base is not None and type_.base.schema != "pg_catalog":
-                yield from ((type_.id, t) for t in self._type(type_.base))
+                yield from ((type_.id, t) for t in self.held(type_.base))
             for constraint in type_.constraints:
                 address = ObjectId("constraint", type_.schema, type_.name, constraint.name)
                 yield from ((address, n) for n in self.named(constraint.expression or constraint.definition))
@@ -231,7 +238,7 @@ class Uses:
 
     def signature(self, function: Function) -> set[ObjectId]:
         """What a function needs whatever its body says."""
-        found = {t for a in function.arguments if a.type.schema != "pg_catalog" for t in self._type(a.type)}
+        found = {t for a in function.arguments if a.type.schema != "pg_catalog" for t in self.held(a.type)}
         texts = [function.support, *(a.default for a in function.arguments if a.default)]
         texts += [function.definition] if function.kind == "aggregate" else [function.returns]
         found.update(n for text in texts if "." in text for n in self.named(text))
@@ -244,6 +251,9 @@ class Uses:
 
     def _rest(self) -> Iterator[tuple[ObjectId, ObjectId]]:
         c = self.catalog
+        for view in c.views:
+            method = next((o.partition("=")[2] for o in view.options if o.startswith("access_method=")), "")
+            yield from ((view.id, o.id) for o in c.others if method and o.kind == "access method" and o.name == method)
         wrappers = {o.name: o.id for o in c.others if o.kind == "foreign-data wrapper"}
         yield from ((e.id, e.function) for e in c.event_triggers)
         yield from ((s.id, s.owned_by) for s in c.sequences if s.identity and s.owned_by)
@@ -317,6 +327,7 @@ class Uses:
         found: dict[tuple[str, str], list[ObjectId]] = {}
         items: Iterable[tuple[str, str, ObjectId]] = (
             *((w.schema, w.name, w.id) for w in self.wholes.values()),
+            *((*name, w.id) for name, w in self._multiranges.items()),
             *((f.schema, f.name, f.id) for f in c.functions),
             *((s.schema, s.name, s.id) for s in c.sequences),
             *((x.schema, x.name, x.id) for x in c.collations),

@@ -26,6 +26,12 @@ from pgcharter.plan.uses import Uses
 ITSELF = "cannot be changed in place"
 """How the cause of a replacement ends that nothing but the object's own change asks for (`diff`)."""
 
+_LENT = frozenset((
+    "language", "access method", "collation", "operator", "operator class", "operator family", "foreign-data wrapper",
+    "text search configuration", "text search dictionary", "text search template", "text search parser",
+))  # fmt: skip
+"""Kinds that nobody uses but other objects, which may wait for the end of the plan: they go after those."""
+
 
 @dataclass
 class Way:
@@ -96,7 +102,7 @@ class Way:
     def _form(self, place: int, operation: Operation) -> Callable[[Operation, Ground], Sequence]:
         if place in self._kept:
             return self._at_once
-        if self._prepares(operation):
+        if self._prepares(operation) or (operation.object.kind in _LENT and self._may_wait(operation)):
             return self._at_the_end
         return safe.direct if self._joins_a_changing_table(operation) else safe.sequence
 
@@ -216,7 +222,7 @@ class Way:
         return found | {(s.schema, s.name) for s in owned if not at.part or s.owned_by == at}
 
     def _may_wait(self, operation: Operation) -> bool:
-        gone = operation.change == "drop" and operation.object.kind in WAITING
+        gone = operation.change == "drop" and (operation.object.kind in WAITING or operation.object.kind in _LENT)
         return gone and not operation.cause and operation.object not in self._pairs
 
     def _spans(self) -> Iterator[tuple[int, ...]]:
@@ -296,8 +302,7 @@ class Way:
     def _take(self, sequence: Sequence) -> Sequence:
         self.notes += sequence.notes
         self.questions += sequence.questions
-        if sequence.contract:
-            self.contract += sequence.contract
+        self.contract += filter(None, sequence.contract)
         if sequence.gate:
             self.gates.append(sequence.gate)
         return sequence
