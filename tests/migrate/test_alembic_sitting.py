@@ -167,3 +167,15 @@ def test_an_event_loop_of_the_old_kind(shop: Path, program: Run, database: str) 
     env(shop, "else:\n    run_migrations_online()", "else:\n    import asyncio\n    async def online():\n        run_migrations_online()\n"
         "    asyncio.get_event_loop().run_until_complete(online())")  # fmt: skip
     assert program("migrate", "up").returncode == 0
+
+
+def test_settings_of_a_connection_string_reach_every_driver() -> None:
+    from pgcharter.migrate.alembic_env import _parameters
+    from pgcharter.migrate.home import at
+
+    dsn = at("postgresql://me@here:5/db", 'a "b')
+    assert "search_path" in _parameters("psycopg", dsn)["options"]
+    assert _parameters("asyncpg", dsn) == {
+        "host": "here", "port": "5", "user": "me", "database": "db",
+        "server_settings": {"search_path": '"a ""b", public', "pgcharter.schema": 'a "b'},
+    }  # fmt: skip

@@ -11,6 +11,7 @@ import contextlib
 import io
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ Steps = Callable[[tuple[str, ...], "MigrationContext"], Iterable[Any]]
 Attach = Callable[["EnvironmentContext", "MigrationContext"], None]
 _WHERE = {"host", "hostaddr", "port", "user", "password", "dbname", "database", "service", "passfile", "dsn", "ssl"}
 """Words of a driver that say where a connection leads and as whom: all others that env.py gives stay."""
+_SETTING = re.compile(r"-c\s*([\w.]+)=((?:\\.|[^\s\\])*)")
+"""A setting in the options of a connection string (documentation of libpq, "Parameter Key Words", options)."""
 _DRIVERS = {"psycopg", "psycopg_async", "psycopg2", "asyncpg"}
 
 
@@ -146,6 +149,17 @@ def run(project: Project, dsn: str, steps: Steps, attach: Attach | None = None, 
         project.script.run_env()
 
 
+def commit(context: MigrationContext) -> bool:
+    """Commit between two revisions, as an `autocommit_block` would; False where only env.py itself can."""
+    if context._in_external_transaction or context.connection is None:
+        return False
+    if context._transaction is not None:
+        context._transaction.commit()
+        context._transaction = context.connection.begin()
+        return True
+    return not context.connection.in_transaction()
+
+
 @lru_cache(maxsize=4)
 def _address(text: str) -> str:
     """An address of alembic.ini, for its driver and options, where it is one of PostgreSQL's and the driver is there; else our own."""
@@ -218,4 +232,5 @@ def _parameters(driver: str, dsn: str) -> dict[str, Any]:
     if driver != "asyncpg":
         return found
     names = {"host": "host", "port": "port", "user": "user", "password": "password", "dbname": "database", "sslmode": "ssl"}
-    return {names[key]: value for key, value in found.items() if key in names}
+    settings = {name: re.sub(r"\\(.)", r"\1", value) for name, value in _SETTING.findall(str(found.get("options") or ""))}
+    return {**{names[key]: value for key, value in found.items() if key in names}, **({"server_settings": settings} if settings else {})}

@@ -156,7 +156,7 @@ class Sitting:
                 yield make(scripts.revision_map, script)
                 parts.connection = None
                 applied ^= {parts.version}
-                parts.committed = self._committed(context)
+                parts.committed = not self._own and alembic_env.commit(context)
                 if not parts.committed:
                     return
                 if parts.sets:
@@ -165,16 +165,6 @@ class Sitting:
                 return
             self._told.put(None)
             parts = self._parts = self._asked.get()
-
-    def _committed(self, context: MigrationContext) -> bool:
-        """Commit the revision as an `autocommit_block` would; False where only env.py itself can."""
-        if self._own or context._in_external_transaction or context.connection is None:
-            return False
-        if context._transaction is not None:
-            context._transaction.commit()
-            context._transaction = context.connection.begin()
-            return True
-        return not context.connection.in_transaction()
 
     def _attach(self, environment: EnvironmentContext, context: MigrationContext) -> None:
         """Take part in what env.py's context does."""

@@ -33,11 +33,7 @@ def tried(
     Raises PgcharterError with file and line for a revision that fails there: what follows cannot be tried then.
     """
     with scratch.database() as database:
-        _run(project, database.dsn, (), "up")
-        for number, m in enumerate(before):
-            if progress:
-                progress("building", number, len(before))
-            _run(project, database.dsn, (m,), "up")
+        _run(project, database.dsn, before, "up", progress)
         at = taken(reading(database), database.conn, looks)
         for number, m in enumerate(rest):
             if progress:
@@ -54,21 +50,27 @@ def tried(
             at = there
 
 
-def _run(project: Project, dsn: str, migrations: Sequence[Migration], way: str) -> float:
-    """Run revisions; return the seconds they took."""
+def _run(project: Project, dsn: str, migrations: Sequence[Migration], way: str, progress: Progress | None = None) -> float:
+    """Run revisions in one run of env.py; return the seconds they took."""
     from alembic.runtime.migration import MigrationStep
 
-    def steps(_heads: tuple[str, ...], _context: MigrationContext) -> Iterable[Any]:
+    at: Migration | None = None
+
+    def steps(_heads: tuple[str, ...], context: MigrationContext) -> Iterable[Any]:
+        nonlocal at
         make = MigrationStep.upgrade_from_script if way == "up" else MigrationStep.downgrade_from_script
-        for m in migrations:
-            script: Any = project.script.get_revision(m.version)
+        for number, at in enumerate(migrations):
+            if progress:
+                progress("building", number, len(migrations))
+            script: Any = project.script.get_revision(at.version)
             yield make(project.script.revision_map, script)
+            alembic_env.commit(context)
 
     began = time.perf_counter()
     try:
         alembic_env.visit(project, dsn, steps)
     except Exception as error:
-        what = f"{migrations[0].title} ({way})" if migrations else "env.py"
+        what = f"{at.title} ({way})" if at else "env.py"
         said = " ".join(str(alembic_env.first(error)).split())
         place = str(alembic_env.origin(project, error))
         raise PgcharterError(f"{what} cannot be run on a scratch server: {said}", place=place) from None
