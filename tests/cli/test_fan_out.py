@@ -84,7 +84,7 @@ def test_two_hundred_with_one_broken(shop: Path, program: Run, database: str, ma
     assert (
         'tenant_117 failed: unit 1 of 002 customer failed: column "customer" of relation "orders" contains null values; of this' in summary
     )
-    assert "this one alone: pgcharter migrate up --env dev --schemas tenant_117" in summary
+    assert "this one alone: pgcharter migrate up --schemas tenant_117" in summary
     assert states(program, "--schemas", "tenant_*") == dict.fromkeys(names, "up to date") | {"tenant_117": "failed"}
     text = program("migrate", "status", "--schemas", "tenant_*").stdout
     assert "200 targets of migrations: 199 up to date, 1 failed" in text
@@ -235,7 +235,7 @@ def test_targets_of_the_charter(shop: Path, program: Run, database: str) -> None
     do(database, "CREATE TABLE public.tenants (schema text, live bool)")
     do(database, "INSERT INTO public.tenants VALUES ('Tenant A', true), ('tenant_b', true), ('tenant_b', true), ('tenant_c', false)")
     query = "SELECT schema FROM tenants WHERE live"
-    more = f'[migrate.targets]\nschemas_query = "{query}"\nparallel = 2\ncanary = "1"\n'
+    more = f'[migrate.targets]\nschemas_query = "{query}"\nparallel = 2\ncanary = "tenant_b"\n'
     (shop / "pgcharter.toml").write_text(f'[environments.dev]\ndsn_env = "SHOP_URL"\n{more}')
     assert states(program) == {"Tenant A": "behind", "tenant_b": "behind"}
     assert program("migrate", "up").returncode == 0
@@ -288,6 +288,21 @@ def test_what_is_said_for_one_target_works(shop: Path, program: Run, database: s
     do(database, f"DROP TABLE {quote(name)}.orders")
     assert program(*shlex.split(row["again"])[1:]).returncode == 0
     assert columns(database) == {name: 3, "other": 3}
+
+
+def test_hints_are_for_the_targets_that_were_meant(shop: Path, program: Run, database: str) -> None:
+    make(database, "tenant_a", "tenant_b")
+    do(database, "CREATE TABLE tenant_b.orders ()")
+    where = ("--on", "env:SHOP_URL", "--folder", "migrations")
+    done = program("migrate", "up", *where, "--schemas", "tenant_*", "--format", "json")
+    (row,) = [t for t in json.loads(done.stdout)["targets"] if t["state"] == "failed"]
+    assert row["again"] == "pgcharter migrate up --on env:SHOP_URL --folder migrations --schemas tenant_b"
+    assert "pgcharter migrate baseline --on env:SHOP_URL --folder migrations --schemas tenant_b 001;" in row["hint"]
+    status = " ".join(program("migrate", "status", *where, "--schemas", "tenant_*").stdout.split())
+    assert "pgcharter migrate up --on env:SHOP_URL --folder migrations --schemas 'tenant_*' goes on where it was" in status
+    secret = program("migrate", "up", "--on", database, "--schemas", "tenant_*", "--format", "json").stdout
+    assert "pgcharter migrate up --on DSN --schemas tenant_b" in secret
+    assert str(psycopg.conninfo.conninfo_to_dict(database)["password"]) not in secret
 
 
 def test_databases_as_targets(shop: Path, program: Run, database: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -159,9 +159,9 @@ class _Board(Voice):
                 page.line(*render.line(_row(many, last)))
                 click.echo(page.text(), nl=False)
             if self.live and not self.quiet:
-                at_work = f"{len(tally.running)} at work ({', '.join(tally.running[:4])})"
                 words = [f"{number:,} {word}" for word, number in tally.counts.items()]
-                self._progress(", ".join((*words, at_work, f"{tally.left:,} left")))
+                words += [f"{len(tally.running)} at work ({', '.join(tally.running[:4])})"] * bool(tally.running)
+                self._progress(", ".join((*words, f"{tally.left:,} left")))
 
     def say(self, name: str, text: str, style: str) -> None:
         """Tell something of one target."""
@@ -193,8 +193,9 @@ def _row(many: Many, one: Ended, jobs: Sequence[Job] = ()) -> TargetRow:
     return TargetRow(
         one.target.name, one.word, one.target.database.name, one.target.schema, tuple(m.title for m in one.applied),
         duration_ms=round(one.seconds * 1000) if o else None, at=o.migration.title if o and o.migration else "",
-        unit=o.number + 1 if o and o.migration else 0, reason=o.reason if o else "", message=one.message, hint=one.hint, place=one.place,
-        sqlstate=o.sqlstate if o else "", again=many.alone(one.target, direction) if one.word in ("failed", "refused", "stopped") else "",
+        unit=o.number + 1 if o and o.migration else 0, reason=o.reason if o else "", message=one.message,
+        hint=many.meant(one.target, one.hint), place=one.place, sqlstate=o.sqlstate if o else "",
+        again=many.alone(one.target, direction) if one.word in ("failed", "refused", "stopped") else "",
     )  # fmt: skip
 
 
@@ -243,8 +244,8 @@ class _Stand:
 
     def rows(self, many: Many) -> Iterator[TargetRow]:
         for t in self.group.targets:
-            again = many.alone(t, "up") if self.row.again else ""
-            yield replace(self.row, name=t.name, database=t.database.name, schema=t.schema, again=again)
+            again = many.alone(t, self.row.again) if self.row.again else ""
+            yield replace(self.row, name=t.name, database=t.database.name, schema=t.schema, again=again, hint=many.meant(t, self.row.hint))
 
 
 def status(many: Many, form: str, *, check: bool) -> int:
@@ -300,4 +301,6 @@ def _stand(many: Many, group: Group) -> TargetRow:
     run = told.entry.unfinished if told.entry else None
     state = "refused" if run is None else "failed" if run.outcome == "failed" else "stopped" if run.error else "running"
     at = told.entry.title if told.entry else ""
-    return TargetRow("", state, pending=pending, at=at, message=told.message, hint=told.hint, place=told.place, again="up")
+    return TargetRow(
+        "", state, pending=pending, at=at, message=told.message, hint=told.hint, place=told.place, again=run.direction if run else "up"
+    )

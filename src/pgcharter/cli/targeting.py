@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -58,6 +59,10 @@ class Many:
     place: Place
     section: TargetsSection
     targets: tuple[Target, ...]
+    where: tuple[str, ...] = ()
+    """The words of the command line that name the database and the folder."""
+    chosen: tuple[str, ...] = ()
+    """Those that choose the targets; none where the charter does."""
 
     def at(self, target: Target) -> Place:
         """The place of one target."""
@@ -65,12 +70,19 @@ class Many:
 
     def alone(self, target: Target, command: str) -> str:
         """`command` for one target."""
-        words = ["pgcharter", "migrate", command]
-        if target.database.name == self.place.environment:
-            words += ["--env", target.database.name]
-        elif len({t.database for t in self.targets}) > 1 or not target.schema:
-            words += ["--databases", _literally(target.database.name)]
-        return shlex.join([*words, *(["--schemas", _literally(target.schema)] if target.schema else [])])
+        database = ("--databases", _literally(target.database.name)) if self.section.databases else ()
+        schema = ("--schemas", _literally(target.schema)) if target.schema else ()
+        return shlex.join(("pgcharter", "migrate", command, *self.where, *database, *schema))
+
+    def meant(self, target: Target, hint: str) -> str:
+        """A hint with its commands for these targets: what mends a record is for one of them, what runs is for all."""
+
+        def command(match: re.Match[str]) -> str:
+            if match[1] in ("baseline", "repair"):
+                return self.alone(target, match[1])
+            return shlex.join(("pgcharter", "migrate", match[1], *self.where, *self.chosen))
+
+        return re.sub(r"\bpgcharter migrate (\w+)", command, hint)
 
 
 def open_many(environment: str | None, target: str | None, folder: str | None, wishes: Mapping[str, Any]) -> Place | Many:
@@ -92,7 +104,21 @@ def open_many(environment: str | None, target: str | None, folder: str | None, w
             f"{place.files.target} is an Alembic project, whose own program runs it, so it is not run over many targets at once",
             hint='run it for each: pgcharter migrate up --on "$DSN"',
         )
-    return Many(place, section, targets.targets(tuple(_databases(place, section)), section))
+    found = targets.targets(tuple(_databases(place, section)), section)
+    if own and not section.canary.isdigit() and not any(target.called(section.canary) for target in found):
+        section = replace(section, canary="")
+    named = target if target is None or target.startswith("env:") else "DSN"
+    where = _words({"--env": environment, "--on": named, "--folder": folder})
+    return Many(place, section, found, where, _words({f"--{name.replace('_', '-')}": given for name, given in own.items()}))
+
+
+def _words(options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Options as they stand on a command line; those of several values once for each."""
+    found: list[str] = []
+    for name, given in options.items():
+        for word in [given] if isinstance(given, str) else given or ():
+            found += [name, word]
+    return tuple(found)
 
 
 def _base(environment: str | None, target: str | None, folder: str | None, section: TargetsSection) -> Place:

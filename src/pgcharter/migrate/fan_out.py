@@ -121,6 +121,8 @@ class FanOut:
     _all: dict[str, Ended] = field(default_factory=dict)
     _running: dict[str, None] = field(default_factory=dict)
     _waiting: deque[Job] = field(default_factory=deque)
+    _left: int = 0
+    """Jobs not begun yet, those after the canaries too."""
     _why: str = ""
     """Why no other target is begun; empty while they are."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -131,6 +133,7 @@ class FanOut:
 
         A second Ctrl-C does not wait for those at work.
         """
+        self._left = len(jobs)
         for one in before:
             self._note(one)
         self._wave([j for j in jobs if j.target.name in canaries])
@@ -179,6 +182,7 @@ class FanOut:
                 return None
             job = self._waiting.popleft()
             self._running[job.target.name] = None
+            self._left -= 1
             self._said.put(self._tally(None))
             return job
 
@@ -198,4 +202,4 @@ class FanOut:
             self._why = self._why or why
 
     def _tally(self, last: Ended | None) -> Tally:
-        return Tally(Counter(e.word for e in self._all.values()), tuple(self._running), len(self._waiting), last)
+        return Tally(Counter(e.word for e in self._all.values()), tuple(self._running), self._left, last)

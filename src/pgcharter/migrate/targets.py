@@ -46,6 +46,10 @@ class Target:
     schema: str = ""
     """Empty for a whole database."""
 
+    def called(self, name: str) -> bool:
+        """Whether a person may call it so."""
+        return name in (self.name, self.schema or self.database.name)
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -171,7 +175,7 @@ def _history(conn: Connection, names: Sequence[str]) -> dict[str, object]:
 def named(found: Sequence[Target], name: str) -> Target:
     """The target with this name. Raises UsageError when there is none."""
     for target in found:
-        if name in (target.name, target.schema or target.database.name):
+        if target.called(name):
             return target
     raise UsageError(f"{name} is none of the {len(found):,} targets", hint=nearest(name, [t.name for t in found], "{}"))
 

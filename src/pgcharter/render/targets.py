@@ -69,7 +69,7 @@ def line(row: TargetRow) -> tuple[Styled | str, ...]:
 def ended(page: Page, rows: Sequence[TargetRow], seconds: float) -> None:
     """How a run over many targets ended: totals, then each cause once with the targets that it met."""
     words = ", ".join(f"{number:,} {state}" for state, number in counts(rows).items())
-    page.flow(Styled(words, "strong"), f" of {len(rows):,} targets in {took(round(seconds * 1000))}")
+    page.flow(Styled(words, "strong"), f" of {_many(rows)} in {took(round(seconds * 1000))}")
     for group in _by_cause([r for r in rows if r.state not in _GOOD]):
         _tell(page, group)
 
@@ -77,7 +77,7 @@ def ended(page: Page, rows: Sequence[TargetRow], seconds: float) -> None:
 def standing(page: Page, rows: Sequence[TargetRow], where: str) -> None:
     """Where the targets stand, those that stand alike told once."""
     words = ", ".join(f"{number:,} {state}" for state, number in counts(rows).items())
-    page.flow(f"{len(rows):,} targets {where}: ", Styled(words, "strong"))
+    page.flow(f"{_many(rows)} {where}: ", Styled(words, "strong"))
     for group in _by_cause(rows):
         first = group[0]
         if first.state in ("up to date", "behind"):
@@ -98,6 +98,10 @@ def names(group: Sequence[TargetRow]) -> str:
     return f"{shown} and {len(group) - NAMED:,} more" if len(group) > NAMED else shown
 
 
+def _many(rows: Sequence[TargetRow]) -> str:
+    return f"{len(rows):,} {'target' if len(rows) == 1 else 'targets'}"
+
+
 def _by_cause(rows: Sequence[TargetRow]) -> list[list[TargetRow]]:
     found: dict[tuple[object, ...], list[TargetRow]] = {}
     for row in rows:
@@ -108,7 +112,7 @@ def _by_cause(rows: Sequence[TargetRow]) -> list[list[TargetRow]]:
 def _tell(page: Page, group: Sequence[TargetRow]) -> None:
     first = group[0]
     mark, style = _MARKS.get(first.state, ("✖", "error"))
-    many = f"{len(group):,} targets, {names(group)}" if len(group) > 1 else first.name
+    many = f"{_many(group)}, {names(group)}," if len(group) > 1 else first.name
     page.blank()
     page.flow(Styled(f"{mark} ", style), Styled(f"{many} {first.state}", "strong"), f": {first.message}", indent=2, hanging=2)
     for text in (first.place if first.place not in first.message else "", first.hint):
