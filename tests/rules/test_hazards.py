@@ -187,3 +187,11 @@ def test_revisions_of_alembic_are_released_one_by_one(tmp_path: Path) -> None:
     )
     found = said(sources.read(str(project)), "MIG22", "MIG24")
     assert found == [("MIG22", "0006_x.py:8"), ("MIG24", "0002_orders.py:13"), ("MIG24", "0005_x.py:8")]
+
+
+def test_a_file_that_can_be_run_again_clears_the_way_for_what_it_makes_itself() -> None:
+    again = "DROP TABLE IF EXISTS zones;\nCREATE TABLE zones (id int);\n"
+    base = "-- file: 001_a.sql\nCREATE TABLE t (id int);\n"
+    assert said(as_text(f"{base}-- file: 002_b.sql\n{again}", "folder"), "MIG40") == []
+    assert said(as_text(f"{base}-- file: 002_b.sql\n{again}-- file: 003_c.sql\n{again}", "folder"), "MIG40") == [("MIG40", "003_c.sql:1")]
+    assert said(as_text(f"{base}-- file: 002_b.sql\nDROP TABLE IF EXISTS zones;\n", "folder"), "MIG40") == [("MIG40", "002_b.sql:1")]

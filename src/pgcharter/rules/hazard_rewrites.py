@@ -186,15 +186,23 @@ def time_zone_decides(ctx: Context) -> Iterator[Finding]:
             new = column.type_name.names[-1].string.sval
             old = stamps.get((move.statement.node.relation.relname, command.name), "")
             stamps[move.statement.node.relation.relname, command.name] = new
-            if new not in _ZONES or old != _ZONES[new] or column.HasField("raw_default") or "timezone" in move.settings:
+            if new not in _ZONES or old != _ZONES[new] or _says_zone(column) or "timezone" in move.settings:
                 continue
             yield ctx.finding(
                 move.statement,
-                f"{move.table}.{quote(command.name)} becomes {new} by the TimeZone of the session that runs this: its values mean "
-                "what that session takes them for, and with any zone but UTC the table is written anew while everybody waits",
+                f"{move.table}.{quote(command.name)} becomes {new} by the TimeZone of the session that runs this: old values are "
+                "taken for times in that zone, and with any but UTC the table is written anew while everybody waits",
                 hint="SET LOCAL TimeZone = 'UTC' before it, if the old values are in UTC; else USING ... AT TIME ZONE '...'",
                 detail=f"{move.table}.{quote(command.name)}",
             )  # fmt: skip
+
+
+def _says_zone(column: Any) -> bool:
+    """Whether USING says what the old values mean: a cast does not."""
+    using = column.raw_default
+    while using.WhichOneof("node") == "type_cast":
+        using = using.type_cast.arg
+    return bool(column.HasField("raw_default") and using.WhichOneof("node") != "column_ref")
 
 
 def _written_stamps(ctx: Context) -> dict[tuple[str, str], str]:

@@ -102,7 +102,7 @@ def setting_left_behind(ctx: Context) -> Iterator[Finding]:
                         hint=f"SET LOCAL {name}, or RESET {name} at the end",
                         severity=Severity.WARNING if name in _SEVERE else None, detail=name,
                     )  # fmt: skip
-        hurt = hurt or any(alone(m.statement) for m in group)
+        hurt = hurt or any(alone(m.statement) and "lock_timeout" not in m.settings for m in group)
         later.append(
             {m.statement.node.name.lower() for m in group if m.statement.kind == "variable_set_stmt" and not m.statement.node.is_local}
         )

@@ -55,6 +55,8 @@ class Move:
     """Whether the database that it is meant for has it behind it."""
     _made: dict[str, list[tuple[str, int]]] = field(repr=False)
     """By name: schema and turn of what this unit makes, and what other units make that the database it is meant for does not have."""
+    _first: dict[str, str] = field(repr=False)
+    """By name: the unit that makes it first."""
 
     def is_fresh(self, schema: str, name: str) -> bool:
         """Whether the unit has made the object before, so that nobody uses it yet. Where either side names no schema, the name decides."""
@@ -69,9 +71,9 @@ class Move:
         return self.is_fresh(node.schemaname, f"{node.relname}.{column}")
 
     def clears_the_way(self, schema: str, name: str) -> bool:
-        """Whether DROP ... IF EXISTS only makes room for what the same schema makes afterwards, as a script that can be run again does."""
+        """Whether DROP ... IF EXISTS only makes room for what its own unit makes first, afterwards, as a script that can be run again does."""
         made = any(not schema or not at or at == schema for at, _ in self._made.get(name, ()))
-        return made and not self.unit and self.statement.node.missing_ok
+        return made and self._first.get(name) == self.unit and self.statement.node.missing_ok
 
     def commands(self) -> Iterator[tuple[str, Any]]:
         """The subcommands of an ALTER TABLE with their kinds: `AT_AddColumn`, ...; nothing when it is none, or its table is fresh."""
@@ -182,7 +184,7 @@ class _Walk:
         effect = self.reading.effects.get(statement.place)
         settings = {**self.session, **self.local}
         past = file.name in self.applied
-        move = Move(statement, file, unit, self.block, self.opened, settings, effect, self.turn, "", past, made)
+        move = Move(statement, file, unit, self.block, self.opened, settings, effect, self.turn, "", past, made, self.first)
         if turn in _ENDS:
             self._close()
         if node is not None:
