@@ -74,6 +74,8 @@ class Journey:
         from pgcharter.sources import onward
 
         pending = [s for s in reading.statements if s.place.file not in applied]
+        if not pending:
+            return reading
         try:
             with (
                 progress(f"trying what {self.environment} does not have") as advance,

@@ -71,7 +71,7 @@ class Move:
         return self.is_fresh(node.schemaname, f"{node.relname}.{column}")
 
     def clears_the_way(self, schema: str, name: str) -> bool:
-        """Whether DROP ... IF EXISTS only makes room for what its own unit makes first, afterwards, as a script that can be run again does."""
+        """Whether DROP ... IF EXISTS only makes room for what its own unit makes first, afterwards, so that it can be run again."""
         made = any(not schema or not at or at == schema for at, _ in self._made.get(name, ()))
         return made and self._first.get(name) == self.unit and self.statement.node.missing_ok
 
