@@ -20,7 +20,7 @@ from pgcharter.errors import RefusedError
 from pgcharter.migrate.fitting import Fitter, numbered, rules
 from pgcharter.migrate.generating import Generator, Unfillable, Want, keys_of
 from pgcharter.migrate.shape import Shape, TableShape
-from pgcharter.migrate.values import between, chosen
+from pgcharter.migrate.values import NOTHING, between, chosen
 from pgcharter.names import ObjectId, literal, quote
 from pgcharter.sources import Progress
 
@@ -124,6 +124,7 @@ class _Filling:
         for want in self.wants.values():
             want.keys, want.foreign_keys = self._keys(want), self._foreign_keys(want)
             _into_partition(want, self.catalog)
+            _apart_from_itself(want)
 
     def _closure(self, tables: Collection[ObjectId]) -> list[Table]:
         """The tables that hold rows, with their partitions and all they refer to."""
@@ -262,6 +263,15 @@ def _restart(conn: Connection, catalog: Catalog, table: Table) -> None:
             highest = f"SELECT max({quote(owner.part)})::bigint FROM {table.id.sql()}"
             name = literal(sequence.id.sql())
             conn.execute(f"SELECT setval({name}, m) FROM ({highest}) t (m) WHERE m BETWEEN 1 AND {sequence.maximum}".encode())
+
+
+def _apart_from_itself(want: Want) -> None:
+    """Leave a foreign key of several columns that leads to its own table empty where it may be: its columns depend on each other."""
+    others = {c for fk in want.foreign_keys if fk.references != want.table.id for c in fk.columns} | {c for key in want.keys for c in key}
+    for fk in want.foreign_keys:
+        if fk.references == want.table.id and len(fk.columns) > 1:
+            free = [c for c in fk.columns if c not in others and not want.table.column[c].not_null]
+            want.chosen.update(dict.fromkeys(free[:1], NOTHING))
 
 
 _RANGE = re.compile(r"FOR VALUES FROM \((?P<low>.*)\) TO \((?P<high>.*)\)\Z", re.DOTALL)

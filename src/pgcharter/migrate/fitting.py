@@ -11,7 +11,7 @@ import psycopg
 from pgcharter.catalog.model import Catalog, DataType, Table
 from pgcharter.db import Connection
 from pgcharter.migrate.generating import Generator, Unfillable, Want, named
-from pgcharter.migrate.values import PLENTY, Make, Values, between, chosen
+from pgcharter.migrate.values import NOTHING, PLENTY, Make, Values, between, chosen
 from pgcharter.names import quote
 
 SAMPLE, PROOF = 300, 2000
@@ -150,8 +150,13 @@ class Fitter:
         if kind.basic in ("text", "varchar", "bpchar", "citext") and not kind.array:
             sizes = list(dict.fromkeys([*(n for n in re.findall(r"\d+", rule.sql) if 0 < int(n) < 200), "3", "2"]))
             yield from (_pattern(f, size) for f in _PATTERNS for size in (sizes if "SIZE" in f else ("0",)))
+        if kind.basic == "bytea" and not kind.array:
+            sizes = list(dict.fromkeys(n for n in re.findall(r"\d+", rule.sql) if 0 < int(n) < 2000))
+            yield from (Values(lambda k, n=n: f"decode(lpad(to_hex({k}), {2 * int(n)}, '0'), 'hex')") for n in sizes)  # type: ignore[misc]
         if listed:
             yield listed
+        if not column.not_null:
+            yield NOTHING
 
     def _tried(self, conditions: Iterable[Rule], columns: Mapping[str, Make], size: int) -> float:
         """The share of rows that pass; none where the values are none of the column's type."""

@@ -130,7 +130,7 @@ class Generator:
         taken: set[str] = set()
         found: list[Constraint] = []
         for fk in want.foreign_keys:
-            if fk.references and self._rows(fk.references) and not taken & {*fk.columns, *want.chosen}:
+            if fk.references and self._rows(fk.references) and not {*taken, *want.chosen} & {*fk.columns}:
                 found.append(fk)
                 taken.update(fk.columns)
         return found

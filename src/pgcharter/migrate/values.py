@@ -23,6 +23,9 @@ class Values:
     """How many different ones there are."""
 
 
+NOTHING = Values(lambda _: "NULL", 1)
+
+
 def values(kind: DataType, catalog: Catalog, width: int = 0, needed: int = 1) -> Values | None:
     """Values of a type, of about `width` bytes each, at least `needed` different ones where the type has as many.
 
