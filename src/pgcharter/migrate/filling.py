@@ -162,7 +162,8 @@ class _Filling:
 
     def _keys(self, want: Want) -> tuple[tuple[str, ...], ...]:
         """Unique keys that are there, and those to come that production's rows may have."""
-        now = keys_of(want.table)
+        partial = [i.columns for i in want.table.indexes if i.unique and i.predicate and len(i.columns) == len(i.keys)]
+        now = (*keys_of(want.table), *(k for k in partial if not want.refuted(k)))
         later = self.later.table.get(want.table.id) if self.later else None
         coming = [k for k in (keys_of(later) if later else ()) if k not in now and {*k} <= want.table.column.keys() and not want.refuted(k)]
         return (*now, *coming)
