@@ -69,6 +69,7 @@ def test_only_pending_files_are_judged_and_by_the_sizes_there(project: Path, dat
     assert found == [("MIG01", "003_next.sql:2", "error"), ("MIG13", "003_next.sql:5", "error")]
     message = next(f["message"] for f in report["findings"] if f["code"] == "MIG01")
     assert message.endswith("until it is done (about 20,000 rows, 872 kB)")
+    assert judged(program, project, database, "migrations", "--env", "production", "--no-server")[0] == found
 
 
 def test_our_own_ledger_tells_what_is_behind(project: Path, database: str, program: Callable[..., Any]) -> None:

@@ -20,6 +20,7 @@ from pgcharter.catalog.effect import Effect
 from pgcharter.catalog.model import Catalog
 from pgcharter.catalog.reading import Reading
 from pgcharter.names import quote
+from pgcharter.plan import safety
 from pgcharter.rules.engine import Context
 from pgcharter.rules.migration_files import SENT_WHOLE, File, beside, file_of, is_seed
 from pgcharter.sqltext import Statement, enum_name, walk
@@ -181,8 +182,8 @@ class _Walk:
         turn = enum_name(node, "kind") if statement.kind == "transaction_stmt" and node is not None else ""
         if turn in _BEGINS and not self.block:
             self._open("BEGIN")
-        effect = self.reading.effects.get(statement.place)
         settings = {**self.session, **self.local}
+        effect = self.reading.effects.get(statement.place) or self._looked_up(statement, settings)
         past = file.name in self.applied
         move = Move(statement, file, unit, self.block, self.opened, settings, effect, self.turn, "", past, made, self.first)
         if turn in _ENDS:
@@ -201,6 +202,14 @@ class _Walk:
             return (made,)
         self.nowhere.setdefault(name, []).append((schema, self.turn))
         return self.made.values()
+
+    def _looked_up(self, statement: Statement, settings: dict[str, str]) -> Effect | None:
+        """What servers have shown of a change of a table as it is in the database that it is meant for, where none has seen this one."""
+        where = self.reading.destination
+        if where is None or statement.kind != "alter_table_stmt" or statement.place.file in self.applied:
+            return None
+        found = safety.effect(statement, where.catalog, where.catalog.major, timezone=settings.get("timezone", ""))
+        return found if found.known else None
 
     def _enter(self, file: File) -> None:
         self.file = file
