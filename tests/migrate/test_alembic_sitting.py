@@ -149,7 +149,8 @@ def test_a_gate_in_a_revision_is_waited_for(shop: Path, program: Run, database: 
     short(
         shop,
         "op.execute('CREATE TABLE a ()')",
-        "# pgcharter: gate release 7 runs\nop.execute('CREATE TABLE b ()')\n---\nop.execute('DROP TABLE b')",
+        '"""Upgrade schema."""\n\n# more\n'
+        + "# pgcharter: gate release 7 runs\nop.execute('CREATE TABLE b ()')\n---\nop.execute('DROP TABLE b')",
         "op.execute('CREATE TABLE c ()')",
     )
     done = program("migrate", "up")

@@ -27,8 +27,10 @@ from pgcharter.sources.alembic import Project
 if TYPE_CHECKING:
     from pgcharter.db import Connection
 
-_GATE = re.compile(r"^def upgrade\([^\n]*\n[ \t]+# pgcharter: gate (?P<words>[^\n]+)", re.MULTILINE)
-"""The mark in the first line of upgrade(): what must be true of the application before the revision is run."""
+_GATE = re.compile(
+    r'^def upgrade\([^\n]*\n(?:[ \t]*"""[^"]*"""[ \t]*\n)?(?:[ \t]*(?:#[^\n]*)?\n)*?[ \t]+# pgcharter: gate (?P<words>[^\n]+)', re.MULTILINE
+)
+"""The mark above the first statement of upgrade(): what must be true of the application before the revision is run."""
 _DOWN = re.compile(r"^def downgrade\b", re.MULTILINE)
 
 
