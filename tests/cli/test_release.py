@@ -20,6 +20,7 @@ from pgcharter.names import address
 from pgcharter.plan.model import Phase, Plan, Step
 from pgcharter.plan.releases import Releases
 from pgcharter.plan.renames import Intent
+from pgcharter.plan.safe_ground import Safe
 from pgcharter.servers.scratch import kept
 from pgcharter.sources.live import read_catalog
 
@@ -295,3 +296,46 @@ def test_there_and_back_on_a_live_database(major: int, database: str, tmp_path: 
         Runner(conn).run(steps)
         after = read_catalog(conn)
     assert (after.schemas, [t.id for t in after.tables], after.views) == (before.schemas, [t.id for t in before.tables], before.views)
+
+
+TYPED = """CREATE SCHEMA app;
+CREATE TABLE app.t (id int PRIMARY KEY, code text NOT NULL DEFAULT '7' UNIQUE, at timestamp, "Doc" json, day date, big int);"""
+RETYPED = TYPED.replace("code text NOT NULL DEFAULT '7'", "code int NOT NULL DEFAULT 7").replace("timestamp", "timestamptz")
+RETYPED = RETYPED.replace("json", "jsonb").replace("day date", "day timestamp").replace("big int", "big bigint")
+TWO_TYPES = "SELECT pg_typeof(code)::text, pg_typeof(at)::text, pg_typeof(day)::text, code::text, at::timestamp::text, day::text FROM {}.t"
+
+
+@both_ends
+def test_each_release_keeps_its_types_until_the_old_one_is_gone(major: int, database: str, tmp_path: Path) -> None:
+    assert major in (15, 18)
+    (tmp_path / "new.sql").write_text(RETYPED)
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute("SET TimeZone = 'UTC'")
+        conn.execute(TYPED.encode())
+        conn.execute("INSERT INTO app.t VALUES (1, '5', '2026-03-29 02:30', '{}', '2026-01-01')")
+        made = make(Wish(str(tmp_path / "new.sql"), database, releases=NAMES, style=Safe(zone="Europe/Berlin")))
+        plan = made.plan
+        assert plan.questions == ()
+        (told,) = (note for note in plan.notes if "release v1 sees" in note)
+        assert "app_v1.t.big as bigint instead of integer" in told
+        assert "not every bigint has a place in integer" in told
+        Runner(conn).run(tuple(s for s in plan.steps if s.phase is not Phase.CONTRACT))
+        old = conn.execute(TWO_TYPES.format("app_v1").encode()).fetchall()
+        assert old == [("text", "timestamp without time zone", "date", "5", "2026-03-29 02:30:00", "2026-01-01")]
+        assert conn.execute(TWO_TYPES.format("app_v2").encode()).fetchall() == [
+            ("integer", "timestamp with time zone", "timestamp without time zone", "5", "2026-03-29 01:30:00", "2026-01-01 00:00:00")
+        ]
+        conn.execute("INSERT INTO app_v1.t (id) VALUES (2); INSERT INTO app_v2.t (id, code, day) VALUES (3, 9, '2026-02-02 12:34')")
+        conn.execute("UPDATE app_v1.t SET at = '2026-05-05 12:00' WHERE id IN (1, 3); UPDATE app_v2.t SET code = 6 WHERE id = 1")
+        conn.execute("INSERT INTO app_v2.t (id, code) VALUES (4, 7) ON CONFLICT (code) DO UPDATE SET id = 5")
+        seen = "SELECT id, code::text, day::text, at IS NULL FROM {}.t ORDER BY id"
+        assert conn.execute(seen.format("app_v1").encode()).fetchall() == [
+            (1, "6", "2026-01-01", False), (3, "9", "2026-02-02", False), (5, "7", None, True),
+        ]  # fmt: skip
+        new = conn.execute(seen.format("app_v2").encode()).fetchall()
+        assert new == [(1, "6", "2026-01-01 00:00:00", False), (3, "9", "2026-02-02 12:34:00", False), (5, "7", None, True)]
+        Runner(conn).run(tuple(s for s in plan.steps if s.phase is Phase.CONTRACT))
+        assert conn.execute(seen.format("app").encode()).fetchall() == new
+        assert conn.execute(seen.format("app_v2").encode()).fetchall() == new
+        Runner(conn).run(plan.reverse)
+        assert conn.execute("SELECT id, code FROM app.t ORDER BY id").fetchall() == [(1, "6"), (3, "9"), (5, "7")]

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pgcharter.catalog.model import Catalog, Stats
-from pgcharter.errors import UsageError
+from pgcharter.errors import PgcharterError, UsageError
 from pgcharter.migrate import proving
 from pgcharter.names import ObjectId, quote
 from pgcharter.plan import planner, releases, renames
 from pgcharter.plan.model import Plan
 from pgcharter.plan.normal import normalised, unowned
 from pgcharter.plan.releases import Releases
+from pgcharter.plan.renames import Intent
 from pgcharter.plan.safe_ground import Safe
+from pgcharter.plan.safe_names import Names
 
 if TYPE_CHECKING:
     from pgcharter.migrate.planning import Wish
@@ -48,11 +50,62 @@ def _with_views(
         return a, b, Plan(questions=tuple(dict.fromkeys(questions)), major=a.major)
     one, two, three = (_again(scratch, c) for c in (before.on(a), beside.on(between.on(both)), new.on(b)))
     first = planner.plan(start, one, sizes=sizes, style=wish.style, apart=_all(start))
-    moved = _renamed(scratch, one, two, wish)
-    middle = planner.plan(one, two, sizes=sizes, style=wish.style, intents=wish.intents, renamed=moved, apart=_all(one) | wish.apart)
     last = planner.plan(two, three, sizes=sizes, style=wish.style, apart=_all(two))
-    plan = releases.joined(first, middle, last, names)
+    kept = _beside(scratch, renamed, both, wish, sizes)
+    if kept is None:
+        middle = _planned(scratch, one, two, wish, sizes)
+        plan = releases.joined(first, middle, last, names)
+        return (
+            start,
+            three,
+            replace(plan, notes=(*plan.notes, *releases.retyped(before, between, names.old), *between.notes, *beside.notes)),
+        )
+    between = releases.views(a, kept.before, names, names.old, wish.intents)
+    fresh = releases.views(b, kept.physical, names, names.new, tuple(Intent(at, name) for at, name in kept.fresh.items()))
+    middle = _planned(scratch, one, _again(scratch, between.on(kept.before)), wish, sizes)
+    there = planner.plan(kept.physical, fresh.on(kept.physical), style=wish.style)
+    whole = _planned(scratch, start, three, wish, sizes)
+    plan = releases.joined(first, middle, last, names, releases.Beside(kept.types, there, whole.reverse))
     return start, three, replace(plan, notes=(*plan.notes, *releases.retyped(before, between, names.old), *between.notes, *beside.notes))
+
+
+def _planned(scratch: Scratch, a: Catalog, b: Catalog, wish: Wish, sizes: Stats | None) -> Plan:
+    """From one catalog to another with the declared renames."""
+    moved = _renamed(scratch, a, b, wish)
+    return planner.plan(a, b, sizes=sizes, style=wish.style, intents=wish.intents, renamed=moved, apart=_all(a) | wish.apart)
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """Columns that keep their old type beside the new one."""
+
+    before: Catalog
+    """All but their types is as it shall be while both releases run."""
+    physical: Catalog
+    """The same with the columns in the new types."""
+    fresh: dict[ObjectId, str]
+    """What these are called."""
+    types: Plan
+
+
+def _beside(scratch: Scratch, old: Catalog, both: Catalog, wish: Wish, sizes: Stats | None) -> _Kept | None:
+    """How the old release goes on seeing the old types; None where no column can have both, and where more hangs on those that could."""
+    columns = releases.retypable(old, both)
+    if not columns:
+        return None
+    try:
+        before, after = _again(scratch, releases.with_old_types(both, columns)), _again(scratch, both)
+    except PgcharterError:
+        return None
+    style = replace(wish.style, beside=True)  # type: ignore[arg-type]
+    types = planner.plan(before, after, sizes=sizes, style=style, apart=_all(before))
+    named = Names(before, after)
+    fresh = {at: named.column(at.owner, at.part, "new") for at in (o.object for o in types.operations if o.object in columns)}
+    added = {s.object for s in types.steps if " ADD COLUMN " in s.sql}
+    wanted = {replace(at, part=name) for at, name in fresh.items()}
+    if types.questions or {o.object for o in types.operations} != columns.keys() or wanted != added:
+        return None
+    return _Kept(before, releases.with_both_types(before, after, fresh), fresh, types)
 
 
 def _renamed(scratch: Scratch, a: Catalog, b: Catalog, wish: Wish) -> Catalog | None:

@@ -63,6 +63,27 @@ def using(column: str, old: DataType, new: DataType, catalog: Catalog) -> str:
     return f"{column}::{new.sql}" if direct else f"{column}::text::{new.sql}"
 
 
+_WIDER = ("int2", "int4", "int8", "numeric")
+_SAME = frozenset((
+    ("json", "jsonb"), ("jsonb", "json"), ("timestamp", "timestamptz"), ("timestamptz", "timestamp"), ("float4", "float8"),
+    ("date", "timestamp"), ("timestamp", "date"),
+))  # fmt: skip
+"""Of which type every value has a place in which."""
+
+
+def holds(old: DataType, new: DataType) -> bool:
+    """Whether a column of type `old` has a place for every value of type `new`, if not all of it."""
+    if old.array or new.array or old.kind == "domain" or new.kind == "domain":
+        return False
+    source, target = new.basic, old.basic
+    if target in ("text", "varchar"):
+        return old.length is None
+    if source in _WIDER and target in _WIDER:
+        narrower = _WIDER.index(source) < _WIDER.index(target)
+        return narrower and (target != "numeric" or old.precision is None)
+    return (source, target) in _SAME
+
+
 def _made(old: DataType, new: DataType, catalog: Catalog) -> str | None:
     """How far a cast that somebody made between the two goes; None without one."""
     name = f"({_bare(old)} AS {_bare(new)})"

@@ -7,13 +7,14 @@ those of the table, for whoever asks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
-from pgcharter.catalog.model import Acl, Catalog, Column, Constraint, Dependency, Schema, Table, View
+from pgcharter.catalog.model import Acl, Catalog, Column, Constraint, DataType, Dependency, Schema, Table, View
 from pgcharter.errors import UsageError
 from pgcharter.names import MAX_BYTES, ObjectId, quote
+from pgcharter.plan.casts import holds, using
 from pgcharter.plan.model import Phase, Plan, Step
 from pgcharter.plan.renames import Intent
 from pgcharter.plan.safe_text import mentions
@@ -149,7 +150,7 @@ def _view(known: Table, physical: Catalog, address: ObjectId, renames: Mapping[O
     words = (quote(f.name) + ("" if f.name == c.name else f" AS {quote(c.name)}") for c, f in shown)
     view = View(
         address.schema, address.name,
-        columns=tuple(_column(c, f, place, needs.get(known.part("column", c.name), ())) for place, (c, f) in enumerate(shown, 1)),
+        columns=tuple(_column(c, f, place, physical, needs.get(known.part("column", c.name), ())) for place, (c, f) in enumerate(shown, 1)),
         definition=f"SELECT {', '.join(words)} FROM {table.id.sql()};",
         security_invoker=True, options=("security_invoker=true",), owner=table.owner, acl=table.acl, comment=known.comment,
     )  # fmt: skip
@@ -169,12 +170,14 @@ def _readers(view: View) -> Iterator[str]:
         yield f"{who} may read single columns only, and so nothing through {view.id}: grant it SELECT on the table"
 
 
-def _column(known: Column, found: Column, place: int, needed: tuple[ObjectId, ...] | None) -> Column:
+def _column(known: Column, found: Column, place: int, physical: Catalog, needed: tuple[ObjectId, ...] | None) -> Column:
     """A column of the view: named, commented and given a default as the release knows it; the rest is the table's.
 
     Without a default of its own a view's column takes the table's, which generated columns and identities need.
     """
     default = "" if known.generated or known.identity or needed is None else known.default
+    if default and known.type != found.type:
+        default = using(f"({default})", known.type, found.type, physical) or default
     return Column(known.name, place, found.type, default=default, collation=found.collation, acl=found.acl, comment=known.comment)
 
 
@@ -226,6 +229,42 @@ def _more(old: tuple[T, ...], new: tuple[T, ...]) -> tuple[T, ...]:
     return (*new, *(item for item in old if item.id not in there))
 
 
+def retypable(old: Catalog, new: Catalog) -> dict[ObjectId, Column]:
+    """Columns that could stay in their old type beside the new one, each as the old release knows it. `old` has the new names already."""
+    found = {}
+    for table in new.own_tables:
+        before = old.table.get(table.id)
+        for column in table.columns if before else ():
+            was = before.column.get(column.name) if before else None
+            if was and was.type != column.type and was.identity == column.identity and holds(was.type, column.type):
+                found[table.part("column", column.name)] = was
+    return found
+
+
+def with_old_types(catalog: Catalog, columns: Mapping[ObjectId, Column]) -> Catalog:
+    """The catalog with these columns as they were."""
+    return _columns(catalog, lambda table, c: (_as_before(c, columns.get(table.part("column", c.name))),))
+
+
+def with_both_types(catalog: Catalog, wanted: Catalog, fresh: Mapping[ObjectId, str]) -> Catalog:
+    """The catalog with a second column, named as `fresh` says, in the type that it has in `wanted`."""
+
+    def both(table: Table, column: Column) -> tuple[Column, ...]:
+        name = fresh.get(table.part("column", column.name))
+        return (column, replace(wanted.table[table.id].column[column.name], name=name)) if name else (column,)
+
+    return _columns(catalog, both)
+
+
+def _columns(catalog: Catalog, made: Callable[[Table, Column], tuple[Column, ...]]) -> Catalog:
+    tables = (replace(t, columns=tuple(new for c in t.columns for new in made(t, c))) for t in catalog.tables)
+    return replace(catalog, tables=tuple(tables))
+
+
+def _as_before(column: Column, was: Column | None) -> Column:
+    return replace(was, position=column.position, not_null=column.not_null) if was else column
+
+
 def _with_columns(old: Table, new: Table) -> Table:
     """The new form of a table with the columns that go, and the constraints and indexes that go with them."""
     kept = {c.name: _freed(c) for c in old.columns if c.name not in new.column}
@@ -258,22 +297,39 @@ def _speaks(definition: str, kept: Iterable[str]) -> bool:
     return any(mentions(definition, name) for name in kept)
 
 
-def joined(first: Plan, middle: Plan, last: Plan, names: Releases) -> Plan:
+@dataclass(frozen=True)
+class Beside:
+    """Columns that are there in the old type and in the new one while both releases run."""
+
+    types: Plan
+    """From the old types to the new ones."""
+    views: Plan
+    """The new release's views, made when both columns are filled."""
+    reverse: tuple[Step, ...]
+    """The whole way back, in which the releases do not run side by side."""
+
+
+def joined(first: Plan, middle: Plan, last: Plan, names: Releases, beside: Beside | None = None) -> Plan:
     """The whole way: the old release gets its views, both have theirs, and when no old one runs only the new one's are left.
 
-    `first` leads from the database as it is to one with the old release's views, `middle` to both releases', `last` to the new one's.
+    `first` leads from the database as it is to one with the old release's views, `middle` to both releases', `last` to the new one's. With
+    `beside` what `middle` leads to lacks the new types and the new release's views.
     """
     early = [s for s in middle.steps if s.phase is not Phase.CONTRACT]
     late = [s for s in middle.steps if s.phase is Phase.CONTRACT and not s.gate]
+    types, fresh = (beside.types.steps, beside.views.steps) if beside else ((), ())
+    filled = [s for s in types if s.phase is not Phase.CONTRACT]
+    exchanged = [s for s in types if s.phase is Phase.CONTRACT and not s.gate]
     end = [replace(s, phase=Phase.CONTRACT) for s in last.steps if not s.gate]
     views = [replace(s, block=1) for s in end if _in(names.home(names.old), s.object)]
     rest = [s for s in end if not _in(names.home(names.old), s.object)]
     return Plan(
-        steps=_numbered(first.steps, _moved(names) if first.steps else (), early, [_gate(middle, last, names)], views, late, rest),
-        reverse=_numbered(last.reverse, middle.reverse, first.reverse),
-        operations=(*first.operations, *middle.operations, *last.operations),
+        steps=_numbered(first.steps, _moved(names) if first.steps else (), early, filled, fresh,
+                        [_gate(middle, last, names)], views, exchanged, late, rest),
+        reverse=beside.reverse if beside else _numbered(last.reverse, middle.reverse, first.reverse),
+        operations=(*first.operations, *middle.operations, *(beside.types.operations if beside else ()), *last.operations),
         questions=tuple(dict.fromkeys((*first.questions, *middle.questions, *last.questions))),
-        notes=tuple(dict.fromkeys((*middle.notes, *last.notes))),
+        notes=tuple(dict.fromkeys((*middle.notes, *(beside.types.notes if beside else ()), *last.notes))),
         major=middle.major, before=first.before, after=last.after,
     )  # fmt: skip
 
@@ -304,14 +360,21 @@ def _gate(middle: Plan, last: Plan, names: Releases) -> Step:
 
 def retyped(before: Views, after: Views, release: str) -> tuple[str, ...]:
     """A note for every column that the release sees in another type once the plan has changed it."""
-    types = {view.part("column", c.name): c.type.sql for view in after.views for c in view.columns}
+    types = {view.part("column", c.name): c.type for view in after.views for c in view.columns}
     return tuple(
-        f"release {release} sees {at} as {types[at]} instead of {c.type.sql} from the change of type on: prove that it can, with pgcharter "
-        "release check"
+        f"release {release} sees {at} as {types[at].sql} instead of {c.type.sql} from the change of type on, because {_why(c, types[at])}: "
+        "prove that it can, with pgcharter release check"
         for view in before.views
         for c in view.columns
-        if types.get(at := view.part("column", c.name), c.type.sql) != c.type.sql
+        if types.get(at := view.part("column", c.name), c.type).sql != c.type.sql
     )
+
+
+def _why(column: Column, new: DataType) -> str:
+    """Why a column is not there in both types."""
+    if holds(column.type, new):
+        return "more than its type changes where it is used"
+    return f"not every {new.sql} has a place in {column.type.sql}, and what the new release writes must not be refused"
 
 
 def _numbered(*parts: Iterable[Step]) -> tuple[Step, ...]:

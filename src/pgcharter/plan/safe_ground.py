@@ -28,6 +28,9 @@ class Safe:
     """See `small_rows`; in bytes."""
     compatible: bool = True
     """Old names of tables and columns keep working until the contract phase."""
+    beside: bool = False
+    """Columns whose type changes stay in both types until the contract phase, each following the other, where every value of the new type
+    has a place in the old one."""
     zone: str = ""
     """Time zone that `timestamp without time zone` values are meant in: `UTC`. Empty: a change to or from `timestamptz` is asked about."""
 

@@ -11,7 +11,7 @@ from functools import cached_property
 
 from pgcharter.catalog.model import Catalog, Column, DataType, Table
 from pgcharter.names import ObjectId, literal, quote
-from pgcharter.plan.casts import using
+from pgcharter.plan.casts import holds, using
 from pgcharter.plan.ddl_sequences import identity_sequence, serial_sequence
 from pgcharter.plan.forms_types import is_utc
 from pgcharter.plan.grades import lost
@@ -79,7 +79,7 @@ class Retyped:
     @cached_property
     def exchangeable(self) -> bool:
         """Whether a new column can take its place instead."""
-        return self.long and possible(self.swap)
+        return (self.long or self.swap.back is not None) and possible(self.swap)
 
     @cached_property
     def loses(self) -> str:
@@ -93,7 +93,10 @@ class Retyped:
         counts = _counts_on(self.operation, self.ground)
         between = replace(new, default=old.default, identity=old.identity) if counts else new
         then = self.ground.plain(replace(self.operation, old=between, fields=("default", "identity"))) if counts else ()
-        return Swap(self.ground, self.table, old, between, self.convert, loses=self.loses, then=then)
+        back = None
+        if self.ground.style.beside and not counts and holds(*self.types):
+            back = conversion(new.type, old.type, self.ground.style.zone, self.ground.b)
+        return Swap(self.ground, self.table, old, between, self.convert, back, loses=self.loses, then=then)
 
     @property
     def questions(self) -> tuple[str, ...]:
@@ -151,7 +154,8 @@ def _apart(one: Retyped, others: list[Retyped]) -> list[Retyped]:
     """Those that can be exchanged together with the first: no index or key spans two of them."""
     found: list[Retyped] = []
     for other in others:
-        if other.exchangeable and not entangled(other.swap, {one.address, *(f.address for f in found)}):
+        alike = (other.swap.back is None) == (one.swap.back is None)
+        if other.exchangeable and alike and not entangled(other.swap, {one.address, *(f.address for f in found)}):
             found.append(other)
     return found
 

@@ -14,11 +14,11 @@ from pgcharter.catalog.model import Catalog, Column, Constraint, Table
 from pgcharter.names import ObjectId, quote
 from pgcharter.plan import safe_swap_keys as keys
 from pgcharter.plan import safe_swap_numbers as numbers
-from pgcharter.plan.ddl_common import metadata
+from pgcharter.plan.ddl_common import metadata, privileges
 from pgcharter.plan.model import Grade, Phase, Step
 from pgcharter.plan.safe_constraints import not_null
 from pgcharter.plan.safe_ground import Ground, Piece, Sequence, dressing
-from pgcharter.plan.safe_sync import filling, one_way, sync
+from pgcharter.plan.safe_sync import both_types, filling, one_way, sync
 from pgcharter.plan.safe_text import renamed
 
 
@@ -34,6 +34,8 @@ class Swap:
     """As it shall be."""
     convert: Callable[[str], str]
     """From a column's name in SQL to the expression of its value in the new type."""
+    back: Callable[[str], str] | None = None
+    """The way back: then both columns are written until the contract phase, and names are exchanged in that."""
     types: Mapping[str, str] = field(default_factory=dict)
     """Types that have another name until the end, as SQL writes them."""
     loses: str = ""
@@ -130,6 +132,8 @@ class Swap:
     @property
     def link(self) -> str:
         """What the trigger does for it."""
+        if self.back is not None:
+            return both_types(self.old.name, self.fresh, self.convert, self.back)
         return one_way(self.fresh, self.convert(f"new.{quote(self.old.name)}"))
 
     @property
@@ -144,6 +148,8 @@ class Swap:
         why = "ALTER COLUMN TYPE would write the table anew while everybody waits; a second column is filled instead"
         yield self.ground.step(self._add(), f"add {fresh.sql()} beside {quote(self.old.name)}", fresh, why=why)
         yield from self._settings(fresh)
+        for sql in privileges(fresh, None, self.new.acl, "", self.ground.major) if self.back else ():
+            yield self.ground.step(sql, f"give {fresh.sql()} the rights of {quote(self.old.name)}", fresh)
 
     def _settings(self, fresh: ObjectId) -> Iterator[Step]:
         """Storage, compression, statistics, before a row is written."""
@@ -218,11 +224,13 @@ def exchanged(swaps: list[Swap]) -> Sequence:
     start = (function, *(step for swap in swaps for step in swap.added()), trigger)
     for swap in swaps:
         swap.carry()
-    last = (*(s for swap in swaps for s in swap.first), *link.dropped(), *(s for swap in swaps for s in swap.exchange))
+    last: Piece = (*(s for swap in swaps for s in swap.first), *link.dropped(), *(s for swap in swaps for s in swap.exchange))
+    late = one.back is not None
+    last = tuple(replace(step, phase=Phase.CONTRACT) for step in last) if late else last
     return Sequence(
         before=(start, (_filled(swaps),), *(piece for swap in swaps for piece in swap.before)),
-        core=(last,),
-        contract=(tuple(swap.drop() for swap in swaps),),
+        core=() if late else (last,),
+        contract=(*((last,) if late else ()), tuple(swap.drop() for swap in swaps)),
         gate=", ".join(f"the former {swap.address}" for swap in swaps),
         notes=tuple(note for swap in swaps for note in swap.notes()),
     )

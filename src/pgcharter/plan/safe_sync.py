@@ -6,7 +6,7 @@ names: documentation, "Overview of Trigger Behavior").
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pgcharter.catalog.model import Table
@@ -71,6 +71,18 @@ def both_ways(old: str, new: str) -> str:
     new.{one} := new.{two};
   ELSE
     new.{two} := new.{one};
+  END IF;"""
+
+
+def both_types(old: str, new: str, there: Callable[[str], str], back: Callable[[str], str]) -> str:
+    """The same for columns of two types: a value goes over only when it was written, because what comes back may be less than it was."""
+    one, two = quote(old), quote(new)
+    return f"""  IF tg_op = 'INSERT' THEN
+    IF new.{two} IS NULL THEN new.{two} := {there(f"new.{one}")}; ELSE new.{one} := {back(f"new.{two}")}; END IF;
+  ELSIF {_differ(one)} OR (old.{two} IS NULL AND old.{one} IS NOT NULL) THEN
+    new.{two} := {there(f"new.{one}")};
+  ELSIF {_differ(two)} THEN
+    new.{one} := {back(f"new.{two}")};
   END IF;"""
 
 

@@ -90,7 +90,7 @@ def exchangeable(table: Table, column: Column, fresh: ObjectId, enum: UserType, 
     types = {enum.id.sql(): fresh.sql()}
     target = renamed(f"::{after.type.sql}", {}, types)[2:]
     through = "::text[]::" if column.type.array else "::text::"
-    swap = Swap(ground, table, column, after, lambda value: f"{value}{through}{target}", types, cause=enum.id)
+    swap = Swap(ground, table, column, after, lambda value: f"{value}{through}{target}", types=types, cause=enum.id)
     return swap if possible(swap) else None
 
 
