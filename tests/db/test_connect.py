@@ -113,7 +113,7 @@ def test_what_a_server_refuses(locked: Server) -> None:
     assert closed.hint == "GRANT CONNECT ON DATABASE closed TO the role"
     assert "accepts no connections" in refusal(as_app(locked, dbname="shut")).message
     assert "may not log in" in refusal(as_app(locked, user="team", password="hush-hush")).message
-    assert "has no free connection" in refusal(as_app(locked, user="narrow", password="hush-hush")).message
+    assert "all the connections that role narrow may have" in refusal(as_app(locked, user="narrow", password="hush-hush")).message
 
 
 def test_no_password_and_no_tls(locked: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -138,7 +138,12 @@ _REASONS: tuple[tuple[str, str, str], ...] = (
         "check host, port and firewall; connect_timeout=30 waits longer (seconds)",
     ),
     (
-        r"too many clients|remaining connection slots|too many connections for (?:role|database)",
+        r"too many connections for (?P<kind>role|database) \"(?P<name>[^\"]*)\"",
+        "all the connections that {kind} {name} may have on {target} are in use",
+        "close idle sessions, see pg_stat_activity, or raise its limit: ALTER {kind} {name} CONNECTION LIMIT 100",
+    ),
+    (
+        r"too many clients|remaining connection slots",
         "{target} has no free connection",
         "close idle sessions, see pg_stat_activity, or raise max_connections",
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,6 +10,7 @@ import psycopg
 
 from pgcharter.migrate.model import Migration, Unit
 from pgcharter.migrate.watch import Backend, Planned
+from pgcharter.names import quote
 from pgcharter.redact import redact
 
 Status = Literal["done", "planned", "stopped", "failed", "interrupted"]
@@ -62,21 +64,27 @@ _THERE = ("42701", "42710", "42723", "42P04", "42P06", "42P07")
 """SQLSTATEs of what is there already: a column, another object, a function, a database, a schema, a relation."""
 
 
-def failed(error: psycopg.Error, migration: Migration, number: int, unit: Unit, sql: str, direction: str, *, lost: bool) -> EndError:
-    """The ending that an error of the server makes, met in statement `sql` of a unit that was rolled back or stood alone."""
+def failed(
+    error: psycopg.Error, migration: Migration, number: int, unit: Unit, sql: str, direction: str, *, lost: bool, role: str = ""
+) -> EndError:
+    """The ending that an error of the server makes, met by `role` in statement `sql` of a unit that was rolled back or stood alone."""
     state = error.sqlstate or ""
     said = redact(_said(error))
     place = _place(migration, unit, sql, error, direction)
+    if state in _FULL:
+        end = " and ended the connection" if lost else ""
+        message = f"the server has no space left{end}, so {_where(migration, number)} failed: {said}; {_kept(unit)}"
+        hint = f"make room on the server's disk (rows of what was rolled back take room until their table is vacuumed), then {AGAIN}"
+        return EndError("failed", "disk", message, hint, place=place, sqlstate=state)
     if lost or state.startswith("08") or state in _GONE:
         message = f"the server ended the connection in {_where(migration, number)}: {said}; what was not committed is rolled back"
         return EndError("failed", "server", message, f"when the server is there again, {AGAIN}", place=place, sqlstate=state)
-    if state in _FULL:
-        message = f"the server has no space left, so {_where(migration, number)} failed: {said}; {_kept(unit)}"
-        return EndError("failed", "disk", message, f"make room on the server's disk, then {AGAIN}", place=place, sqlstate=state)
     detail = " ".join(part.strip() for part in (error.diag.message_detail, error.diag.message_hint) if part)
     message = f"{_where(migration, number)} failed: {said}; {_kept(unit)}"
     hint = f"{redact(detail)} " if detail else ""
-    return EndError("failed", "statement", message, hint + _remedy(state, migration, unit, direction), place=place, sqlstate=state)
+    return EndError(
+        "failed", "statement", message, hint + _remedy(state, migration, unit, direction, _leave(said, role)), place=place, sqlstate=state
+    )
 
 
 def _said(error: psycopg.Error) -> str:
@@ -87,13 +95,13 @@ def _said(error: psycopg.Error) -> str:
     return lines[0].removeprefix("consuming input failed: ") if lines else "the connection was closed"
 
 
-def _remedy(state: str, migration: Migration, unit: Unit, direction: str) -> str:
+def _remedy(state: str, migration: Migration, unit: Unit, direction: str, leave: str) -> str:
     """What to do about an error that is neither the server's nor a lock's."""
     if state in _THERE and direction == "up" and migration.version:
         known = f"if the database has all of the file from elsewhere: pgcharter migrate baseline {migration.version}"
         return f"{known}; if not, correct the file, then {AGAIN}"
     if state == "42501":
-        return f"grant what is missing to the role that migrates, or connect as the owner, then {AGAIN}"
+        return f"{leave}, or connect as the owner, then {AGAIN}"
     if state == "57014":
         return f"if a timeout ended it, give it more: [migrate] statement_timeout in pgcharter.toml; then {AGAIN}"
     if state[:2] == "53":
@@ -105,6 +113,23 @@ def _remedy(state: str, migration: Migration, unit: Unit, direction: str) -> str
         )
     what = "correct the file" if unit.transactional and not unit.backfill and state[:2] != "23" else "correct the data, or the file"
     return f"{what}, then {AGAIN}"
+
+
+def _leave(said: str, role: str) -> str:
+    """What gives a role the right that it lacks, by PostgreSQL's own words (English or not: then in general)."""
+    if not role:
+        return "grant what is missing to the role that migrates"
+    denied = re.match(
+        r"permission denied for (?P<kind>schema|database|table|view|sequence|function|type|tablespace|language) (?P<name>.+)", said
+    )
+    owned = re.match(r"must be owner of (?P<kind>[a-z ]+) (?P<name>\S+)\Z", said)
+    if denied:
+        rights = {"schema": "USAGE, CREATE", "database": "CREATE"}.get(denied["kind"], "ALL")
+        kind = "TABLE" if denied["kind"] == "view" else denied["kind"].upper()
+        return f"as its owner: GRANT {rights} ON {kind} {quote(denied['name'])} TO {quote(role)}"
+    if owned and owned["kind"] != "relation":
+        return f"ALTER {owned['kind'].upper()} {quote(owned['name'])} OWNER TO {quote(role)}"
+    return f"grant what is missing to role {quote(role)}"
 
 
 def _where(migration: Migration, number: int) -> str:

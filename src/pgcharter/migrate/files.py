@@ -166,7 +166,7 @@ def _gaps(made: Sequence[Migration]) -> Iterator[str]:
     """Numbers that are missing where files are numbered one by one; where most steps are larger than one, nothing is."""
     plain = [m for m in made if m.version.isdigit() and len(m.version) < 8]
     steps = [(a, b, int(b.version) - int(a.version)) for a, b in pairwise(plain)]
-    if sum(step == 1 for *_, step in steps) * 2 <= len(steps):
+    if sum(step == 1 for *_, step in steps) * 2 < len(steps):
         return
     for a, b, step in steps:
         if step > 1:

@@ -141,13 +141,27 @@ def _leave(conn: Connection) -> str:
     return f"GRANT USAGE, CREATE ON SCHEMA {quote(schema)} TO {role}" if schema else f"CREATE SCHEMA pgcharter AUTHORIZATION {role}"
 
 
+def _writable(conn: Connection) -> str:
+    """What lets the session write, by where its setting comes from."""
+    role, database = quote(conn.info.user), quote(conn.info.dbname)
+    ways = {
+        "database": f"ALTER DATABASE {database} RESET default_transaction_read_only",
+        "user": f"ALTER ROLE {role} RESET default_transaction_read_only",
+        "database user": f"ALTER ROLE {role} IN DATABASE {database} RESET default_transaction_read_only",
+        "client": "take default_transaction_read_only out of the connection string's options, or out of PGOPTIONS",
+        "configuration file": "ALTER SYSTEM RESET default_transaction_read_only; SELECT pg_reload_conf()",
+    }
+    (source,) = _row(conn, b"select source from pg_catalog.pg_settings where name = 'default_transaction_read_only'")
+    return f"if that is not meant: {ways.get(source, 'switch default_transaction_read_only off')}"
+
+
 def _refuse_reader(conn: Connection) -> None:
     """Raise PgcharterError when the role or the session may read the ledger only: what is run could not be recorded."""
     only_reads, forbidden = _row(conn, sql(conn, "forbidden"))
     if only_reads:
         raise PgcharterError(
             "this session may only read, so what is applied could not be recorded, and nothing was run",
-            hint=f"as its owner: ALTER ROLE {quote(conn.info.user)} SET default_transaction_read_only = off; or connect as another role",
+            hint=_writable(conn),
             place=home.of(conn).runs,
         )
     if forbidden:

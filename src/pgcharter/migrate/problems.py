@@ -56,7 +56,8 @@ def _of(e: Entry, newest: tuple[int, ...], section: MigrateSection) -> Iterator[
         yield _missing(e, e.run, newest, section)
     elif e.late and e.word == "pending" and e.migration:
         message = f"{e.migration.file} is not applied, but a later version is, so it would run out of order"
-        hint = 'give it a later version; or allow it: [migrate] out_of_order = "allow" in pgcharter.toml'
+        hint = 'give it a later version; or allow it: [migrate] out_of_order = "allow" in pgcharter.toml; or, if the database has all of it'
+        hint += f" and only the record is lost: pgcharter migrate baseline {e.version}"
         yield Problem("out of order", message, hint, e.migration.file, section.out_of_order == "refuse", e)
     if e.unfinished:
         yield _unfinished(e, e.unfinished)

@@ -167,7 +167,7 @@ def _refuse_nonsense(run: Run) -> None:
     if run.direction not in ("up", "down"):
         raise _damaged(run, f"its direction is {run.direction!r}")
     if not re.fullmatch(r"[0-9a-f]{64}", run.checksum):
-        raise _damaged(run, "its checksum is none")
+        raise _damaged(run, "its checksum is no SHA-256")
 
 
 def _damaged(run: Run, why: str) -> PgcharterError:

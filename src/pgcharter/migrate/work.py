@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -35,6 +36,8 @@ _AGAIN = (
     psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure, StoppedError,
 )  # fmt: skip
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 15.0
+_BECOMES = re.compile(r"\bset\s+(?:local\s+|session\s+)?(?:role|(?:session\s+)?authorization)\b", re.IGNORECASE)
+"""A file that becomes another role: who lacked a right is not known then."""
 TOLD = 10
 """Different things said by the server that are told of one migration: a loop that raises notices must not flood the night."""
 
@@ -391,7 +394,8 @@ class Work:
 
     def ending(self, error: psycopg.Error) -> EndError:
         """The ending that an error of the server makes here."""
-        return failed(error, self.migration, self.number, self.unit, self.sql, self.direction, lost=self.session.lost)
+        role = "" if self.session.lost or _BECOMES.search(self.migration.text) else self.session.conn.info.user
+        return failed(error, self.migration, self.number, self.unit, self.sql, self.direction, lost=self.session.lost, role=role)
 
 
 def _said(error: psycopg.Error) -> str:
