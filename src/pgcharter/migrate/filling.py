@@ -18,7 +18,7 @@ import psycopg
 from pgcharter.catalog.model import Catalog, Constraint, Table
 from pgcharter.errors import RefusedError
 from pgcharter.migrate.fitting import Fitter, numbered, rules
-from pgcharter.migrate.generating import Generator, Unfillable, Want, keys_of
+from pgcharter.migrate.generating import Generator, Unfillable, Want, keys_of, partial_keys
 from pgcharter.migrate.shape import Shape, TableShape
 from pgcharter.migrate.values import NOTHING, between, chosen
 from pgcharter.names import ObjectId, literal, quote
@@ -162,8 +162,7 @@ class _Filling:
 
     def _keys(self, want: Want) -> tuple[tuple[str, ...], ...]:
         """Unique keys that are there, and those to come that production's rows may have."""
-        partial = [i.columns for i in want.table.indexes if i.unique and i.predicate and len(i.columns) == len(i.keys)]
-        now = (*keys_of(want.table), *(k for k in partial if not want.refuted(k)))
+        now = (*keys_of(want.table), *(k for k in partial_keys(want.table) if k and not want.refuted(k)))
         later = self.later.table.get(want.table.id) if self.later else None
         coming = [k for k in (keys_of(later) if later else ()) if k not in now and {*k} <= want.table.column.keys() and not want.refuted(k)]
         return (*now, *coming)

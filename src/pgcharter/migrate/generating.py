@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import gcd
 
-from pgcharter.catalog.model import Catalog, Constraint, Table
+from pgcharter.catalog.model import Catalog, Constraint, Index, Table
 from pgcharter.migrate.shape import TableShape
 from pgcharter.migrate.values import Make, Values, values
 from pgcharter.names import ObjectId, quote
@@ -214,11 +214,20 @@ def _mixed(i: str, want: Want, what: str) -> str:
 
 
 def keys_of(table: Table) -> tuple[tuple[str, ...], ...]:
-    """Columns that are unique together: by keys, by unique indexes (those with an expression by its columns), by exclusion constraints."""
+    """Columns that are unique together: by keys, by unique indexes of all rows, by exclusion constraints."""
     found = [c.columns for c in table.constraints if c.kind in ("primary key", "unique", "exclude")]
-    unique = (i.keys for i in table.indexes if i.unique and not i.predicate)
-    found += [tuple(n for key in keys for n in ([key.column] if key.column else named(key.expression, table))) for keys in unique]
+    found += [_indexed(i, table) for i in table.indexes if i.unique and not i.predicate]
     return tuple(dict.fromkeys(key for key in found if key))
+
+
+def partial_keys(table: Table) -> tuple[tuple[str, ...], ...]:
+    """Columns that are unique together among some of the rows."""
+    return tuple(_indexed(i, table) for i in table.indexes if i.unique and i.predicate)
+
+
+def _indexed(index: Index, table: Table) -> tuple[str, ...]:
+    """The columns of an index, those of its expressions too."""
+    return tuple(n for key in index.keys for n in ([key.column] if key.column else named(key.expression, table)))
 
 
 def named(expression: str, table: Table) -> list[str]:
