@@ -13,7 +13,9 @@ from pgcharter.errors import UsageError
 from pgcharter.names import address
 from pgcharter.plan import planner
 from pgcharter.plan.model import Phase, Plan, Step
-from pgcharter.plan.releases import Releases, joined, meanwhile, named, retyped, views
+from pgcharter.plan.releases import Releases, named, retyped, views
+from pgcharter.plan.releases_between import meanwhile
+from pgcharter.plan.releases_joined import joined
 from pgcharter.plan.renames import Intent
 from pgcharter.plan.settings import ReleasesSection
 from pgcharter.servers.lifecycle import Server

@@ -9,7 +9,7 @@ from pgcharter.catalog.model import Catalog, Stats
 from pgcharter.errors import PgcharterError, UsageError
 from pgcharter.migrate import proving
 from pgcharter.names import ObjectId, quote
-from pgcharter.plan import planner, releases, renames
+from pgcharter.plan import planner, releases, releases_between, releases_joined, renames
 from pgcharter.plan.model import Plan
 from pgcharter.plan.normal import normalised, unowned
 from pgcharter.plan.releases import Releases
@@ -43,7 +43,7 @@ def planned(scratch: Scratch, found: Catalog, a: Catalog, b: Catalog, wish: Wish
 def _with_views(
     scratch: Scratch, start: Catalog, a: Catalog, b: Catalog, renamed: Catalog, wish: Wish, names: Releases, sizes: Stats | None
 ) -> tuple[Catalog, Catalog, Plan]:
-    both = releases.meanwhile(renamed, b)
+    both = releases_between.meanwhile(renamed, b)
     before, new = releases.views(a, a, names, names.old), releases.views(b, b, names, names.new)
     between, beside = releases.views(a, both, names, names.old, wish.intents), releases.views(b, both, names, names.new)
     if questions := (*before.questions, *new.questions, *between.questions, *beside.questions):
@@ -54,7 +54,7 @@ def _with_views(
     kept = _beside(scratch, renamed, both, wish, sizes)
     if kept is None:
         middle = _planned(scratch, one, two, wish, sizes)
-        plan = releases.joined(first, middle, last, names)
+        plan = releases_joined.joined(first, middle, last, names)
         return (
             start,
             three,
@@ -65,7 +65,7 @@ def _with_views(
     middle = _planned(scratch, one, _again(scratch, between.on(kept.before)), wish, sizes)
     there = planner.plan(kept.physical, fresh.on(kept.physical), style=wish.style)
     whole = _planned(scratch, start, three, wish, sizes)
-    plan = releases.joined(first, middle, last, names, releases.Beside(kept.types, there, whole.reverse))
+    plan = releases_joined.joined(first, middle, last, names, releases_joined.Beside(kept.types, there, whole.reverse))
     return start, three, replace(plan, notes=(*plan.notes, *releases.retyped(before, between, names.old), *between.notes, *beside.notes))
 
 
@@ -90,11 +90,11 @@ class _Kept:
 
 def _beside(scratch: Scratch, old: Catalog, both: Catalog, wish: Wish, sizes: Stats | None) -> _Kept | None:
     """How the old release goes on seeing the old types; None where no column can have both, and where more hangs on those that could."""
-    columns = releases.retypable(old, both)
+    columns = releases_between.retypable(old, both)
     if not columns:
         return None
     try:
-        before, after = _again(scratch, releases.with_old_types(both, columns)), _again(scratch, both)
+        before, after = _again(scratch, releases_between.with_old_types(both, columns)), _again(scratch, both)
     except PgcharterError:
         return None
     style = replace(wish.style, beside=True)  # type: ignore[arg-type]
@@ -105,7 +105,7 @@ def _beside(scratch: Scratch, old: Catalog, both: Catalog, wish: Wish, sizes: St
     wanted = {replace(at, part=name) for at, name in fresh.items()}
     if types.questions or {o.object for o in types.operations} != columns.keys() or wanted != added:
         return None
-    return _Kept(before, releases.with_both_types(before, after, fresh), fresh, types)
+    return _Kept(before, releases_between.with_both_types(before, after, fresh), fresh, types)
 
 
 def _renamed(scratch: Scratch, a: Catalog, b: Catalog, wish: Wish) -> Catalog | None:

@@ -7,17 +7,14 @@ those of the table, for whoever asks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol, TypeVar
 
-from pgcharter.catalog.model import Acl, Catalog, Column, Constraint, DataType, Dependency, Schema, Table, View
+from pgcharter.catalog.model import Acl, Catalog, Column, DataType, Dependency, Schema, Table, View
 from pgcharter.errors import UsageError
 from pgcharter.names import MAX_BYTES, ObjectId, quote
 from pgcharter.plan.casts import holds, using
-from pgcharter.plan.model import Phase, Plan, Step
 from pgcharter.plan.renames import Intent
-from pgcharter.plan.safe_text import mentions
 from pgcharter.plan.settings import ReleasesSection
 
 
@@ -185,179 +182,6 @@ def _unshown(table: ObjectId, address: ObjectId, why: str) -> str:
     return f"{address} cannot be made for {table}, because {why}: keep it until no release uses it, or plan without --releases"
 
 
-def meanwhile(old: Catalog, new: Catalog) -> Catalog:
-    """`new` with what only the old release uses still there: its tables, columns, and what these need. `old` has the new names already.
-
-    Columns that the new release does not write are not required any more, unless they fill themselves.
-    """
-    tables: dict[ObjectId, Table] = {t.id: _with_columns(old.table[t.id], t) if t.id in old.table else t for t in new.tables}
-    taken = new.relation.keys()
-    tables |= {t.id: t for t in old.own_tables if (t.schema, t.name) not in taken and t.partition_of not in new.table}
-    if tables == new.table:
-        return new
-    known = set(new.dependencies)
-    left = tuple(d for d in old.dependencies if d.dependent.kind == "column" and d not in known)
-    owned = {t.part("column", c.name) for t in tables.values() for c in t.columns}
-    sequences = tuple(s for s in old.sequences if s.owned_by is None or (s.owned_by in owned and not _there(s.owned_by, new)))
-    return replace(
-        new,
-        schemas=_more(old.schemas, new.schemas),
-        tables=tuple(sorted(tables.values(), key=lambda t: (t.schema, t.name))),
-        types=_more(old.types, new.types),
-        sequences=_more(sequences, new.sequences),
-        functions=_more(old.functions, new.functions),
-        dependencies=(*new.dependencies, *left),
-    )
-
-
-def _there(column: ObjectId, catalog: Catalog) -> bool:
-    table = catalog.table.get(column.owner)
-    return table is not None and column.part in table.column
-
-
-class _Addressed(Protocol):
-    @property
-    def id(self) -> ObjectId: ...
-
-
-T = TypeVar("T", bound=_Addressed)
-
-
-def _more(old: tuple[T, ...], new: tuple[T, ...]) -> tuple[T, ...]:
-    """All of `new`, and what `old` has besides."""
-    there = {item.id for item in new}
-    return (*new, *(item for item in old if item.id not in there))
-
-
-def retypable(old: Catalog, new: Catalog) -> dict[ObjectId, Column]:
-    """Columns that could stay in their old type beside the new one, each as the old release knows it. `old` has the new names already."""
-    found = {}
-    for table in new.own_tables:
-        before = old.table.get(table.id)
-        for column in table.columns if before else ():
-            was = before.column.get(column.name) if before else None
-            if was and was.type != column.type and was.identity == column.identity and holds(was.type, column.type):
-                found[table.part("column", column.name)] = was
-    return found
-
-
-def with_old_types(catalog: Catalog, columns: Mapping[ObjectId, Column]) -> Catalog:
-    """The catalog with these columns as they were."""
-    return _columns(catalog, lambda table, c: (_as_before(c, columns.get(table.part("column", c.name))),))
-
-
-def with_both_types(catalog: Catalog, wanted: Catalog, fresh: Mapping[ObjectId, str]) -> Catalog:
-    """The catalog with a second column, named as `fresh` says, in the type that it has in `wanted`."""
-
-    def both(table: Table, column: Column) -> tuple[Column, ...]:
-        name = fresh.get(table.part("column", column.name))
-        return (column, replace(wanted.table[table.id].column[column.name], name=name)) if name else (column,)
-
-    return _columns(catalog, both)
-
-
-def _columns(catalog: Catalog, made: Callable[[Table, Column], tuple[Column, ...]]) -> Catalog:
-    tables = (replace(t, columns=tuple(new for c in t.columns for new in made(t, c))) for t in catalog.tables)
-    return replace(catalog, tables=tuple(tables))
-
-
-def _as_before(column: Column, was: Column | None) -> Column:
-    return replace(was, position=column.position, not_null=column.not_null) if was else column
-
-
-def _with_columns(old: Table, new: Table) -> Table:
-    """The new form of a table with the columns that go, and the constraints and indexes that go with them."""
-    kept = {c.name: _freed(c) for c in old.columns if c.name not in new.column}
-    if not kept:
-        return new
-    first = [kept.get(c.name) or new.column[c.name] for c in old.columns]
-    later = [c for c in new.columns if c.name not in old.column]
-    constraints = [c for c in old.constraints if _stays(c, kept) and c.name not in {n.name for n in new.constraints}]
-    indexes = [i for i in old.indexes if not i.primary and _speaks(i.definition, kept) and i.name not in {n.name for n in new.indexes}]
-    return replace(
-        new,
-        columns=tuple(replace(c, position=place) for place, c in enumerate((*first, *later), 1)),
-        constraints=(*new.constraints, *constraints),
-        indexes=(*new.indexes, *indexes),
-    )
-
-
-def _freed(column: Column) -> Column:
-    fills_itself = column.default or column.identity or column.generated
-    return column if fills_itself else replace(column, not_null=False)
-
-
-def _stays(constraint: Constraint, kept: Mapping[str, Column]) -> bool:
-    if constraint.kind == "not null":
-        return all(c in kept and kept[c].not_null for c in constraint.columns)
-    return constraint.kind != "primary key" and _speaks(constraint.definition, kept)
-
-
-def _speaks(definition: str, kept: Iterable[str]) -> bool:
-    return any(mentions(definition, name) for name in kept)
-
-
-@dataclass(frozen=True)
-class Beside:
-    """Columns that are there in the old type and in the new one while both releases run."""
-
-    types: Plan
-    """From the old types to the new ones."""
-    views: Plan
-    """The new release's views, made when both columns are filled."""
-    reverse: tuple[Step, ...]
-    """The whole way back, in which the releases do not run side by side."""
-
-
-def joined(first: Plan, middle: Plan, last: Plan, names: Releases, beside: Beside | None = None) -> Plan:
-    """The whole way: the old release gets its views, both have theirs, and when no old one runs only the new one's are left.
-
-    `first` leads from the database as it is to one with the old release's views, `middle` to both releases', `last` to the new one's. With
-    `beside` what `middle` leads to lacks the new types and the new release's views.
-    """
-    early = [s for s in middle.steps if s.phase is not Phase.CONTRACT]
-    late = [s for s in middle.steps if s.phase is Phase.CONTRACT and not s.gate]
-    types, fresh = (beside.types.steps, beside.views.steps) if beside else ((), ())
-    filled = [s for s in types if s.phase is not Phase.CONTRACT]
-    exchanged = [s for s in types if s.phase is Phase.CONTRACT and not s.gate]
-    end = [replace(s, phase=Phase.CONTRACT) for s in last.steps if not s.gate]
-    views = [replace(s, block=1) for s in end if _in(names.home(names.old), s.object)]
-    rest = [s for s in end if not _in(names.home(names.old), s.object)]
-    return Plan(
-        steps=_numbered(first.steps, _moved(names) if first.steps else (), early, filled, fresh,
-                        [_gate(middle, last, names)], views, exchanged, late, rest),
-        reverse=beside.reverse if beside else _numbered(last.reverse, middle.reverse, first.reverse),
-        operations=(*first.operations, *middle.operations, *(beside.types.operations if beside else ()), *last.operations),
-        questions=tuple(dict.fromkeys((*first.questions, *middle.questions, *last.questions))),
-        notes=tuple(dict.fromkeys((*middle.notes, *(beside.types.notes if beside else ()), *last.notes))),
-        major=middle.major, before=first.before, after=last.after,
-    )  # fmt: skip
-
-
-def _in(schema: str, address: ObjectId) -> bool:
-    return address.schema == schema or address == ObjectId("schema", "", schema)
-
-
-def _moved(names: Releases) -> tuple[Step]:
-    """The old release must look through its views before anything beneath them is called otherwise."""
-    gate = f"every session of release {names.old} has search_path = {names.path(names.old)}"
-    title = f"wait for release {names.old} to use its views"
-    return (Step("", title, ObjectId("schema", "", names.home(names.old)), gate=gate),)
-
-
-_SHOWN = 5
-
-
-def _gate(middle: Plan, last: Plan, names: Releases) -> Step:
-    """The one gate before the contract phase."""
-    home = names.home(names.old)
-    used = [s.gate.removeprefix("no running release uses ") for s in middle.steps if s.gate]
-    used += [str(o.object) for o in last.operations if o.change == "drop" and o.object.kind in ("table", "column") and not o.cause]
-    told = ", ".join(used[:_SHOWN]) + (f" and {len(used) - _SHOWN} more" if len(used) > _SHOWN else "")
-    gate = f"no release {names.old} runs any more" + (f", and no running release uses {told}" if told else "")
-    return Step("", f"wait for the last release {names.old} to stop", ObjectId("schema", "", home), Phase.CONTRACT, gate=gate)
-
-
 def retyped(before: Views, after: Views, release: str) -> tuple[str, ...]:
     """A note for every column that the release sees in another type once the plan has changed it."""
     types = {view.part("column", c.name): c.type for view in after.views for c in view.columns}
@@ -375,13 +199,3 @@ def _why(column: Column, new: DataType) -> str:
     if holds(column.type, new):
         return "more than its type changes where it is used"
     return f"not every {new.sql} has a place in {column.type.sql}, and what the new release writes must not be refused"
-
-
-def _numbered(*parts: Iterable[Step]) -> tuple[Step, ...]:
-    """All steps in order; transactions of different parts stay different, and their numbers have no gaps."""
-    numbers: dict[tuple[int, int], int] = {}
-    return tuple(
-        replace(step, block=step.block and numbers.setdefault((part, step.block), len(numbers) + 1))
-        for part, steps in enumerate(parts)
-        for step in steps
-    )
