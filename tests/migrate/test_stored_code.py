@@ -142,7 +142,7 @@ def test_privileges_are_those_of_the_files_only_where_they_speak_of_them(live: s
 
 def test_what_tables_use_and_no_file_declares_stays(live: str, tmp_path: Path) -> None:
     code = "CREATE FUNCTION app.touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END';"
-    planned = planning.make(Wish(folder(tmp_path, f=code), live))
+    planned = planning.make(Wish(folder(tmp_path, f=code), live, prove=False))
     notes = "\n".join(planned.plan.notes)
     assert "left alone: function app.first(), which no file of" in notes
     assert {str(o.object) for o in planned.plan.operations} == {"function app.touch()", "function app.old(integer)"}
@@ -150,7 +150,7 @@ def test_what_tables_use_and_no_file_declares_stays(live: str, tmp_path: Path) -
 
 def test_what_undeclared_code_uses_stays_too(live: str, tmp_path: Path) -> None:
     code = "CREATE FUNCTION app.first() RETURNS int LANGUAGE sql AS 'SELECT 1';"
-    planned = planning.make(Wish(folder(tmp_path, f=code), live))
+    planned = planning.make(Wish(folder(tmp_path, f=code), live, prove=False))
     assert "left alone: function app.touch(), which no file of" in "\n".join(planned.plan.notes)
     assert {str(o.object) for o in planned.plan.operations} == {"function app.old(integer)"}
 
@@ -160,7 +160,7 @@ def test_code_stands_on_what_is_wanted_too(live: str, tmp_path: Path) -> None:
     schema.write_text(BASE.replace("b text", "b text, c int"))
     (tmp_path / "code").mkdir()
     code = folder(tmp_path / "code", f="CREATE FUNCTION app.sum_c() RETURNS bigint LANGUAGE sql AS 'SELECT sum(c) FROM app.t';")
-    planned = planning.make(Wish(str(schema), live, code=code))
+    planned = planning.make(Wish(str(schema), live, code=code, prove=False))
     assert {str(o.object) for o in planned.plan.operations} == {"column app.t.c", "function app.sum_c()"}
 
 
@@ -170,7 +170,7 @@ def test_functions_that_call_each_other(live: str, tmp_path: Path) -> None:
     CREATE FUNCTION app.odd(n int) RETURNS bool LANGUAGE sql AS 'SELECT CASE WHEN n = 0 THEN false ELSE app.even(n - 1) END';
     CREATE FUNCTION app.row_of(x app.v) RETURNS SETOF app.w BEGIN ATOMIC SELECT * FROM app.w WHERE z = x.z; END;
     """
-    planned = planning.make(Wish(folder(tmp_path, f=code), live))
+    planned = planning.make(Wish(folder(tmp_path, f=code), live, prove=False))
     assert {"function app.even(integer)", "function app.odd(integer)"} <= {str(o.object) for o in planned.plan.operations}
 
 
@@ -184,8 +184,31 @@ def test_functions_that_call_each_other(live: str, tmp_path: Path) -> None:
 )  # fmt: skip
 def test_what_postgresql_refuses_is_said_with_its_place(live: str, tmp_path: Path, code: str, said: str, place: str) -> None:
     with pytest.raises(PgcharterError, match=said) as caught:
-        planning.make(Wish(folder(tmp_path, f=code), live))
+        planning.make(Wish(folder(tmp_path, f=code), live, prove=False))
     assert place in caught.value.place
+
+
+def test_what_stands_on_a_changed_function_changes_with_it(live: str, tmp_path: Path) -> None:
+    run(live, "CREATE VIEW other.summed AS SELECT app.old(a) AS c FROM app.t; COMMENT ON VIEW other.summed IS 'kept'; "
+              "GRANT SELECT ON other.summed TO PUBLIC;")  # fmt: skip
+    code = ROUTINES + "CREATE FUNCTION app.old(a int) RETURNS bigint LANGUAGE sql AS 'SELECT a';"
+    wish = Wish(folder(tmp_path, f=code), live)
+    planned = planning.make(wish)
+    assert planned.proof
+    done(planned, wish)
+    with psycopg.connect(live) as conn:
+        row = conn.execute(
+            "SELECT obj_description('other.summed'::regclass), format_type(atttypid, -1),"
+            " has_table_privilege('pg_monitor', attrelid, 'SELECT')"
+            " FROM pg_attribute WHERE attrelid = 'other.summed'::regclass AND attname = 'c'"
+        ).fetchone()
+    assert row == ("kept", "bigint", True)
+
+
+def test_undeclared_code_that_cannot_come_back_is_named(live: str, tmp_path: Path) -> None:
+    with pytest.raises(PgcharterError, match=r'refuses CREATE VIEW other\.o: column "z" does not exist') as caught:
+        planning.make(Wish(folder(tmp_path, v="CREATE VIEW app.w AS SELECT 1 AS y; CREATE VIEW app.v AS SELECT a FROM app.t;"), live))
+    assert "view other.o, which no file declares" in caught.value.place
 
 
 def test_the_same_thing_twice_is_refused(tmp_path: Path) -> None:

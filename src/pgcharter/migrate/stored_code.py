@@ -83,7 +83,7 @@ def make(scratch: Scratch, base: Catalog, files: Files, *, fresh: bool = False, 
         code.script.steps += again
         reading = taken_on(database, build(database, code), looks)
     assert reading.catalog is not None  # noqa: S101
-    catalog = merged(base, normalised(base, reading.catalog)[1], code)
+    catalog = merged(base, normalised(base, reading.catalog)[1], code, room.back)
     only = (f"{code.target} holds only stored code, so everything else stays as it is",) if files.alone else ()
     return Made(replace(reading, catalog=catalog), (*only, *_notes(base, code, room, reading.places)))
 
@@ -94,9 +94,11 @@ class Room:
 
     stays: frozenset[ObjectId] = frozenset()
     """Declared code that tables or other lasting objects use, or undeclared code uses and no file makes."""
+    back: frozenset[ObjectId] = frozenset()
+    """Code that is not declared and stood on some that is: made anew on what the files make."""
     drops: tuple[str, ...] = ()
     returns: tuple[tuple[str, str], ...] = ()
-    """Statements, each with whose it is, of code that is not declared and stood on some that is."""
+    """Statements that make `back`, each with whose it is."""
 
     @classmethod
     def of(cls, base: Catalog, files: Code) -> Room:
@@ -111,7 +113,8 @@ class Room:
         stays = held | _needed(uses, held, moved)
         gone = moved - stays
         left = without(base, gone)
-        return cls(frozenset(stays & asked), tuple(_statements(base, left)), tuple(_coming_back(left, base, gone - asked)))
+        back = frozenset(gone - asked)
+        return cls(frozenset(stays & asked), back, tuple(_statements(base, left)), tuple(_coming_back(left, base, back)))
 
 
 def code_of(catalog: Catalog) -> Iterator[ObjectId]:
@@ -215,19 +218,21 @@ def _with(relation: Any, triggers: tuple[Any, ...], rules: tuple[Any, ...], cons
     return replace(relation, triggers=triggers, rules=rules, constraints=tuple(sorted(kept, key=lambda c: c.name)))
 
 
-def merged(base: Catalog, read: Catalog, files: Code) -> Catalog:
+def merged(base: Catalog, read: Catalog, files: Code, back: Collection[ObjectId] = ()) -> Catalog:
     """`base` with its code of the schemas and groups that `files` declare exchanged for that of `read`, and nothing else changed.
+
+    What had to come `back` is taken from `read` too: a column of a view may have become another type with the function it calls.
 
     Privileges on what the files do not speak of stay as they are.
     """
     declared = files.declared
 
     def chosen(group: str, mine: Sequence[Any], theirs: Sequence[Any]) -> tuple[Any, ...]:
-        old = [i for i in mine if i.extension or (i.schema, group) not in declared]
+        old = [i for i in mine if i.extension or ((i.schema, group) not in declared and i.id not in back)]
         new = [
             i if files.granted & {(i.schema, i.name), (i.schema, "")} else _dressed(i, held)
             for i in theirs
-            if not i.extension and (i.schema, group) in declared
+            if not i.extension and ((i.schema, group) in declared or i.id in back)
         ]
         return tuple(sorted((*old, *new), key=_id))
 
@@ -250,8 +255,8 @@ def merged(base: Catalog, read: Catalog, files: Code) -> Catalog:
         tables=tuple(parts(t) for t in base.tables),
         dependencies=tuple(
             sorted(
-                {d for d in base.dependencies if not _declared(d.dependent, declared)}
-                | {d for d in read.dependencies if _declared(d.dependent, declared)},
+                {d for d in base.dependencies if not _declared(d.dependent, declared) and d.dependent not in back}
+                | {d for d in read.dependencies if _declared(d.dependent, declared) or d.dependent in back},
                 key=lambda d: (d.dependent, d.referenced),
             )
         ),
@@ -332,7 +337,7 @@ def _coming_back(a: Catalog, b: Catalog, wanted: Collection[ObjectId]) -> Iterat
     sides, uses = ddl.Sides(a, b), Uses(b)
     for operation in diff.operations(a, b).operations:
         if _whole(uses, operation.object) in wanted:
-            yield from ((sql, str(operation.object)) for sql in ddl.statements(operation, sides))
+            yield from ((sql, f"{operation.object}, which no file declares") for sql in ddl.statements(operation, sides))
 
 
 def bare(catalog: Catalog) -> Catalog:

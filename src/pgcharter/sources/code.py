@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,7 @@ class Code:
     granted: set[tuple[str, str]] = field(default_factory=set)
     """Schema and name of what privileges are given on or taken from; the name is empty for all of a schema."""
 
-    @property
+    @cached_property
     def declared(self) -> frozenset[tuple[str, str]]:
         """Schema and group of all that is declared: only of such, what no file declares is to go."""
         return frozenset((item.schema, item.group) for item in self.items)
