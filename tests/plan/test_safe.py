@@ -490,3 +490,49 @@ def test_partitions_are_read_only_for_indexes_of_the_column(major: int, sides: t
     Runner(one).run(plan.steps)
     assert one.execute(files).fetchone() == kept  # type: ignore[arg-type]
     assert left(one, b) == []
+
+
+HUNG_ON = """CREATE SCHEMA app;
+CREATE TABLE app.g (id int PRIMARY KEY);
+CREATE TABLE app.t (id serial PRIMARY KEY, g int NOT NULL CONSTRAINT up REFERENCES app.g, a int NOT NULL CONSTRAINT t_a UNIQUE,
+    n int DEFAULT 0);
+CREATE TABLE app.child (t int CONSTRAINT down REFERENCES app.t (a) ON DELETE CASCADE);
+CREATE FUNCTION app.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN new.n := new.n + 1; RETURN new; END';
+CREATE TRIGGER counted BEFORE UPDATE ON app.t FOR EACH ROW EXECUTE FUNCTION app.f();
+GRANT SELECT ON app.t TO PUBLIC; GRANT UPDATE (a) ON app.t TO PUBLIC; COMMENT ON COLUMN app.t.a IS 'what it is';
+ALTER TABLE app.t ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON app.t USING (g > 0);
+ALTER TABLE app.t REPLICA IDENTITY USING INDEX t_a;
+INSERT INTO app.g VALUES (1); INSERT INTO app.t (g, a) SELECT 1, g FROM generate_series(1, 30) g; INSERT INTO app.child VALUES (7);"""
+COPIED = """CREATE TABLE app.t_new (LIKE app.t INCLUDING ALL); ALTER TABLE app.t_new ALTER COLUMN a TYPE bigint;
+INSERT INTO app.t_new SELECT * FROM app.t;
+UPDATE app.t SET g = 1 WHERE id = 3; INSERT INTO app.t (g, a) VALUES (1, 99);
+ALTER TABLE app.t RENAME TO t_old; ALTER TABLE app.t_new RENAME TO t"""
+
+
+@both_ends
+def test_what_hangs_on_a_table_is_kept_and_a_copy_would_lose_it(major: int, sides: tuple[Conn, Conn]) -> None:
+    """TRAPS 23: the form of the guides, a copy made by LIKE INCLUDING ALL and renamed, is run beside ours."""
+    one, other = sides
+    new = HUNG_ON.replace("a int NOT NULL", "a bigint NOT NULL").replace("child (t int", "child (t bigint")
+    b = wanted(other, new)
+    other.execute("DROP SCHEMA app CASCADE")
+    a = wanted(one, HUNG_ON)
+    plan = planner.plan(a, b)
+    assert any("the triggers counted of table app.t run too" in s.why for s in plan.steps if s.backfill)
+    runner = Observed(one, before=a)
+    one.execute("UPDATE app.t SET g = 1 WHERE id = 3; INSERT INTO app.t (g, a) VALUES (1, 99)")
+    for block in plan.blocks():
+        runner.run(block)
+        if any(s.backfill for s in block) and "a_new" in block[0].sql:
+            one.execute("UPDATE app.t SET g = 1 WHERE id = 4; INSERT INTO app.t (g, a) VALUES (1, 100)")
+    assert left(one, b) == []
+    written = one.execute("SELECT a FROM app.t WHERE a > 30 ORDER BY a").fetchall()
+    assert written == [(99,), (100,)]
+    assert one.execute("SELECT n > 0 FROM app.t WHERE id IN (3, 4)").fetchall() == [(True,), (True,)]
+    one.execute("DROP SCHEMA app CASCADE")
+    one.execute(HUNG_ON.encode())
+    one.execute(COPIED.encode())
+    lost = "\n".join(left(one, b))
+    for part in ("constraint app.t.up", "trigger app.t.counted", "policy app.t.own", "row_security", "replica_identity", "acl", "owned_by"):
+        assert part in lost, lost
+    assert one.execute("SELECT count(*) FROM app.t WHERE a = 99").fetchone() == (0,)

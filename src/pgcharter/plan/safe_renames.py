@@ -97,7 +97,16 @@ def _table(operation: Operation, ground: Ground) -> Sequence:
     rights = (*owner(view.id, "-", new.owner), *privileges(view.id, None, new.acl, new.owner, ground.major), *_of_columns(view, ground))
     steps += [ground.step(sql, f"give {view.id} the rights of the table", view.id) for sql in rights]
     drop = ground.step(f"DROP VIEW {view.id.sql()}", f"drop {view.id}, the old name", view.id, phase=Phase.CONTRACT)
-    return Sequence((tuple(steps),), contract=((drop,),), gate=f"the old name {old.id.sql()}")
+    return Sequence((tuple(steps),), contract=((drop,),), gate=f"the old name {old.id.sql()}", notes=(_limits(view, ground),))
+
+
+def _limits(view: View, ground: Ground) -> str:
+    """What a view cannot give (documentation, CREATE VIEW, "Updatable Views", COPY, MERGE); `tests/plan/test_releases.py` asks servers."""
+    refused = ["COPY ... FROM", "TRUNCATE", "ON CONFLICT ON CONSTRAINT", *(["MERGE"] if ground.major < 17 else []), "foreign keys to it"]
+    note = f"under its old name {view.id.sql()} is a view until the contract phase, which refuses {', '.join(refused)}"
+    if any(c.acl for c in view.columns):
+        note += ", and shows nothing to roles that may read single columns only"
+    return note
 
 
 def _of_columns(view: View, ground: Ground) -> list[str]:

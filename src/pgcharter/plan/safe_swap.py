@@ -104,7 +104,10 @@ class Swap:
     def notes(self) -> Iterator[str]:
         """What a reader should know of it."""
         note = f"{self.address} moves to the end of its table, because a new column takes its place: statements that name no columns"
-        yield f"{note} (INSERT INTO ... VALUES, COPY) must name them before"
+        note += (
+            " (INSERT INTO ... VALUES, COPY) must name them before, and a session that has prepared a statement which returns the column"
+        )
+        yield f"{note} gets the error 'cached plan must not change result type' once"
         if self.new.identity and not self.old.identity and not self.then:
             yield f"{self.address} counts from the start: set its sequence above the values already there"
 

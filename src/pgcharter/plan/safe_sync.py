@@ -95,10 +95,17 @@ def filling(ground: Ground, table: Table, assignments: str, condition: str, titl
     """Fill old rows in batches along a key; where the table has none, in one statement."""
     key = batch_key(table)
     if key:
-        return ground.fill(Backfill(table.id, key, assignments, condition), title)
+        return ground.fill(Backfill(table.id, key, assignments, condition), title, _triggered(table))
     sql = f"UPDATE {table.id.sql()} SET {assignments} WHERE {condition}"
     why = f"{table.id} has no unique key to cut the work along: rows stay locked until all are done, tables that read go on"
     return ground.step(sql, title, table.id, phase=Phase.BACKFILL, why=why)
+
+
+def _triggered(table: Table) -> str:
+    """What else happens when rows are filled: an `updated_at` that changes in all of them, say."""
+    active = (t for t in table.triggers if "update" in t.events and not t.update_columns and t.enabled in ("origin", "always"))
+    names = ", ".join(quote(t.name) for t in active)
+    return f"every filled row is an UPDATE, for which the triggers {names} of {table.id} run too" if names else ""
 
 
 def batch_key(table: Table) -> tuple[str, ...]:
