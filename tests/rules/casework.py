@@ -112,7 +112,7 @@ def scripted(sql: str, name: str) -> script.Script:
     pieces = _FILE.split(sql)
     texts = dict(zip(pieces[1::2], pieces[2::2], strict=True)) if len(pieces) > 1 else {name: sql}
     made = script.Script()
-    listed = [layout.SqlFile(Path(n), n, layout._direction(Path(n))) for n in texts]
+    listed = [layout.SqlFile(Path(n), n, layout.direction(Path(n))) for n in texts]
     for file in listed:
         script._parsed(file, texts[file.name], made)
     return script._finished(Path(), listed, made)
