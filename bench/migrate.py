@@ -1,4 +1,5 @@
-"""Applying many small migrations: pgcharter against `psql -f` of the same files in three ways, and against Alembic.
+"""Applying many small migrations: pgcharter against `psql -f` of the same files in three ways, and against Alembic; then how long it takes
+to say that there is nothing to do.
 
 `python -m bench.migrate [files]`, 300 unless said. Every contender begins with an empty database on one server; fsync is on.
 """
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pgcharter.db import connect
-from pgcharter.migrate import files, runner
+from pgcharter.migrate import files, ledger, runner
 from pgcharter.migrate.units import parsed
 from pgcharter.servers import binaries, lifecycle
 from pgcharter.servers.lifecycle import Server
@@ -119,6 +120,31 @@ def run(count: int = FILES) -> None:
         for who, seconds in best.items():
             ratios = f"{seconds / best[BASE]:5.2f} x the first, {seconds / best[FAIR]:5.2f} x the second"
             print(f"{who:>24}: {seconds:6.2f} s for {count} migrations, {ratios}")
+    recorded()
+
+
+def recorded(count: int = 1000) -> None:
+    """Print what `migrate status` and an `up` with nothing to do take where `count` files are recorded: whole processes, best of five."""
+    with lifecycle.start_ephemeral(binaries.choose(None)) as server, tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        written(folder, count)
+        known = files.read(name).migrations
+        with connect(server.dsn()) as conn:
+            ledger.install(conn)
+            for migration in known:
+                ledger.record(conn, migration)
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+        environment |= {"BENCH_URL": server.dsn(), "PYTHONPYCACHEPREFIX": f"{name}/.pyc"}
+        for word in ("status", "up"):
+            command = [sys.executable, "-m", "pgcharter", "migrate", word, "--on", "env:BENCH_URL", "--folder", name]
+            best, cpu = 1e9, 1e9
+            for _ in range(6):
+                began, before = time.monotonic(), os.times()
+                subprocess.run(command, env=environment, check=True, capture_output=True)
+                after = os.times()
+                best = min(best, time.monotonic() - began)
+                cpu = min(cpu, after.children_user + after.children_system - before.children_user - before.children_system)
+            print(f"{'migrate ' + word:>24}: {best:6.2f} s with {count:,} recorded files, {cpu:.2f} s of them on the processor")
 
 
 if __name__ == "__main__":
