@@ -172,7 +172,8 @@ def test_a_lock_held_too_long_ends_in_1(sized: Path, verify: Callable[..., tuple
 
 
 def test_what_only_fails_on_rows_is_told(sized: Path, verify: Callable[..., tuple[int, dict[str, object]]]) -> None:
-    up, down = 'ALTER TABLE "Shop ü".log ALTER what SET NOT NULL;', 'ALTER TABLE "Shop ü".log ALTER what DROP NOT NULL;'
+    up = 'CREATE INDEX ON "Shop ü".log (what); ALTER TABLE "Shop ü".log ALTER what SET NOT NULL;'
+    down = 'DROP INDEX "Shop ü".log_what_idx; ALTER TABLE "Shop ü".log ALTER what DROP NOT NULL;'
     add(sized, "002_filled.sql", up, down)
     assert "rows" not in kinds(verify()[1])
     code, document = verify("--shape", "shape.json", "--rows", "500")
@@ -180,6 +181,7 @@ def test_what_only_fails_on_rows_is_told(sized: Path, verify: Callable[..., tupl
     assert code == 1
     assert "fails on rows of production's shape" in problem["message"]
     assert "null values" in problem["message"]
+    assert [s[0] for s in steps(document)] == ['CREATE INDEX ON "Sho'], "what ran before it keeps its time"
 
 
 def test_a_table_that_the_shape_does_not_know_has_no_times(sized: Path, verify: Callable[..., tuple[int, dict[str, object]]]) -> None:

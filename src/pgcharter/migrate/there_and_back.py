@@ -130,9 +130,13 @@ def left_over(found: Reading, wanted: Reading) -> tuple[Difference, ...]:
 
 def run(builder: Builder, m: Migration, units: Sequence[Unit], file: str) -> tuple[Ran, ...]:
     """Run units, one statement after the other. Raises PgcharterError with file and line at the first that PostgreSQL refuses."""
+    return tuple(running(builder, m, units, file))
+
+
+def running(builder: Builder, m: Migration, units: Sequence[Unit], file: str) -> Iterator[Ran]:
+    """The same, each statement given when it is done."""
     from pgcharter.sqltext import parse
 
-    made: list[Ran] = []
     for number, unit in enumerate(units):
         for sql in unit.statements:
             place = _place(m, unit, sql, file)
@@ -148,11 +152,8 @@ def run(builder: Builder, m: Migration, units: Sequence[Unit], file: str) -> tup
                     message = f"{m.title} cannot be run on a scratch server: {refusal.message}"
                     raise PgcharterError(message, hint=refusal.hint or refusal.detail, place=f"{place.file}:{place.line}")
                 effect = seen.get(statement.place, Effect())
-                made.append(
-                    Ran(m.title, place, statement.text, seconds, effect, number, unit.backfill is not None, statement.kind, excused)
-                )
+                yield Ran(m.title, place, statement.text, seconds, effect, number, unit.backfill is not None, statement.kind, excused)
     builder.end_file()
-    return tuple(made)
 
 
 def _place(m: Migration, unit: Unit, sql: str, file: str) -> Place:

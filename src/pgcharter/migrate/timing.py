@@ -16,7 +16,7 @@ from pgcharter.errors import PgcharterError
 from pgcharter.migrate.filling import ROWS, Filled, fill
 from pgcharter.migrate.model import Migration
 from pgcharter.migrate.shape import Shape
-from pgcharter.migrate.there_and_back import Ran, Tried, build, run, traced
+from pgcharter.migrate.there_and_back import Ran, Tried, build, running, traced
 from pgcharter.names import ObjectId
 from pgcharter.render.timing import Timed
 from pgcharter.sources import Progress
@@ -70,7 +70,7 @@ def timed(
             for number, one in enumerate(tried):
                 if progress:
                     progress(f"timing {one.migration.title}", number, len(tried))
-                ran += zip(one.ran, run(builder, one.migration, one.migration.up, one.migration.file), strict=True)
+                ran.extend(zip(one.ran, running(builder, one.migration, one.migration.up, one.migration.file), strict=True))
         except PgcharterError as error:
             words = error.message.replace("cannot be run on a scratch server", "fails on rows of production's shape")
             result.failure = PgcharterError(words, hint=error.hint, place=error.place)
