@@ -110,9 +110,10 @@ def lead(conn: psycopg.Connection[tuple[object, ...]], a: Catalog, b: Catalog) -
     return found
 
 
-def law(court: Court, old: str, new: str, *, superuser: bool = False) -> None:
-    """There and back."""
+def law(court: Court, old: str, new: str, *, superuser: bool = False) -> tuple[Catalog, Catalog]:
+    """There and back; the catalogs of both ends."""
     with court.database(superuser=superuser) as one, court.database(superuser=superuser) as other:
         a, b = build(one, old), build(other, new)
         found = lead(one, a, b)
         lead(one, found, a)
+        return a, b

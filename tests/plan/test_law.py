@@ -17,7 +17,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from tests.conftest import MAJORS
-from tests.plan import generate
+from tests.plan import attributes, generate
 from tests.plan.court import Court, law, lead
 from tests.sources.sink import HERE as SINK
 
@@ -63,11 +63,27 @@ def not_yet() -> frozenset[str]:
 
 
 BLOCKS = [*blocks()]
+CLAIMS = {pair: {a for a, p in attributes.listed()[0].items() if p == pair} for pair in {*attributes.listed()[0].values()}}
+"""What a pair is said to change."""
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda b: b.name)
 def test_pair(block: Block, court_of: CourtOf) -> None:
-    holds(court_of, block.name, lambda court: law(court, block.old, block.new, superuser=block.superuser), block.since)
+    """The law holds for the pair, and it changes what `attributes.txt` says it does."""
+
+    def trial(court: Court) -> None:
+        a, b = law(court, block.old, block.new, superuser=block.superuser)
+        assert CLAIMS.get(block.name, set()) <= {*attributes.changed(a, b)}
+
+    holds(court_of, block.name, trial, block.since)
+
+
+def test_every_attribute_is_changed_by_a_pair() -> None:
+    """A new attribute of the model needs a pair that changes it, and a new kind one that makes it: named in `pairs/attributes.txt`."""
+    by_pair, exempt = attributes.listed()
+    assert attributes.required() - {*by_pair, *exempt} == set()
+    assert {*by_pair.values()} - {block.name for block in BLOCKS} == set()
+    assert {*by_pair} & {*exempt} == set()
 
 
 def holds(court_of: CourtOf, name: str, trial: Callable[[Court], None], since: int = 0, major: int | None = None) -> None:

@@ -148,8 +148,6 @@ def _left_behind(old: Table, new: Table, others: Collection[str] = ()) -> Iterat
 
 
 def _called_otherwise(key: Constraint, here: Table, there: Table) -> bool:
-    """Whether the same check is there under a name that is not here: an operation of its own renames it."""
-    names = {k.name for k in here.constraints}
-    return key.kind == "check" and any(
-        k.kind == "check" and k.definition == key.definition and k.name not in names for k in there.constraints
-    )
+    """Whether the same check or foreign key is there under a name that is not here: an operation of its own renames it."""
+    names, same = {k.name for k in here.constraints}, (key.kind, key.definition)
+    return key.kind in ("check", "foreign key") and any((k.kind, k.definition) == same and k.name not in names for k in there.constraints)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pgcharter.catalog.compare import Difference, compare
-from pgcharter.catalog.model import Catalog, Column, Constraint, Index, Table, Trigger, UserType, View
+from pgcharter.catalog.model import Catalog, Column, Constraint, Index, Table, UserType, View
 from pgcharter.names import ObjectId
 from pgcharter.plan import ddl, dependents, order, renames
 from pgcharter.plan.draft import Draft, follows, parts
@@ -171,8 +171,6 @@ def _kept(draft: Draft, address: ObjectId, names: Collection[str]) -> tuple[str,
         kept = [n for n in kept if n != "definition" and not (n == "valid" and new.partitioned)]
     if isinstance(new, Constraint):
         kept = [n for n in kept if n != "index"]
-    if isinstance(new, Trigger):
-        kept = [n for n in kept if n != "parent"]
     return tuple(kept)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from pgcharter.catalog.model import Column, Constraint, Function, Index, Table, View
+from pgcharter.catalog.model import Column, Constraint, Function, Index, Table, Trigger, View
 from pgcharter.names import ObjectId
 from pgcharter.plan.ddl_routines import rivals
 from pgcharter.plan.draft import Draft, parts
@@ -88,7 +88,8 @@ def _tables_and_parts(nodes: list[Node], at: dict[ObjectId, list[int]]) -> None:
                     nodes[j].next.add(i)
         for parent in set(old.parents) - set(new.parents):
             node.next.update(below.get(parent, ()))
-        mine = [j for w in (old, new) for part, _ in parts(w) if part.kind in ("column", "constraint") for j in at.get(part, ())]
+        kinds = ("column", "constraint") if old.parents == new.parents else ("column", "constraint", "trigger")
+        mine = [j for w in (old, new) for part, _ in parts(w) if part.kind in kinds for j in at.get(part, ())]
         for j in mine:
             if leaves:
                 node.next.add(j)
@@ -180,6 +181,8 @@ def _names(operation: Operation, uses: Uses) -> set[tuple[str, str, str]]:
     found = {(value.kind, *_holder(address))} if isinstance(value, Constraint) and value.kind == "primary key" else set()
     if isinstance(value, Constraint) and value.kind == "not null" and value.columns:
         found.add((value.columns[0], *_holder(address)))
+    if isinstance(value, Trigger):
+        found |= {(f"trigger {value.name}", *_holder(table)) for table in _below(address.owner, uses)}
     if isinstance(value, Function):
         found.add(("routine", value.schema, value.name))
     elif not address.part:
@@ -193,6 +196,13 @@ def _names(operation: Operation, uses: Uses) -> set[tuple[str, str, str]]:
         sequences = uses.catalog.sequences_of.get(value.id, ())
         found |= {("relation", s.schema, s.name) for s in sequences if s.identity or operation.change == "drop"}
     return found
+
+
+def _below(table: ObjectId, uses: Uses) -> Iterator[ObjectId]:
+    """A table and its partitions, which get a trigger of the same name."""
+    yield table
+    for partition in uses.catalog.partitions.get(table, ()):
+        yield from _below(partition.id, uses)
 
 
 def _holder(part: ObjectId) -> tuple[str, str]:

@@ -632,3 +632,34 @@ create index i on t (f(a));
 create function user_of_f() returns integer return f(2::smallint);
 create policy p on t using (f(a) > g());
 create rule r as on delete to t do also update t set b = f(old.a);
+-- pair: what is left to change in place
+create function f() returns trigger language plpgsql as 'begin return null; end';
+create table one (a integer primary key);
+create table two (a integer primary key);
+create table p (a integer) partition by list (a);
+create table p1 partition of p for values in (1);
+-- old
+create table t (a integer default 5, b integer constraint k references one);
+create type ty as enum ('x');
+create function w() returns bigint language sql as 'select 1::bigint';
+create trigger tr after insert on p for each row execute function f();
+-- new
+create table t (a integer[] default '{5}', b integer constraint k references two);
+create type ty as (x integer);
+create procedure w() language sql as 'select 1';
+create trigger tr after insert on p1 for each row execute function f();
+-- pair: a partition leaves and keeps its trigger, key and index
+create function f() returns trigger language plpgsql as 'begin return null; end';
+create table r (a integer primary key);
+-- old
+create table p (a integer references r, b text) partition by list (a);
+create table p1 partition of p for values in (1);
+create trigger tr after insert on p for each row execute function f();
+create index i on p (b);
+-- new
+create table p (a integer references r, b text) partition by list (a);
+create table p1 (a integer references r, b text);
+create trigger tr after insert on p for each row execute function f();
+create trigger tr after insert on p1 for each row execute function f();
+create index i on p (b);
+create index p1_b_idx on p1 (b);
