@@ -428,3 +428,11 @@ def test_what_another_tool_has_done_in_each_target_is_taken_over(shop: Path, pro
     ], done  # fmt: skip
     assert program("migrate", "up", "--schemas", "tenant_*").returncode == 0
     assert columns(database) == {"tenant_a": 3, "tenant_b": 3, "tenant_new": 3}
+
+
+def test_what_the_server_says_in_each_target_is_told_once(shop: Path, program: Run, database: str) -> None:
+    make(database, *[f"tenant_{n}" for n in range(6)])
+    lay(shop, {"004_again.sql": "CREATE TABLE IF NOT EXISTS orders ();\n"})
+    done = program("migrate", "up", "--schemas", "tenant_*", "--parallel", "3")
+    assert done.returncode == 0
+    assert done.stderr.count('relation "orders" already exists, skipping') == 1

@@ -117,3 +117,15 @@ def test_what_a_schema_lacks_is_not_changed_in_the_next(database: str) -> None:
     assert runner.apply(dsn, fine, terms=TERMS).status == "done"
     again = runner.apply(database, (migration("009", unit("ALTER TABLE orders ADD of_all int")),), terms=TERMS)
     assert again.status == "done"
+
+
+def test_the_owner_of_a_schema_needs_no_other_right(database: str) -> None:
+    slow = (*FILES, migration("004", unit("SELECT pg_sleep(2)")))
+    with connect(database) as conn:
+        conn.execute("CREATE ROLE owner_of_tenant LOGIN PASSWORD 'x'; CREATE SCHEMA tenant AUTHORIZATION owner_of_tenant")
+        try:
+            dsn = home.at(psycopg.conninfo.make_conninfo(database, user="owner_of_tenant", password="x"), "tenant")
+            assert runner.apply(dsn, slow, terms=TERMS).message == "applied: 4"
+            assert conn.execute("SELECT to_regnamespace('pgcharter')").fetchone() == (None,)
+        finally:
+            conn.execute("DROP OWNED BY owner_of_tenant; DROP ROLE owner_of_tenant")

@@ -47,8 +47,9 @@ def run(many: Many, wishes: Mapping[str, Any], form: str, choose: Choose) -> int
     if wishes["dry_run"]:
         return _rehearsed(many, jobs, before, wishes, form)
     board, began = _Board(quiet=form == "json"), time.monotonic()
-    with endable() as asked:
+    with endable() as asked, running.told_of_many(many.place, jobs, Voice()) as tell:
         ended = _fan_out(many, wishes, board).run(jobs, _canaries(many, jobs, wishes), before)
+        tell(ended)
     board.close()
     rows = [_row(many, one, jobs) for one in sorted(ended, key=lambda e: many.targets.index(e.target))]
     seconds = time.monotonic() - began
@@ -148,6 +149,7 @@ class _Board(Voice):
     def __init__(self, *, quiet: bool) -> None:
         super().__init__(quiet=quiet)
         self.lock = threading.Lock()
+        self._said: set[str] = set()
 
     def tell(self, many: Many, tally: Tally) -> None:
         """Tell how far all of them are."""
@@ -164,8 +166,11 @@ class _Board(Voice):
                 self._progress(", ".join((*words, f"{tally.left:,} left")))
 
     def say(self, name: str, text: str, style: str) -> None:
-        """Tell something of one target."""
+        """Tell something of one target; what was said of another already is not said again."""
         with self.lock:
+            if text in self._said:
+                return
+            self._said.add(text)
             self._line(f"  {name}: {text.strip()}", style=style)
 
     def close(self) -> None:
