@@ -10,9 +10,8 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -101,24 +100,27 @@ def _query(name: str, major: int) -> str:
 
 
 def _checked(conn: Connection, reading: Reading) -> tuple[list[Finding], list[Gap]]:
-    """Ask for every routine, in a transaction that can only read and is rolled back."""
+    """Ask for every routine."""
     assert reading.catalog is not None  # noqa: S101
     count, major = sum(f.language == "plpgsql" for f in reading.catalog.own_functions), conn.info.server_version // 10000
-    with conn.transaction(force_rollback=True):
-        conn.execute("SET TRANSACTION READ ONLY")
-        conn.execute("SET LOCAL lock_timeout = '2s'")
+    with _looking(conn):
         there = conn.execute(_query("extension", major)).fetchone()
         if there is None:
             return [], [Gap(_bodies(count), "not checked by plpgsql_check: the extension is not there")]
-        path = conn.execute("SELECT pg_catalog.current_setting('search_path')").fetchone()
         conn.execute("SET LOCAL search_path = pg_catalog, pg_temp")
         routines = [_routine(row) for row in conn.execute(_query("routines", major)).fetchall()]
-        conn.execute("SELECT pg_catalog.set_config('search_path', %s, true)", [path[0] if path else ""])
-        asked = [r for r in routines if not r.polymorphic and (r.table or not r.trigger)]
-        rows, late = _asked(conn, f"{there[0]}.plpgsql_check_function_tb", asked, major)
-    gaps = list(_gaps(routines, late))
-    found, unseen = _told(rows, reading)
-    return found, gaps + unseen
+    asked = [r for r in routines if not r.polymorphic and (r.table or not r.trigger)]
+    rows, unseen = _asked(conn, f"{there[0]}.plpgsql_check_function_tb", asked, major)
+    found, gaps = _told(rows, reading)
+    return found, [*_gaps(routines), *unseen, *gaps]
+
+
+@contextmanager
+def _looking(conn: Connection, milliseconds: int = 20_000) -> Iterator[None]:
+    """A transaction that can only read, waits for nobody for long, and leaves nothing behind."""
+    with conn.transaction(force_rollback=True):
+        conn.execute(f"SET TRANSACTION READ ONLY; SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = {milliseconds}")
+        yield
 
 
 def _routine(row: Sequence[Any]) -> _Routine:
@@ -130,43 +132,42 @@ def _routine(row: Sequence[Any]) -> _Routine:
 Row = tuple[_Routine, Sequence[Any]]
 
 
-def _asked(conn: Connection, function: str, routines: Sequence[_Routine], major: int) -> tuple[list[Row], int]:
-    """What plpgsql_check says of each routine, and how many of them there was no time for."""
+def _asked(conn: Connection, function: str, routines: Sequence[_Routine], major: int) -> tuple[list[Row], list[Gap]]:
+    """What plpgsql_check says of each routine, and which it could not be asked about.
+
+    Each is asked in a transaction of its own, so that the locks on what it names, which keep nobody from reading and writing, are not held
+    for longer than that.
+    """
     until = time.monotonic() + SECONDS
     found: list[Row] = []
-    done = 0
-    sql = (
-        f"SELECT lineno, statement, sqlstate, message, detail, hint, level, query FROM {function}(%s::oid::regprocedure, "
-        "coalesce(%s::oid, 0)::regclass, fatal_errors => false, performance_warnings => true, security_warnings => true, "
-        "oldtable => %s::name, newtable => %s::name)"
-    )
-    for schema, several in groupby(routines, lambda r: r.id.schema):
-        with conn.transaction(force_rollback=True):
-            conn.execute(_query("path", major), [quote(schema)])
-            for routine in several:
-                left = int((until - time.monotonic()) * 1000)
-                if left <= 0:
-                    return found, len(routines) - done
-                conn.execute(f"SET LOCAL statement_timeout = {left}")
-                found += [(routine, row) for row in _one(conn, sql, routine)]
-                done += 1
-    return found, 0
+    gaps: list[Gap] = []
+    for number, routine in enumerate(routines):
+        left = int((until - time.monotonic()) * 1000)
+        if left <= 0:
+            gaps.append(Gap(_bodies(len(routines) - number), f"not checked by plpgsql_check: there was no time left after {SECONDS} s"))
+            break
+        try:
+            with _looking(conn, left):
+                conn.execute(_query("path", major), [quote(routine.id.schema)])
+                sql = _CALL.format(function=function)
+                values = [routine.oid, routine.relation, routine.old_table, routine.new_table]
+                found += [(routine, row) for row in conn.execute(sql.encode(), values).fetchall()]
+        except psycopg.Error as error:
+            said = error.diag.message_primary
+            if said is None or conn.closed:
+                raise
+            gaps.append(Gap(f"the body of {routine.id}", f"not checked by plpgsql_check: PostgreSQL says: {redact(said)}"))
+    return found, gaps
 
 
-def _one(conn: Connection, sql: str, routine: _Routine) -> list[Sequence[Any]]:
-    """The rows for one routine; an error of the check itself is one of the routine's."""
-    try:
-        with conn.transaction():
-            return list(conn.execute(sql.encode(), [routine.oid, routine.relation, routine.old_table, routine.new_table]).fetchall())
-    except psycopg.errors.QueryCanceled:
-        return []
-    except psycopg.Error as error:
-        if error.sqlstate is None or not error.sqlstate.startswith("42"):
-            return []
-        return [(None, "", error.sqlstate, error.diag.message_primary, error.diag.message_detail, error.diag.message_hint, "error", None)]
+_CALL = """
+SELECT lineno, statement, sqlstate, message, detail, hint, level, query
+  FROM {function}(%s::oid::regprocedure, coalesce(%s::oid, 0)::regclass, fatal_errors => false, performance_warnings => true,
+                  security_warnings => true, oldtable => %s::name, newtable => %s::name)
+"""
 
 
-def _gaps(routines: Iterable[_Routine], late: int) -> Iterator[Gap]:
+def _gaps(routines: Iterable[_Routine]) -> Iterator[Gap]:
     whys = {
         "it is polymorphic: what it does depends on the types it is called with": [r.id for r in routines if r.polymorphic],
         "no trigger calls it, so its rows are not known": [r.id for r in routines if r.trigger and not r.table and not r.polymorphic],
@@ -175,8 +176,6 @@ def _gaps(routines: Iterable[_Routine], late: int) -> Iterator[Gap]:
         if several:
             names = ", ".join(i.sql() for i in several[:5]) + (f" and {len(several) - 5} more" if len(several) > 5 else "")
             yield Gap(f"the body of {names}", f"not checked by plpgsql_check: {why}")
-    if late:
-        yield Gap(_bodies(late), f"not checked by plpgsql_check: there was no time left after {SECONDS} s")
 
 
 def _told(rows: Sequence[Row], reading: Reading) -> tuple[list[Finding], list[Gap]]:
