@@ -94,7 +94,8 @@ def _timed(empty: Ran, full: Ran, catalog: Catalog, filled: Filled) -> Timed:
         return replace(found, seconds=full.seconds)
     unknown = [t for t in tables if t in filled.why or t not in filled.rows]
     if unknown or not tables:
-        why = filled.why.get(unknown[0], "these migrations make it, so its size is not known") if unknown else ""
+        other = "these migrations make it, so its size is not known" if unknown and unknown[0].kind == "table" else "it is not filled"
+        why = filled.why.get(unknown[0], other) if unknown else ""
         return replace(found, sure="unknown", why=f"{unknown[0].sql()}: {why}" if unknown else "what it does to tables is not known")
     rows, real = sum(filled.rows[t] for t in tables), sum(max(filled.real.get(t, 0), filled.rows[t]) for t in tables)
     grown = growth(full, rows, real)
