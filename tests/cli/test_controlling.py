@@ -183,3 +183,16 @@ def test_hooks_of_the_charter_hear_of_runs(tmp_path: Path, database: str, progra
         conn.commit()
         assert program("migrate", "up", "--wait", "100ms").returncode == 3
     assert "another runner is at work" in heard(tmp_path)[-1]["message"]
+
+
+def test_hooks_hear_of_a_run_over_many_schemas_as_a_whole(shop: Path, program: Run, database: str) -> None:
+    (shop / "migrations" / "001_fill.sql").write_text("CREATE TABLE a ();")
+    (shop / "pgcharter.toml").write_text(f'[environments.dev]\ndsn_env = "SHOP_URL"\n[migrate.notify]\ncommand = {json.dumps(WRITES)}\n')
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute("CREATE SCHEMA s_1; CREATE SCHEMA s_2; CREATE TABLE s_2.a ()")
+    done = program("migrate", "up", "--schemas", "s_*", "--stop-after", "0")
+    assert done.returncode == 3
+    begun, ended = heard(shop)
+    assert (begun["event"], begun["targets"]) == ("begun", 2)
+    assert (ended["event"], ended["counts"], ended["failed"]) == ("failed", {"done": 1, "failed": 1}, ["s_2"])
+    assert 'relation "a" already exists' in ended["message"]

@@ -149,7 +149,6 @@ class _Board(Voice):
     def __init__(self, *, quiet: bool) -> None:
         super().__init__(quiet=quiet)
         self.lock = threading.Lock()
-        self._said: set[str] = set()
 
     def tell(self, many: Many, tally: Tally) -> None:
         """Tell how far all of them are."""
@@ -166,11 +165,8 @@ class _Board(Voice):
                 self._progress(", ".join((*words, f"{tally.left:,} left")))
 
     def say(self, name: str, text: str, style: str) -> None:
-        """Tell something of one target; what was said of another already is not said again."""
+        """Tell something of one target."""
         with self.lock:
-            if text in self._said:
-                return
-            self._said.add(text)
             self._line(f"  {name}: {text.strip()}", style=style)
 
     def close(self) -> None:

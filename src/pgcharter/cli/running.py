@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
     from pgcharter.cli.migrating import Place
     from pgcharter.db import Connection
     from pgcharter.migrate.endings import Outcome
+    from pgcharter.migrate.fan_out import Ended, Job
     from pgcharter.migrate.ledger import Direction
     from pgcharter.migrate.model import Migration
+    from pgcharter.migrate.notices import Notices
     from pgcharter.migrate.state import Standing
     from pgcharter.migrate.terms import Terms
     from pgcharter.migrate.watch import Event, Watch
@@ -144,11 +147,7 @@ def told(place: Place, direction: str, watch: Watch, wishes: dict[str, Any]) -> 
     if wishes["dry_run"] or not place.section.notify.any:
         yield watch, lambda _: None
         return
-    from pgcharter.migrate.control import whoami
-    from pgcharter.migrate.notices import Notices, facts
-
-    known = facts(place.environment, place.database, bool(place.production), direction, whoami())
-    notices = Notices(place.section.notify, known, place.charter.folder, watch)
+    notices = _notices(place, direction, watch)
 
     def both(event: Event) -> None:
         watch(event)
@@ -159,6 +158,36 @@ def told(place: Place, direction: str, watch: Watch, wishes: dict[str, Any]) -> 
     except PgcharterError as error:
         notices.failed(error.message, error.hint)
         raise
+    finally:
+        notices.close()
+
+
+def _notices(place: Place, direction: str, watch: Watch) -> Notices:
+    from pgcharter.migrate.control import whoami
+    from pgcharter.migrate.notices import Notices, facts
+
+    known = facts(place.environment, place.database, bool(place.production), direction, whoami())
+    return Notices(place.section.notify, known, place.charter.folder, watch)
+
+
+@contextlib.contextmanager
+def told_of_many(place: Place, jobs: Sequence[Job], watch: Watch) -> Iterator[Callable[[Sequence[Ended]], None]]:
+    """The same of a run over many targets: that it begins, and how it ended as a whole."""
+    if not jobs or not place.section.notify.any:
+        yield lambda _: None
+        return
+    notices = _notices(place, jobs[0].direction, watch)
+    notices.tell("begun", f"{len(jobs):,} targets begin", targets=len(jobs))
+
+    def end(ended: Sequence[Ended]) -> None:
+        bad = [e for e in ended if e.bad]
+        counts = Counter(e.word for e in ended)
+        message = ", ".join(f"{count:,} {word}" for word, count in counts.items())
+        first = f"; {bad[0].target.name}: {bad[0].message}" if bad else ""
+        notices.tell("failed" if bad else "finished", message + first, counts=dict(counts), failed=[e.target.name for e in bad[:20]])
+
+    try:
+        yield end
     finally:
         notices.close()
 

@@ -198,8 +198,10 @@ def ask(conn: Connection, word: Word, reason: str = "") -> Request:
             install(conn)
         row = conn.execute(_sql("ask"), (word, whoami(), reason)).fetchone()
     except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction) as error:
+        reads = isinstance(error, psycopg.errors.ReadOnlySqlTransaction)
         raise PgcharterError(
-            f"the request cannot be recorded in this database, so no run hears of it: {error.diag.message_primary}", hint=_grant(conn)
+            f"the request cannot be recorded in this database, so no run hears of it: {error.diag.message_primary}",
+            hint="connect to the primary, as a role that may write" if reads else _grant(conn),
         ) from None
     assert row is not None  # noqa: S101  (RETURNING gives a row)
     return Request(*row)

@@ -52,7 +52,7 @@ class Notices:
         match event:
             case Begun() if not self._begun:
                 self._begun = True
-                self._tell("begun", f"{event.migration.title} begins", migration=event.migration.title, units=event.units)
+                self.tell("begun", f"{event.migration.title} begins", migration=event.migration.title, units=event.units)
             case RunnerWaits() if event.waited >= self._limit:
                 self._wait("another runner is at work", event.holders, event.waited)
             case Waits() | Retries():
@@ -64,14 +64,14 @@ class Notices:
                 self._waits, self._waiting_told = None, False
             case Paused():
                 because = "; ".join(event.reasons)
-                self._tell("paused", f"{event.migration.title} pauses: {because}", migration=event.migration.title)
+                self.tell("paused", f"{event.migration.title} pauses: {because}", migration=event.migration.title)
             case Resumed():
-                self._tell("resumed", f"{event.migration.title} goes on after {event.paused:.0f} s", migration=event.migration.title)
+                self.tell("resumed", f"{event.migration.title} goes on after {event.paused:.0f} s", migration=event.migration.title)
 
     def _wait(self, message: str, blockers: tuple[Any, ...], waited: float) -> None:
         if not self._waiting_told:
             self._waiting_told = True
-            self._tell("waiting", message, waited_s=round(waited, 1), blockers=[str(b) for b in blockers])
+            self.tell("waiting", message, waited_s=round(waited, 1), blockers=[str(b) for b in blockers])
 
     def ended(self, outcome: Outcome) -> None:
         """Tell how the run ended; where it did nothing, nothing is told. Details of failed statements stay here: they may hold rows."""
@@ -80,16 +80,17 @@ class Notices:
         word: Word = "finished" if outcome.status == "done" else outcome.status
         at = {"migration": outcome.migration.title, "unit": outcome.number + 1, "units": outcome.units} if outcome.migration else {}
         hint = outcome.hint if outcome.reason != "statement" else ""
-        self._tell(
+        self.tell(
             word, outcome.message, hint=hint, place=outcome.place, reason=outcome.reason, sqlstate=outcome.sqlstate,
             applied=[m.title for m in outcome.applied], blockers=[str(b) for b in outcome.blockers], **at,
         )  # fmt: skip
 
     def failed(self, message: str, hint: str = "") -> None:
         """Tell of a run that could not begin, or in which nothing was run."""
-        self._tell("failed", message, hint=hint)
+        self.tell("failed", message, hint=hint)
 
-    def _tell(self, word: Word, message: str, **more: Any) -> None:
+    def tell(self, word: Word, message: str, **more: Any) -> None:
+        """Tell one thing, as soon as the thread comes to it."""
         if word not in self._section.on or not self._section.any:
             return
         made = {**self._facts, "event": word, "at": datetime.now(UTC).isoformat(timespec="milliseconds"), "message": message, **more}
