@@ -149,6 +149,7 @@ class _Board(Voice):
     def __init__(self, *, quiet: bool) -> None:
         super().__init__(quiet=quiet)
         self.lock = threading.Lock()
+        self._said: set[str] = set()
 
     def tell(self, many: Many, tally: Tally) -> None:
         """Tell how far all of them are."""
@@ -165,8 +166,11 @@ class _Board(Voice):
                 self._progress(", ".join((*words, f"{tally.left:,} left")))
 
     def say(self, name: str, text: str, style: str) -> None:
-        """Tell something of one target."""
+        """Tell something of one target; what was said of another already is not said again."""
         with self.lock:
+            if text in self._said:
+                return
+            self._said.add(text)
             self._line(f"  {name}: {text.strip()}", style=style)
 
     def close(self) -> None:
