@@ -8,8 +8,7 @@ is said, with the reason.
 from __future__ import annotations
 
 import contextlib
-import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -17,10 +16,10 @@ import psycopg
 
 from pgcharter.catalog.model import Catalog, Constraint, Table
 from pgcharter.errors import RefusedError
+from pgcharter.migrate.bounds import apart_from_itself, into_partition
 from pgcharter.migrate.fitting import Fitter, numbered, rules
 from pgcharter.migrate.generating import Generator, Unfillable, Want, keys_of, partial_keys
 from pgcharter.migrate.shape import Shape, TableShape
-from pgcharter.migrate.values import NOTHING, between, chosen
 from pgcharter.names import ObjectId, literal, quote
 from pgcharter.sources import Progress
 
@@ -123,8 +122,8 @@ class _Filling:
             self._decide(table, int(there[0]) if there else 0)
         for want in self.wants.values():
             want.keys, want.foreign_keys = self._keys(want), self._foreign_keys(want)
-            _into_partition(want, self.catalog)
-            _apart_from_itself(want)
+            into_partition(want, self.catalog)
+            apart_from_itself(want)
 
     def _closure(self, tables: Collection[ObjectId]) -> list[Table]:
         """The tables that hold rows, with their partitions and all they refer to."""
@@ -263,47 +262,3 @@ def _restart(conn: Connection, catalog: Catalog, table: Table) -> None:
             highest = f"SELECT max({quote(owner.part)})::bigint FROM {table.id.sql()}"
             name = literal(sequence.id.sql())
             conn.execute(f"SELECT setval({name}, m) FROM ({highest}) t (m) WHERE m BETWEEN 1 AND {sequence.maximum}".encode())
-
-
-def _apart_from_itself(want: Want) -> None:
-    """Leave a foreign key of several columns that leads to its own table empty where it may be: its columns depend on each other."""
-    others = {c for fk in want.foreign_keys if fk.references != want.table.id for c in fk.columns} | {c for key in want.keys for c in key}
-    for fk in want.foreign_keys:
-        if fk.references == want.table.id and len(fk.columns) > 1:
-            free = [c for c in fk.columns if c not in others and not want.table.column[c].not_null]
-            want.chosen.update(dict.fromkeys(free[:1], NOTHING))
-
-
-_RANGE = re.compile(r"FOR VALUES FROM \((?P<low>.*)\) TO \((?P<high>.*)\)\Z", re.DOTALL)
-_LIST = re.compile(r"FOR VALUES IN \((?P<values>.*)\)\Z", re.DOTALL)
-_ITEM = re.compile(r"'(?:[^']|'')*'|[^,'()\s][^,']*")
-
-
-def _into_partition(want: Want, catalog: Catalog) -> None:
-    """Choose values of the partition key within the bounds of the partition, and of those it is a part of."""
-    table: Table | None = want.table
-    while table is not None and table.partition_of:
-        parent = catalog.table.get(table.partition_of)
-        for column, low, high, listed in _bounds(table, parent) if parent else ():
-            kind = want.table.column[column].type
-            found = chosen(tuple(f"{v}::{kind.sql}" for v in listed), kind) if listed else between(kind, low, high, want.rows)
-            if found and column not in want.chosen:
-                want.chosen[column] = found
-        table = parent
-
-
-def _bounds(table: Table, parent: Table) -> Iterable[tuple[str, str, str, tuple[str, ...]]]:
-    """Column, low and high end, or the values, for each part of the partition key that the bounds say something of."""
-    ranged, listed = _RANGE.match(table.partition_bound), _LIST.match(table.partition_bound)
-    if listed and parent.partition_columns[0]:
-        items = tuple(v for v in _ITEM.findall(listed["values"]) if v.strip().upper() != "NULL")
-        return [(parent.partition_columns[0], "", "", items)] if items else []
-    if not ranged or not parent.partition_columns[0]:
-        return []
-    low, high = _ITEM.findall(ranged["low"])[0].strip(), _ITEM.findall(ranged["high"])[0].strip()
-    return [] if "MINVALUE" in (low, high) or "MAXVALUE" in (low, high) else [(parent.partition_columns[0], low, high, ())]
-
-
-def sizes(filled: Filled) -> Mapping[ObjectId, tuple[int, int]]:
-    """Rows here and rows in production, of tables whose times can be told."""
-    return {t: (rows, filled.real.get(t, rows)) for t, rows in filled.rows.items() if t not in filled.why}
