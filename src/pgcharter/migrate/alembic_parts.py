@@ -248,7 +248,8 @@ class Through:
 
     def __init__(self, driver: Any, beside: Connection) -> None:
         self.info, self._cursor = beside.info, driver.cursor()
-        self._together = type(driver).__module__.partition(".")[0] in ("psycopg", "psycopg2")
+        kind = type(driver).__module__.partition(".")[0]
+        self._together, self._results = kind in ("psycopg", "psycopg2"), kind == "psycopg"
         self._text, self._before = psycopg.ClientCursor(beside), list[str]()
 
     def closing(self) -> Through:
@@ -263,6 +264,6 @@ class Through:
         self._before = []
         for text in ["; ".join(texts)] if self._together else texts:
             self._cursor.execute(text)
-        while self._together and self._cursor.nextset():
+        while self._results and self._cursor.nextset():  # psycopg2 keeps the last result alone, asyncpg has one
             pass
         return self._cursor
