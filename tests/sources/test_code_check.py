@@ -114,6 +114,14 @@ def test_trigger_functions_are_checked_for_each_relation(tmp_path: Path, fifteen
     assert [f.place.line for f in reading.findings if f.place] == [10]
 
 
+def test_one_function_for_triggers_with_transition_tables_of_their_own(tmp_path: Path, fifteen: int) -> None:
+    branches = "IF tg_op = 'DELETE' THEN PERFORM a FROM gone; ELSE PERFORM a FROM come; END IF; RETURN NULL;"
+    code = body(branches, "FUNCTION app.f() RETURNS trigger")
+    code += "CREATE TRIGGER i AFTER INSERT ON app.t REFERENCING NEW TABLE AS come FOR EACH STATEMENT EXECUTE FUNCTION app.f();"
+    code += "CREATE TRIGGER d AFTER DELETE ON app.t REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION app.f();"
+    assert checked(tmp_path, code, fifteen).findings == ()
+
+
 def test_a_server_without_the_extension_is_a_gap(tmp_path: Path) -> None:
     reading = checked(tmp_path, body("PERFORM nosuch FROM app.t;"), 18)
     assert reading.findings == ()

@@ -34,7 +34,7 @@ SECONDS = 60
 """How long one database may be looked at."""
 _LEVELS = {
     "error": (ERROR, Severity.ERROR), "warning": (WARNING, Severity.WARNING), "warning extra": (WARNING, Severity.INFO),
-    "performance": (PERFORMANCE, Severity.INFO), "security": (SECURITY, Severity.WARNING),
+    "performance": (PERFORMANCE, Severity.INFO), "security": (SECURITY, Severity.INFO),
 }  # fmt: skip
 _UNDEFINED = ("42P01", "42883", "42704", "3F000", "42703", "55000", "42P02")
 """SQLSTATEs of names that are not there, and of records whose columns are not known for want of them."""
@@ -43,6 +43,8 @@ _TEMPORARY = re.compile(
     rf"\b(?:create|into)\s+(?:(?:local|global)\s+)?temp(?:orary)?\s+(?:table\s+|view\s+|sequence\s+)?(?:if\s+not\s+exists\s+)?({_NAME})",
     re.I,
 )
+_CAST = "42804"
+"""SQLSTATE of a value that is cast in secret: nothing that fails."""
 _DYNAMIC = re.compile(r"\bexecute\b", re.IGNORECASE)
 _VOLATILITY = "routine is marked as"
 """How a verdict on volatility begins: it is a guess where a statement cannot be seen into."""
@@ -217,6 +219,7 @@ def _follows(row: Sequence[Any], temporary: frozenset[str]) -> bool:
 def _finding(routine: _Routine, row: Sequence[Any], reading: Reading) -> Finding:
     line, statement, sqlstate, message, detail, hint, level, text = row
     code, severity = _LEVELS.get(level, (WARNING, Severity.INFO))
+    severity = Severity.INFO if sqlstate == _CAST and severity is Severity.WARNING else severity
     where = f" for {routine.table}" if routine.table else ""
     at = f", at line {line} of its body" if line else ""
     doing = f" ({statement})" if statement and line else ""

@@ -9,7 +9,8 @@ select pg_catalog.quote_ident(n.nspname)
 select true from pg_catalog.pg_available_extensions where name = 'plpgsql_check'
 
 -- name: routines
--- PL/pgSQL routines that belong to no extension; trigger functions once for each relation and pair of transition tables they are called with.
+-- PL/pgSQL routines that belong to no extension; trigger functions once for each relation they are called for, with the
+-- transition tables of all its triggers: what stands in a branch for INSERT sees those of that trigger.
 select p.oid, n.nspname, p.proname,
        pg_catalog.array_to_string(array(select pg_catalog.format_type(t.oid, -1)
                from pg_catalog.unnest(p.proargtypes) with ordinality a (type, place)
@@ -21,9 +22,10 @@ select p.oid, n.nspname, p.proname,
   from pg_catalog.pg_proc p
   join pg_catalog.pg_language l on l.oid = p.prolang and l.lanname = 'plpgsql'
   join pg_catalog.pg_namespace n on n.oid = p.pronamespace
-  left join (select distinct tgfoid, tgrelid, tgoldtable, tgnewtable
+  left join (select tgfoid, tgrelid, max(tgoldtable::text) as tgoldtable, max(tgnewtable::text) as tgnewtable
                from pg_catalog.pg_trigger
-              where not tgisinternal and tgparentid = 0) t on t.tgfoid = p.oid
+              where not tgisinternal and tgparentid = 0
+              group by tgfoid, tgrelid) t on t.tgfoid = p.oid
   left join pg_catalog.pg_class r on r.oid = t.tgrelid
   left join pg_catalog.pg_namespace rn on rn.oid = r.relnamespace
  where n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'pgcharter_code')
