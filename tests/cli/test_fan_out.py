@@ -67,7 +67,7 @@ def columns(dsn: str) -> dict[str, int]:
     return {schema: int(count) for schema, count in found}
 
 
-@pytest.mark.parametrize("major", [15, 18], ids=("pg15", "pg18"))
+@pytest.mark.parametrize("major", [pytest.param(15, marks=pytest.mark.slow), 18], ids=("pg15", "pg18"))
 def test_two_hundred_with_one_broken(shop: Path, program: Run, database: str, major: int) -> None:
     names = [f"tenant_{n:03}" for n in range(MANY)]
     make(database, *names, "other")
@@ -116,6 +116,7 @@ def until(dsn: str, sql: str) -> None:
             time.sleep(0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["before commit:40", "after commit:61", "started:25", "before alone:3", "after alone:7"])
 def test_killed_in_the_middle_and_run_again(shop: Path, program: Run, database: str, fault: str) -> None:
     names = [f"tenant_{n:02}" for n in range(24)]
