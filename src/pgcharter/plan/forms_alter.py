@@ -22,7 +22,7 @@ from pgcharter.plan.forms_constraints import (
 )
 from pgcharter.plan.forms_types import change_facet
 from pgcharter.plan.scope import UNKNOWN, Form, Scope, words
-from pgcharter.plan.surroundings import Touched, computes
+from pgcharter.plan.touched import Touched, computes
 from pgcharter.sqltext import enum_name
 
 

@@ -8,7 +8,8 @@ from typing import Any
 from pgcharter.catalog.model import Table, View
 from pgcharter.names import ObjectId
 from pgcharter.plan.scope import Form, Scope, join, words
-from pgcharter.plan.surroundings import Relation, Touched
+from pgcharter.plan.surroundings import Relation
+from pgcharter.plan.touched import Touched
 from pgcharter.sqltext import enum_name, walk
 
 Handler = Callable[[Any, Scope], Iterator[Form]]

@@ -9,7 +9,7 @@ from typing import Any
 from pgcharter.catalog.model import Constraint, Table
 from pgcharter.plan.forms_types import SERIALS, column_facet
 from pgcharter.plan.scope import UNKNOWN, Form, Scope, names, words
-from pgcharter.plan.surroundings import NOTHING, Touched
+from pgcharter.plan.touched import NOTHING, Touched
 from pgcharter.sqltext import enum_name
 
 Head = tuple[str, Any]

@@ -8,7 +8,7 @@ from typing import Any
 from pgcharter.catalog.model import Table, View
 from pgcharter.plan.forms_common import Named, cascade, of_type, options, query, whole
 from pgcharter.plan.scope import UNKNOWN, Form, Scope, names, words
-from pgcharter.plan.surroundings import Touched
+from pgcharter.plan.touched import Touched
 from pgcharter.sqltext import enum_name
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from pgcharter.catalog.model import Column, Index, Sequence, Table, UserType, View
 from pgcharter.names import ObjectId
-from pgcharter.plan.surroundings import NOTHING, Relation, Roles, Surroundings, Touched
+from pgcharter.plan.surroundings import Relation, Roles, Surroundings
+from pgcharter.plan.touched import NOTHING, Touched
 
 UNKNOWN = "*"
 

@@ -5,28 +5,16 @@ Roles are purely a matter of structure. Which of them a statement does lock, ser
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from pgcharter.catalog.model import Catalog, Constraint, Index, Sequence, Table, UserType, View
+from pgcharter.catalog.model import Catalog, Index, Sequence, Table, UserType, View
 from pgcharter.names import ObjectId
+from pgcharter.plan import touched as touched_by
+from pgcharter.plan.touched import NOTHING, Touched
 
 Relation = Table | View | Sequence | Index
 Roles = Mapping[str, tuple[ObjectId, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class Touched:
-    """Parts of a relation that a statement is about; `all` for the relation as a whole."""
-
-    columns: frozenset[str] = frozenset()
-    constraints: frozenset[str] = frozenset()
-    indexes: frozenset[str] = frozenset()
-
-
-NOTHING = Touched()
 
 
 class Surroundings:
@@ -193,7 +181,7 @@ class Surroundings:
             if isinstance(target, Table):
                 yield from self._around_table(target, touched)
             else:
-                yield from _indexes(target, touched, "index")
+                yield from touched_by.indexes(target, touched, "index")
             yield from self._dependent_views(target, touched)
             if isinstance(target, View):
                 yield from self.read(target)
@@ -230,7 +218,7 @@ class Surroundings:
                 )
 
     def _around_table(self, table: Table, touched: Touched) -> Iterator[tuple[str, ObjectId]]:
-        yield from _indexes(table, touched, "index")
+        yield from touched_by.indexes(table, touched, "index")
         yield from self._keys(table, touched)
         for sequence in self.sequences.get(table.id, ()):
             owned = sequence.owned_by
@@ -239,7 +227,7 @@ class Surroundings:
         for descendant in self.descendants(table):
             default = descendant.partition_of == table.id and descendant.partition_bound == "DEFAULT"
             yield "default partition" if default else below, descendant.id
-            yield from _indexes(descendant, _inherited(table, touched), f"index of {below}")
+            yield from touched_by.indexes(descendant, touched_by.inherited(table, touched), f"index of {below}")
         for descendant in self.descendants(table):
             for other, _ in self.catalog.referencing.get(descendant.id, ()):
                 yield from self._with_partitions(f"referencing {below}", other.id)
@@ -255,11 +243,11 @@ class Surroundings:
 
     def _keys(self, table: Table, touched: Touched) -> Iterator[tuple[str, ObjectId]]:
         """Foreign keys out and in: of the table, and of its partitions where they differ."""
-        for key in sorted(table.foreign_keys, key=lambda k: not _meant(k, touched)):
+        for key in sorted(table.foreign_keys, key=lambda k: not touched_by.meant(k, touched)):
             if key.references is not None:
-                role = "referenced" if _meant(key, touched) else "other referenced"
+                role = "referenced" if touched_by.meant(key, touched) else "other referenced"
                 yield from self._with_partitions(role + " through parent" * key.inherited, key.references)
-        incoming = [(_backed(table, key, touched), other.id) for other, key in self.catalog.referencing.get(table.id, ())]
+        incoming = [(touched_by.backed(table, key, touched), other.id) for other, key in self.catalog.referencing.get(table.id, ())]
         for meant, other in sorted(incoming, key=lambda pair: not pair[0]):
             yield from self._with_partitions("referencing" if meant else "other referencing", other)
 
@@ -313,42 +301,6 @@ class Surroundings:
 def parents(table: Table) -> tuple[ObjectId, ...]:
     """The tables that a table is a partition of or inherits from."""
     return ((table.partition_of,) if table.partition_of is not None else ()) + table.inherits
-
-
-def _meant(constraint: Constraint, touched: Touched) -> bool:
-    return constraint.name in touched.constraints or bool(touched.columns.intersection(constraint.columns))
-
-
-def _backed(table: Table, key: Constraint, touched: Touched) -> bool:
-    """Whether a foreign key of another table refers to touched columns, or to what a touched constraint keeps unique."""
-    columns = set(key.referenced_columns)
-    return bool(touched.columns & columns) or any(c.name in touched.constraints and set(c.columns) == columns for c in table.constraints)
-
-
-def _inherited(table: Table, touched: Touched) -> Touched:
-    """What the touched parts are on a partition, whose constraints and indexes have names of their own."""
-    columns = {c for k in table.constraints if k.name in touched.constraints for c in k.columns}
-    columns |= {c for i in table.indexes if i.name in touched.indexes for c in i.columns}
-    return Touched(touched.columns | columns)
-
-
-def _indexes(holder: Table | View, touched: Touched, role: str) -> Iterator[tuple[str, ObjectId]]:
-    for index in holder.indexes:
-        meant = index.name in touched.indexes or (index.constraint and index.constraint in touched.constraints)
-        meant = meant or any(_mentions(index, c) for c in touched.columns)
-        computed = "computed " if meant and any(computes(index, c) for c in touched.columns) else ""
-        yield f"{computed}{role}" if meant else f"other {role}", index.id
-
-
-def _mentions(index: Index, column: str) -> bool:
-    return any(k.column == column for k in index.keys) or column in index.include or computes(index, column)
-
-
-def computes(index: Index, column: str) -> bool:
-    """Whether an index of expressions or of some rows only has to do with a column (whose name stands anywhere in it)."""
-    texts = [k.expression for k in index.keys if k.expression] + ([index.predicate] if index.predicate else [])
-    whole = [*texts, *(f" {k.column} " for k in index.keys), *(f" {c} " for c in index.include)] if texts else []
-    return any(re.search(rf"(?<!\w){re.escape(column)}(?!\w)", text) for text in whole)
 
 
 class _Same:
