@@ -22,13 +22,18 @@ TYPES = (
     "jsonb",
     "text[]",
     "smallint",
+    "app.state[]",
+    "app.amount[]",
+    "app.pair",
+    "app.pair[]",
+    "app.span",
 )
 NUMBERS = ("integer", "bigint", "smallint", "numeric(10,2)")
 DEFAULTS = {
     "integer": "7", "bigint": "8", "smallint": "9", "numeric(10,2)": "1.5", "text": "'x'", "varchar(20)": "'y'", "date": "now()",
     "timestamptz": "now()", "boolean": "false", "text[]": "'{}'", "jsonb": "'{}'", "uuid": "gen_random_uuid()",
 }  # fmt: skip
-WORDS = ("alpha", "Beta", "gamma ray", "ключ", "select", "e5", "zeta")
+WORDS = ("alpha", "Beta", "gamma ray", "ключ", "select", "e5", 'ze"ta\\', "a name that is as long as PostgreSQL allows names to be — 6")
 ROLES = ("law_reader", '"Law Writer"')
 
 
@@ -63,6 +68,12 @@ class Tab:
     """Column that the generated column doubles."""
     partitioned: int = 0
     """How many hash partitions it has."""
+    identity: str = ""
+    """How its key is made: ALWAYS, BY DEFAULT, or not."""
+    late: bool = False
+    """Whether its foreign keys are deferrable, and rows may be updated by a rule only."""
+    counted: str = ""
+    """Column that a function in SQL counts, and whose statistics are kept with those of the key."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +83,10 @@ class Made:
     labels: tuple[str, ...] = ("new", "open")
     domain: str = "integer"
     limit: int = 5
+    strict: bool = False
+    """Whether the domain is NOT NULL."""
+    half: str = "text"
+    """Type of the second half of the composite type."""
     function: str = "integer"
     tables: tuple[Tab, ...] = ()
     views: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
@@ -87,7 +102,9 @@ class Made:
     def _statements(self) -> Iterator[str]:
         yield "CREATE SCHEMA app"
         yield f"CREATE TYPE app.state AS ENUM ({', '.join(repr(label) for label in self.labels)})"
-        yield f"CREATE DOMAIN app.amount AS {self.domain} CONSTRAINT few CHECK (VALUE < {self.limit})"
+        yield f"CREATE DOMAIN app.amount AS {self.domain} CONSTRAINT few CHECK (VALUE < {self.limit}){' NOT NULL' * self.strict}"
+        yield f"CREATE TYPE app.pair AS (one integer, two {self.half})"
+        yield f"CREATE TYPE app.span AS RANGE (SUBTYPE = {self.domain})"
         yield f"CREATE FUNCTION app.one(a {self.function}) RETURNS {self.function} LANGUAGE sql IMMUTABLE AS 'SELECT a'"
         yield "CREATE FUNCTION app.touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END'"
         yield from (f"CREATE SEQUENCE app.{quoted(name)} INCREMENT {step}" for name, step in self.sequences)
@@ -96,7 +113,9 @@ class Made:
         for table in self.tables:
             for target in table.refers:
                 if any(t.name == target and t.key for t in self.tables):
-                    key = f"CONSTRAINT {quoted(f'to {target}')} FOREIGN KEY (id) REFERENCES app.{quoted(target)}"
+                    key = (
+                        f"CONSTRAINT {quoted(f'to {target}')} FOREIGN KEY (id) REFERENCES app.{quoted(target)}{' DEFERRABLE' * table.late}"
+                    )
                     yield f"ALTER TABLE app.{quoted(table.name)} ADD {key}"
         yield from self._views()
 
@@ -114,7 +133,8 @@ class Made:
 
 def _table(table: Tab) -> Iterator[str]:
     name = f"app.{quoted(table.name)}"
-    columns = [f"id bigint NOT NULL{' PRIMARY KEY' * table.key}"]
+    made = f" GENERATED {table.identity} AS IDENTITY" if table.identity and not table.partitioned else ""
+    columns = [f"id bigint NOT NULL{made}{' PRIMARY KEY' * table.key}"]
     for c in table.columns:
         words = [quoted(c.name), c.type]
         words += [f"DEFAULT {_default(c)}"] if c.default and _default(c) else []
@@ -143,6 +163,13 @@ def _table(table: Tab) -> Iterator[str]:
         yield f"CREATE POLICY own ON {name} USING ({quoted(table.policy)} IS NOT NULL)"
     yield from (f"GRANT SELECT, INSERT ON {name} TO {role}" for role in table.grants)
     yield from (f"COMMENT ON COLUMN {name}.{quoted(c.name)} IS '{c.comment}'" for c in table.columns if c.comment)
+    if table.late:
+        yield f"CREATE RULE keep AS ON DELETE TO {name} DO INSTEAD NOTHING"
+    if table.counted in names:
+        column = quoted(table.counted)
+        yield f"CREATE FUNCTION app.{quoted(f'of {table.name}'[:60])}() RETURNS bigint BEGIN ATOMIC SELECT count({column}) FROM {name}; END"
+        if names[table.counted].type != "jsonb":
+            yield f"CREATE STATISTICS app.{quoted(f'st {table.name}'[:60])} ON id, {column} FROM {name}"
     if table.comment:
         yield f"COMMENT ON TABLE {name} IS '{table.comment}'"
 
@@ -176,13 +203,17 @@ def _some_column(random: Random, number: int) -> Col:
 
 def edited(made: Made, random: Random) -> Made:
     """The schema with one thing done to it."""
-    kind = random.choice(("type", "function", "domain", "sequence", "view", "view", "materialize", "table", *["of a table"] * 9))
+    kind = random.choice(
+        ("type", "function", "domain", "composite", "sequence", "view", "view", "materialize", "table", *["of a table"] * 9)
+    )
     if kind == "type":
         return replace(made, labels=random.choice((("new", "open"), ("new", "open", "done"), ("new", "begun", "open"), ("new",))))
     if kind == "function":
         return replace(made, function=random.choice(("integer", "bigint", "numeric")))
     if kind == "domain":
-        return replace(made, domain=random.choice(("integer", "bigint")), limit=random.randint(3, 9))
+        return replace(made, domain=random.choice(("integer", "bigint")), limit=random.randint(3, 9), strict=random.random() < 0.2)
+    if kind == "composite":
+        return replace(made, half=random.choice(("text", "integer", "app.amount", "app.state[]")))
     if kind == "sequence":
         return replace(made, sequences=tuple((f"seq {n}", random.randint(1, 5)) for n in range(random.randint(0, 2))))
     if kind == "view":
@@ -209,7 +240,7 @@ def _view_edited(made: Made, random: Random) -> Made:
 
 def _table_edited(table: Tab, made: Made, random: Random) -> Tab:
     columns = table.columns
-    match random.randrange(12):
+    match random.randrange(15):
         case 0:
             return replace(table, columns=(*columns, _some_column(random, random.randint(10, 99))))
         case 1 if len(columns) > 1:
@@ -230,6 +261,12 @@ def _table_edited(table: Tab, made: Made, random: Random) -> Tab:
             return replace(table, trigger=not table.trigger, policy=random.choice(("", random.choice(columns).name)))
         case 9:
             return replace(table, grants=tuple(r for r in ROLES if random.random() < 0.5), comment=random.choice(("", "one", "two")))
+        case 11:
+            return replace(table, identity=random.choice(("", "ALWAYS", "BY DEFAULT")))
+        case 12:
+            return replace(table, late=not table.late)
+        case 13:
+            return replace(table, counted=random.choice(("", random.choice(columns).name)))
         case 10:
             return replace(table, generated=random.choice(("", random.choice(columns).name)))
     return table

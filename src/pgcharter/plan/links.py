@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from pgcharter.catalog.model import Column, Constraint, Function, Index, Table, Trigger, View
+from pgcharter.catalog.model import Column, Constraint, Function, Index, Table, Trigger, UserType, View
 from pgcharter.names import ObjectId
 from pgcharter.plan.ddl_routines import rivals
 from pgcharter.plan.draft import Draft, parts
@@ -40,6 +40,7 @@ def link(nodes: list[Node], draft: Draft) -> None:
     at: dict[ObjectId, list[int]] = {}
     for i, node in enumerate(nodes):
         at.setdefault(node.operation.object, []).append(i)
+    _types_first(nodes, draft)
     in_the_way = _names_taken(nodes, draft)
     for i, node in enumerate(nodes):
         mine = node.operation.object
@@ -62,6 +63,33 @@ def link(nodes: list[Node], draft: Draft) -> None:
     _tables_and_parts(nodes, at)
     for i, node in enumerate(nodes):
         node.next.discard(i)
+
+
+def _types_first(nodes: list[Node], draft: Draft) -> None:
+    """What stores a type comes after all that changes in it: PostgreSQL refuses some of that while a column has it."""
+    within: dict[ObjectId, list[int]] = {}
+    for i, node in enumerate(nodes):
+        whole = draft.b.container(node.operation.object)
+        if isinstance(whole, UserType):
+            for type_ in _enclosing(whole.id, draft.b, set()):
+                within.setdefault(type_, []).append(i)
+    for i, node in enumerate(nodes if within else ()):
+        mine = node.operation.object
+        if mine.kind in ("table", "column", "materialized view"):
+            for needed in node.after & within.keys():
+                if (needed.schema, needed.name) != (mine.schema, mine.name):
+                    for j in within[needed]:
+                        nodes[j].next.add(i)
+
+
+def _enclosing(held: ObjectId, uses: Uses, seen: set[ObjectId]) -> set[ObjectId]:
+    """A type and those that are made of it."""
+    seen.add(held)
+    for user in uses.by.get(held):
+        whole = uses.container(user) or uses.find(user)
+        if isinstance(whole, UserType) and whole.id not in seen:
+            _enclosing(whole.id, uses, seen)
+    return seen
 
 
 def _tables_and_parts(nodes: list[Node], at: dict[ObjectId, list[int]]) -> None:
@@ -189,6 +217,9 @@ def _names(operation: Operation, uses: Uses) -> set[tuple[str, str, str]]:
         found.add(("relation", address.schema, address.name))
     if isinstance(value, Constraint) and value.index and value.kind != "foreign key":
         found.add(("relation", address.schema, value.index))
+        found |= _attached(ObjectId("index", address.schema, value.index), uses)
+    if isinstance(value, Index) and operation.change == "drop":
+        found |= _attached(address, uses)
     if isinstance(value, Column):
         found |= {("relation", s.schema, s.name) for s in uses.catalog.sequences_of.get(address.owner, ()) if s.owned_by == address}
     if isinstance(value, Table | View):
@@ -196,6 +227,12 @@ def _names(operation: Operation, uses: Uses) -> set[tuple[str, str, str]]:
         sequences = uses.catalog.sequences_of.get(value.id, ())
         found |= {("relation", s.schema, s.name) for s in sequences if s.identity or operation.change == "drop"}
     return found
+
+
+def _attached(index: ObjectId, uses: Uses) -> set[tuple[str, str, str]]:
+    """Names of the indexes of partitions that go with a partitioned one."""
+    below = uses.attached.get(index, ())
+    return {("relation", i.schema, i.name) for i in below}.union(*(_attached(i, uses) for i in below))
 
 
 def _below(table: ObjectId, uses: Uses) -> Iterator[ObjectId]:

@@ -100,6 +100,15 @@ class Uses:
         return {i.id: (r, i) for r in relations for i in r.indexes}
 
     @cached_property
+    def attached(self) -> Mapping[ObjectId, list[ObjectId]]:
+        """Indexes of partitions by the partitioned index that they are attached to."""
+        found: dict[ObjectId, list[ObjectId]] = {}
+        for address, (_, index) in self.index.items():
+            if index.parent is not None:
+                found.setdefault(index.parent, []).append(address)
+        return found
+
+    @cached_property
     def member(self) -> Mapping[ObjectId, ObjectId]:
         """Objects that belong to an extension → that extension."""
         c = self.catalog
