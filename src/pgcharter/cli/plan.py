@@ -34,7 +34,13 @@ EXAMPLES = (
 @click.option("--on", "actual", metavar="TARGET", help="What the database is now: a connection string, migrations, or a snapshot.")
 @click.option("--env", "environment", metavar="NAME", help="What the database of this environment of the charter is now.")
 @click.option("--code", metavar="FOLDER", help="Files of stored code, on top of WANTED; without WANTED nothing else is planned.")
-@click.option("--rename", "renames", multiple=True, metavar="OLD=NAME", help="Declare a rename: 'column app.users.mail=email'.")
+@click.option(
+    "--rename",
+    "renames",
+    multiple=True,
+    metavar="OLD=NAME",
+    help="Declare a rename: 'column app.users.mail=email', 'label app.mood.sad=blue'.",
+)
 @click.option("--dropped", multiple=True, metavar="ADDRESS", help="Say that this goes for good, although something just like it comes.")
 @click.option("--zone", metavar="ZONE", help="Time zone that timestamps without time zone are meant in, when one becomes timestamptz.")
 @click.option("--releases", nargs=2, metavar="OLD NEW", help="Let these two releases see the tables through schemas of views meanwhile.")
