@@ -59,8 +59,10 @@ def changed(a: Catalog, b: Catalog) -> Iterator[str]:
 def _label(value: Any, whole: object) -> str:
     if isinstance(value, OtherObject):
         return value.kind
-    of = {Column: {UserType: "attribute", View: "view's column"}, Constraint: {UserType: "domain's constraint"}}.get(type(value), {})
-    return of.get(type(whole), type(value).__name__)
+    within: Mapping[tuple[type, type], str] = {
+        (Column, UserType): "attribute", (Column, View): "view's column", (Constraint, UserType): "domain's constraint",
+    }  # fmt: skip
+    return within.get((type(value), type(whole)), type(value).__name__)
 
 
 def _attributes(old: Any, new: Any, label: str) -> Iterator[str]:
