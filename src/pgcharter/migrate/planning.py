@@ -14,7 +14,7 @@ from pgcharter.migrate import policies, proving, releases, stored_code
 from pgcharter.migrate.policies import Chosen, Governed
 from pgcharter.migrate.proving import Proof
 from pgcharter.names import ObjectId
-from pgcharter.plan import planner, renames
+from pgcharter.plan import planner, renamed_from, renames
 from pgcharter.plan.extent import extent
 from pgcharter.plan.model import Plan
 from pgcharter.plan.normal import normalised, unowned
@@ -92,14 +92,15 @@ def make(wish: Wish, progress: Progress | None = None) -> Planned:
             wanted, said = _with_code(scratch, wanted, files, actual, old, _looks(wish))
             a = releases.without_views(a, wish.releases) if wish.releases else a
             b = _of_major(scratch, _catalog(wanted), a.major)
-            governed = policies.govern(scratch, b, actual.cluster, old, wish.chosen or policies.Chosen())
+            governed = policies.govern(scratch, b, actual, old, wish.chosen or policies.Chosen())
             if governed.questions:
                 return Planned(
                     Plan(questions=governed.questions, notes=governed.notes, major=a.major), actual, wanted, before=a, governed=governed
                 )
             a, b, notes = _sides(a, governed.catalog, live=live, ours=governed.ours)
             b = policies.given_back(b, governed)
-            wish = replace(wish, intents=(*wish.intents, *renames.implied(a, b, wish.intents)))
+            declared = (*wish.intents, *renamed_from.said(wanted.places, wanted.texts))
+            wish = replace(wish, intents=(*declared, *renames.implied(a, b, declared)))
             if wish.releases:
                 a, b, plan = releases.planned(scratch, _catalog(actual), a, b, wish, actual.stats)
             else:
