@@ -109,3 +109,20 @@ def test_a_mistake_in_the_charter_has_its_place(program: Program, shop: Path) ->
     assert done.returncode == 2
     assert "pgcharter.toml:6" in done.stderr
     assert "login pgct_shop_api is admin" in done.stderr
+
+
+def test_drift_names_the_policy(program: Program, shop: Path, database: str) -> None:
+    (shop / "wanted.sql").write_text("CREATE SCHEMA app; CREATE TABLE app.orders (id int);")
+    (shop / "pgcharter.toml").write_text(CHARTER + '\n[plan]\nwanted = "wanted.sql"\n')
+    (shop / "migrations").mkdir()
+    (shop / "migrations" / "20260101000000_first.sql").write_text("-- migrate:up\nCREATE SCHEMA app;\nCREATE TABLE app.orders (id int);\n")
+    assert program("migrate", "baseline", "20260101000000", "--confirm", "dev", "--yes", cwd=shop).returncode == 0
+    applied = program("policy", "apply", "--yes", "--confirm", "dev")
+    assert applied.returncode == 0, applied.stderr
+    clean = program("migrate", "drift")
+    assert clean.returncode == 0, clean.stdout
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute("GRANT DELETE ON app.orders TO PUBLIC")
+    drifted = program("migrate", "drift", "--format", "json")
+    assert drifted.returncode == 1
+    assert [(d["cause"], d["policy"], d["field"]) for d in json.loads(drifted.stdout)["drift"]] == [("by hand", "roles", "acl")]

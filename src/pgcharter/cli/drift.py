@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pgcharter.catalog.model import Catalog
     from pgcharter.cli.migrating import Place
     from pgcharter.migrate.drift import Drift
+    from pgcharter.names import ObjectId
+    from pgcharter.servers.scratch import Scratch
 
 EXAMPLES = (
     ("pgcharter migrate drift --env production", "has anybody changed the database by hand?"),
@@ -56,19 +58,30 @@ def _found(place: Place, scratch_url: str | None) -> tuple[Drift, ...]:
         there = live.read_catalog(conn)
         with open_scratch(there.major, url=scratch_url) as scratch:
             recorded = drifting.recorded(conn, place.files, scratch, place.section.placeholders)
-        return drifting.drift(there, recorded, _declared(place, there.major, scratch_url))
+            declared, policies = _declared(place, there, scratch, scratch_url)
+        return drifting.drift(there, recorded, declared, policies)
 
 
-def _declared(place: Place, major: int, scratch_url: str | None) -> Catalog | None:
-    """What the charter says the database shall be; None when it does not say."""
+def _declared(place: Place, there: Catalog, scratch: Scratch, scratch_url: str | None) -> tuple[Catalog | None, dict[ObjectId, str]]:
+    """What the charter says the database shall be (None when it does not say), and what its policies answer for."""
     from pgcharter import sources
+    from pgcharter.catalog.reading import Reading
+    from pgcharter.cli.plan import chosen
     from pgcharter.cli.project import from_folder
+    from pgcharter.migrate import policies
     from pgcharter.plan.settings import PLAN
 
+    held = policies.held(place.dsn)
+    whose = {m.object: m.policy for m in held}
     wanted = place.charter.section(PLAN).wanted
     if not wanted:
-        return None
-    return sources.read(from_folder(place.charter.folder, wanted), major=major, scratch_url=scratch_url).catalog
+        return None, whose
+    found = sources.read(from_folder(place.charter.folder, wanted), major=scratch.major, scratch_url=scratch_url).catalog
+    named = chosen(place.charter, place.environment)
+    if found is None or named is None:
+        return found, whose
+    governed = policies.govern(scratch, found, Reading(place.database, "live", there), held, named)
+    return governed.catalog, whose | {m.object: m.policy for m in governed.new}
 
 
 def _data(place: Place, found: tuple[Drift, ...]) -> dict[str, Any]:
@@ -86,6 +99,7 @@ def _data(place: Place, found: tuple[Drift, ...]) -> dict[str, Any]:
                 "change": d.difference.change,
                 "field": d.difference.field or None,
                 "text": describe(d.difference),
+                "policy": d.policy or None,
             }
             for d in found
         ],
@@ -106,5 +120,5 @@ def _print(place: Place, found: tuple[Drift, ...]) -> None:
             page.blank()
             page.flow(Styled(words, "strong"), Styled(f" · {plural(len(of_cause), 'difference')}", "dim"))
             for d in of_cause:
-                page.flow(describe(d.difference), indent=2, hanging=2)
+                page.flow(describe(d.difference), Styled(f" · policy {d.policy}" if d.policy else "", "dim"), indent=2, hanging=2)
     show(page)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -36,27 +36,35 @@ class Drift:
     cause: Cause
     difference: Difference
     """From what should be there to what is there."""
+    policy: str = ""
+    """The policy that made it; empty for what none did."""
 
 
-def drift(live: Catalog, recorded: Catalog, declared: Catalog | None = None) -> tuple[Drift, ...]:
+def drift(
+    live: Catalog, recorded: Catalog, declared: Catalog | None = None, policies: Mapping[ObjectId, str] | None = None
+) -> tuple[Drift, ...]:
     """Compare the three; without `declared`, what was recorded is what should be there.
 
-    All must be of one major version. What nobody mentions (other schemas, tables of libraries) is left alone as in a plan.
+    All must be of one major version. What nobody mentions (other schemas, tables of libraries) is left alone as in a plan. `policies` are
+    the addresses that policies answer for, with their names.
     """
-    by_hand = _differing(recorded, live)
-    if declared is None:
-        return tuple(Drift("by hand", d) for d in by_hand.values())
-    open_ones, settled = _differing(declared, live), _differing(recorded, declared)
-    found = [Drift("not recorded" if k not in open_ones else "overtaken" if k in settled else "by hand", d) for k, d in by_hand.items()]
-    found += [Drift("not yet", d) for k, d in open_ones.items() if k not in by_hand]
-    return tuple(sorted(found, key=lambda d: (d.difference.object, d.difference.field)))
+    ours = policies or {}
+    by_hand = _differing(recorded, live, ours)
+    causes: dict[_Key, Cause] = dict.fromkeys(by_hand, "by hand")
+    found = dict(by_hand)
+    if declared is not None:
+        open_ones, settled = _differing(declared, live, ours), _differing(recorded, declared, ours)
+        causes = {k: "not recorded" if k not in open_ones else "overtaken" if k in settled else "by hand" for k in by_hand}
+        found |= {k: d for k, d in open_ones.items() if k not in by_hand}
+    made = [Drift(causes.get(k, "not yet"), d, ours.get(d.object) or ours.get(d.object.owner, "")) for k, d in found.items()]
+    return tuple(sorted(made, key=lambda d: (d.difference.object, d.difference.field)))
 
 
 _Key = tuple[ObjectId, str]
 
 
-def _differing(expected: Catalog, live: Catalog) -> Mapping[_Key, Difference]:
-    cut = extent(live, expected, library=is_named)
+def _differing(expected: Catalog, live: Catalog, ours: Collection[ObjectId]) -> Mapping[_Key, Difference]:
+    cut = extent(live, expected, library=is_named, ours=ours)
     there, should = normalised(cut.a, cut.b)
     return {(d.object, d.field): d for d in diff.differences(should, there) if d.object.kind != "database"}
 

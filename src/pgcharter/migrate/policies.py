@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pgcharter.catalog.model import Catalog, Cluster
 from pgcharter.catalog.privileges import handed
+from pgcharter.catalog.reading import Reading
 from pgcharter.db import connect, queries
 from pgcharter.errors import RefusedError
 from pgcharter.names import ObjectId
@@ -74,15 +75,18 @@ def held(dsn: str) -> tuple[Mark, ...]:
         return tuple(sorted(Mark(ObjectId(*row[:4]), *row[4:]) for row in conn.execute(sql["marks"])))
 
 
-def govern(scratch: Scratch, base: Catalog, cluster: Cluster | None, old: tuple[Mark, ...], chosen: Chosen) -> Governed:
-    """`base`, a schema without anything of policies, with all that `chosen` wants, as PostgreSQL writes it back."""
+def govern(scratch: Scratch, base: Catalog, actual: Reading, old: tuple[Mark, ...], chosen: Chosen) -> Governed:
+    """`base`, a schema without anything of policies, with all that `chosen` wants, as PostgreSQL writes it back.
+
+    `actual` is the database as it is now, on which the plan will run.
+    """
     from pgcharter.migrate import proving
 
-    before = cluster or Cluster(server_version=base.server_version)
+    before = actual.cluster or Cluster(server_version=base.server_version)
     without = server_without(before, old)
     if not chosen.policies:
         return Governed(base, before, without, old, ())
-    start = State(base, without, chosen.environment, chosen.production)
+    start = State(base, without, chosen.environment, chosen.production, present=actual.catalog, stats=actual.stats)
     composed = compose(start, chosen.policies)
     state = composed.state
     if not state.questions:

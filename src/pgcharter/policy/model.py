@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from pgcharter.catalog.model import Catalog, Cluster
+from pgcharter.catalog.model import Catalog, Cluster, Stats
 from pgcharter.names import ObjectId
 
 
@@ -23,6 +23,11 @@ class State:
     production: bool = False
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     """The clock, with time zone: partitions and expiry dates are reckoned from it."""
+    present: Catalog | None = None
+    """The database as it is, with what policies made before; None where nobody looked. For questions and notes alone, or a policy would not
+    be idempotent."""
+    stats: Stats | None = None
+    """What the server has counted there; None where nobody asked it."""
     questions: tuple[str, ...] = ()
     """What only a person can answer; nothing is planned while there is one. Each is a sentence with its remedy."""
     notes: tuple[str, ...] = ()
