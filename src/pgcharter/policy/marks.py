@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pgcharter.catalog import codec
 from pgcharter.catalog.compare import address_of, compare
-from pgcharter.catalog.model import Catalog, Cluster, Membership, Table, UserType, View
+from pgcharter.catalog.model import Catalog, Cluster, Column, Constraint, Membership, Table, UserType, View
 from pgcharter.names import ObjectId, quote
 from pgcharter.policy.model import Mark
 
@@ -74,6 +74,8 @@ def _inner(whole: Any, marks: Mapping[ObjectId | None, list[Mark]]) -> Any:
         )
         if kept != parts:
             changed[name] = kept
+    if isinstance(whole, Table) and "columns" in changed:
+        changed["constraints"] = _still_meant(changed["columns"], changed.get("constraints", whole.constraints))
     if isinstance(whole, Table | View):
         gone = {c.name for c in getattr(whole, "constraints", ())} - {
             c.name for c in changed.get("constraints", getattr(whole, "constraints", ()))
@@ -81,6 +83,12 @@ def _inner(whole: Any, marks: Mapping[ObjectId | None, list[Mark]]) -> Any:
         kept_indexes = (_restored(i, marks.get(i.id, ())) for i in whole.indexes if not (i.constraint and i.constraint in gone))
         changed["indexes"] = tuple(i for i in kept_indexes if i is not None)
     return replace(whole, **changed)
+
+
+def _still_meant(columns: Iterable[Column], constraints: Iterable[Constraint]) -> tuple[Constraint, ...]:
+    """Without the NOT NULL constraints, which PostgreSQL makes by itself from 18 on, of columns that are gone or not required any more."""
+    required = {c.name for c in columns if c.not_null}
+    return tuple(c for c in constraints if c.kind != "not null" or required.issuperset(c.columns))
 
 
 def _restored(item: T, marks: Iterable[Mark]) -> T | None:

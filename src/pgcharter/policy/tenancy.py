@@ -1,0 +1,118 @@
+"""Tenants in rows: a column that says whose each row is, and row policies that hold everybody to the tenant of the transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+from pgcharter.catalog.model import Catalog, Cluster, Column, Constraint, DataType, Grant, Index, IndexKey, Role, Table
+from pgcharter.catalog.privileges import default, owner_in
+from pgcharter.names import ObjectId
+from pgcharter.policy import tenancy_notes, tenancy_questions
+from pgcharter.policy.model import Policy, State
+from pgcharter.policy.tenancy_rows import Names, with_column, with_indexes, with_keys, with_policies
+from pgcharter.policy.tenancy_settings import OWN_TENANTS, SECTION, TYPES, TenancySection
+from pgcharter.policy.tenancy_tables import Expected, concerned, expected, roots
+
+
+def policy(section: TenancySection) -> Policy:
+    """The policy of a `[tenancy]` section."""
+    return Policy(SECTION.name, lambda state: _apply(state, section))
+
+
+def _apply(state: State, section: TenancySection) -> State:
+    if section.tenants_table == OWN_TENANTS:
+        state = replace(state, catalog=_with_tenants(state.catalog, section))
+    if section.stage == "tenants":
+        return state
+    state = tenancy_questions.of_charter(state, section)
+    wanted = dict(expected(section, state.catalog))
+    state = tenancy_questions.of_tables(state, section, wanted)
+    state = tenancy_questions.of_roles(state, section)
+    if state.questions:
+        return state
+    catalog = _protected(state.catalog, section, wanted)
+    catalog = tenancy_notes.with_invokers(catalog, section, wanted)
+    cluster = _with_maintenance(state.cluster, section)
+    if section.maintenance_role:
+        catalog = _granted(catalog, section, wanted)
+    state = replace(state, catalog=catalog, cluster=cluster)
+    for note in tenancy_notes.notes(state, section, wanted):
+        state = state.noting(note)
+    return state
+
+
+def _with_tenants(catalog: Catalog, section: TenancySection) -> Catalog:
+    """With our own table of tenants. Its owner sees all rows: it is no table of the application's, which gets no privilege on it."""
+    at = OWN_TENANTS
+    if at in catalog.table:
+        return catalog
+    types = {"tenant_id": section.type, "name": "text", "settings": "jsonb", "created_at": "timestamp with time zone"}
+    typnames = {"tenant_id": TYPES[section.type][0], "created_at": "timestamptz"}
+    defaults = {"settings": "'{}'::jsonb", "created_at": "now()"}
+    columns = tuple(
+        Column(n, i, DataType(t, name=typnames.get(n, t)), not_null=True, default=defaults.get(n, ""))
+        for i, (n, t) in enumerate(types.items(), 1)
+    )
+    keys = {"tenants_pkey": ("primary key", "tenant_id"), "tenants_name_key": ("unique", "name")}
+    indexes = tuple(
+        Index(at.schema, n, at.name, keys=(IndexKey(c),), unique=True, primary=k == "primary key", constraint=n,
+              definition=f"CREATE UNIQUE INDEX {n} ON {at.sql()} USING btree ({c})")
+        for n, (k, c) in sorted(keys.items())
+    )  # fmt: skip
+    checks = {
+        "tenants_name_check": "name ~ '^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$'",
+        "tenants_settings_check": "jsonb_typeof(settings) = 'object'",
+    }
+    constraints = [Constraint(n, k, (c,), f"{k.upper()} ({c})", index=n) for n, (k, c) in keys.items()]
+    of = {"tenants_name_check": ("name",), "tenants_settings_check": ("settings",)}
+    constraints += [Constraint(n, "check", of[n], f"CHECK ({e})", expression=e) for n, e in checks.items()]
+    table = Table(
+        at.schema, at.name, columns=columns, constraints=tuple(sorted(constraints, key=lambda c: c.name)), indexes=indexes,
+        comment="Tenants whose rows are kept apart by row security; the key is what a transaction's context names",
+    )  # fmt: skip
+    return replace(catalog, tables=tuple(sorted((*catalog.tables, table), key=lambda t: (t.schema, t.name))))
+
+
+def _protected(catalog: Catalog, section: TenancySection, wanted: dict[ObjectId, Expected]) -> Catalog:
+    """Every table of tenants with all that keeps them apart."""
+    tenants = catalog.table.get(section.tenants_table) if section.tenants_table else None
+    mine = {t.id: t for t in catalog.tables if t.id in wanted and wanted[t.id].protected and t.id != OWN_TENANTS}
+    columns = [with_column(t, wanted[i], section) for i, t in mine.items() if wanted[i].kind == "tenant"]
+    ordered = sorted(columns, key=lambda t: (len(roots(catalog, t)), t.schema, t.name))
+    owned = with_indexes(with_keys(ordered, wanted, tenants).values(), wanted, Names.of(catalog))
+    made = {i: with_policies(owned.get(i, t), wanted[i]) for i, t in mine.items()}
+    return replace(catalog, tables=tuple(made.get(t.id, t) for t in catalog.tables))
+
+
+def _with_maintenance(cluster: Cluster, section: TenancySection) -> Cluster:
+    name = section.maintenance_role
+    if not name:
+        return cluster
+    role = replace(cluster.role.get(name, Role(name)), bypass_row_security=True)
+    return replace(cluster, roles=tuple(sorted((*(r for r in cluster.roles if r.name != name), role), key=lambda r: r.name)))
+
+
+def _granted(catalog: Catalog, section: TenancySection, wanted: dict[ObjectId, Expected]) -> Catalog:
+    """With what the maintenance role needs beside its exemption: rows of the tables, and their schemas and sequences."""
+    schemas = {i.schema for i in wanted if i != OWN_TENANTS}
+    role, major = section.maintenance_role, catalog.major
+
+    def given(kind: str, privileges: tuple[str, ...], mine: Callable[[Any], bool]) -> tuple[Any, ...]:
+        return tuple(_given(i, kind, role, privileges, major) if mine(i) else i for i in getattr(catalog, f"{kind}s"))
+
+    return replace(
+        catalog,
+        tables=given("table", ("SELECT", "INSERT", "UPDATE", "DELETE"), lambda t: t.id in wanted and concerned(section, t)),
+        schemas=given("schema", ("USAGE",), lambda s: s.name in schemas),
+        sequences=given("sequence", ("USAGE", "SELECT"), lambda s: s.schema in schemas and not s.extension),
+    )
+
+
+def _given(item: Any, kind: str, role: str, privileges: Iterable[str], major: int) -> Any:
+    owner = item.owner or owner_in(item.acl)
+    if not owner:
+        return item
+    acl = default(kind, owner, major) if item.acl is None else item.acl
+    return replace(item, acl=tuple(sorted({*acl, *(Grant(role, p, grantor=owner) for p in privileges)})))

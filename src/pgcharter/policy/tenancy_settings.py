@@ -1,0 +1,115 @@
+"""`[tenancy]` of the charter: tenants kept apart by rows, in a few lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pgcharter.charter import Section
+from pgcharter.errors import UsageError
+from pgcharter.names import MAX_BYTES, ObjectId, address
+
+OWN_TENANTS = ObjectId("table", "pgcharter", "tenants")
+"""Our own table of tenants, for projects that have none."""
+TYPES: Mapping[str, tuple[str, frozenset[str]]] = {
+    "uuid": ("uuid", frozenset(("uuid",))),
+    "bigint": ("int8", frozenset(("int8", "int4", "int2"))),
+    "text": ("text", frozenset(("text", "varchar"))),
+}
+"""Types of tenant columns: the `typname` that a new column gets, and those that an existing one may have."""
+
+
+def _name(value: Any) -> None:
+    if not value or "\0" in value or len(value.encode()) > MAX_BYTES:
+        raise UsageError(f"{value!r} is no name of a column: PostgreSQL keeps 1 to {MAX_BYTES} bytes")
+
+
+@dataclass(frozen=True)
+class UserRows:
+    """`[[tenancy.user]]`: a table whose rows belong to single users of a tenant."""
+
+    table: str
+    """Schema and name: app.notes."""
+    column: str
+    """Column that holds whose row it is: what `actor` is in the context of a transaction."""
+
+
+@dataclass(frozen=True)
+class TenancySection:
+    """`[tenancy]`: how tenants are kept apart."""
+
+    placement: Literal["rows", "schemas", "databases"] = "rows"
+    """Where a tenant's data is: in rows of tables that all share. Schemas and databases are not built yet."""
+    column: str = field(default="tenant_id", metadata={"check": _name})
+    """Column that says whose a row is."""
+    type: Literal["uuid", "bigint", "text"] = "uuid"
+    """Type of that column."""
+    schemas: tuple[str, ...] = ()
+    """Schemas whose tables hold rows of tenants; empty: all of the database's own."""
+    shared: tuple[str, ...] = ()
+    """Tables in them whose rows belong to no tenant, as schema.name or schema.*: countries, currencies."""
+    reviewed: tuple[str, ...] = ()
+    """Views, materialized views and functions, as schema.name, that may see rows of all tenants: somebody has looked at them."""
+    tenants: str = OWN_TENANTS.sql()
+    """Table of tenants, as schema.name, whose primary key the column refers to: pgcharter.tenants is made here; empty: none."""
+    stage: Literal["tenants", "all"] = "all"
+    """tenants: only pgcharter.tenants is made, for rows to be written into it before others refer to it."""
+    backfill: str = ""
+    """Tenant that rows belong to which are there when the column comes. Take it out again after that."""
+    application_roles: tuple[str, ...] = ()
+    """Roles that see the rows of the tenant of their transaction; empty: everybody with privileges. Others see none."""
+    maintenance_role: str = ""
+    """Role that sees the rows of all tenants (BYPASSRLS, NOLOGIN: it is taken on with SET ROLE); empty: there is none."""
+    user: tuple[UserRows, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what cannot be so."""
+        if self.placement != "rows":
+            raise ValueError(f'[tenancy] placement = "{self.placement}" is not built yet: rows is, placement = "rows"')
+        if self.maintenance_role and self.maintenance_role in self.application_roles:
+            raise ValueError(f"role {self.maintenance_role} cannot be both: an application would see the rows of all tenants")
+        for text in self.named:
+            relation(text)
+        twice = next((u.table for u in self.user if [v.table for v in self.user].count(u.table) > 1), "")
+        if twice:
+            raise ValueError(f"[[tenancy.user]] names table {twice} twice: one table has one column of users")
+
+    @property
+    def named(self) -> Iterable[str]:
+        """The relations that it names, as written."""
+        tenants = (self.tenants,) if self.tenants else ()
+        return (*(s for s in (*self.shared, *self.reviewed) if not s.endswith(".*")), *tenants, *(u.table for u in self.user))
+
+    @property
+    def tenants_table(self) -> ObjectId | None:
+        """The address of the table of tenants."""
+        return relation(self.tenants) if self.tenants else None
+
+    @property
+    def user_column(self) -> Mapping[ObjectId, str]:
+        """Columns of users by table."""
+        return {relation(u.table): u.column for u in self.user}
+
+    def is_shared(self, table: ObjectId) -> bool:
+        """Whether the charter says that a table belongs to no tenant."""
+        return _among(table, self.shared)
+
+    def is_reviewed(self, item: ObjectId) -> bool:
+        """Whether the charter says that somebody has looked at a view or function; a function goes by its name without arguments."""
+        return _among(ObjectId("table", item.schema, item.name.partition("(")[0]), self.reviewed)
+
+
+def relation(text: str) -> ObjectId:
+    """The address of a relation written as schema.name. Raises ValueError for anything else."""
+    try:
+        return address(f"table {text}")
+    except ValueError:
+        raise ValueError(f"{text!r} is no table's address: write it as schema.name") from None
+
+
+def _among(at: ObjectId, texts: Iterable[str]) -> bool:
+    return any(at == relation(t) if not t.endswith(".*") else ObjectId("schema", "", at.schema).sql() == t[:-2] for t in texts)
+
+
+SECTION = Section("tenancy", TenancySection)
