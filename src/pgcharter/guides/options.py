@@ -119,7 +119,7 @@ class Options:
     max_columns: int = 60
     """More columns than this in one table is a finding."""
     small_table_rows: int = 10_000
-    """Migrations: a table of fewer rows (and less than 64 MB) may be locked, read or written whole; that takes about a tenth of a second."""
+    """Migrations: a table of fewer rows (and less than 64 MB) may be locked, read or rewritten; that takes about a tenth of a second."""
     large_table_rows: int = 1_000_000
     """Migrations: locking, reading or writing a table of so many rows whole is an error; it takes seconds to minutes."""
     exposed_schemas: tuple[str, ...] = ("public",)
