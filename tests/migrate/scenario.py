@@ -7,16 +7,21 @@ import hashlib
 import multiprocessing
 import os
 import signal
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 from pgcharter.catalog.compare import compare
 from pgcharter.catalog.model import Catalog
 from pgcharter.db import connect
+from pgcharter.errors import PgcharterError
 from pgcharter.migrate import faults, runner
 from pgcharter.migrate.endings import Outcome
+from pgcharter.migrate.ledger import Direction
 from pgcharter.migrate.model import Migration, Unit
 from pgcharter.migrate.terms import Pace, Terms
 from pgcharter.names import ObjectId
@@ -73,32 +78,44 @@ SCENARIO = (
 )
 PACE = Pace(first=150, largest=300, every=60)
 TERMS = Terms(pace=PACE, lock_timeout=1.0, deadline=20, wait=20)
+USUAL: Mapping[str, Any] = {}
+"""What a run's terms have else than `TERMS`."""
 
 
 SLOW = (migration("001", unit("CREATE TABLE slow ()", "SELECT pg_sleep(60)")),)
 
 
-def run(dsn: str, fault: str = "", migrations: tuple[Migration, ...] = SCENARIO) -> None:
+def run(
+    dsn: str, fault: str = "", migrations: tuple[Migration, ...] = SCENARIO, terms: Mapping[str, Any] = USUAL, direction: Direction = "up"
+) -> None:
     """Apply migrations here; end with 0 only when all is done."""
     if fault:
         os.environ[faults.VARIABLE] = fault
-    outcome = runner.apply(dsn, migrations, terms=TERMS)
+    try:
+        outcome = runner.apply(dsn, migrations, terms=replace(TERMS, **terms), direction=direction)
+    except PgcharterError as error:
+        sys.stderr.write(f"{error.message}\n{error.hint}\n")
+        raise SystemExit(3) from None
     raise SystemExit(0 if outcome.status == "done" else 10)
 
 
-def process(dsn: str, fault: str = "", migrations: tuple[Migration, ...] = SCENARIO) -> BaseProcess:
+def process(
+    dsn: str, fault: str = "", migrations: tuple[Migration, ...] = SCENARIO, terms: Mapping[str, Any] = USUAL, direction: Direction = "up"
+) -> BaseProcess:
     """Start `run` in a process that has no threads and shares nothing with this one."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
-    started = context.Process(target=run, args=(dsn, fault, migrations))
+    started = context.Process(target=run, args=(dsn, fault, migrations, terms, direction))
     started.start()
     return started
 
 
 @contextlib.contextmanager
-def stopped(dsn: str, fault: str) -> Iterator[BaseProcess]:
+def stopped(
+    dsn: str, fault: str, migrations: tuple[Migration, ...] = SCENARIO, terms: Mapping[str, Any] = USUAL, direction: Direction = "up"
+) -> Iterator[BaseProcess]:
     """A runner that has come to a fault point and stands there."""
-    started = process(dsn, f"{fault}:stop")
+    started = process(dsn, f"{fault}:stop", migrations, terms, direction)
     try:
         until = time.monotonic() + 20
         while _state(started.pid) != "T" and started.is_alive() and time.monotonic() < until:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 from tests.conftest import MAJORS, ServerFactory, every_major, installation
-from tests.migrate import scenario
+from tests.migrate import harm, scenario
 
 from pgcharter.db import connect
 from pgcharter.migrate import faults, runner
@@ -65,32 +65,12 @@ def test_a_server_killed_anywhere_is_taken_up_again(server: ServerFactory) -> No
     for number, place in enumerate(("in transaction:2", "before alone:1", "after alone:2", "in batch:2", "before commit:2")):
         dsn = made(running, f"crashed_{number}")
         with scenario.stopped(dsn, place) as process:
-            _crash(running)
+            harm.kill(running)
             os.kill(process.pid or 0, signal.SIGCONT)
             process.join(30)
             assert process.exitcode == 10, place
         assert scenario.again(dsn).status == "done"
         assert scenario.differs(wanted, scenario.everything(dsn)) == [], place
-
-
-def _crash(running: Server) -> None:
-    """Kill -9 of the postmaster and all its children, then start again on the same folder, which recovers."""
-    process = running.process
-    assert process
-    children = [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and _parent(int(pid)) == process.pid]  # noqa: PTH208
-    for pid in (process.pid, *children):
-        os.kill(pid, signal.SIGKILL)
-    process.wait()
-    (running.data / "postmaster.pid").unlink()
-    lifecycle.launch(running, {**lifecycle.EPHEMERAL, "fsync": False, "listen_addresses": ""})
-
-
-def _parent(pid: int) -> int:
-    try:
-        with open(f"/proc/{pid}/stat") as file:  # noqa: PTH123
-            return int(file.read().rpartition(")")[2].split()[1])
-    except OSError:
-        return 0
 
 
 def test_the_statement_of_a_killed_runner_ends_and_the_next_runner_waits_for_that(database: str) -> None:
