@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pgcharter.catalog.model import Acl, Catalog, Cluster, Table, View
 from pgcharter.catalog.privileges import ALL, class_of, held
@@ -97,11 +97,12 @@ class Effective:
     def _objects(self) -> Iterator[Held]:
         c = self.catalog
         yield Held(c.database.id, "database", c.database.owner, c.database.acl)
-        groups = (c.schemas, c.tables, c.views, c.sequences, c.functions, c.types, c.foreign_servers, c.others)
+        groups: tuple[tuple[Any, ...], ...] = (c.schemas, c.tables, c.views, c.sequences, c.functions, c.types, c.foreign_servers, c.others)
         for group in groups:
             for item in group:
                 of = class_of(item.id.kind)
-                if of not in ALL or (item.extension and not self.extensions):
+                extension: str = getattr(item, "extension", "")
+                if of not in ALL or (extension and not self.extensions):
                     continue
                 yield Held(item.id, of, item.owner, item.acl)
                 if isinstance(item, Table | View):
@@ -166,8 +167,11 @@ class Effective:
         return {s.name: Held(s.id, "schema", s.owner, s.acl) for s in self.catalog.schemas}
 
     def has(self, role: str) -> Mapping[str, tuple[str, ...]]:
-        """The roles whose privileges a role has without doing anything, itself included, each with the memberships on the way."""
-        return self._reach[role]
+        """The roles whose privileges a role has without doing anything, itself included, each with the memberships on the way.
+
+        The empty name is PUBLIC: it belongs to nothing.
+        """
+        return self._reach.get(role, {role: ()})
 
     @cached_property
     def _reach(self) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
