@@ -7,30 +7,21 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 
-from pgcharter.catalog.model import Catalog, Function, Index, Stats, Table, UserType, View
+from pgcharter.catalog.model import Catalog, Index, Stats, Table, UserType
 from pgcharter.names import ObjectId
 from pgcharter.plan import safe
 from pgcharter.plan.blocks import BARRIER, patient
 from pgcharter.plan.ddl import Sides
-from pgcharter.plan.ddl_inheritance import as_partition_of
-from pgcharter.plan.draft import parts
 from pgcharter.plan.model import Operation, Phase, Step
-from pgcharter.plan.safe_drops import WAITING
 from pgcharter.plan.safe_ground import Ground, Piece, Plain, Safe, Sequence, Style, UnwritableError
 from pgcharter.plan.safe_indexes import owner
 from pgcharter.plan.safe_names import Names
 from pgcharter.plan.safe_types import columns_of, enum_replaced, exchangeable
 from pgcharter.plan.safe_views import filled_later
-from pgcharter.plan.uses import Uses
+from pgcharter.plan.waiting import Waiting
 
 ITSELF = "cannot be changed in place"
 """How the cause of a replacement ends that nothing but the object's own change asks for (`diff`)."""
-
-_LENT = frozenset((
-    "language", "access method", "collation", "operator", "operator class", "operator family", "foreign-data wrapper",
-    "text search configuration", "text search dictionary", "text search template", "text search parser",
-))  # fmt: skip
-"""Kinds that nobody uses but other objects, which may wait for the end of the plan: they go after those."""
 
 
 @dataclass
@@ -47,8 +38,6 @@ class Way:
     notes: list[str] = field(default_factory=list)
     gates: list[str] = field(default_factory=list)
     contract: list[Piece] = field(default_factory=list)
-    _waiting: set[ObjectId] = field(default_factory=set)
-    """What is dropped at the end."""
 
     @cached_property
     def ground(self) -> Ground:
@@ -73,6 +62,10 @@ class Way:
         passing = [piece for piece in self.contract if piece[0].sql.startswith("DROP TYPE ") and piece[0].object not in self.ground.changes]
         yield from (piece for piece in self.contract if piece not in passing)
         yield from passing
+
+    @cached_property
+    def _waiting(self) -> Waiting:
+        return Waiting(self.sides, self.operations, self.ground.uses[0], frozenset(self._pairs))
 
     @cached_property
     def _pairs(self) -> dict[ObjectId, tuple[int, int]]:
@@ -100,17 +93,11 @@ class Way:
         return found
 
     def _form(self, place: int, operation: Operation) -> Callable[[Operation, Ground], Sequence]:
-        if place in self._kept:
+        if place in self._waiting.kept:
             return self._at_once
-        if self._prepares(operation) or (operation.object.kind in _LENT and self._may_wait(operation)):
+        if self._waiting.plainly(operation):
             return self._at_the_end
         return safe.direct if self._joins_a_changing_table(operation) else safe.sequence
-
-    def _prepares(self, operation: Operation) -> bool:
-        """Whether it only takes away what is in the way of a drop that waits for the end: a function's body, a part of a table."""
-        emptied = operation.change == "alter" and isinstance(operation.old, Function)
-        part = operation.change == "drop" and bool(operation.object.part)
-        return bool(operation.cause) and (emptied or part) and operation.object.owner in self._waiting
 
     def _at_the_end(self, operation: Operation, ground: Ground) -> Sequence:
         pieces = safe.direct(operation, ground).core
@@ -120,7 +107,7 @@ class Way:
         """Whether a partition comes while its table has columns that it shall not keep: ATTACH wants those, PARTITION OF makes them."""
         if operation.change != "create" or not isinstance(operation.new, Table):
             return False
-        return any(self.ground.changes.get(c, frozenset()) & {"drop", "alter"} for c in self._parents_columns(operation.new))
+        return any(self.ground.changes.get(c, frozenset()) & {"drop", "alter"} for c in self._waiting.parents_columns(operation.new))
 
     def _formed(self, form: Callable[[Operation, Ground], Sequence], operation: Operation) -> Sequence:
         """The form of an operation; a question instead where no statement does it."""
@@ -139,7 +126,7 @@ class Way:
     def _at_once(self, operation: Operation, ground: Ground) -> Sequence:
         """A drop that cannot wait for the contract phase."""
         made = safe.direct(operation, ground)
-        if not self._may_wait(operation) or operation.object.kind == "index":
+        if not self._waiting.may(operation) or operation.object.kind == "index":
             return made
         note = f"{operation.object} goes before the new release, because what comes needs its name or changes what it depends on"
         return replace(made, notes=(*made.notes, note))
@@ -179,51 +166,6 @@ class Way:
             same = old.cause and old.old == new.new and (isinstance(old.old, Index) or getattr(old.old, "kind", "") == "check")
             if same and table in tables and self.ground.large(table):
                 yield address
-
-    @cached_property
-    def _kept(self) -> frozenset[int]:
-        """Places of drops that cannot wait for the end: something that stays to be done needs them gone."""
-        uses = self.ground.uses[0]
-        disturbed: set[ObjectId] = set()
-        names = {
-            (o.object.schema, _bare(o.object.name if o.change == "create" else o.new.name))
-            for o in self.operations
-            if o.change in ("create", "rename")
-        }
-        found: set[int] = set()
-        for place in range(len(self.operations) - 1, -1, -1):
-            operation = self.operations[place]
-            waits = self._may_wait(operation) or self._prepares(operation)
-            needs = _needs(uses, operation) if waits else set()
-            taken = waits and not names.isdisjoint(self._frees(operation))
-            if waits and not taken and operation.object not in disturbed and not needs & disturbed:
-                self._waiting.add(operation.object)
-                continue
-            if operation.change == "drop":
-                found.add(place)
-            disturbed.add(operation.object)
-            if operation.change == "create" and isinstance(operation.new, Table) and not as_partition_of(operation.new, self.sides):
-                disturbed |= self._parents_columns(operation.new)
-            if operation.change == "drop" and isinstance(operation.old, Table | View):
-                disturbed |= {part for part, _ in parts(operation.old)}
-        return frozenset(found)
-
-    def _parents_columns(self, table: Table) -> set[ObjectId]:
-        parent = self.sides.a.table.get(table.partition_of) if table.partition_of else None
-        return {parent.part("column", c.name) for c in parent.columns} if parent else set()
-
-    def _frees(self, operation: Operation) -> set[tuple[str, str]]:
-        """Names in schemas that are free again after a drop: its own, and those of indexes and sequences that go with it."""
-        at, gone = operation.object, operation.old
-        found = {(at.schema, _bare(at.name))} if not at.part else set()
-        if isinstance(gone, Table | View):
-            found |= {(index.schema, index.name) for index in gone.indexes}
-        owned = self.sides.a.sequences_of.get(at.owner, ()) if at.kind in ("table", "column") else ()
-        return found | {(s.schema, s.name) for s in owned if not at.part or s.owned_by == at}
-
-    def _may_wait(self, operation: Operation) -> bool:
-        gone = operation.change == "drop" and (operation.object.kind in WAITING or operation.object.kind in _LENT)
-        return gone and not operation.cause and operation.object not in self._pairs
 
     def _spans(self) -> Iterator[tuple[int, ...]]:
         """Places that belong together: from what makes way to where it is back."""
@@ -306,20 +248,6 @@ class Way:
         if sequence.gate:
             self.gates.append(sequence.gate)
         return sequence
-
-
-def _bare(name: str) -> str:
-    """A name without a function's arguments: namesakes make calls ambiguous."""
-    return name.partition("(")[0]
-
-
-def _needs(uses: Uses, operation: Operation) -> set[ObjectId]:
-    """What an object and its parts need."""
-    found = set(uses.of.get(operation.object, ()))
-    if isinstance(operation.old, Table | View):
-        for part, _ in parts(operation.old):
-            found |= uses.of.get(part, set())
-    return found
 
 
 def _together(pieces: list[Piece]) -> Iterator[Piece]:
