@@ -1,0 +1,391 @@
+"""Columns that the application encrypts: values one by one or many at once, and what stands in for them in blind indexes.
+
+encryption = Encryption.from_charter("pgcharter.toml")
+email = encryption.column("app.users.email")
+row = (email.encrypt("ada@example.org", row=7), email.blind("ada@example.org"))
+email.decrypt(row[0], row=7)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pgcharter.errors import PgcharterError, UnavailableError, UsageError
+from pgcharter.policy.encryption_settings import EncryptedColumn, EncryptionSection
+from pgcharter.runtime import encryption_format as form_of
+from pgcharter.runtime.encryption_format import BODY, MOST, NONCE, PREFIX, EncryptionError, MissingKeyError, Row
+from pgcharter.runtime.encryption_index import digest, forms
+from pgcharter.runtime.encryption_values import decode, encoder
+from pgcharter.runtime.keys import DATA, INDEX, KeyRing
+from pgcharter.runtime.keys_providers import Provider, provider
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+RELOAD = 1.0
+"""Seconds between two readings of the key ring because a key was missing."""
+SUBJECT_LIFE = 60.0
+"""Seconds that a subject's key is kept: so long after its destruction another process may still read."""
+REFRESH = 60.0
+"""Seconds after which the key ring is read again: so long after a rotation a process may still write with the key before."""
+_CACHED = 100_000
+"""Derived keys that are kept."""
+
+
+@dataclass(slots=True)
+class DataKey:
+    """A key that values are encrypted with, ready for use. It is no secret's repr."""
+
+    id: int
+    aead: AESGCM = field(repr=False)
+    prefix: bytes
+    used: int = 0
+    """Values that this process encrypted with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectKey:
+    """A subject's own key, as read from `pgcharter.subject_keys`."""
+
+    id: int
+    subject: str
+    material: bytes = field(repr=False)
+    """Empty when it was destroyed."""
+    read: float = field(default_factory=time.monotonic)
+
+
+class Encryption:
+    """The encrypted columns of a project, and their keys. The key ring is read when a key is first needed; threads may share it."""
+
+    def __init__(self, columns: Iterable[EncryptedColumn], keys: Provider) -> None:
+        self.columns: Mapping[str, EncryptedColumn] = {c.name: c for c in columns}
+        self._provider = keys
+        self._ring: KeyRing | None = None
+        self._read = 0.0
+        self._lock = threading.Lock()
+        self._subjects: dict[str, SubjectKey] = {}
+        self._ciphers: dict[str, Cipher] = {}
+
+    @classmethod
+    def from_section(cls, section: EncryptionSection, folder: Path) -> Encryption:
+        """What `[encryption]` of a charter in `folder` declares."""
+        return cls(section.column, provider(section.keys, folder, section.master))
+
+    @classmethod
+    def from_charter(cls, path: str | Path = "pgcharter.toml") -> Encryption:
+        """What a charter declares in `[encryption]`. Raises CharterError for whatever is wrong in it."""
+        from pgcharter.policy.encryption_settings import SECTION
+        from pgcharter.tomlfile import TomlFile, build
+
+        file = TomlFile.read(Path(path))
+        root: tuple[str, ...] = ("tool", "pgcharter") if Path(path).name == "pyproject.toml" else ()
+        data: Any = file.data
+        for name in (*root, SECTION.name):
+            data = data.get(name, {})
+        return cls.from_section(build(file, data, SECTION.model, (*root, SECTION.name), where="[encryption]"), Path(path).parent)
+
+    def column(self, name: str) -> Cipher:
+        """The column called `app.users.email`. Raises UsageError where it is not declared."""
+        if name not in self._ciphers:
+            if name not in self.columns:
+                raise UsageError(f"{name} is no encrypted column", hint="declare it: [[encryption.column]] in pgcharter.toml")
+            self._ciphers[name] = Cipher(self, self.columns[name])
+        return self._ciphers[name]
+
+    @property
+    def ring(self) -> KeyRing:
+        """The key ring as last read."""
+        with self._lock:
+            if self._ring is None:
+                self._ring, self._read = self._provider.read(), time.monotonic()
+            return self._ring
+
+    def reload(self) -> bool:
+        """Read the key ring again, at most once a second: it may have a key by now that was made elsewhere. Whether it has changed."""
+        if time.monotonic() - self._read < RELOAD:
+            return False
+        with self._lock:
+            ring, self._read = self._provider.read(), time.monotonic()
+            changed, self._ring = ring.keys != (self._ring.keys if self._ring else ()), ring
+        if changed:
+            for cipher in tuple(self._ciphers.values()):
+                cipher.forget()
+        return changed
+
+    def refresh(self) -> None:
+        """Read the key ring again when it was read long ago, so that a new key is soon in use. One that cannot be read stays."""
+        if self._ring is not None and time.monotonic() - self._read > REFRESH:
+            with contextlib.suppress(PgcharterError):
+                self.reload()
+
+    def subject(self, subject: str, where: str) -> SubjectKey:
+        """A subject's key that was loaded. Raises MissingKeyError when it was not, EncryptionError when it was destroyed."""
+        found = self._subjects.get(subject)
+        if found is None or time.monotonic() - found.read > SUBJECT_LIFE:
+            raise MissingKeyError(
+                f"the key of the subject of a value of {where} is not loaded",
+                hint="load it in the same transaction: load_subjects(conn, encryption, [subject, …])",
+            )
+        if not found.material:
+            raise EncryptionError(
+                f"the key {form_of.shown(found.id)} of the subject of a value of {where} was destroyed: it is erased for good"
+            )
+        return found
+
+    def knows(self, subject: str) -> bool:
+        """Whether a subject's key was loaded lately."""
+        found = self._subjects.get(subject)
+        return found is not None and time.monotonic() - found.read <= SUBJECT_LIFE
+
+    def learn(self, found: Iterable[SubjectKey]) -> None:
+        """Keep subjects' keys for a while."""
+        if len(self._subjects) > _CACHED:
+            self._subjects.clear()
+        self._subjects.update((k.subject, k) for k in found)
+
+
+class Cipher:
+    """One encrypted column."""
+
+    def __init__(self, encryption: Encryption, spec: EncryptedColumn) -> None:
+        self.encryption = encryption
+        self.spec = spec
+        self._encode = encoder(spec.type, spec.name)
+        self._bound = form_of.part(spec.binding)
+        self._forms = {form: forms(form, self._encode, spec.name) for form in spec.search}
+        self._writers: dict[str, DataKey] = {}
+        self._readers: dict[tuple[int, str], DataKey] = {}
+        self._indexes: dict[tuple[str, str], list[tuple[bytes, bytes]]] = {}
+
+    def __repr__(self) -> str:
+        return f"<Cipher of {self.spec.name}>"
+
+    def forget(self) -> None:
+        """Forget derived keys: the key ring has changed."""
+        for cache in (self._writers, self._readers, self._indexes):
+            cache.clear()
+
+    def encrypt(self, value: Any, *, row: Row, tenant: object = None, subject: object = None) -> bytes | None:
+        """Encrypt a value for a row; None stays None. Raises EncryptionError or UsageError, which never repeat the value."""
+        return self.encrypt_many(
+            (value,), (row,), tenants=None if tenant is None else (tenant,), subjects=None if subject is None else (subject,)
+        )[0]
+
+    def encrypt_many(
+        self,
+        values: Sequence[Any],
+        rows: Sequence[Row],
+        *,
+        tenants: Sequence[object] | None = None,
+        subjects: Sequence[object] | None = None,
+    ) -> list[bytes | None]:
+        """Encrypt many values, each for its row."""
+        self._lengths(len(values), rows, tenants, subjects)
+        self.encryption.refresh()
+        noise = os.urandom(NONCE * len(values))
+        made: list[bytes | None] = []
+        whole = self._writer(None, None) if self.spec.scope == "table" else None
+        encode, padding, bound = self._encode, self.spec.padding, self._bound
+        for n, value in enumerate(values):
+            if value is None:
+                made.append(None)
+                continue
+            tenant = tenants[n] if tenants else None
+            key = whole or self._writer(tenant, subjects[n] if subjects else None)
+            plain = form_of.pad(encode(value), padding) if padding else encode(value)
+            nonce, start = noise[NONCE * n : NONCE * n + NONCE], key.prefix
+            bound_to = start + bound + self._tenant(tenant) + form_of.row_bytes(rows[n])
+            key.used += 1
+            if key.used > MOST:
+                raise form_of.exhausted(key.id, self.spec.name)
+            made.append(start + nonce + key.aead.encrypt(nonce, plain, bound_to))
+        return made
+
+    def decrypt(self, data: bytes | None, *, row: Row, tenant: object = None, subject: object = None) -> Any:
+        """The value again; None stays None. Raises EncryptionError for a value that is damaged, or of another row, column or tenant."""
+        return self.decrypt_many(
+            (data,), (row,), tenants=None if tenant is None else (tenant,), subjects=None if subject is None else (subject,)
+        )[0]
+
+    def decrypt_many(
+        self,
+        data: Sequence[bytes | None],
+        rows: Sequence[Row],
+        *,
+        tenants: Sequence[object] | None = None,
+        subjects: Sequence[object] | None = None,
+    ) -> list[Any]:
+        """Many values again, each of its row."""
+        self._lengths(len(data), rows, tenants, subjects)
+        from cryptography.exceptions import InvalidTag
+
+        made: list[Any] = []
+        where, bound = self.spec.name, self._bound
+        last, key = b"", None
+        for n, one in enumerate(data):
+            if one is None:
+                made.append(None)
+                continue
+            one = bytes(one)
+            tenant = tenants[n] if tenants else None
+            start = one[:PREFIX]
+            if key is None or start != last or self.spec.scope != "table" or len(one) <= BODY:
+                key, last = self._reader(one, tenant, subjects[n] if subjects else None), start
+            try:
+                plain = key.aead.decrypt(one[PREFIX:BODY], one[BODY:], start + bound + self._tenant(tenant) + form_of.row_bytes(rows[n]))
+            except InvalidTag:
+                raise EncryptionError(
+                    f"a value of {where} under key {form_of.shown(key.id)} is damaged, or was written for another row, column or tenant,"
+                    " or its key ring holds another key under that id; so it was not read"
+                ) from None
+            made.append(decode(form_of.unpad(plain, where) if start[5] & form_of.PADDED else plain, where))
+        return made
+
+    def blind(self, value: Any, form: str = "", *, tenant: object = None) -> bytes | None:
+        """What stands for a value in the blind index of a form (by default the column's first), under the key to write with."""
+        return self.blind_many((value,), form, tenants=None if tenant is None else (tenant,))[0]
+
+    def blind_many(self, values: Sequence[Any], form: str = "", *, tenants: Sequence[object] | None = None) -> list[bytes | None]:
+        """What stands for many values."""
+        self.encryption.refresh()
+        formed, size = self._form(form), self.spec.bits // 8
+        made: list[bytes | None] = []
+        for n, value in enumerate(values):
+            mark, key = self._index(form or self.spec.search[0], tenants[n] if tenants else None)[0]
+            made.append(None if value is None else digest(key, mark, size, formed(value)))
+        return made
+
+    def lookups(self, value: Any, form: str = "", *, tenant: object = None) -> list[bytes]:
+        """What a value is to be looked up by, under every key that rows may still carry: `WHERE email_folded = ANY(%s)`."""
+        self.encryption.refresh()
+        formed, size = self._form(form), self.spec.bits // 8
+        plain = formed(value)
+        return [digest(key, mark, size, plain) for mark, key in self._index(form or self.spec.search[0], tenant)]
+
+    # ── keys ──
+
+    def _form(self, form: str) -> Callable[[Any], bytes]:
+        chosen = form or (self.spec.search[0] if self.spec.search else "")
+        if chosen not in self._forms:
+            raise UsageError(
+                f"{self.spec.name} cannot be looked up" + (f" by {chosen}" if chosen else ""),
+                hint=f'[[encryption.column]] of {self.spec.name}: search = ["{chosen or "exact"}"]',
+            )
+        return self._forms[chosen]
+
+    def _tenant(self, tenant: object) -> bytes:
+        if (tenant is None) == bool(self.spec.tenant):
+            what = "is bound to a tenant, and none was given" if self.spec.tenant else "is bound to no tenant, and one was given"
+            raise UsageError(
+                f"{self.spec.name} {what}",
+                hint="tenant=…" if self.spec.tenant else "leave tenant out, or declare tenant in [[encryption.column]]",
+            )
+        return b"\0\0\0\0" if tenant is None else form_of.part(str(tenant))
+
+    def _lengths(self, count: int, *others: Sequence[object] | None) -> None:
+        for other in others:
+            if other is not None and len(other) != count:
+                raise UsageError(f"{count} values of {self.spec.name} were given with {len(other)} rows, tenants or subjects")
+
+    def _scope(self, tenant: object, subject: object) -> str:
+        """What has a key of its own, as text."""
+        chosen = {"table": "", "tenant": tenant, "subject": subject}[self.spec.scope]
+        if chosen is None:
+            raise UsageError(f"{self.spec.name} has a key for each {self.spec.scope}, and none was given", hint=f"{self.spec.scope}=…")
+        return str(chosen)
+
+    def _writer(self, tenant: object, subject: object) -> DataKey:
+        scope = self._scope(tenant, subject)
+        found = self._writers.get(scope)
+        if found is None or self.spec.scope == "subject":
+            made = self._made_writer(scope)
+            if found is None or made.id != found.id:
+                found = _kept(self._writers, scope, made)
+        return found
+
+    def _made_writer(self, scope: str) -> DataKey:
+        flags = form_of.PADDED if self.spec.padding else 0
+        if self.spec.scope == "subject":
+            own = self.encryption.subject(scope, self.spec.name)
+            return self._derived(own.id, own.material, flags | form_of.OF_SUBJECT, scope)
+        try:
+            key = self.encryption.ring.active(self.spec.key, DATA)
+        except EncryptionError:
+            if not self.encryption.reload():
+                raise
+            key = self.encryption.ring.active(self.spec.key, DATA)
+        return self._derived(key.id, self.encryption.ring.material(key), flags, scope)
+
+    def _reader(self, data: bytes, tenant: object, subject: object) -> DataKey:
+        where = self.spec.name
+        head = form_of.head(data, where)
+        if bool(head.flags & form_of.OF_SUBJECT) != (self.spec.scope == "subject"):
+            raise EncryptionError(f"{where} holds a value of key {form_of.shown(head.key)}, which is not of its scope, {self.spec.scope}")
+        scope = self._scope(tenant, subject)
+        if self.spec.scope == "subject":
+            own = self.encryption.subject(scope, where)
+            if own.id != head.key:
+                raise EncryptionError(
+                    f"{where} holds a value of key {form_of.shown(head.key)}, which is another subject's or an earlier key"
+                )
+        at = (int.from_bytes(data[5:PREFIX], "big"), scope)
+        found = self._readers.get(at)
+        if found is None:
+            found = _kept(self._readers, at, self._derived(head.key, self._material(head.key, scope), head.flags, scope))
+        return found
+
+    def _material(self, key: int, scope: str) -> bytes:
+        if self.spec.scope == "subject":
+            return self.encryption.subject(scope, self.spec.name).material
+        try:
+            found = self.encryption.ring.by_id(key, self.spec.name)
+        except MissingKeyError:
+            if not self.encryption.reload():
+                raise
+            found = self.encryption.ring.by_id(key, self.spec.name)
+        if found.name != self.spec.key or found.purpose != DATA:
+            raise EncryptionError(f"{self.spec.name} holds a value of {found}, and is encrypted with {self.spec.key}")
+        return self.encryption.ring.material(found)
+
+    def _derived(self, key: int, material: bytes, flags: int, scope: str) -> DataKey:
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        raw = derive(material, "data", self.spec.binding, self.spec.scope, scope)
+        return DataKey(key, AESGCM(raw), form_of.prefix(flags, key))
+
+    def _index(self, form: str, tenant: object) -> list[tuple[bytes, bytes]]:
+        """Mark and key of a blind index, the one to write with first."""
+        at = (form, "" if tenant is None else str(tenant))
+        found = self._indexes.get(at)
+        if found is None:
+            self._tenant(tenant)
+            ring = self.encryption.ring
+            first = ring.active(self.spec.key, INDEX)
+            keys = [first, *(k for k in ring.named(self.spec.key, INDEX) if k != first)]
+            found = [(k.mark, derive(ring.material(k), "index", self.spec.binding, form, at[1])) for k in keys]
+            found = _kept(self._indexes, at, found)
+        return found
+
+
+def _kept(cache: dict[Any, Any], at: Any, made: Any) -> Any:
+    if len(cache) >= _CACHED:
+        cache.clear()
+    cache[at] = made
+    return made
+
+
+def derive(material: bytes, *info: str) -> bytes:
+    """A key of 32 bytes for one use: HKDF-SHA256 (RFC 5869) without salt; `info` is what it is for."""
+    try:
+        from cryptography.hazmat.primitives.hashes import SHA256
+        from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+    except ImportError:
+        raise UnavailableError("encryption needs the package cryptography", hint="pip install 'pgcharter[encryption]'") from None
+    return HKDF(SHA256(), 32, None, b"pgcharter 1" + b"".join(map(form_of.part, info))).derive(material)
