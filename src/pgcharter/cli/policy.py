@@ -10,6 +10,7 @@ import click
 
 from pgcharter.cli.migrating import confirm_option, database_options
 from pgcharter.cli.output import Command, format_option, screen, show, show_json
+from pgcharter.cli.passwords import passwords
 from pgcharter.errors import Exit, RefusedError
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 def policy() -> None:
     """Roles, tenants, audit, encryption: declared in the charter, planned like any change, and held to what was declared."""
 
+
+policy.add_command(passwords)
 
 SHOW = (
     ("pgcharter policy show --env production", "what each policy makes there, and how much of it is in place"),

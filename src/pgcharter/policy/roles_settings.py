@@ -71,6 +71,8 @@ class RolesSection:
     """Schemas that this is about; empty: all of the database's own."""
     creators: tuple[str, ...] = ()
     """Further roles that make objects, so that what they make is granted in the same way."""
+    password_length: int = 12
+    """Shortest password that `pgcharter policy passwords` sets, in characters."""
     login: tuple[Login, ...] = ()
     hidden: tuple[Hidden, ...] = ()
 
