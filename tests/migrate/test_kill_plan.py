@@ -238,7 +238,8 @@ def problems(lab: Lab, number: str, kind: str, place: str, direction: Direction)
         found.append(f"a writer waited {writing.longest:.1f} s")
     if writing.done < 3:
         found.append(f"the writer did only {writing.done}")
-    found += [str(d) for d in compare(lab.up if direction == "up" else lab.down, _catalog(dsn))]
+    differences = compare(lab.up if direction == "up" else lab.down, _catalog(dsn))
+    found += [str(d) for d in differences if d.object.schema != "pgcharter"]  # a long run tells there how far it is
     found += _rows(dsn, writing.rows) + _traces(dsn, direction)
     with psycopg.connect(lab.server.dsn(), autocommit=True) as admin:
         admin.execute(f"DROP DATABASE harmed_{number} WITH (FORCE)")  # type: ignore[arg-type]
@@ -291,8 +292,9 @@ SOME: dict[Direction, tuple[tuple[str, str], ...]] = {
 @pytest.mark.slow
 @pytest.mark.timeout(7200 if FULL else 300)
 @pytest.mark.parametrize("direction", ["up", "down"])
-def test_whatever_breaks_the_plan_is_taken_up_again(lab: Lab, direction: Direction) -> None:
-    chosen = [(place, kind) for kind in KINDS for place in places(lab, direction)] if FULL else SOME[direction]
+@pytest.mark.parametrize("kinds", KINDS if FULL else ("some",))
+def test_whatever_breaks_the_plan_is_taken_up_again(lab: Lab, direction: Direction, kinds: str) -> None:
+    chosen = [(place, kinds) for place in places(lab, direction)] if FULL else SOME[direction]
     found: list[str] = []
     for number, (place, kind) in enumerate(chosen):
         bad = problems(lab, f"{direction}_{number}", kind, place, direction)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import resource
 import sys
 import threading
 import time
@@ -177,6 +178,25 @@ def test_a_command_that_fails_is_told_once(tmp_path: Path, argv: tuple[str, ...]
     assert note.message.startswith("[migrate.notify] command ")
     assert said in note.message
     assert note.message.endswith("the run itself is not harmed")
+
+
+def test_a_command_that_leaves_something_running_is_over_when_it_ends(tmp_path: Path) -> None:
+    began = time.monotonic()
+    assert hooks.command(("sh", "-c", "sleep 4 & echo no >&2; exit 3"), b"{}", tmp_path) == "command sh ended in 3: no"
+    assert hooks.command(("sh", "-c", "(exec setsid sleep 4) & exit 0"), b"{}", tmp_path) == ""
+    assert time.monotonic() - began < 2
+
+
+def test_a_command_that_floods_takes_no_memory_and_one_that_cannot_be_killed_whole_holds_nothing_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hooks, "TIMEOUT", 0.5)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    began = time.monotonic()
+    assert hooks.command(("sh", "-c", "head -c 300000000 /dev/zero >&2; sleep 9"), b"x" * 1_000_000, tmp_path).endswith("within 0 s")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
+    assert hooks.command(("sh", "-c", "setsid sleep 4 & exec sleep 9"), b"{}", tmp_path).endswith("within 0 s")
+    assert time.monotonic() - began < 2
 
 
 def test_a_webhook_that_fails_is_named_by_its_variable(hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,10 @@ import contextlib
 import hashlib
 import hmac
 import os
+import selectors
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,25 +25,48 @@ from pgcharter.redact import redact
 
 TIMEOUT = 10.0
 """Seconds that one telling may take."""
+SAID = 2000
+"""Bytes kept of what a command says on standard error."""
 
 
 def command(argv: Sequence[str], body: bytes, folder: Path) -> str:
-    """Run a command with the event on its standard input; what went wrong, or nothing."""
+    """Run a command with the event on its standard input; what went wrong, or nothing. What it leaves running is not waited for."""
+    until = time.monotonic() + TIMEOUT
     try:
-        process = subprocess.Popen(
-            argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=folder, start_new_session=True
-        )
+        with tempfile.TemporaryFile() as event:
+            event.write(body)
+            event.seek(0)
+            process = subprocess.Popen(
+                argv, stdin=event, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=folder, start_new_session=True
+            )
     except (OSError, ValueError) as error:
         return f"command {argv[0]} cannot be run: {getattr(error, 'strerror', '') or error}"
+    said = _said(process, until)
     try:
-        _, said = process.communicate(body, timeout=TIMEOUT)
+        process.wait(max(until - time.monotonic(), 0))
     except subprocess.TimeoutExpired:
         with contextlib.suppress(OSError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        process.wait()
         return f"command {argv[0]} did not end within {TIMEOUT:.0f} s"
     first = redact(said.decode("utf-8", "replace").strip().partition("\n")[0])[:200]
     return f"command {argv[0]} ended in {process.returncode}" + (f": {first}" if first else "") if process.returncode else ""
+
+
+def _said(process: subprocess.Popen[bytes], until: float) -> bytes:
+    """The beginning of what a command says on standard error until it ends; the rest is thrown away, for it may be without end."""
+    assert process.stderr  # noqa: S101
+    said, ended = b"", False
+    with process.stderr as pipe, selectors.DefaultSelector() as selector:
+        selector.register(pipe, selectors.EVENT_READ)
+        while time.monotonic() < until:
+            ready = selector.select(0 if ended else 0.05)
+            data = os.read(pipe.fileno(), 65536) if ready else b""
+            said = (said + data)[:SAID]
+            if ended or (ready and not data):
+                break
+            ended = process.poll() is not None
+    return said
 
 
 def webhook(address: str, body: bytes, secret: str = "") -> str:
