@@ -86,11 +86,11 @@ def _without(catalog: Catalog, *, schemas: Collection[str], tables: Iterable[Obj
 
 
 def _with_our_schema(catalog: Catalog, other: Catalog) -> Catalog:
-    """With our own schema, as the other side has it: it is there before any plan, and stays."""
+    """With our own schema: it is there before any plan, and stays. Where this side lacks it, nobody has been given anything on it."""
     if any(s.name == OUR_SCHEMA for s in catalog.schemas):
         return catalog
     home = next((s for s in other.schemas if s.name == OUR_SCHEMA), Schema(OUR_SCHEMA))
-    return replace(catalog, schemas=tuple(sorted((*catalog.schemas, home), key=lambda s: s.name)))
+    return replace(catalog, schemas=tuple(sorted((*catalog.schemas, replace(home, acl=None)), key=lambda s: s.name)))
 
 
 def _with_mappings_of(a: Catalog, b: Catalog) -> Catalog:
