@@ -179,7 +179,7 @@ def test_each_wrong_thing_has_its_own_sentence() -> None:
         "which is retired": (cipher(RingKey(DATA_KEY.id, "default", DATA, "retired", material=bytes(32))), data),
         "which is destroyed": (cipher(RingKey(DATA_KEY.id, "default", DATA, "destroyed")), data),
         "is encrypted with cards": (cipher(key="cards"), data),
-        "which is not of its scope": (cipher(scope="subject", subject="id"), data[:5] + b"\x00" + data[6:]),
+        "which is not of its scope": (cipher(scope="subject", subject="id", subject_kind="user"), data[:5] + b"\x00" + data[6:]),
     }
     for sentence, (column, value) in wrong.items():
         with pytest.raises(EncryptionError, match=sentence) as error:
@@ -280,15 +280,15 @@ def test_an_expired_key_writes_nothing_and_reads_on() -> None:
 
 
 def test_subjects_have_their_own_keys() -> None:
-    email = cipher(scope="subject", subject="id")
-    email.encryption.learn([SubjectKey(5, "ada", os.urandom(32)), SubjectKey(6, "bob", os.urandom(32))])
+    email = cipher(scope="subject", subject="id", subject_kind="user")
+    email.encryption.learn([SubjectKey(5, "user:ada", os.urandom(32)), SubjectKey(6, "user:bob", os.urandom(32))])
     data = email.encrypt(CANARY, row=1, subject="ada")
     assert email.decrypt(data, row=1, subject="ada") == CANARY
     with pytest.raises(EncryptionError, match="another subject's"):
         email.decrypt(data, row=1, subject="bob")
     with pytest.raises(EncryptionError, match="is not loaded"):
         email.decrypt(data, row=1, subject="eve")
-    email.encryption.learn([SubjectKey(5, "ada", b"")])
+    email.encryption.learn([SubjectKey(5, "user:ada", b"")])
     for attempt in (lambda: email.decrypt(data, row=1, subject="ada"), lambda: email.encrypt(CANARY, row=1, subject="ada")):
         with pytest.raises(EncryptionError, match=r"0000000000000005 of the subject .* was destroyed"):
             attempt()

@@ -54,6 +54,8 @@ class EncryptedColumn:
     """Column with the tenant that a value is bound to; empty: to none."""
     subject: str = ""
     """Column that says whose value it is, for scope subject."""
+    subject_kind: str = ""
+    """What that is: user, customer. Columns of one kind share a person's key; 7 the user and 7 the customer do not."""
     row: tuple[str, ...] = ()
     """Columns that a value is bound to, unique and never changed; empty: the primary key."""
     padding: int = field(default=0, metadata={"check": _padding})
@@ -67,8 +69,8 @@ class EncryptedColumn:
         """Raise ValueError for what cannot be meant."""
         if self.scope == "tenant" and not self.tenant:
             raise ValueError(f"{self.name} has a key for each tenant, and no column says which: write tenant = …")
-        if (self.scope == "subject") != bool(self.subject):
-            raise ValueError(f'{self.name} must say both scope = "subject" and the column of the subject, or neither')
+        if len({self.scope == "subject", bool(self.subject), bool(self.subject_kind)}) > 1:
+            raise ValueError(f'{self.name} must say all of scope = "subject", subject = COLUMN and subject_kind = "user", or none of them')
         if self.unique and not self.search:
             raise ValueError(f'{self.name} is unique, and without a blind index nobody could tell: write search = ["exact"]')
         if "last-four" in self.search and (self.type != "text" or (self.search[0] == "last-four" and self.unique)):

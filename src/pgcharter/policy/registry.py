@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from pgcharter.charter import Charter, Section
     from pgcharter.policy.model import Policy
 
-NAMES = ("tenancy", "roles")
+NAMES = ("tenancy", "encryption", "roles")
 """Policies as their sections are called. Each has a module of settings with its `SECTION`, and one with the `policy` made from its values.
 Roles come last of all: they grant what the others have made."""
 

@@ -299,7 +299,7 @@ class Cipher:
         chosen = {"table": "", "tenant": tenant, "subject": subject}[self.spec.scope]
         if chosen is None:
             raise UsageError(f"{self.spec.name} has a key for each {self.spec.scope}, and none was given", hint=f"{self.spec.scope}=…")
-        return str(chosen)
+        return f"{self.spec.subject_kind}:{chosen}" if self.spec.scope == "subject" else str(chosen)
 
     def _writer(self, tenant: object, subject: object) -> DataKey:
         scope = self._scope(tenant, subject)
