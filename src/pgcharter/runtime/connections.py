@@ -1,0 +1,170 @@
+"""Transactions of psycopg that begin with their context: connections that do so by themselves, and `transaction` for any connection.
+
+    pool = ConnectionPool(dsn, connection_class=ContextConnection)
+
+    with context(tenant=tenant_id), pool.connection() as conn:
+        conn.execute("SELECT …")                 # BEGIN and the context are one round trip
+
+BEGIN and the settings go in one message of the simple protocol: psycopg by itself sends BEGIN alone and waits for its answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import generators, pq
+from psycopg.errors import error_from_result
+from psycopg.pq import TransactionStatus
+from psycopg.rows import Row
+
+from pgcharter.errors import UsageError
+from pgcharter.runtime.context import NOTHING, Context, current, unlike
+
+Steps = Generator[Any, Any, None]
+AnyConnection = psycopg.Connection[Any] | psycopg.AsyncConnection[Any]
+_GOOD = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)
+
+
+def begin(conn: AnyConnection) -> str:
+    """The statement that begins a transaction as the connection is set: isolation level, READ ONLY, DEFERRABLE."""
+    parts = ["BEGIN"]
+    if conn.isolation_level is not None:
+        parts.append(f"ISOLATION LEVEL {psycopg.IsolationLevel(conn.isolation_level).name.replace('_', ' ')}")
+    if conn.read_only is not None:
+        parts.append("READ ONLY" if conn.read_only else "READ WRITE")
+    if conn.deferrable is not None:
+        parts.append("DEFERRABLE" if conn.deferrable else "NOT DEFERRABLE")
+    return " ".join(parts)
+
+
+def _sent(conn: AnyConnection, message: bytes) -> Steps:
+    """Send statements in one message and wait for their results. Raises psycopg's error for the first that fails."""
+    conn.pgconn.send_query(message)
+    for result in (yield from generators.execute(conn.pgconn)):
+        if result.status not in _GOOD:
+            raise error_from_result(result, encoding=conn.info.encoding)
+
+
+def _encoded(sql: str, encoding: str) -> bytes:
+    try:
+        return sql.encode(encoding)
+    except UnicodeEncodeError as error:
+        wrong = sql[error.start]
+        raise UsageError(f"client_encoding is {error.encoding}, which has no character {wrong!r}", hint="client_encoding=utf8") from None
+
+
+def alone() -> UsageError:
+    """The error of a statement in autocommit mode, where nothing lasts long enough to have a context."""
+    return UsageError(
+        "the connection is in autocommit mode and no transaction is open, so the statement would run without a context",
+        hint='with conn.transaction(): … around it, or with no_tenant("why"): … where no tenant is meant',
+    )
+
+
+class _Opening(bytes):
+    """A message of several statements: BEGIN and the context."""
+
+
+def _start_query(conn: Any) -> Steps:
+    """What psycopg does before every statement, with the context: begin, or see that the open transaction is of the same."""
+    now = current()
+    if conn.pgconn.transaction_status != TransactionStatus.IDLE:
+        if now is not conn.context_begun and now != conn.context_begun:
+            raise unlike(conn.context_begun, now)
+    elif conn.autocommit:
+        if not now.everybody:
+            raise alone()
+    elif conn._pipeline:
+        statements = (begin(conn), *now.statements())
+        conn.context_begun = now
+        for statement in statements:
+            yield from conn._exec_command(_encoded(statement, conn.info.encoding))
+        yield from conn._pipeline._sync_gen()
+    else:
+        yield from conn._exec_command(_start_command(conn))
+
+
+def _start_command(conn: Any) -> bytes:
+    """What psycopg begins a transaction with."""
+    if conn._pipeline:
+        raise UsageError("a transaction is to begin inside a pipeline", hint="with conn.transaction(), conn.pipeline(): …")
+    now = current()
+    statements = (begin(conn), *now.statements())
+    conn.context_begun = now
+    return _Opening(_encoded("; ".join(statements), conn.info.encoding))
+
+
+class ContextConnection(psycopg.Connection[Row]):
+    """A connection whose transactions begin with the current context, in one round trip; for pools: connection_class=ContextConnection.
+
+    A statement raises NoTenantError where no tenant is named, OtherContextError in another context than its transaction was begun in, and
+    UsageError in autocommit mode outside a transaction.
+    """
+
+    context_begun: Context = NOTHING
+    """The context that the open transaction was begun with."""
+    _start_query = _start_query
+    _get_tx_start_command = _start_command
+
+    def _exec_command(self, command: Any, result_format: pq.Format = pq.Format.TEXT) -> Generator[Any, Any, Any]:
+        """psycopg takes a message with one result only."""
+        return _sent(self, command) if isinstance(command, _Opening) else super()._exec_command(command, result_format)
+
+
+class AsyncContextConnection(psycopg.AsyncConnection[Row]):
+    """The async twin of `ContextConnection`."""
+
+    context_begun: Context = NOTHING
+    """The context that the open transaction was begun with."""
+    _start_query = _start_query
+    _get_tx_start_command = _start_command
+
+    def _exec_command(self, command: Any, result_format: pq.Format = pq.Format.TEXT) -> Generator[Any, Any, Any]:
+        """psycopg takes a message with one result only."""
+        return _sent(self, command) if isinstance(command, _Opening) else super()._exec_command(command, result_format)
+
+
+@contextmanager
+def transaction(conn: psycopg.Connection[Row], chosen: Context | None = None) -> Iterator[psycopg.Connection[Row]]:
+    """A transaction on any connection of psycopg with a context, by default the current one; rolled back on an error, else committed.
+
+    With the context given it is safe in generators. Raises NoTenantError, and UsageError where a transaction is open already.
+    """
+    with conn.lock:
+        conn.wait(opened(conn, current() if chosen is None else chosen))
+    try:
+        yield conn
+    except BaseException:
+        if not conn.closed:
+            conn.rollback()
+        raise
+    conn.commit()
+
+
+@asynccontextmanager
+async def async_transaction(
+    conn: psycopg.AsyncConnection[Row], chosen: Context | None = None
+) -> AsyncIterator[psycopg.AsyncConnection[Row]]:
+    """The async twin of `transaction`."""
+    async with conn.lock:
+        await conn.wait(opened(conn, current() if chosen is None else chosen))
+    try:
+        yield conn
+    except BaseException:
+        if not conn.closed:
+            await conn.rollback()
+        raise
+    await conn.commit()
+
+
+def opened(conn: AnyConnection, chosen: Context) -> Steps:
+    """Begin a transaction with a context, for `conn.wait`."""
+    if conn.pgconn.transaction_status != TransactionStatus.IDLE or conn.pgconn.pipeline_status != pq.PipelineStatus.OFF:
+        raise UsageError("a transaction or pipeline is open already, and its context cannot be changed", hint="commit it first")
+    statements = (begin(conn), *chosen.statements())
+    if isinstance(conn, ContextConnection | AsyncContextConnection):
+        conn.context_begun = chosen
+    yield from _sent(conn, _encoded("; ".join(statements), conn.info.encoding))
