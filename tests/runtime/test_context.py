@@ -106,9 +106,8 @@ def test_a_connection_that_failed_to_begin_does_not_work_without(engine: Engine)
             conn.execute(text("SELECT 1"))
         with pytest.raises(NoTenantError):
             conn.execute(text("SELECT 1"))
-        with context(tenant=A):
-            with pytest.raises(UsageError, match="could not begin its transaction before"):
-                conn.execute(text(SEEN))
+        with context(tenant=A), pytest.raises(UsageError, match="could not begin its transaction before"):
+            conn.execute(text(SEEN))
 
 
 def test_another_context_within_a_transaction_fails(bound: ContextConnection[Any], engine: Engine) -> None:
