@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from pgcharter.catalog.compare import compare
 from pgcharter.migrate import planning
@@ -149,6 +150,67 @@ def test_given_up_everything_is_as_before(app: str) -> None:
         for step in first.plan.reverse:
             conn.execute(step.sql.encode())
     assert state()[1] == before[1]
+
+
+def test_only_who_is_declared_connects(app: str) -> None:
+    def acl() -> object:
+        sql = (
+            "SELECT array_agg(x ORDER BY x::text) FROM pg_database, aclexplode(coalesce(datacl, acldefault('d', datdba))) x"
+            " WHERE datname = %s"
+        )
+        with psycopg.connect(app) as conn:
+            return conn.execute(sql, ["roles"]).fetchone()
+
+    before = acl()
+    found = apply(app)
+    assert any("pgct_stranger can no longer connect" in note for note in found.plan.notes)
+    may = "SELECT has_database_privilege(%s, current_database(), %s)"
+    with psycopg.connect(app, autocommit=True) as conn:
+        pairs = [(r, p) for r in ("pgct_report", "pgct_api", "pgct_owner", "pgct_stranger") for p in ("CONNECT", "TEMPORARY", "CREATE")]
+        answers = {pair: conn.execute(may, pair).fetchone() == (True,) for pair in pairs}
+        assert {key for key, yes in answers.items() if yes} == {
+            ("pgct_report", "CONNECT"), ("pgct_api", "CONNECT"), ("pgct_api", "TEMPORARY"),
+            ("pgct_owner", "CONNECT"), ("pgct_owner", "TEMPORARY"), ("pgct_owner", "CREATE"),
+        }  # fmt: skip
+        conn.execute("GRANT CONNECT ON DATABASE roles TO PUBLIC")
+    again = apply(app)
+    assert [s.sql for s in again.plan.steps] == [
+        "DO $pgcharter$BEGIN EXECUTE format('REVOKE CONNECT ON DATABASE %I FROM PUBLIC', current_database()); END$pgcharter$"
+    ]
+    assert planned(app, replace(WISH, connect=("pgct_stranger",))).plan.steps
+    apply(app, None)
+    assert acl() == before
+
+
+@pytest.mark.parametrize("major", [15, 18], ids=["pg15", "pg18"])
+def test_whoever_may_make_roles_can_run_it_without_being_a_superuser(app: str, major: int) -> None:
+    with psycopg.connect(app, autocommit=True) as conn:
+        conn.execute("CREATE ROLE pgct_runner LOGIN CREATEROLE PASSWORD 'runs'; ALTER DATABASE roles OWNER TO pgct_runner")
+        conn.execute("DROP SCHEMA app CASCADE")
+    mine = make_conninfo(app, user="pgct_runner", password="runs")
+    with psycopg.connect(mine, autocommit=True) as conn:
+        conn.execute(SCHEMA.encode())
+    try:
+        section = replace(WISH, login=tuple(x for x in WISH.login if x.name != "pgct_elsewhere"))
+        apply(mine, section)
+        assert planned(mine, section).plan.empty
+        assert attempt(app, "pgct_report", "SELECT name FROM app.users") == ""
+        apply(mine, None)
+        assert planned(mine, None).plan.empty
+    finally:
+        with psycopg.connect(app, autocommit=True) as conn:
+            conn.execute("REASSIGN OWNED BY pgct_runner TO CURRENT_USER; DROP OWNED BY pgct_runner")
+
+
+def test_roles_that_exist_with_other_properties_are_made_right(app: str) -> None:
+    with psycopg.connect(app, autocommit=True) as conn:
+        conn.execute("CREATE ROLE pgct_reads LOGIN CREATEDB; CREATE ROLE pgct_report NOINHERIT; GRANT pgct_reads TO pgct_report")
+    apply(app)
+    assert [attempt(app, "pgct_report", sql) for sql in MAY["pgct_report"]] == [""] * len(MAY["pgct_report"])
+    with psycopg.connect(app) as conn:
+        row = conn.execute("SELECT rolcanlogin, rolcreatedb FROM pg_roles WHERE rolname = 'pgct_reads'").fetchone()
+        assert row == (False, False)
+    assert planned(app).plan.empty
 
 
 def test_a_superuser_is_no_application_and_an_owner_does_not_log_in(app: str) -> None:

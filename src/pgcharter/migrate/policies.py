@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pgcharter.catalog.model import Catalog, Cluster
+from pgcharter.catalog.model import Catalog, Cluster, Database
 from pgcharter.catalog.privileges import handed
 from pgcharter.catalog.reading import Reading
 from pgcharter.db import connect, queries
@@ -18,7 +18,8 @@ from pgcharter.plan.blocks import renumbered
 from pgcharter.plan.model import Grade, Phase, Plan, Step
 from pgcharter.plan.normal import OWNED
 from pgcharter.policy.compose import RECORD, compose, recording
-from pgcharter.policy.marks import server_without, without
+from pgcharter.policy.marks import server_without
+from pgcharter.policy.marks import without as without_policies
 from pgcharter.policy.model import Mark, Policy, State
 
 if TYPE_CHECKING:
@@ -44,6 +45,10 @@ class Governed:
     """The server as it is."""
     cluster: Cluster
     """The server as policies want it."""
+    here: Database
+    """The database as it is."""
+    there: Database
+    """The database as policies want it."""
     old: tuple[Mark, ...]
     """What policies had made before."""
     new: tuple[Mark, ...]
@@ -84,21 +89,23 @@ def govern(scratch: Scratch, base: Catalog, actual: Reading, old: tuple[Mark, ..
 
     before = actual.cluster or Cluster(server_version=base.server_version)
     without = server_without(before, old)
+    here = (actual.catalog or base).database
+    there = without_policies(actual.catalog, old).database if actual.catalog else here
     if not chosen.policies:
-        return Governed(base, before, without, old, ())
-    start = State(base, without, chosen.environment, chosen.production, present=actual.catalog, stats=actual.stats)
+        return Governed(base, before, without, here, there, old, ())
+    start = State(base, without, chosen.environment, chosen.production, present=actual.catalog, stats=actual.stats, database=there)
     composed = compose(start, chosen.policies)
     state = composed.state
     if not state.questions:
         with scratch.database() as database:
             proving.build(database, state.catalog)
             state = replace(state, catalog=proving.read(database, state.catalog))
-    return Governed(state.catalog, before, state.cluster, old, composed.marks, state.questions, state.notes)
+    return Governed(state.catalog, before, state.cluster, here, state.database, old, composed.marks, state.questions, state.notes)
 
 
 def base(actual: Catalog, old: Iterable[Mark]) -> Catalog:
     """What is there, without what policies made."""
-    return without(actual, old)
+    return without_policies(actual, old)
 
 
 def given_back(catalog: Catalog, governed: Governed) -> Catalog:
@@ -122,18 +129,20 @@ def recorded(plan: Plan, governed: Governed) -> Plan:
     What comes is written down before it is made and what goes is struck out after it is gone, so that a run that is cut off anywhere leaves
     nothing that belongs to nobody.
     """
-    here, there = (governed.old, governed.before), (governed.new, governed.cluster)
-    return replace(plan, steps=_recorded(plan.steps, here, there), reverse=_recorded(plan.reverse, there, here))
+    owners = {d.role for d in governed.catalog.default_privileges}
+    here, there = (governed.old, governed.before, governed.here), (governed.new, governed.cluster, governed.there)
+    return replace(plan, steps=_recorded(plan.steps, here, there, owners), reverse=_recorded(plan.reverse, there, here, owners))
 
 
-_Side = tuple[tuple[Mark, ...], Cluster]
+_Side = tuple[tuple[Mark, ...], Cluster, Database]
 
 
-def _recorded(steps: Sequence[Step], a: _Side, b: _Side) -> tuple[Step, ...]:
+def _recorded(steps: Sequence[Step], a: _Side, b: _Side, owners: Collection[str]) -> tuple[Step, ...]:
     both = tuple({*a[0], *b[0]})
     come = [_step(sql, "write down what policies make") for sql in recording(a[0], both)]
     gone = [_step(sql, "strike out what policies no longer make") for sql in recording(both, b[0])]
-    return renumbered([come, roles.come(a[1], b[1]), steps, roles.gone(a[1], b[1]), gone])
+    database = roles.database(a[2], b[2], b[1].server_version // 10000)
+    return renumbered([come, roles.come(a[1], b[1], owners), steps, database, roles.gone(a[1], b[1]), gone])
 
 
 def _step(sql: str, title: str) -> Step:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from itertools import chain
 
-from pgcharter.catalog.model import Cluster, Membership, Role
+from pgcharter.catalog.model import Cluster, Database, Membership, Role
 from pgcharter.names import ObjectId, literal, quote
+from pgcharter.plan.ddl_privileges import Rights, changes
 from pgcharter.plan.model import Grade, Phase, Step
 
 _POWERS = {
@@ -14,14 +16,35 @@ _POWERS = {
 }  # fmt: skip
 
 
-def come(a: Cluster, b: Cluster) -> tuple[Step, ...]:
-    """What must be there before anything is granted: roles made and altered, members added."""
-    return tuple(_steps(_made(a, b), Phase.EXPAND))
+def come(a: Cluster, b: Cluster, owners: Collection[str] = ()) -> tuple[Step, ...]:
+    """What must be there before anything is granted: roles made and altered, members added.
+
+    `owners` are roles that objects will belong to: who hands an object over must be able to act as its new owner, and whoever makes a role
+    without being a superuser is not (documentation, ALTER TABLE and CREATE ROLE).
+    """
+    return tuple(_steps(chain(_made(a, b), _acting(a, b, owners)), Phase.EXPAND))
 
 
 def gone(a: Cluster, b: Cluster) -> tuple[Step, ...]:
     """What may go after all is revoked: members and roles."""
     return tuple(_steps(_unmade(a, b), Phase.CONTRACT))
+
+
+def database(a: Database, b: Database, major: int) -> tuple[Step, ...]:
+    """Who may connect, make temporary tables and schemas: the privileges on the database, whatever it is called where the steps run."""
+    at = ObjectId("database", "", b.name)
+    written = changes(at, "database", [Rights(a.owner, a.acl)], Rights(b.owner, b.acl), major)
+    here = ObjectId("database", "", "")
+    return tuple(Step(_in_this(sql, at), "privileges on the database", here, Phase.CONTRACT) for sql in written)
+
+
+def _in_this(sql: str, at: ObjectId) -> str:
+    """A statement about a database by name, as one about the database that it runs in."""
+    head, on, tail = sql.partition(f" ON DATABASE {at.sql()} ")
+    if not on:
+        return sql
+    template = literal(f"{head} ON DATABASE %I {tail}".replace("%", "%%").replace("%%I", "%I", 1))
+    return f"DO $pgcharter$BEGIN EXECUTE format({template}, current_database()); END$pgcharter$"
 
 
 _Change = tuple[str, str, ObjectId, str]
@@ -59,6 +82,19 @@ def _unmade(a: Cluster, b: Cluster) -> Iterator[_Change]:
         if role.name not in b.role:
             loses = f"the password of {role.id}" if role.login else ""
             yield f"DROP ROLE {quote(role.name)}", f"drop {role.id}", role.id, loses
+
+
+def _acting(a: Cluster, b: Cluster, owners: Collection[str]) -> Iterator[_Change]:
+    """Membership of whoever runs the steps in new roles that own something; a superuser needs none."""
+    options = " WITH INHERIT TRUE, SET TRUE" if b.server_version >= 160000 else ""
+    for role in b.roles:
+        if role.name in owners and role.name not in a.role:
+            grant = literal(f"GRANT {quote(role.name)} TO %I{options}".replace("%", "%%").replace("TO %%I", "TO %I"))
+            text = (
+                "DO $pgcharter$BEGIN IF NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) THEN"
+                f" EXECUTE format({grant}, current_user); END IF; END$pgcharter$"
+            )
+            yield text, f"who runs this may act as {role.id}, unless a superuser", role.id, ""
 
 
 def _held(m: Membership, cluster: Cluster) -> tuple[object, ...]:

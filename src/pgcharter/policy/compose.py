@@ -8,7 +8,7 @@ from itertools import chain
 
 from pgcharter.catalog.model import Catalog, Schema
 from pgcharter.names import ObjectId, literal
-from pgcharter.policy.marks import made, made_of_server
+from pgcharter.policy.marks import made, made_of_database, made_of_server
 from pgcharter.policy.model import Mark, Policy, State
 
 SCHEMA = "pgcharter"
@@ -34,7 +34,11 @@ def compose(state: State, policies: Iterable[Policy]) -> Composed:
     for policy in chosen:
         before = state
         state = policy.apply(state)
-        found = (made(policy.name, before.catalog, state.catalog), made_of_server(policy.name, before.cluster, state.cluster))
+        found = (
+            made(policy.name, before.catalog, state.catalog),
+            made_of_server(policy.name, before.cluster, state.cluster),
+            made_of_database(policy.name, before.database, state.database),
+        )
         for mark in chain(*found):
             marks.setdefault((mark.object, mark.field), mark)
     return Composed(state, tuple(sorted(marks.values())))

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pgcharter.catalog import codec
 from pgcharter.catalog.compare import address_of, compare
-from pgcharter.catalog.model import Catalog, Cluster, Column, Constraint, Membership, Table, UserType, View
+from pgcharter.catalog.model import Catalog, Cluster, Column, Constraint, Database, Membership, Table, UserType, View
 from pgcharter.names import ObjectId, quote
 from pgcharter.policy.model import Mark
 
@@ -46,7 +46,7 @@ def without(catalog: Catalog, marks: Iterable[Mark]) -> Catalog:
     return replace(
         catalog,
         **groups,
-        database=_restored(catalog.database, by_object.get(ObjectId("database", "", ""), ())) or catalog.database,
+        database=_restored(catalog.database, by_object.get(DATABASE, ())) or catalog.database,
         dependencies=tuple(d for d in catalog.dependencies if d.dependent not in lost and d.referenced not in lost),
     )
 
@@ -113,6 +113,17 @@ def made_of_server(policy: str, before: Cluster, after: Cluster) -> tuple[Mark, 
         changed = (f.name for f in fields(role) if getattr(role, f.name) != getattr(old, f.name))
         found += [Mark(role.id, name, policy, json.dumps(codec.plain(getattr(old, name)), ensure_ascii=False)) for name in changed]
     return tuple(sorted(found))
+
+
+DATABASE = ObjectId("database", "", "")
+"""The database that a record is in, whatever it is called."""
+
+
+def made_of_database(policy: str, before: Database, after: Database) -> tuple[Mark, ...]:
+    """What a policy did to the privileges on the database."""
+    if before.acl == after.acl:
+        return ()
+    return (Mark(DATABASE, "acl", policy, json.dumps(codec.plain(before.acl), ensure_ascii=False)),)
 
 
 def server_without(cluster: Cluster, marks: Iterable[Mark]) -> Cluster:

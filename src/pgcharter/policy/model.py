@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from pgcharter.catalog.model import Catalog, Cluster, Stats
+from pgcharter.catalog.model import Catalog, Cluster, Database, Stats
 from pgcharter.names import ObjectId
 
 
@@ -28,6 +28,8 @@ class State:
     be idempotent."""
     stats: Stats | None = None
     """What the server has counted there; None where nobody asked it."""
+    database: Database = field(default_factory=Database)
+    """The database itself with its privileges, which no schema describes; without a name where there is no live one."""
     questions: tuple[str, ...] = ()
     """What only a person can answer; nothing is planned while there is one. Each is a sentence with its remedy."""
     notes: tuple[str, ...] = ()

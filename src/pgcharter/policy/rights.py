@@ -9,11 +9,13 @@ from pgcharter.catalog.model import Acl, Function, Grant
 from pgcharter.catalog.privileges import ALL, handed, owner_in
 
 RIGHTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-    "readonly": {"schema": ("USAGE",), "table": ("SELECT",), "sequence": ("SELECT",)},
+    "readonly": {"database": ("CONNECT",), "schema": ("USAGE",), "table": ("SELECT",), "sequence": ("SELECT",)},
     "readwrite": {
+        "database": ("CONNECT", "TEMPORARY"),
         "schema": ("USAGE",), "table": ("SELECT", "INSERT", "UPDATE", "DELETE"), "sequence": ("USAGE", "SELECT"), "function": ("EXECUTE",),
     },
     "admin": {
+        "database": ("CONNECT", "TEMPORARY"),
         "schema": ("USAGE",), "table": ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE"), "sequence": ("USAGE", "SELECT", "UPDATE"),
         "function": ("EXECUTE",),
     },

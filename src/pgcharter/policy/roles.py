@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from pgcharter.catalog.model import Catalog, Cluster, Column, DefaultPrivilege, Function, Grant, Membership, Role, Schema, Table
+from pgcharter.catalog.model import Catalog, Cluster, Column, Database, DefaultPrivilege, Function, Grant, Membership, Role, Schema, Table
+from pgcharter.catalog.privileges import handed
 from pgcharter.names import ObjectId, address, quote
 from pgcharter.policy.compose import SCHEMA
 from pgcharter.policy.model import Policy, State
@@ -34,7 +35,39 @@ def _apply(state: State, section: RolesSection) -> State:
     levels = Levels({level: getattr(section, level) for level in LEVELS if getattr(section, level)})
     hidden, state = _hidden(state, section)
     catalog = _granted(state.catalog, section.owner, levels, frozenset(schemas), hidden)
-    return replace(state, cluster=cluster, catalog=_for_the_future(catalog, section, levels, schemas, state.catalog))
+    state = _without_connect(state, section, logins)
+    database = _database(state.database, section, levels, logins, state.catalog.major)
+    return replace(state, cluster=cluster, database=database, catalog=_for_the_future(catalog, section, levels, schemas, state.catalog))
+
+
+def _database(database: Database, section: RolesSection, levels: Levels, logins: Iterable[Login], major: int) -> Database:
+    """Who may connect: the levels, the owner, who has no level and logs in all the same, and whom the charter names beside them."""
+    if not (section.database and database.name):
+        return database
+    alone = [login.name for login in logins if not {section.role_of(g) for g in login.member_of} & {*levels.names, section.owner}]
+    further = {Grant(name, "CONNECT", grantor=database.owner) for name in (*alone, *section.connect)}
+    if section.owner and section.owner != database.owner:
+        further |= {Grant(section.owner, p, grantor=database.owner) for p in ("CONNECT", "TEMPORARY", "CREATE")}
+    held = levels.acl("database", database.acl, database.owner, database.owner, major)
+    return replace(database, acl=tuple(sorted({*(held or ()), *further})))
+
+
+def _without_connect(state: State, section: RolesSection, logins: Iterable[Login]) -> State:
+    """The state with a note on each login that gets in by PUBLIC alone and will no longer."""
+    acl = state.database.acl
+    open_to_all = acl is None or any(g.grantee == "" and g.privilege == "CONNECT" for g in acl)
+    if not (section.database and state.database.name and open_to_all):
+        return state
+    groups = {n for n in (section.owner, *map(section.role_of, LEVELS)) if n}
+    named = {state.database.owner, *section.connect, *(login.name for login in logins), *(g.grantee for g in acl or ())}
+    named |= {m.member for m in state.cluster.memberships if m.role in {*named, *groups}}
+    for role in state.cluster.roles:
+        if role.login and not role.superuser and role.name not in named:
+            state = state.noting(
+                f"role {quote(role.name)} can no longer connect to this database, which it may because everybody may; to let it in: "
+                f'connect = ["{role.name}"] under [roles]'
+            )
+    return state
 
 
 def _asked(state: State, section: RolesSection, logins: Iterable[Login]) -> State:
@@ -60,11 +93,13 @@ def _cluster(cluster: Cluster, section: RolesSection, logins: tuple[Login, ...])
     groups = [n for n in (section.owner, *map(section.role_of, LEVELS)) if n]
     wanted = {n: replace(cluster.role.get(n, Role(n)), **_POWERLESS, login=False) for n in groups}
     wanted |= {login.name: _login(cluster.role.get(login.name, Role(login.name)), login) for login in logins}
+    if 0 < cluster.server_version < 160000:
+        wanted = {name: replace(role, inherit=True) for name, role in wanted.items()}
     roles = tuple(sorted(({r.name: r for r in cluster.roles} | wanted).values(), key=lambda r: r.name))
     version = cluster.server_version or 160000
     declared = {(section.role_of(g), login.name) for login in logins for g in login.member_of}
     kept = [m for m in cluster.memberships if (m.role, m.member) in declared or not _ours(m, groups, logins, cluster)]
-    there = {(m.role, m.member) for m in kept}
+    there = {(m.role, m.member) for m in kept if version < 160000 or (m.inherit and (m.set or m.role != section.owner))}
     come = [Membership(role, member, set=version < 160000 or role == section.owner) for role, member in sorted(declared - there)]
     return replace(cluster, roles=roles, memberships=tuple(sorted((*kept, *come))))
 
@@ -72,7 +107,11 @@ def _cluster(cluster: Cluster, section: RolesSection, logins: tuple[Login, ...])
 def _ours(membership: Membership, groups: Iterable[str], logins: Iterable[Login], cluster: Cluster) -> bool:
     """Whether a membership is for the charter to say. What PostgreSQL gives to whoever makes a role is not (documentation, CREATE ROLE)."""
     member = cluster.role.get(membership.member)
-    if (membership.admin and not membership.inherit and not membership.set) or (member and member.superuser):
+    administered = any(m.admin and (m.role, m.member) == (membership.role, membership.member) for m in cluster.memberships)
+    old = 0 < cluster.server_version < 160000
+    if member and (member.superuser or (old and member.create_role)):
+        return False
+    if administered and not any(login.name == membership.member for login in logins):
         return False
     return membership.role in groups or any(login.name == membership.member for login in logins)
 
@@ -128,7 +167,7 @@ def _granted(catalog: Catalog, owner: str, levels: Levels, schemas: frozenset[st
         views=each(catalog.views, relation("table")),
         sequences=each(catalog.sequences, relation("sequence")),
         functions=each(catalog.functions, lambda f: _function(f, owner, levels, catalog.major)),
-        types=each(catalog.types, lambda t: replace(t, owner=owner or t.owner)),
+        types=each(catalog.types, lambda t: replace(t, owner=owner or t.owner, acl=handed(t.acl, t.owner, owner or t.owner))),
     )
 
 

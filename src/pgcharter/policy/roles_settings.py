@@ -71,6 +71,10 @@ class RolesSection:
     """Schemas that this is about; empty: all of the database's own."""
     creators: tuple[str, ...] = ()
     """Further roles that make objects, so that what they make is granted in the same way."""
+    database: bool = True
+    """Whether nobody connects to the database, or makes temporary tables, but who is declared here (and who is given it by hand)."""
+    connect: tuple[str, ...] = ()
+    """Further roles that may connect: of monitoring, say."""
     password_length: int = 12
     """Shortest password that `pgcharter policy passwords` sets, in characters."""
     login: tuple[Login, ...] = ()
