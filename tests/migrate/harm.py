@@ -29,10 +29,14 @@ def kill(running: Server, number: signal.Signals = signal.SIGKILL) -> None:
     process = running.process
     assert process
     if number == signal.SIGKILL:
+        process.send_signal(signal.SIGSTOP)  # or it would make another child while its children are counted
         children = [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and _parent(int(pid)) == process.pid]  # noqa: PTH208
-        for pid in (process.pid, *children):
+        for pid in (*children, process.pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        process.wait()
+        while any(_parent(pid) for pid in children):
+            time.sleep(0.01)
     else:
         process.send_signal(number)
     process.wait()
@@ -41,9 +45,11 @@ def kill(running: Server, number: signal.Signals = signal.SIGKILL) -> None:
 
 
 def _parent(pid: int) -> int:
+    """The parent of a process that lives; 0 when it does not."""
     try:
         with open(f"/proc/{pid}/stat") as file:  # noqa: PTH123
-            return int(file.read().rpartition(")")[2].split()[1])
+            state, parent = file.read().rpartition(")")[2].split()[:2]
+            return 0 if state == "Z" else int(parent)
     except OSError:
         return 0
 

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from pgcharter.catalog.model import Catalog
+from pgcharter.errors import UsageError
 from pgcharter.migrate import shape as shapes
 from pgcharter.migrate.filling import Filled, fill
 from pgcharter.migrate.proving import read
@@ -189,6 +190,24 @@ def test_a_shape_is_collected_written_and_read_back(conn: psycopg.Connection[tup
     text = shapes.dumps(made)
     assert "secret" not in text
     assert shapes.loads(text).tables == made.tables
+
+
+@pytest.mark.parametrize(
+    ("known", "wrong"),
+    [
+        ('"rows": 9', '"rows": -5'), ('"rows": 9', '"rows": "many"'), ('"rows": 9', '"rows": 1e308'), ('"rows": 9', '"rows": NaN'),
+        ('"width": 4', '"width": null'), ('"width": 4', '"width": 1000000000000'), ('"distinct": -1.0', '"distinct": "x"'),
+        ('"distinct": -1.0', '"distinct": -7e300'), ('"correlation": 1.0', '"correlation": 2'), ("180000", '"18"'),
+        ('"rows": 9', "[" * 99_999),
+    ],
+)  # fmt: skip
+def test_a_shape_that_no_database_has_is_refused(known: str, wrong: str) -> None:
+    column = ColumnShape("integer", 0.5, -1.0, 4, 1.0)
+    text = shapes.dumps(Shape({ObjectId("table", "public", "t"): TableShape(9, 1, 1, {"id": column})}, 180000, "2026-11-21"))
+    assert shapes.dumps(shapes.loads(text)) == text
+    assert known in text
+    with pytest.raises(UsageError, match="this is no shape of a database"):
+        shapes.loads(text.replace(known, wrong))
 
 
 def test_tables_that_the_role_may_not_read_are_told(conn: psycopg.Connection[tuple[object, ...]]) -> None:

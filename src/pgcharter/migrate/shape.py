@@ -128,6 +128,23 @@ def _plain(table: TableShape) -> dict[str, Any]:
     return {k: v for k, v in made.items() if v not in ("", {}) or k == "rows"}
 
 
+_LIMITS: Mapping[str, tuple[float, float]] = {
+    "rows": (0, 2**48), "bytes": (0, 2**60), "index_bytes": (0, 2**60), "width": (0, 2**30), "server_version": (0, 2**31),
+    "nulls": (0.0, 1.0), "distinct": (-1.0, 2.0**48), "correlation": (-1.0, 1.0),
+}  # fmt: skip
+"""The least and the most that a number can be; those of whole numbers are whole."""
+
+
+def _possible(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The same. Raises ValueError for a number that no database can have."""
+    for name, (least, most) in _LIMITS.items():
+        value = data.get(name, least)
+        unknown = value is None and name in ("rows", "correlation")
+        if not unknown and not (isinstance(value, int | type(least)) and least <= value <= most):
+            raise ValueError(f"{name} is {value!r}")
+    return data
+
+
 def loads(text: str, place: str = "") -> Shape:
     """A shape read back. Raises UsageError when the text is none."""
     try:
@@ -137,11 +154,13 @@ def loads(text: str, place: str = "") -> Shape:
         if data["version"] > VERSION:
             raise UsageError("the shape was written by a newer pgcharter", place=place, hint="pip install --upgrade pgcharter")
         tables = {
-            address(name): TableShape(**{**table, "columns": {n: ColumnShape(**c) for n, c in table.get("columns", {}).items()}})
+            address(name): TableShape(
+                **{**_possible(table), "columns": {n: ColumnShape(**_possible(c)) for n, c in table.get("columns", {}).items()}}
+            )
             for name, table in data["tables"].items()
         }
-        return Shape(tables, data["server_version"], data.get("taken", ""))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return Shape(tables, _possible(data)["server_version"], data.get("taken", ""))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(f"this is no shape of a database: {error}", place=place, hint="pgcharter migrate shape --to shape.json") from None
 
 
