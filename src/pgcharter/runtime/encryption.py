@@ -107,6 +107,12 @@ class Encryption:
                 self._ring, self._read = self._provider.read(), time.monotonic()
             return self._ring
 
+    def known_ring(self, key: int) -> KeyRing:
+        """The key ring, read again when it does not have a key."""
+        if all(k.id != key for k in self.ring.keys):
+            self.reload()
+        return self.ring
+
     def reload(self) -> bool:
         """Read the key ring again, at most once a second: it may have a key by now that was made elsewhere. Whether it has changed."""
         if time.monotonic() - self._read < RELOAD:
@@ -143,6 +149,10 @@ class Encryption:
         """Whether a subject's key was loaded lately."""
         found = self._subjects.get(subject)
         return found is not None and time.monotonic() - found.read <= SUBJECT_LIFE
+
+    def lives(self, subject: str) -> bool:
+        """Whether a subject's key was loaded and is not destroyed."""
+        return self.knows(subject) and bool(self._subjects[subject].material)
 
     def learn(self, found: Iterable[SubjectKey]) -> None:
         """Keep subjects' keys for a while."""
@@ -344,12 +354,7 @@ class Cipher:
     def _material(self, key: int, scope: str) -> bytes:
         if self.spec.scope == "subject":
             return self.encryption.subject(scope, self.spec.name).material
-        try:
-            found = self.encryption.ring.by_id(key, self.spec.name)
-        except MissingKeyError:
-            if not self.encryption.reload():
-                raise
-            found = self.encryption.ring.by_id(key, self.spec.name)
+        found = self.encryption.known_ring(key).by_id(key, self.spec.name)
         if found.name != self.spec.key or found.purpose != DATA:
             raise EncryptionError(f"{self.spec.name} holds a value of {found}, and is encrypted with {self.spec.key}")
         return self.encryption.ring.material(found)

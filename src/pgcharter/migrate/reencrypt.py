@@ -1,0 +1,397 @@
+"""Jobs on encrypted columns: batches along the key, each with its checkpoint in one transaction; killed anywhere, they are taken up again.
+
+Rows are read without a lock, encrypted here, and written only if nobody has touched them since (same place, same `xmin`); who was touched
+is found by the next pass. So a row is locked for the time of one UPDATE, and writers need not know of the job. A job ends when a pass over
+the whole table finds nothing left to do.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from pgcharter.db import connect, queries
+from pgcharter.errors import PgcharterError, RefusedError, UsageError
+from pgcharter.migrate import faults, lock
+from pgcharter.migrate.blockers import Beside
+from pgcharter.migrate.target import Key, Target
+from pgcharter.migrate.terms import Pace
+from pgcharter.migrate.throttle import Throttle
+from pgcharter.names import quote
+from pgcharter.runtime.encryption_format import PADDED, EncryptionError
+from pgcharter.runtime.keys import DATA, INDEX
+from pgcharter.runtime.keys_subjects import load_subjects, rewrap_subjects
+
+if TYPE_CHECKING:
+    from pgcharter.db import Connection
+    from pgcharter.migrate.watch import Watch
+    from pgcharter.policy.encryption_settings import EncryptedColumn
+    from pgcharter.runtime.encryption import Encryption
+
+Mode = Literal["encrypt", "rotate", "clear"]
+"""encrypt: clear values into the column beside. rotate: values and blind indexes under the active keys. clear: empty the clear column."""
+POINTS = ("keys read", "keys in batch", "keys before commit", "keys after batch", "keys before finish")
+"""Named places at which a test kills a job (see `faults`)."""
+PASSES = 5
+"""How often the whole table is gone over: behind writers who never stop writing the old way one could run for ever."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """How far a job has come: its checkpoint."""
+
+    leaf: str = ""
+    """Table that holds the rows: a partition, or the table."""
+    after: Key | None = None
+    changed: int = 0
+    keys: str = ""
+    """The active keys; with others a job begins anew."""
+
+
+@dataclass(frozen=True)
+class Advance:
+    """One batch is done."""
+
+    table: str
+    seen: int
+    changed: int
+    total: int
+    seconds: float
+
+
+@dataclass
+class Outcome:
+    """What a job did."""
+
+    changed: int = 0
+    erased: int = 0
+    """Rows whose subject's key is destroyed: they stay as they are."""
+    left: int = 0
+    """Rows that were still to do after the last pass: somebody goes on writing them the old way."""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a job goes about its work."""
+
+    pace: Pace = field(default_factory=lambda: Pace(batch=0.1, largest=5_000))
+    wait: float = 600.0
+    """Seconds to wait for another runner to end."""
+    watch: Watch = lambda _event: None
+    tell: Callable[[Advance], None] = lambda _advance: None
+    stop: Callable[[], bool] = lambda: False
+
+
+def run(dsn: str, encryption: Encryption, column: str, mode: Mode, settings: Settings | None = None) -> Outcome:
+    """Do a job from its checkpoint on. One runner works in a database at a time, migrations included.
+
+    Raises RefusedError when it would not be safe, EncryptionError for a value that cannot be read, with the key of its row.
+    """
+    chosen = settings or Settings()
+    began = time.monotonic()
+    with lock.held(dsn, chosen.wait, chosen.watch) as held, connected(dsn) as conn:
+        lock.take(conn, lock.FENCE, chosen.wait, chosen.watch)
+        beside = Beside(dsn, chosen.watch, [held.pid])
+        try:
+            job = _Job(conn, held, beside, encryption, column, mode, chosen)
+            job.run()
+        finally:
+            beside.close()
+    job.outcome.seconds = time.monotonic() - began
+    return job.outcome
+
+
+def connected(dsn: str) -> Connection:
+    """A session for jobs: one that fails rather than see a part of the rows (row security), and never waits long for a lock."""
+    conn = connect(dsn, application_name="pgcharter keys")
+    conn.execute(
+        "SET row_security = off; SET lock_timeout = '2s'; SET statement_timeout = 0; SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'"
+    )
+    return conn
+
+
+@dataclass
+class _Job:
+    conn: Connection
+    held: lock.RunnerLock
+    beside: Beside
+    encryption: Encryption
+    column: str
+    mode: Mode
+    settings: Settings
+
+    def __post_init__(self) -> None:
+        self.cipher = self.encryption.column(self.column)
+        self.spec = self.cipher.spec
+        self.name = f"{self.mode} {self.column}"
+        self.outcome = Outcome()
+        self.rows = Rows(self.conn, self.spec)
+        self.size = self.settings.pace.first
+        if self.mode != "rotate" and self.spec.column not in self.rows.columns:
+            raise UsageError(f"{self.spec.id} has no column {quote(self.spec.column)} in clear, so there is nothing to {self.mode}")
+        if self.mode == "clear" and self.rows.columns[self.spec.column][1]:
+            raise RefusedError(
+                f"{self.spec.name} is NOT NULL, so it cannot be emptied",
+                hint=f"ALTER TABLE {self.spec.id.sql()} ALTER COLUMN {quote(self.spec.column)} DROP NOT NULL",
+            )
+
+    def run(self) -> None:
+        place = self._kept()
+        leaves = self.rows.leaves
+        for number in range(PASSES):
+            before = self.outcome.changed
+            waiting = [leaf for leaf in leaves if leaf[1] >= place.leaf] if number == 0 and place.leaf else leaves
+            for oid, name, total in waiting:
+                start = place if name == place.leaf and number == 0 else replace(place, leaf=name, after=None)
+                place = self._leaf(oid, total, start)
+            complete = number > 0 or not waiting or waiting == leaves
+            if self.outcome.changed == before and complete:
+                break
+        else:
+            self.outcome.left = self.rows.count(self._condition())
+        if self.mode == "rotate" and self.spec.scope == "subject":
+            self._rewrap()
+        faults.point("keys before finish")
+        self.conn.execute(_sql("forget"), (self.name,))
+
+    def _rewrap(self) -> None:
+        while True:
+            with self.conn.transaction():
+                done = rewrap_subjects(self.conn, self.encryption, self.spec.key)
+            if not done:
+                break
+
+    def _kept(self) -> Place:
+        row = self.conn.execute(_sql("position"), (self.name,)).fetchone()
+        keys = self._keys()
+        if row is None or row[0].get("keys") != keys:
+            return Place(keys=keys)
+        data = row[0]
+        return Place(data["leaf"], tuple(data["after"]) if data["after"] is not None else None, data["changed"], keys)
+
+    def _keys(self) -> str:
+        ring = self.encryption.ring
+        return " ".join(str(ring.active(self.spec.key, purpose).id) for purpose in (DATA, INDEX))
+
+    def _condition(self) -> tuple[str, dict[str, Any]]:
+        """The rows that are still to do."""
+        stored, clear = quote(self.spec.ciphertext), quote(self.spec.column)
+        if self.mode == "encrypt":
+            return f"{clear} IS NOT NULL AND {stored} IS NULL", {}
+        if self.mode == "clear":
+            return f"{clear} IS NOT NULL AND {stored} IS NOT NULL", {}
+        ring = self.encryption.ring
+        mark = ring.active(self.spec.key, INDEX).mark
+        old = [f"{quote(c)} IS NULL OR substring({quote(c)} FROM 1 FOR 4) <> %(mark)s" for c in map(self.spec.column_of, self.spec.search)]
+        old.append(f"get_byte({stored}, 5) & {PADDED} <> {PADDED if self.spec.padding else 0}")
+        if self.spec.scope != "subject":
+            old.append(f"substring({stored} FROM 7 FOR 8) <> %(key)s")
+        key = ring.active(self.spec.key, DATA).id.to_bytes(8, "big")
+        return f"{stored} IS NOT NULL AND ({' OR '.join(old)})", {"mark": mark, "key": key}
+
+    def _leaf(self, oid: int, total: int, place: Place) -> Place:
+        """All batches of one table."""
+        throttle = Throttle(self.settings.pace, self.beside, oid, self.conn.info.backend_pid, self.settings.watch)
+        while True:
+            self.held.check()
+            if self.settings.stop():
+                raise PgcharterError(
+                    f"{self.name} was stopped after {self.outcome.changed:,} rows", hint="run the same command again: it goes on"
+                )
+            self._strained(throttle)
+            began = time.monotonic()
+            found = self.rows.read(place.leaf, place.after, self.size, *self._condition())
+            faults.point("keys read")
+            if not found:
+                return place
+            place = self._batch(found, place)
+            faults.point("keys after batch")
+            taken = time.monotonic() - began
+            self.settings.tell(Advance(place.leaf, len(found), self.outcome.changed, total, taken))
+            fitting = len(found) * self.settings.pace.batch / max(taken, 0.001)
+            self.size = int(min(max(fitting, self.size / 4, 1), self.size * 2, self.settings.pace.largest))
+            if self.settings.pace.rest:
+                time.sleep(self.settings.pace.rest)
+
+    def _strained(self, throttle: Throttle) -> None:
+        began = time.monotonic()
+        while reasons := throttle.reasons():
+            if time.monotonic() - began > self.settings.pace.longest:
+                raise PgcharterError(
+                    f"{self.name} paused for too long because {'; '.join(reasons)}", hint="run the same command again: it goes on"
+                )
+            self.held.check()
+            time.sleep(0.2)
+
+    def _batch(self, found: Sequence[Found], place: Place) -> Place:
+        """Encrypt rows that were read, and write them with the checkpoint."""
+        todo = self._with_subjects(found)
+        values = self._values(todo)
+        written = self._sealed(todo, values)
+        place = replace(place, after=found[-1].key)
+        for attempt in range(20):
+            try:
+                with self.conn.transaction():
+                    changed = self.rows.write(place.leaf, todo, written, empty=self.mode == "clear") if todo else 0
+                    faults.point("keys in batch")
+                    place = replace(place, changed=place.changed + changed)
+                    self.conn.execute(_sql("keep"), (self.name, Jsonb(asdict(place))))
+                    faults.point("keys before commit")
+                break
+            except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
+                if attempt == 19:
+                    raise
+            except psycopg.errors.UniqueViolation as error:
+                raise RefusedError(
+                    f"two rows of {place.leaf} have the same value in {self.column}, which must be unique: {error.diag.constraint_name}",
+                    hint="find them by the clear value, mend them, and run the same command again",
+                ) from None
+        self.outcome.changed += changed
+        return place
+
+    def _with_subjects(self, found: Sequence[Found]) -> list[Found]:
+        """The rows whose subject's key is not destroyed; keys that are missing are made."""
+        if self.spec.scope != "subject":
+            return list(found)
+        with self.conn.transaction():
+            load_subjects(self.conn, self.encryption, self.column, [f.subject for f in found], create=self.mode == "encrypt")
+        alive = [f for f in found if self.encryption.lives(f"{self.spec.subject_kind}:{f.subject}")]
+        self.outcome.erased += len(found) - len(alive)
+        return alive
+
+    def _values(self, todo: Sequence[Found]) -> list[Any]:
+        """The clear values of rows; where there is something to compare, they are compared."""
+        if self.mode == "encrypt":
+            return [f.clear for f in todo]
+        values = decrypted(self.encryption, self.column, todo)
+        if self.mode == "clear":
+            for row, value in zip(todo, values, strict=True):
+                if value != row.clear:
+                    raise RefusedError(
+                        f"{self.column} of row {shown_key(row.key)} is not what {self.spec.ciphertext} holds, so it was not emptied",
+                        hint=f"set {quote(self.spec.ciphertext)} of that row to NULL, then pgcharter keys encrypt {self.column}",
+                    )
+        return values
+
+    def _sealed(self, todo: Sequence[Found], values: Sequence[Any]) -> list[list[bytes | None]]:
+        """Columns of what is written: ciphertext, then each blind index."""
+        bound = _bound(self.spec, todo)
+        made = [self.cipher.encrypt_many(values, [f.row for f in todo], **bound)]
+        tenants = {"tenants": bound["tenants"]}
+        return [*made, *(self.cipher.blind_many(values, form, **tenants) for form in self.spec.search)]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A row as it was read."""
+
+    key: Key
+    """The key to go along, as text."""
+    at: str
+    xmin: str
+    row: tuple[Any, ...]
+    """What values are bound to."""
+    tenant: Any
+    subject: Any
+    clear: Any = field(repr=False)
+    stored: bytes | None
+
+
+class Rows:
+    """The rows of an encrypted column, read along the key and written by place."""
+
+    def __init__(self, conn: Connection, spec: EncryptedColumn) -> None:
+        """Raise UsageError when the table or one of its columns is not there."""
+        self.conn, self.spec = conn, spec
+        table = conn.execute(queries.load("pgcharter.migrate", "backfill.sql")["table"].encode(), (spec.id.sql(),)).fetchone()
+        if table is None:
+            raise UsageError(f"there is no {spec.id} here")
+        ready = conn.execute(_sql("ready")).fetchone()
+        kinds = conn.execute(queries.load("pgcharter.migrate", "backfill.sql")["columns"].encode(), (table[0],)).fetchall()
+        self.columns: Mapping[str, tuple[str, bool]] = {name: (kind, filled) for name, kind, filled in kinds}
+        missing = [
+            c for c in (spec.ciphertext, *map(spec.column_of, spec.search), spec.tenant, spec.subject) if c and c not in self.columns
+        ]
+        if missing or ready != (True,):
+            what = f"{spec.id} has no column {quote(missing[0])}" if missing else "there is no table pgcharter.key_jobs"
+            raise UsageError(f"{what}, so {spec.name} cannot be encrypted yet", hint="pgcharter policy apply")
+        primary = tuple(name for (name,) in conn.execute(_sql("primary_key"), (spec.id.sql(),)))
+        self.row = spec.row or primary
+        self.key = primary or self.row
+        if not self.row or any(c not in self.columns for c in self.row):
+            raise UsageError(
+                f"{spec.id} has no primary key that values of {spec.name} could be bound to", hint="row = […] in [[encryption.column]]"
+            )
+        self.leaves = [(oid, name, total) for oid, name, total in conn.execute(_sql("leaves"), (spec.id.sql(),))]
+        self.leaves.sort(key=lambda leaf: leaf[1])
+
+    def read(self, leaf: str, after: Key | None, most: int, condition: str, values: Mapping[str, Any]) -> list[Found]:
+        """The next rows above a key that meet a condition."""
+        target = Target(0, leaf, None, self.key, tuple(self.columns[c][0] for c in self.key), "", "")
+        clear = quote(self.spec.column) if self.spec.column in self.columns and self.spec.column != self.spec.ciphertext else "NULL"
+        names = [*map(quote, self.row), *(quote(c) if c else "NULL" for c in (self.spec.tenant, self.spec.subject)), clear]
+        names.append(quote(self.spec.ciphertext))
+        within = target.within(after, None).replace("%", "%%")
+        sql = (
+            f"SELECT {target.texts}, ctid::text, xmin::text, {', '.join(names)} FROM ONLY {leaf}"
+            f" WHERE {within} AND ({condition}) ORDER BY {target.order('ASC')} LIMIT {most}"
+        )
+        n, r = len(self.key), len(self.row)
+        with self.conn.cursor(binary=True) as cursor:
+            rows = cursor.execute(sql.encode(), values).fetchall()
+        f = n + 2 + r
+        return [Found(row[:n], row[n], row[n + 1], row[n + 2 : f], row[f], row[f + 1], row[f + 2], row[f + 3]) for row in rows]
+
+    def count(self, condition: tuple[str, Mapping[str, Any]]) -> int:
+        """How many rows meet a condition."""
+        row = self.conn.execute(f"SELECT count(*) FROM {self.spec.id.sql()} WHERE {condition[0]}".encode(), condition[1]).fetchone()
+        return int(row[0]) if row else 0
+
+    def write(self, leaf: str, rows: Sequence[Found], columns: Sequence[Sequence[bytes | None]], *, empty: bool) -> int:
+        """Write encrypted columns into rows that nobody has touched since; how many."""
+        names = [self.spec.ciphertext, *map(self.spec.column_of, self.spec.search)]
+        given = ", ".join(f"v{n}" for n in range(len(names)))
+        sets = [f"{quote(name)} = u.v{n}" for n, name in enumerate(names)] + [f"{quote(self.spec.column)} = NULL"] * empty
+        sql = (
+            f"UPDATE ONLY {leaf} AS t SET {', '.join(sets)} FROM unnest(%s::tid[], %s::xid[], {', '.join(['%b::bytea[]'] * len(names))})"
+            f" AS u (at, seen, {given}) WHERE t.ctid = u.at AND t.xmin = u.seen"
+        )
+        return self.conn.execute(sql.encode(), ([r.at for r in rows], [r.xmin for r in rows], *map(list, columns))).rowcount
+
+
+def _bound(spec: EncryptedColumn, rows: Sequence[Found]) -> dict[str, Any]:
+    return {
+        "tenants": [r.tenant for r in rows] if spec.tenant else None,
+        "subjects": [r.subject for r in rows] if spec.scope == "subject" else None,
+    }
+
+
+def decrypted(encryption: Encryption, column: str, rows: Sequence[Found]) -> list[Any]:
+    """The values of rows. Raises EncryptionError with the key of the row whose value cannot be read."""
+    cipher = encryption.column(column)
+    bound = _bound(cipher.spec, rows)
+    try:
+        return cipher.decrypt_many([r.stored for r in rows], [r.row for r in rows], **bound)
+    except EncryptionError:
+        for row in rows:
+            one = {name: value and [value[rows.index(row)]] for name, value in bound.items()}
+            try:
+                cipher.decrypt_many([row.stored], [row.row], **one)
+            except EncryptionError as error:
+                raise EncryptionError(f"row {shown_key(row.key)}: {error.message}", hint=error.hint) from None
+        raise
+
+
+def shown_key(key: Key) -> str:
+    """A row's key in a message."""
+    return ", ".join(map(str, key))
+
+
+def _sql(name: str) -> bytes:
+    return queries.load("pgcharter.migrate", "reencrypt.sql")[name].encode()
