@@ -64,7 +64,7 @@ def fill(
     Raises RefusedError on a server where nobody may switch triggers off.
     """
     filling = _Filling(database, catalog, shape, later, most)
-    with _without_triggers(database, catalog) as conn:
+    with without_triggers(database, catalog) as conn:
         filling.prepare(conn, tables)
         for number, want in enumerate(filling.wants.values()):
             if progress:
@@ -75,7 +75,7 @@ def fill(
 
 
 @contextlib.contextmanager
-def _without_triggers(database: ScratchDatabase, catalog: Catalog) -> Iterator[Connection]:
+def without_triggers(database: ScratchDatabase, catalog: Catalog) -> Iterator[Connection]:
     """The owner's session, in which neither triggers nor rules nor foreign keys act, and every schema is looked in."""
     owner = quote(database.scratch.owner)
     try:

@@ -1,0 +1,183 @@
+"""The scratch copy that is attacked: the schema with its real owners, privileges, roles and memberships, twice.
+
+In the one there are the rows of two tenants, in the other those of the first alone. Roles log in for real, so that nothing they run can
+become more than they are; superusers are played by roles with BYPASSRLS that read and write everything, and can hurt nothing but the copy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from pgcharter.catalog.model import Catalog, Cluster, Membership, Role
+from pgcharter.migrate import proving
+from pgcharter.migrate.filling import without_triggers
+from pgcharter.names import ObjectId, literal, quote
+from pgcharter.policy.guards import Guards
+from pgcharter.probe import rows as made
+
+if TYPE_CHECKING:
+    from pgcharter.db import Connection
+    from pgcharter.servers.scratch import Scratch, ScratchDatabase
+
+STRANGER = "pgcharter_stranger"
+"""A login that has nothing but what everybody has."""
+FUTURE = "pgcharter_future"
+"""Name of a table that an owner makes after everything else."""
+AHEAD = 1000
+"""Where sequences go on, so that what they give never meets a made-up row."""
+_TIMEOUT = "5s"
+_HARMLESS = frozenset(
+    (
+        "pg_read_all_data",
+        "pg_write_all_data",
+        "pg_monitor",
+        "pg_read_all_stats",
+        "pg_read_all_settings",
+        "pg_stat_scan_tables",
+        "pg_maintain",
+    )
+)
+"""Roles of PostgreSQL's own that cannot reach the machine."""
+
+
+@dataclass
+class Copy:
+    """Two databases: `whole` with the rows of both tenants, `part` without those of the second."""
+
+    whole: ScratchDatabase
+    part: ScratchDatabase
+    rows: made.Rows
+    future: tuple[ObjectId, ...]
+    """Tables that owners made after everything else."""
+    password: str
+
+    @contextlib.contextmanager
+    def sessions(self, role: str) -> Iterator[tuple[Connection, Connection]]:
+        """A session of a role in each database."""
+        with self._session(self.whole, role) as one, self._session(self.part, role) as other:
+            yield one, other
+
+    @contextlib.contextmanager
+    def _session(self, database: ScratchDatabase, role: str) -> Iterator[Connection]:
+        from psycopg.conninfo import make_conninfo
+
+        conn = psycopg.connect(make_conninfo(database.dsn, user=role, password=self.password), autocommit=True)
+        try:
+            conn.execute(f"SET statement_timeout = '{_TIMEOUT}'; SET lock_timeout = '{_TIMEOUT}'")
+            yield conn
+        finally:
+            conn.close()
+
+
+@contextlib.contextmanager
+def build(scratch: Scratch, catalog: Catalog, cluster: Cluster | None, guards: Guards) -> Iterator[Copy]:
+    """Build, fill and copy. Raises PgcharterError when the schema cannot be built here."""
+    with scratch.database() as whole:
+        proving.build(whole, catalog)
+        whole.create_role(STRANGER)
+        private = whole.admin.info.user
+        password = secrets.token_urlsafe(24)
+        with _roles(whole, cluster or _unknown(whole), password, private):
+            future = _future(whole, catalog)
+            rows = _first(whole, catalog, guards)
+            whole.close()
+            with scratch.database(template=whole.name) as part:
+                _second(whole, catalog, rows, guards)
+                for database in (whole, part):
+                    _settle(database, catalog)
+                yield Copy(whole, part, rows, future, password)
+
+
+def _unknown(database: ScratchDatabase) -> Cluster:
+    """Roles of a source that says nothing of them: each can log in, none has powers, and who made everything is a superuser."""
+    return Cluster(roles=(*(Role(n, login=True) for n in database.roles), Role(database.scratch.owner, superuser=True, login=True)))
+
+
+@contextlib.contextmanager
+def _roles(database: ScratchDatabase, cluster: Cluster, password: str, private: str) -> Iterator[None]:
+    """Give the stand-ins what the real roles have; the scratch server's own role gets its modesty back at the end."""
+    admin, owner = database.admin, database.scratch.owner
+    named = {r.name: r for r in cluster.roles if not r.name.startswith("pg_") and r.name != private}
+    for name in _reaching(named, cluster, database.roles):
+        database.create_role(name)
+    for name in sorted(database.roles):
+        role = named.get(name, Role(name))
+        bypass = "BYPASSRLS" if role.superuser or role.bypass_row_security else "NOBYPASSRLS"
+        inherit = "INHERIT" if role.inherit else "NOINHERIT"
+        admin.execute(f"ALTER ROLE {quote(name)} LOGIN {inherit} {bypass} PASSWORD {literal(password)}".encode())
+        if role.superuser:
+            admin.execute(f"GRANT pg_read_all_data, pg_write_all_data TO {quote(name)}".encode())
+    for membership in cluster.memberships:
+        _join(admin, membership, database.roles, owner, scratch_version=database.scratch.version)
+    admin.execute(f"ALTER ROLE {quote(owner)} BYPASSRLS; GRANT SELECT ON pg_catalog.pg_statistic TO {quote(owner)}".encode())
+    try:
+        yield
+    finally:
+        database.admin.execute(f"ALTER ROLE {quote(owner)} NOBYPASSRLS".encode())
+
+
+def _reaching(named: Iterable[str], cluster: Cluster, there: set[str]) -> list[str]:
+    """Roles that belong, directly or not, to one that the schema names, or to one of PostgreSQL's own."""
+    found = set(there)
+    while more := {m.member for m in cluster.memberships if m.role in found or m.role in _HARMLESS} - found:
+        found |= more
+    return sorted((found - there) & set(named))
+
+
+def _join(admin: Connection, m: Membership, there: set[str], owner: str, *, scratch_version: int) -> None:
+    if m.member not in there or (m.role not in there and m.role not in _HARMLESS) or m.member == owner:
+        return
+    words = f" WITH INHERIT {str(m.inherit).upper()}, SET {str(m.set).upper()}" if scratch_version >= 160000 else ""
+    with contextlib.suppress(psycopg.Error):
+        admin.execute(f"GRANT {quote(m.role)} TO {quote(m.member)}{words}".encode())
+
+
+def _future(database: ScratchDatabase, catalog: Catalog) -> tuple[ObjectId, ...]:
+    """What the owner of tables makes next, so that default privileges show."""
+    pairs = {(t.owner, t.schema) for t in catalog.own_tables if t.owner in database.roles}
+    pairs |= {(d.role, d.schema) for d in catalog.default_privileges if d.role in database.roles and d.schema}
+    found: list[ObjectId] = []
+    for owner, schema in sorted(pairs):
+        at = ObjectId("table", schema, FUTURE + (f"_{len(found)}" if found else ""))
+        with contextlib.suppress(psycopg.Error):
+            database.conn.execute(f"SET ROLE {quote(owner)}; CREATE TABLE {at.sql()} (id integer); RESET ROLE".encode())
+            found.append(at)
+            continue
+        database.conn.execute("RESET ROLE")
+    return tuple(found)
+
+
+def _first(database: ScratchDatabase, catalog: Catalog, guards: Guards) -> made.Rows:
+    """The rows of the first tenant, and those that belong to none."""
+    with without_triggers(database, catalog) as conn:
+        rows = made.prepare(conn, catalog, guards)
+        made.write(conn, rows, (t.id for t in catalog.tables if t.id in guards.tables), (1, 2))
+        made.write(conn, rows, (t.id for t in catalog.tables if t.id not in guards.tables), (1, 4))
+        for sequence in catalog.sequences:
+            if sequence.minimum < AHEAD < sequence.maximum:
+                conn.execute("SELECT setval(%s, %s)", [sequence.id.sql(), AHEAD])
+    return rows
+
+
+def _second(database: ScratchDatabase, catalog: Catalog, rows: made.Rows, guards: Guards) -> None:
+    with without_triggers(database, catalog) as conn:
+        made.write(conn, rows, (t.id for t in catalog.tables if t.id in guards.tables), (3, 4))
+
+
+def _settle(database: ScratchDatabase, catalog: Catalog) -> None:
+    """Let materialized views and statistics know the rows."""
+    conn = database.conn
+    for view in catalog.own_views:
+        if view.kind == "materialized view" and view.populated:
+            with contextlib.suppress(psycopg.Error):
+                conn.execute(f"REFRESH MATERIALIZED VIEW {view.id.sql()}".encode())
+    tables = ", ".join(t.id.sql() for t in catalog.own_tables if t.kind == "table")
+    if tables:
+        with contextlib.suppress(psycopg.Error):
+            conn.execute(f"ANALYZE {tables}".encode())

@@ -1,0 +1,153 @@
+"""The probe of a scratch copy: every attack by every role, with and without the rows of others; what differs is a hole."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pgcharter.catalog.model import Catalog, Cluster
+from pgcharter.findings import Gap
+from pgcharter.names import ObjectId, literal, quote
+from pgcharter.policy import guards as guarding
+from pgcharter.policy.probed import Cell, Hole, Probed
+from pgcharter.probe import attacks, copy, others
+from pgcharter.probe.attacks import Attack
+from pgcharter.probe.expected import Declared, Sides, sides
+from pgcharter.probe.ground import Ground, May, may
+from pgcharter.probe.remedies import remedy
+from pgcharter.probe.session import Seen, observe
+
+if TYPE_CHECKING:
+    from pgcharter.db import Connection
+    from pgcharter.servers.scratch import Scratch
+    from pgcharter.sources import Progress
+
+_STATISTICS = re.compile(r"\bpg_stat(s|istic)\b")
+"""Where values of rows are published."""
+
+
+def probe(
+    scratch: Scratch, catalog: Catalog, cluster: Cluster | None = None, declared: Declared | None = None, progress: Progress | None = None
+) -> Probed:
+    """Build a copy of `catalog`, attack it as every role, and say what was reached that should not be.
+
+    Raises PgcharterError when the schema cannot be built on the scratch server.
+    """
+    said = declared or Declared()
+    guards = guarding.found(catalog, said.tenancy)
+    with copy.build(scratch, catalog, cluster, guards) as made:
+        ground = Ground(catalog, guards, made.rows, said.reviewed(catalog))
+        parts = sides(catalog, cluster, said, {*made.whole.roles})
+        probing = _Probing(ground, parts, made.future, said, cluster)
+        for number, role in enumerate(parts.attackers):
+            if progress:
+                progress(f"attacking as {role or 'anybody'}", number, len(parts.attackers))
+            with made.sessions(role or copy.STRANGER) as (whole, part):
+                probing.role(role, whole, part)
+    gaps = tuple(Gap(f"table {t.sql()}", f"not filled: {why}") for t, why in sorted(made.rows.unfilled.items()) if t in guards.tables)
+    holes = tuple(sorted(set(probing.holes)))
+    tables = tuple(sorted(guards.tables))
+    return Probed(holes, tuple(sorted(probing.cells)), parts.attackers, parts.above, tables, probing.attacks, gaps)
+
+
+@dataclass
+class _Probing:
+    ground: Ground
+    sides: Sides
+    future: tuple[ObjectId, ...]
+    declared: Declared
+    cluster: Cluster | None
+    holes: list[Hole] = field(default_factory=list)
+    cells: list[Cell] = field(default_factory=list)
+    attacks: int = 0
+
+    def role(self, role: str, whole: Connection, part: Connection) -> None:
+        """Try everything as one role."""
+        verbs: dict[ObjectId, list[str]] = {}
+        for attack in self._attacks(role, may(whole)):
+            self.attacks += 1
+            seen = self._observed(whole, attack)
+            if attack.verb and not seen.state and (seen.rows or attack.verb in ("TRUNCATE", "EXECUTE", "SELECT")):
+                verbs.setdefault(attack.object, []).append(attack.verb)
+            told = self._judged(attack, seen, whole, part)
+            if told:
+                self.holes.append(self._hole(attack, role, told))
+        self.cells += [Cell(at, role, tuple(dict.fromkeys(names))) for at, names in verbs.items()]
+
+    def _attacks(self, role: str, allowed: May) -> Iterator[Attack]:
+        ground = self.ground
+        tables = [t for t in ground.catalog.own_tables if t.kind != "foreign table"]
+        views = ground.catalog.own_views
+        for table in tables if not role else ():
+            yield from attacks.by_stranger(table.id, table, ground)
+        for view in views if not role else ():
+            yield from attacks.by_stranger(view.id, view, ground)
+        for table in tables if role else ():
+            if table.id in ground.guards.tables:
+                admin = self.declared.truncates(role, self.cluster)
+                yield from (a for a in attacks.on_table(table, ground, allowed) if not (admin and a.name == "TRUNCATE"))
+        for view in views:
+            if view.id not in ground.reviewed and (ground.over[view.id] or _STATISTICS.search(view.definition)):
+                yield from attacks.on_view(view, ground, allowed)
+        for function in others.callables(ground):
+            if function.id not in ground.reviewed:
+                yield from others.on_function(function, ground)
+        yield from others.on_roles(n for n in self.sides.powers)
+        yield from others.on_schemas(ground, stranger=not role)
+        if ground.guards.tables:
+            yield from others.on_catalog(ground)
+        if not role:
+            yield from (a for a in others.by_stranger(ground, self.future) if a.object not in ground.reviewed)
+
+    def _observed(self, conn: Connection, attack: Attack) -> Seen:
+        context = self.ground.contexts.get(attack.context, {})
+        written = attack.judge == "unwritten" or attack.object.kind in ("function", "procedure")
+        return observe(
+            conn, attack.statement, context, first=attack.first, data=attack.data, written=written, taken=attack.judge == "untaken"
+        )
+
+    def _judged(self, attack: Attack, seen: Seen, whole: Connection, part: Connection) -> str:
+        """What is wrong with an answer, in words; empty when it is as expected."""
+        if seen.state in ("42501", "57014", "55P03"):
+            return ""
+        if attack.judge == "refused":
+            idle = not seen.state and not seen.rows and attack.statement.startswith(("UPDATE", "MERGE"))
+            return _through(seen) if seen.passed and not idle else ""
+        if attack.judge == "untaken":
+            return f"it used {seen.taken} temporary table{'s' * (seen.taken != 1)} of the caller" if seen.taken else ""
+        other = self._observed(part, attack)
+        if attack.judge == "unwritten":
+            more = seen.written and other.written and [a - b for a, b in zip(seen.written[1:], other.written[1:], strict=True)]
+            return f"{max(more)} more row{'s' * (max(more) != 1)} changed where others have rows" if more and max(more) > 0 else ""
+        if seen == other or seen != self._observed(whole, attack):
+            return ""
+        return _difference(seen, other)
+
+    def _hole(self, attack: Attack, role: str, told: str) -> Hole:
+        hole = Hole(attack.object, role, attack.name, attack.context, attack.expected, told, self._shown(attack, role), weak=attack.weak)
+        return Hole(**{**{n: getattr(hole, n) for n in Hole.__dataclass_fields__}, "remedy": remedy(hole, attack.part, self.ground)})
+
+    def _shown(self, attack: Attack, role: str) -> str:
+        context = self.ground.contexts.get(attack.context, {})
+        who = f"SET ROLE {quote(role)}; " if role else ""
+        told = "".join(f"SELECT set_config({literal(n)}, {literal(v)}, true); " for n, v in sorted(context.items()))
+        return f"BEGIN; {who}{attack.first}{told}{attack.statement}; ROLLBACK"
+
+
+def _through(seen: Seen) -> str:
+    """What was let through, in words."""
+    return "let through, stopped by a constraint only" if seen.state else f"let through: {seen.rows} row{'s' * (seen.rows != 1)}"
+
+
+def _difference(seen: Seen, other: Seen) -> str:
+    """How the answer depends on the rows of others, in words."""
+    if seen.state != other.state:
+        words = [f"error {s.state}" if s.state else f"{s.rows} row{'s' * (s.rows != 1)}" for s in (seen, other)]
+        return f"{words[0]} where others have rows, else {words[1]}"
+    if seen.rows != other.rows:
+        return f"{seen.rows} row{'s' * (seen.rows != 1)} where others have rows, else {other.rows}"
+    if seen.written != other.written:
+        return f"{sum(seen.written)} rows written where others have rows, else {sum(other.written)}"
+    return "another message where others have rows" if seen.state else "other values where others have rows"

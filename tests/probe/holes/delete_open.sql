@@ -1,0 +1,6 @@
+-- broken: rows of others cannot be read, but can be deleted
+-- says: prb_api | table app.visits | DELETE
+DROP POLICY only_tenant ON app.visits;
+DROP POLICY tenant ON app.visits;
+CREATE POLICY reads ON app.visits FOR SELECT USING (true);
+CREATE POLICY deletes ON app.visits FOR DELETE USING (true);
