@@ -7,11 +7,12 @@ from pathlib import Path
 import psycopg
 import pytest
 from tests.conftest import every_major
+from tests.migrate.scenario import migration, unit
 
 from pgcharter.db import Connection, connect
 from pgcharter.errors import PgcharterError, UnavailableError
 from pgcharter.examples import build
-from pgcharter.migrate import ledger
+from pgcharter.migrate import ledger, runner
 from pgcharter.migrate.files import read
 from pgcharter.migrate.model import Migration, Unit
 from pgcharter.servers.lifecycle import Server
@@ -229,3 +230,25 @@ def test_values_that_mean_nothing_are_refused_by_the_table(conn: Connection) -> 
     ledger.install(conn)
     with pytest.raises(psycopg.errors.CheckViolation):
         conn.execute("INSERT INTO pgcharter.schema_migrations (version, outcome) VALUES ('1', 'maybe')")
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ("ALTER TABLE pgcharter.schema_migrations ALTER run_id DROP IDENTITY", 'null value in column "run_id"'),
+        ("CREATE TRIGGER no BEFORE INSERT ON pgcharter.schema_migrations EXECUTE FUNCTION suppress_redundant_updates_trigger()", "must be"),
+        ("ALTER TABLE pgcharter.schema_migrations ADD CONSTRAINT no CHECK (version < '002')", "violates check"),
+    ],
+)
+def test_a_ledger_that_takes_no_record_is_not_blamed_on_the_file(database: str, damage: str, said: str) -> None:
+    first, second = (migration(number, unit(f"CREATE TABLE t{number} ()")) for number in ("001", "002"))
+    assert runner.apply(database, [first]).status == "done"
+    with connect(database) as conn:
+        conn.execute(damage.encode())
+        outcome = runner.apply(database, [first, second])
+        assert conn.execute("SELECT to_regclass('t002')").fetchone() == (None,)
+    assert (outcome.status, outcome.reason) == ("failed", "server")
+    assert outcome.message.startswith("unit 1 of 002 step_002 ran, but the ledger does not take the record of it: ")
+    assert said in outcome.message
+    assert "of this unit nothing is applied" in outcome.message
+    assert outcome.hint.startswith("mend pgcharter.schema_migrations (")

@@ -73,14 +73,14 @@ def failed(
     place = _place(migration, unit, sql, error, direction)
     if state in _FULL:
         end = " and ended the connection" if lost else ""
-        message = f"the server has no space left{end}, so {_where(migration, number)} failed: {said}; {_kept(unit)}"
+        message = f"the server has no space left{end}, so {_where(migration, number)} failed: {said}; {kept(unit)}"
         hint = f"make room on the server's disk (rows of what was rolled back take room until their table is vacuumed), then {AGAIN}"
         return EndError("failed", "disk", message, hint, place=place, sqlstate=state)
     if lost or state.startswith("08") or state in _GONE:
         message = f"the server ended the connection in {_where(migration, number)}: {said}; what was not committed is rolled back"
         return EndError("failed", "server", message, f"when the server is there again, {AGAIN}", place=place, sqlstate=state)
     detail = " ".join(part.strip() for part in (error.diag.message_detail, error.diag.message_hint) if part)
-    message = f"{_where(migration, number)} failed: {said}; {_kept(unit)}"
+    message = f"{_where(migration, number)} failed: {said}; {kept(unit)}"
     hint = f"{redact(detail)} " if detail else ""
     return EndError(
         "failed", "statement", message, hint + _remedy(state, migration, unit, direction, _leave(said, role)), place=place, sqlstate=state
@@ -136,7 +136,8 @@ def _where(migration: Migration, number: int) -> str:
     return f"unit {number + 1} of {migration.title}"
 
 
-def _kept(unit: Unit) -> str:
+def kept(unit: Unit) -> str:
+    """What stays of a unit that failed."""
     if unit.backfill:
         return "the batches before it are kept"
     return "of this unit nothing is applied" if unit.transactional else "it stands outside of any transaction"

@@ -15,7 +15,7 @@ import psycopg
 
 from pgcharter.errors import PgcharterError
 from pgcharter.migrate import alone, backfill, faults, home, ledger, reach
-from pgcharter.migrate.endings import AGAIN, EndError, Reason, failed
+from pgcharter.migrate.endings import AGAIN, EndError, Reason, failed, kept
 from pgcharter.migrate.framing import AS_LOGGED_IN, CLOSING, opening, patience
 from pgcharter.migrate.session import Session, StoppedError
 from pgcharter.migrate.terms import gate_key
@@ -35,6 +35,8 @@ T = TypeVar("T")
 _AGAIN = (
     psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure, StoppedError,
 )  # fmt: skip
+_NOT_TAKEN = ("22", "23", "39", "42", "P0")
+"""Classes of SQLSTATE with which tables, their constraints and triggers refuse a row."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 15.0
 _BECOMES = re.compile(r"\bset\s+(?:local\s+|session\s+)?(?:role|(?:session\s+)?authorization)\b", re.IGNORECASE)
 """A file that becomes another role: who lacked a right is not known then."""
@@ -257,7 +259,21 @@ class Work:
         self.session.run("COMMIT")
 
     def record(self) -> None:
-        """Record the unit at work, in the transaction that is open; with its last unit the migration is done."""
+        """Record the unit at work, in the transaction that is open; with its last unit the migration is done.
+
+        Raises EndError where the ledger does not take it: a trigger or a constraint of somebody's stands there, or it is damaged.
+        """
+        try:
+            self._record()
+        except psycopg.Error as error:
+            state = error.sqlstate or ""
+            if state[:2] not in _NOT_TAKEN or state == "42501":
+                raise
+            message = f"{self.here} ran, but the ledger does not take the record of it: {_said(error)}; {kept(self.unit)}"
+            hint = f"mend {home.of(self.session.conn).runs} (a trigger, a constraint, a column that was changed), then {AGAIN}"
+            raise EndError("failed", "server", message, hint, sqlstate=state) from None
+
+    def _record(self) -> None:
         conn, last = self.session.conn, self.number == len(self.units) - 1
         if self.run is None:
             ledger.record(conn, self.migration, self.direction, time.monotonic() - self.began)
