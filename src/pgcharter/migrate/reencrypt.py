@@ -301,6 +301,7 @@ class Found:
     subject: Any
     clear: Any = field(repr=False)
     stored: bytes | None
+    blinds: tuple[bytes | None, ...]
 
 
 class Rows:
@@ -336,7 +337,7 @@ class Rows:
         target = Target(0, leaf, None, self.key, tuple(self.columns[c][0] for c in self.key), "", "")
         clear = quote(self.spec.column) if self.spec.column in self.columns and self.spec.column != self.spec.ciphertext else "NULL"
         names = [*map(quote, self.row), *(quote(c) if c else "NULL" for c in (self.spec.tenant, self.spec.subject)), clear]
-        names.append(quote(self.spec.ciphertext))
+        names += [quote(self.spec.ciphertext), *(quote(self.spec.column_of(form)) for form in self.spec.search)]
         within = target.within(after, None).replace("%", "%%")
         sql = (
             f"SELECT {target.texts}, ctid::text, xmin::text, {', '.join(names)} FROM ONLY {leaf}"
@@ -346,7 +347,9 @@ class Rows:
         with self.conn.cursor(binary=True) as cursor:
             rows = cursor.execute(sql.encode(), values).fetchall()
         f = n + 2 + r
-        return [Found(row[:n], row[n], row[n + 1], row[n + 2 : f], row[f], row[f + 1], row[f + 2], row[f + 3]) for row in rows]
+        return [
+            Found(row[:n], row[n], row[n + 1], row[n + 2 : f], row[f], row[f + 1], row[f + 2], row[f + 3], row[f + 4 :]) for row in rows
+        ]
 
     def count(self, condition: tuple[str, Mapping[str, Any]]) -> int:
         """How many rows meet a condition."""
