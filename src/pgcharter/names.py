@@ -83,6 +83,9 @@ class ObjectId:
         return ObjectId("table", self.schema, self.name) if self.part else self
 
     def __str__(self) -> str:
+        if self.kind == "default privileges":
+            role, _, objects = self.name.rpartition(" on ")
+            return f"default privileges of {quote(role)} on {objects}" + (f" in schema {quote(self.schema)}" if self.schema else "")
         return f"{self.kind} {self.sql()}"
 
 

@@ -11,12 +11,13 @@ that taking the option away is refused by PostgreSQL until the columns have been
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from pgcharter.catalog.model import Acl, Column, DefaultPrivilege, Grant
-from pgcharter.catalog.privileges import Held, Key, class_of, default, handed, held, owner_in
+from pgcharter.catalog.privileges import ALL, Held, Key, class_of, default, handed, held, owner_in
 from pgcharter.names import ObjectId, quote
 
 ME = "\0"
@@ -26,6 +27,7 @@ _GRANT_ON = {
     "server": "FOREIGN SERVER", "foreign-data wrapper": "FOREIGN DATA WRAPPER",
 }  # fmt: skip
 _DEFAULTS = {"table": "tables", "sequence": "sequences", "function": "functions", "type": "types", "schema": "schemas"}
+_ORDER = {p: n for n, p in enumerate(dict.fromkeys(p for names in ALL.values() for p in names))}
 _BY_COLUMN = frozenset(("SELECT", "INSERT", "UPDATE", "REFERENCES"))
 
 
@@ -69,9 +71,19 @@ def changes(object: ObjectId, kind: str, starts: list[Rights], wanted: Rights, m
     gone, come = _difference(befores, after)
     holder = wanted.owner or ME
     later, earlier = _ranks(after, holder), _ranks({key: option for before in befores for key, option in before.items()}, holder)
-    found = [(k[2], _grant(object, kind, k, option=come[k])) for k in sorted(come, key=lambda k: (later[k], k))]
-    found += [(k[2], _revoke(object, kind, k, option=gone[k])) for k in sorted(gone, key=lambda k: (-earlier[k], k))]
+    found = [(k[0][2], _grant(object, kind, k, option=come[k[0]])) for k in _together(come, {k: later[k] for k in come})]
+    found += [(k[0][2], _revoke(object, kind, k, option=gone[k[0]])) for k in _together(gone, {k: -earlier[k] for k in gone})]
     return [text for grantor, statement in found for text in _as(grantor, holder, statement)]
+
+
+def _together(keys: Mapping[Key, bool], rank: Mapping[Key, int]) -> list[tuple[Key, ...]]:
+    """Keys in order, those together that one statement can write: of one grantee by one grantor, with or without the option."""
+
+    def group(k: Key) -> tuple[int, str, str, bool]:
+        return rank[k], k[0], k[2], keys[k]
+
+    ordered = sorted(keys, key=lambda k: (group(k), _ORDER.get(k[1], len(_ORDER)), k))
+    return [tuple(same) for _, same in groupby(ordered, key=group)]
 
 
 def _difference(befores: Iterable[Held], after: Held) -> tuple[dict[Key, bool], dict[Key, bool]]:
@@ -86,8 +98,14 @@ def default_privileges(of: DefaultPrivilege, old: Acl, new: Acl, major: int) -> 
     head = f"ALTER DEFAULT PRIVILEGES FOR ROLE {quote(of.role)}" + (f" IN SCHEMA {quote(of.schema)}" if of.schema else "")
     on = f"ON {of.objects.upper()}"
     gone, come = _difference([held(of.objects, old, of.role, major)], held(of.objects, new, of.role, major))
-    found = [f"{head} REVOKE {'GRANT OPTION FOR ' * only}{key[1]} {on} FROM {_role(key[0])}" for key, only in sorted(gone.items())]
-    return found + [f"{head} GRANT {key[1]} {on} TO {_role(key[0])}{' WITH GRANT OPTION' * o}" for key, o in sorted(come.items())]
+    less = _together(gone, dict.fromkeys(gone, 0))
+    more = _together(come, dict.fromkeys(come, 0))
+    found = [f"{head} REVOKE {'GRANT OPTION FOR ' * gone[k[0]]}{_listed(k)} {on} FROM {_role(k[0][0])}" for k in less]
+    return found + [f"{head} GRANT {_listed(k)} {on} TO {_role(k[0][0])}{' WITH GRANT OPTION' * come[k[0]]}" for k in more]
+
+
+def _listed(keys: Iterable[Key]) -> str:
+    return ", ".join(key[1] for key in keys)
 
 
 def _ranks(all_held: Held, owner: str) -> dict[Key, int]:
@@ -114,20 +132,20 @@ def _on(object: ObjectId, kind: str) -> str:  # noqa: A002
     return f"ON {word} {target.replace('(*)', '()') if kind == 'aggregate' else target}"
 
 
-def _right(object: ObjectId, kind: str, privilege: str) -> str:  # noqa: A002
-    return f"{privilege} ({quote(object.part)})" if kind == "column" else privilege
+def _rights(object: ObjectId, kind: str, keys: Iterable[Key]) -> str:  # noqa: A002
+    return ", ".join(f"{key[1]} ({quote(object.part)})" if kind == "column" else key[1] for key in keys)
 
 
 def _role(name: str) -> str:
     return "CURRENT_ROLE" if name == ME else quote(name) if name else "PUBLIC"
 
 
-def _grant(object: ObjectId, kind: str, key: Key, *, option: bool) -> str:  # noqa: A002
-    return f"GRANT {_right(object, kind, key[1])} {_on(object, kind)} TO {_role(key[0])}{' WITH GRANT OPTION' * option}"
+def _grant(object: ObjectId, kind: str, keys: tuple[Key, ...], *, option: bool) -> str:  # noqa: A002
+    return f"GRANT {_rights(object, kind, keys)} {_on(object, kind)} TO {_role(keys[0][0])}{' WITH GRANT OPTION' * option}"
 
 
-def _revoke(object: ObjectId, kind: str, key: Key, *, option: bool) -> str:  # noqa: A002
-    return f"REVOKE {'GRANT OPTION FOR ' * option}{_right(object, kind, key[1])} {_on(object, kind)} FROM {_role(key[0])}"
+def _revoke(object: ObjectId, kind: str, keys: tuple[Key, ...], *, option: bool) -> str:  # noqa: A002
+    return f"REVOKE {'GRANT OPTION FOR ' * option}{_rights(object, kind, keys)} {_on(object, kind)} FROM {_role(keys[0][0])}"
 
 
 def taken_with_the_table(object: ObjectId, written: list[str], old: Any, new: Any) -> list[str]:  # noqa: A002
@@ -145,5 +163,6 @@ def taken_with_the_table(object: ObjectId, written: list[str], old: Any, new: An
 
 
 def _revoked(written: list[str], object: ObjectId, grant: Grant) -> bool:  # noqa: A002
-    key = grant.grantee, grant.privilege, grant.grantor
-    return any(_revoke(object, "table", key, option=option) in written for option in (False, True))
+    tail = f" {_on(object, 'table')} FROM {_role(grant.grantee)}"
+    heads = (t.removesuffix(tail).removeprefix("REVOKE ").removeprefix("GRANT OPTION FOR ") for t in written if t.endswith(tail))
+    return any(grant.privilege in head.split(", ") for head in heads)
