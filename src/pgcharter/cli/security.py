@@ -8,6 +8,8 @@ import click
 
 _COMMANDS = {
     "privileges": "privileges:privileges",
+    "render": "transport:render",
+    "probe": "probe:probe",
 }
 """Where each command is, `module:attribute` below `pgcharter.cli`, so that none is imported for another."""
 

@@ -37,6 +37,7 @@ class Attack:
     """Name of the constraint or column that it is about."""
 
 
+_KEYS = ("primary key", "unique", "exclude", "foreign key")
 _OWN = "rows of the own tenant alone"
 _NONE = "no row without a tenant"
 
@@ -114,9 +115,7 @@ def _changing(table: Table, ground: Ground, may: May) -> Iterator[Attack]:
 
 def _plain(table: Table, ground: Ground, may: May) -> str:
     """A column to write that says nothing of whose the row is, and is in no key."""
-    keys = {c for k in table.constraints if k.kind != "check" for c in k.columns} | {
-        c for i in table.indexes if i.unique for c in i.columns
-    }
+    keys = {c for k in table.constraints if k.kind in _KEYS for c in k.columns} | {c for i in table.indexes if i.unique for c in i.columns}
     able = [c for c in ground.rows.columns.get(table.id, ()) if table.column[c].identity != "always"]
     allowed = [c for c in able if c in may.of(table.id, "UPDATE")] or able
     free = [c for c in allowed if c not in keys and c not in ground.owned(table)]

@@ -45,7 +45,7 @@ def _of_function(function: Function, hole: Hole) -> str:
 def _of_view(view: View, hole: Hole, role: str) -> str:
     if view.kind == "materialized view" or not hole.role:
         return f"REVOKE ALL ON {view.id.sql()} FROM {role}"
-    return f"ALTER VIEW {view.id.sql()} SET (security_invoker = true)"
+    return "" if view.security_invoker else f"ALTER VIEW {view.id.sql()} SET (security_invoker = true)"
 
 
 def _of_table(table: Table, hole: Hole, part: str, role: str, ground: Ground) -> str:
@@ -67,8 +67,9 @@ def _of_table(table: Table, hole: Hole, part: str, role: str, ground: Ground) ->
         return f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY; ALTER TABLE {name} FORCE ROW LEVEL SECURITY{_restrictive(table, ground)}"
     if not table.force_row_security:
         return f"ALTER TABLE {name} FORCE ROW LEVEL SECURITY"
-    if hole.attack == "prepared statement":
-        return "declare the function that reads the setting STABLE, not IMMUTABLE: ALTER FUNCTION … STABLE"
+    folded = next((f for f in ground.catalog.own_functions if f.volatility == "immutable" and "current_setting" in f.body), None)
+    if hole.attack == "prepared statement" and folded:
+        return f"ALTER FUNCTION {folded.id.sql()} STABLE"
     return _restrictive(table, ground).removeprefix("; ")
 
 

@@ -1,0 +1,53 @@
+"""Every hole of the corpus is found by an attack, and right schemas are let alone."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pgcharter.servers.lifecycle import Server
+from pgcharter.servers.scratch import Scratch
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import cases
+
+NEWEST, OLDEST = 18, 15
+QUICK = ("check_true", "definer_writes", "immutable_context", "null_is_all", "unique_email", "view_no_barrier")
+"""Holes that are looked for in every run; the others are in the slow one."""
+
+Servers = Callable[[int | None], Server]
+Scratches = Callable[[int | None], Scratch]
+
+
+def every(folder: list[Path]) -> list[object]:
+    return [
+        pytest.param(case, major, id=f"{case.stem}-pg{major}", marks=() if major == NEWEST and case.stem in QUICK else pytest.mark.slow)
+        for major in (NEWEST, OLDEST)
+        for case in folder
+    ]
+
+
+@pytest.mark.parametrize(("case", "major"), every(cases.HOLES))
+def test_hole_is_found(case: Path, major: int, server_of: Servers, scratch_of: Scratches) -> None:
+    found = cases.probed(case, server_of(major), scratch_of(major))
+    assert cases.wanted(case), "the case says what must be found"
+    assert cases.wanted(case) <= cases.said(found.holes)
+    assert not found.gaps
+
+
+@pytest.mark.parametrize("major", [NEWEST, OLDEST])
+@pytest.mark.parametrize("case", cases.RIGHT, ids=lambda case: case.stem)
+def test_right_is_let_alone(case: Path, major: int, server_of: Servers, scratch_of: Scratches) -> None:
+    found = cases.probed(case, server_of(major), scratch_of(major))
+    assert cases.said(found.holes) == set()
+    assert found.guarded
+    assert any("SELECT" in c.verbs for c in found.cells), "somebody sees rows of the own tenant, else silence says nothing"
+    assert not found.gaps
+
+
+def test_the_corpus_is_large_enough() -> None:
+    assert len(cases.HOLES) >= 40
