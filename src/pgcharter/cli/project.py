@@ -14,6 +14,7 @@ from pgcharter.errors import UsageError
 from pgcharter.migrate.settings import MIGRATE
 from pgcharter.plan.settings import PLAN, RELEASES
 from pgcharter.policy import registry
+from pgcharter.policy.transport_settings import SECTION as TRANSPORT
 
 if TYPE_CHECKING:
     from pgcharter.guides.model import Guide
@@ -59,7 +60,7 @@ def charter_here(start: Path | None = None) -> Charter:
 
 
 def _charter(path: Path | None) -> Charter:
-    known: tuple[Section[Any], ...] = (PLAN, MIGRATE, RELEASES, *registry.sections())
+    known: tuple[Section[Any], ...] = (PLAN, MIGRATE, RELEASES, TRANSPORT, *registry.sections())
     return charters.read(path, sections=known, name=shortest(path)) if path else Charter()
 
 
