@@ -182,6 +182,10 @@ class Cipher:
         for cache in (self._writers, self._readers, self._indexes):
             cache.clear()
 
+    def check(self, value: Any) -> None:
+        """Raise UsageError for a value that is not of the column's type."""
+        self._encode(value)
+
     def encrypt(self, value: Any, *, row: Row, tenant: object = None, subject: object = None) -> bytes | None:
         """Encrypt a value for a row; None stays None. Raises EncryptionError or UsageError, which never repeat the value."""
         return self.encrypt_many(
