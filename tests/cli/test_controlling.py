@@ -196,3 +196,10 @@ def test_hooks_hear_of_a_run_over_many_schemas_as_a_whole(shop: Path, program: R
     assert (begun["event"], begun["targets"]) == ("begun", 2)
     assert (ended["event"], ended["counts"], ended["failed"]) == ("failed", {"done": 1, "failed": 1}, ["s_2"])
     assert 'relation "a" already exists' in ended["message"]
+
+
+def test_a_reason_steers_no_terminal(shop: Path, program: Run) -> None:
+    assert program("migrate", "pause", "--reason", "\x1b]0;owned\x07\nlunch").returncode == 0
+    again = program("migrate", "pause")
+    assert "\\x1b]0;owned\\x07\\nlunch" in again.stdout
+    assert again.stdout.count("\n") == 1

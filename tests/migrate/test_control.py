@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from pgcharter.migrate import control, home, runner
 from pgcharter.migrate.endings import Outcome
 from pgcharter.migrate.terms import Pace
 from pgcharter.migrate.watch import BatchDone, Event, Paused, Resumed, UnitBegun, Waits
+from pgcharter.names import quote
 
 LONG = replace(SMALL, pace=Pace(first=15, largest=15, rest=0.02))
 
@@ -233,3 +235,29 @@ def test_two_make_the_tables_at_once(database: str) -> None:
     with meanwhile(lambda: ask(database, "pause")), meanwhile(lambda: ask(database, "pause")):
         ask(database, "pause")
     assert one(database, "SELECT count(*) FROM pgcharter.migration_requests") == 3
+
+
+def test_the_rights_that_are_named_are_enough(database: str) -> None:
+    assert runner.apply(database, [NUMBERS], terms=QUICK).status == "done"
+    with connect(database) as conn, contextlib.ExitStack() as stack:
+        conn.execute("CREATE ROLE pgct_asker")
+        stack.callback(lambda: conn.execute("RESET ROLE; DROP OWNED BY pgct_asker; DROP ROLE pgct_asker"))
+        conn.execute("SET ROLE pgct_asker")
+        with pytest.raises(PgcharterError, match="permission denied") as refused:
+            control.ask(conn, "pause")
+        conn.execute("RESET ROLE")
+        grants = refused.value.hint.partition(": ")[2]
+        conn.execute(grants.replace(quote(conn.info.user), "pgct_asker").encode())
+        conn.execute("SET ROLE pgct_asker")
+        assert control.ask(conn, "pause").word == "pause"
+
+
+def test_a_damaged_table_of_requests_is_told(database: str) -> None:
+    ask(database, "pause")
+    with connect(database) as conn:
+        conn.execute("ALTER TABLE pgcharter.migration_requests DROP COLUMN asked_by")
+        with pytest.raises(PgcharterError, match="no run hears of it") as refused:
+            control.ask(conn, "pause")
+        assert "asked_by" in refused.value.message
+        conn.execute(refused.value.hint.partition("after ")[2].encode())
+        assert control.ask(conn, "resume").word == "resume"

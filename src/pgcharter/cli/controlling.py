@@ -82,6 +82,7 @@ def stop(now: bool, wait: float, reason: str, environment: str | None, target: s
 
 def _ask(word: Word, reason: str, environment: str | None, target: str | None, form: str, wait: float = 0.0) -> int:
     from pgcharter.migrate import control
+    from pgcharter.render.page import clean
 
     named, dsn = migrating.database(environment, target)
     place = migrating.called(named, dsn)
@@ -95,7 +96,7 @@ def _ask(word: Word, reason: str, environment: str | None, target: str | None, f
     if form == "json":
         show_json(_data(request, found if word != "stop" else left, sentence))
     else:
-        click.echo(sentence)
+        click.echo(clean(sentence))
     return Exit.REFUSED if stops and left else Exit.FINE
 
 

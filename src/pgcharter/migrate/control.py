@@ -183,6 +183,8 @@ def install(conn: Connection) -> None:
     with conn.transaction():
         conn.execute("SET LOCAL client_min_messages = warning")
         conn.execute(_sql("lock"))
+        if not _value(conn, "schema"):  # who may not make schemas is refused IF NOT EXISTS too
+            conn.execute(_sql("make_schema"))
         conn.execute(_sql("install"))
 
 
@@ -197,11 +199,10 @@ def ask(conn: Connection, word: Word, reason: str = "") -> Request:
         if not _value(conn, "there"):
             install(conn)
         row = conn.execute(_sql("ask"), (word, whoami(), reason)).fetchone()
-    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction) as error:
-        reads = isinstance(error, psycopg.errors.ReadOnlySqlTransaction)
+    except (psycopg.ProgrammingError, psycopg.IntegrityError, psycopg.errors.ReadOnlySqlTransaction) as error:
         raise PgcharterError(
             f"the request cannot be recorded in this database, so no run hears of it: {error.diag.message_primary}",
-            hint="connect to the primary, as a role that may write" if reads else _grant(conn),
+            hint=_remedy(conn, error),
         ) from None
     assert row is not None  # noqa: S101  (RETURNING gives a row)
     return Request(*row)
@@ -226,6 +227,14 @@ def runners(conn: Connection) -> tuple[Runner, ...]:
             for pid, started, at, by, role, schema, direction, progress in conn.execute(_sql("said")).fetchall():
                 said[pid] = Runner(pid, role, by, started, at, schema, direction, Progress.read(progress))
     return tuple(said.get(pid) or Runner(pid, role, started=since) for pid, role, since in holders)
+
+
+def _remedy(conn: Connection, error: psycopg.Error) -> str:
+    if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
+        return "connect to the primary, as a role that may write"
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        return _grant(conn)
+    return "somebody has changed the table; it is made anew after DROP TABLE pgcharter.migration_requests"
 
 
 def _grant(conn: Connection) -> str:

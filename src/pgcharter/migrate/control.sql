@@ -8,8 +8,13 @@ select count(*) = 2 from pg_catalog.pg_class c join pg_catalog.pg_namespace n on
 -- name: lock
 select pg_catalog.pg_advisory_xact_lock(8100120211717165171)
 
+-- name: schema
+select pg_catalog.to_regnamespace('pgcharter') is not null
+
+-- name: make_schema
+create schema pgcharter
+
 -- name: install
-create schema if not exists pgcharter;
 create table if not exists pgcharter.migration_requests (
   request_id bigint generated always as identity constraint migration_requests_pkey primary key,
   request text not null constraint ck_migration_requests_request check (request in ('pause', 'resume', 'stop', 'stop now')),
