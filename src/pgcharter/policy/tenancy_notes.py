@@ -23,7 +23,13 @@ LEAKPROOF = frozenset((
 def with_invokers(catalog: Catalog, section: TenancySection, wanted: Wanted) -> Catalog:
     """Every view over rows of tenants, directly or through others, with its reader's rights: with its owner's it may show all tenants'."""
     over = {v.id for v in _over(catalog, wanted) if v.kind == "view" and not section.is_reviewed(v.id)}
-    return replace(catalog, views=tuple(replace(v, security_invoker=True) if v.id in over else v for v in catalog.views))
+    return replace(catalog, views=tuple(_invoking(v) if v.id in over and not v.security_invoker else v for v in catalog.views))
+
+
+def _invoking(view: View) -> View:
+    """The model tells it twice: as a field, and among the options that are written."""
+    others = (o for o in view.options if not o.startswith("security_invoker="))
+    return replace(view, security_invoker=True, options=tuple(sorted((*others, "security_invoker=true"))))
 
 
 def _over(catalog: Catalog, wanted: Wanted) -> tuple[View, ...]:
