@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pgcharter.errors import PgcharterError, UnavailableError, UsageError
+from pgcharter.names import quote
 from pgcharter.policy.encryption_settings import EncryptedColumn, EncryptionSection
 from pgcharter.runtime import encryption_format as form_of
 from pgcharter.runtime.encryption_format import BODY, MOST, NONCE, PREFIX, EncryptionError, MissingKeyError, Row
@@ -35,6 +36,7 @@ SUBJECT_LIFE = 60.0
 """Seconds that a subject's key is kept: so long after its destruction another process may still read."""
 REFRESH = 60.0
 """Seconds after which the key ring is read again: so long after a rotation a process may still write with the key before."""
+_NO_TENANT = bytes(4)
 _CACHED = 100_000
 """Derived keys that are kept."""
 
@@ -206,7 +208,8 @@ class Cipher:
         noise = os.urandom(NONCE * len(values))
         made: list[bytes | None] = []
         whole = self._writer(None, None) if self.spec.scope == "table" else None
-        encode, padding, bound = self._encode, self.spec.padding, self._bound
+        encode, padding, bound, row_bytes = self._encode, self.spec.padding, self._bound, form_of.row_bytes
+        bind = bool(self.spec.tenant or tenants)
         for n, value in enumerate(values):
             if value is None:
                 made.append(None)
@@ -215,7 +218,7 @@ class Cipher:
             key = whole or self._writer(tenant, subjects[n] if subjects else None)
             plain = form_of.pad(encode(value), padding) if padding else encode(value)
             nonce, start = noise[NONCE * n : NONCE * n + NONCE], key.prefix
-            bound_to = start + bound + self._tenant(tenant) + form_of.row_bytes(rows[n])
+            bound_to = start + bound + (self._tenant(tenant) if bind else _NO_TENANT) + row_bytes(rows[n])
             key.used += 1
             if key.used > MOST:
                 raise form_of.exhausted(key.id, self.spec.name)
@@ -241,7 +244,8 @@ class Cipher:
         from cryptography.exceptions import InvalidTag
 
         made: list[Any] = []
-        where, bound = self.spec.name, self._bound
+        where, bound, row_bytes = self.spec.name, self._bound, form_of.row_bytes
+        bind, whole = bool(self.spec.tenant or tenants), self.spec.scope == "table"
         last, key = b"", None
         for n, one in enumerate(data):
             if one is None:
@@ -250,10 +254,12 @@ class Cipher:
             one = bytes(one)
             tenant = tenants[n] if tenants else None
             start = one[:PREFIX]
-            if key is None or start != last or self.spec.scope != "table" or len(one) <= BODY:
+            if key is None or start != last or not whole or len(one) <= BODY:
                 key, last = self._reader(one, tenant, subjects[n] if subjects else None), start
             try:
-                plain = key.aead.decrypt(one[PREFIX:BODY], one[BODY:], start + bound + self._tenant(tenant) + form_of.row_bytes(rows[n]))
+                plain = key.aead.decrypt(
+                    one[PREFIX:BODY], one[BODY:], start + bound + (self._tenant(tenant) if bind else _NO_TENANT) + row_bytes(rows[n])
+                )
             except InvalidTag:
                 raise EncryptionError(
                     f"a value of {where} under key {form_of.shown(key.id)} is damaged, or was written for another row, column or tenant,"
@@ -270,11 +276,12 @@ class Cipher:
         """What stands for many values."""
         self.encryption.refresh()
         formed, size = self._form(form), self.spec.bits // 8
-        made: list[bytes | None] = []
-        for n, value in enumerate(values):
-            mark, key = self._index(form or self.spec.search[0], tenants[n] if tenants else None)[0]
-            made.append(None if value is None else digest(key, mark, size, formed(value)))
-        return made
+        form = form or self.spec.search[0]
+        if tenants is None:
+            mark, key = self._index(form, None)[0]
+            return [None if v is None else digest(key, mark, size, formed(v)) for v in values]
+        keys = [self._index(form, tenant)[0] for tenant in tenants]
+        return [None if v is None else digest(key, mark, size, formed(v)) for v, (mark, key) in zip(values, keys, strict=True)]
 
     def lookups(self, value: Any, form: str = "", *, tenant: object = None) -> list[bytes]:
         """What a value is to be looked up by, under every key that rows may still carry: `WHERE email_folded = ANY(%s)`."""
@@ -282,6 +289,11 @@ class Cipher:
         formed, size = self._form(form), self.spec.bits // 8
         plain = formed(value)
         return [digest(key, mark, size, plain) for mark, key in self._index(form or self.spec.search[0], tenant)]
+
+    def where(self, value: Any, form: str = "", *, tenant: object = None) -> tuple[str, list[bytes]]:
+        """The condition of `lookups` as SQL with its parameters: `email_folded IN (%s)`, with one more while the index key is rotated."""
+        found = self.lookups(value, form, tenant=tenant)
+        return f"{quote(self.spec.column_of(form or self.spec.search[0]))} IN ({', '.join(['%s'] * len(found))})", found
 
     # ── keys ──
 
@@ -301,7 +313,7 @@ class Cipher:
                 f"{self.spec.name} {what}",
                 hint="tenant=…" if self.spec.tenant else "leave tenant out, or declare tenant in [[encryption.column]]",
             )
-        return b"\0\0\0\0" if tenant is None else form_of.part(str(tenant))
+        return _NO_TENANT if tenant is None else form_of.part(str(tenant))
 
     def _lengths(self, count: int, *others: Sequence[object] | None) -> None:
         for other in others:

@@ -93,6 +93,9 @@ def part(text: str) -> bytes:
 
 def row_bytes(row: Row) -> bytes:
     """The row's key as it is bound. Raises UsageError for a type that has no one text."""
+    if type(row) is int:
+        raw = b"%d" % row
+        return b"\0\1\0\0\0" + len(raw).to_bytes(1, "big") + raw
     values = row if isinstance(row, tuple) else (row,)
     return len(values).to_bytes(2, "big") + b"".join([part(_text(v)) for v in values])
 

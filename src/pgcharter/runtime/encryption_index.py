@@ -15,12 +15,12 @@ MARK = 4
 
 def normal(text: str) -> str:
     """One way of writing a text: é is é, however it was typed (Unicode, form C)."""
-    return unicodedata.normalize("NFC", text)
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def folded(text: str) -> str:
     """Without regard to case."""
-    return normal(normal(text).casefold())
+    return text.lower() if text.isascii() else normal(normal(text).casefold())
 
 
 def last_four(text: str) -> str:

@@ -36,6 +36,9 @@ def encoder(kind: str, where: str) -> Callable[[Any], bytes]:
     """What writes values of a declared type. It raises UsageError for others, and never repeats a value."""
     mark, accepted, write, _ = _TYPES[kind]
 
+    def encode_text(value: Any) -> bytes:
+        return b"t" + value.encode() if type(value) is str else encode(value)
+
     def encode(value: Any) -> bytes:
         if not isinstance(value, accepted) or (isinstance(value, bool) and kind in ("int", "numeric")) or _is_moment(value, kind):
             raise UsageError(f"{where} holds {kind}, and was given a value of type {type(value).__name__}")
@@ -44,7 +47,7 @@ def encoder(kind: str, where: str) -> Callable[[Any], bytes]:
         except (TypeError, ValueError) as error:
             raise UsageError(f"{where} holds {kind}, and was given one that cannot be written: {type(error).__name__}") from None
 
-    return encode
+    return encode_text if kind == "text" else encode
 
 
 def _is_moment(value: object, kind: str) -> bool:
@@ -53,6 +56,11 @@ def _is_moment(value: object, kind: str) -> bool:
 
 def decode(plain: bytes, where: str) -> Any:
     """The value again. Raises EncryptionError for bytes that no `encoder` wrote."""
+    if plain[:1] == b"t":
+        try:
+            return plain[1:].decode()
+        except UnicodeDecodeError:
+            raise EncryptionError(f"{where} holds a text that is not in UTF-8") from None
     try:
         return _READERS[plain[0]](plain[1:])
     except (KeyError, IndexError, ValueError, ArithmeticError) as error:
