@@ -9,6 +9,7 @@ import click
 _COMMANDS = {
     "privileges": "privileges:privileges",
     "render": "transport:render",
+    "watch": "security_watch:watch",
     "probe": "probe:probe",
 }
 """Where each command is, `module:attribute` below `pgcharter.cli`, so that none is imported for another."""
