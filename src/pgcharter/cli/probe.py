@@ -47,7 +47,7 @@ def probe(
     with kept(), progress("probing") as advance:
         database, catalog, cluster = _read(environment, target, source, scratch_url)
         with open_scratch(catalog.major, url=scratch_url) as scratch:
-            probed = run.probe(scratch, catalog, cluster, _declared(charter_here(), maintenance), advance)
+            probed = run.probe(scratch, catalog, cluster, _declared(charter_here(), maintenance, environment or ""), advance)
     if form == "json":
         show_json(render.data(probed, database))
     else:
@@ -78,11 +78,11 @@ def _read(environment: str | None, target: str | None, source: str | None, scrat
         return migrating.called(named, dsn), live.read_catalog(conn), live.read_cluster(conn)
 
 
-def _declared(charter: Charter, maintenance: tuple[str, ...]) -> Declared:
+def _declared(charter: Charter, maintenance: tuple[str, ...], environment: str) -> Declared:
     from pgcharter.policy import roles_settings, tenancy_settings
     from pgcharter.probe.expected import Declared
 
     roles, tenancy = (
         charter.section(m.SECTION) if m.SECTION.name in charter.sections else None for m in (roles_settings, tenancy_settings)
     )
-    return Declared(roles, tenancy, maintenance)
+    return Declared(roles, tenancy, maintenance, environment)

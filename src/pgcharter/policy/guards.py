@@ -39,6 +39,8 @@ class Guards:
     """The same for columns by name, wherever they stand."""
     tables: frozenset[ObjectId] = frozenset()
     """Tables whose rows belong to tenants."""
+    users: frozenset[ObjectId] = frozenset()
+    """Those of them whose rows belong to single users, also for reading."""
     catalog: Catalog = field(default_factory=Catalog, repr=False)
 
     @cached_property
@@ -94,9 +96,9 @@ def found(catalog: Catalog, tenancy: TenancySection | None = None) -> Guards:
         roots.setdefault(end(leads, place), kind)
         if not _is_key(catalog.table[place[0]], place[1]):
             names.setdefault(place[1], kind)
-    guards = Guards(settings, roots, names, frozenset(), catalog)
+    guards = Guards(settings, roots, names, catalog=catalog)
     tables = _tables(guards, {place[0] for place, _ in seeds} | set(_with_policies(catalog)), declared)
-    return Guards(settings, roots, names, tables, catalog)
+    return Guards(settings, roots, names, tables, _users(guards, tables, declared), catalog)
 
 
 def _is_key(table: Table, column: str) -> bool:
@@ -173,6 +175,20 @@ def _tables(guards: Guards, known: set[ObjectId], section: TenancySection | None
     while more := {t.id for t in catalog.own_tables if t.id not in inside | shared and _hangs(t, inside)}:
         inside |= more
     return frozenset(inside - {OWN_TENANTS} if section else inside)
+
+
+def _users(guards: Guards, tables: frozenset[ObjectId], section: TenancySection | None) -> frozenset[ObjectId]:
+    """Tables that a restrictive policy, or every one that allows reading, keeps for single users."""
+    persons = {s for s, (table, column) in guards.settings.items() if guards.kind(table, column) == "user"}
+    readers = {f.id.sql().partition("(")[0]: _SETTING.findall(f.body or f.definition) for f in guards.catalog.own_functions}
+    found = set(section.user_column) if section else set()
+    for table in (guards.catalog.table[t] for t in tables):
+        reading = [p for p in table.policies if p.command in ("all", "select") and _says(p)]
+        of = [any(s in persons for _, s in _read(p.using, readers)) for p in reading]
+        loose = [one for p, one in zip(reading, of, strict=True) if p.permissive]
+        if any(one and not p.permissive for p, one in zip(reading, of, strict=True)) or (loose and all(loose)):
+            found.add(table.id)
+    return frozenset(found & tables)
 
 
 def _hangs(table: Table, inside: set[ObjectId]) -> bool:

@@ -71,8 +71,9 @@ def _reading(at: ObjectId, listed: str, ground: Ground) -> Iterator[Attack]:
     yield Attack(at, "EXPLAIN", f"EXPLAIN (VERBOSE, COSTS OFF) {select}", "same", _OWN)
     yield Attack(at, "count", f"SELECT count(*) FROM {at.sql()}", "same", _OWN)
     row = f"ROW({listed})" if listed != "*" else "t.*"
-    yield Attack(at, "function in WHERE", f"SELECT count(*) FROM {at.sql()} t WHERE pg_temp.pgcharter_told(({row})::text); "
-                 "SELECT current_setting('pgcharter.told', true)", "same", _OWN, first=_TOLD)  # fmt: skip
+    told = f"SELECT set_config('pgcharter.told', '', true); SELECT count(*) FROM {at.sql()} t"
+    told += f" WHERE pg_temp.pgcharter_told(({row})::text); SELECT current_setting('pgcharter.told', true)"
+    yield Attack(at, "function in WHERE", told, "same", _OWN, first=TOLD)
     theirs = next(iter(ground.theirs.values()), "")
     if theirs:
         like = literal(f"%{theirs}%")
@@ -80,10 +81,9 @@ def _reading(at: ObjectId, listed: str, ground: Ground) -> Iterator[Attack]:
         yield Attack(at, "error message", error, "same", _OWN)
 
 
-_TOLD = """CREATE FUNCTION pg_temp.pgcharter_told(text) RETURNS boolean LANGUAGE plpgsql COST 0.0000001 AS $$ BEGIN
-PERFORM set_config('pgcharter.told', current_setting('pgcharter.told', true) || '.', true); RETURN true; END $$;
-SELECT set_config('pgcharter.told', '', true);"""
-"""A function that counts the rows it is shown, and is so cheap that it is asked first where nothing forbids it."""
+TOLD = """CREATE FUNCTION pg_temp.pgcharter_told(text) RETURNS boolean LANGUAGE plpgsql COST 0.0000001 AS $$ BEGIN
+PERFORM set_config('pgcharter.told', current_setting('pgcharter.told', true) || '.', true); RETURN true; END $$;"""
+"""A function that counts the rows it is shown, and is so cheap that it is asked first where nothing forbids it. Made once a session."""
 
 
 def _prepared(table: Table, ground: Ground, may: May) -> Iterator[Attack]:
@@ -142,6 +142,9 @@ def _inserting(table: Table, ground: Ground, may: May) -> Iterator[Attack]:
         return
     theirs = ground.values(table, THEIRS_NEW, allowed)[1]
     yield Attack(table.id, "INSERT", f"{insert} ({theirs})", "refused", "refused: the row is another tenant's")
+    if table.id in ground.guards.users:
+        other = ground.values(table, NEW + 1, allowed)[1]
+        yield Attack(table.id, "INSERT for another user", f"{insert} ({other})", "refused", "refused: the row is another user's")
     for context in ground.contexts:
         if context != CONTEXT:
             yield Attack(table.id, "INSERT", f"{insert} ({mine})", "refused", "refused without a tenant", context)

@@ -91,6 +91,7 @@ def build(scratch: Scratch, catalog: Catalog, cluster: Cluster | None, guards: G
                 _second(whole, catalog, rows, guards)
                 for database in (whole, part):
                     _settle(database, catalog)
+                    _temporary(database, catalog)
                 yield Copy(whole, part, rows, future, password)
 
 
@@ -157,7 +158,8 @@ def _first(database: ScratchDatabase, catalog: Catalog, guards: Guards) -> made.
     """The rows of the first tenant, and those that belong to none."""
     with without_triggers(database, catalog) as conn:
         rows = made.prepare(conn, catalog, guards)
-        made.write(conn, rows, (t.id for t in catalog.tables if t.id in guards.tables), (1, 2))
+        for last, tables in ((1, guards.users), (2, guards.tables - guards.users)):
+            made.write(conn, rows, (t.id for t in catalog.tables if t.id in tables), (1, last))
         made.write(conn, rows, (t.id for t in catalog.tables if t.id not in guards.tables), (1, 4))
         for sequence in catalog.sequences:
             if sequence.minimum < AHEAD < sequence.maximum:
@@ -167,7 +169,19 @@ def _first(database: ScratchDatabase, catalog: Catalog, guards: Guards) -> made.
 
 def _second(database: ScratchDatabase, catalog: Catalog, rows: made.Rows, guards: Guards) -> None:
     with without_triggers(database, catalog) as conn:
-        made.write(conn, rows, (t.id for t in catalog.tables if t.id in guards.tables), (3, 4))
+        for first, tables in ((2, guards.users), (3, guards.tables - guards.users)):
+            made.write(conn, rows, (t.id for t in catalog.tables if t.id in tables), (first, 4))
+
+
+def _temporary(database: ScratchDatabase, catalog: Catalog) -> None:
+    """Who may make temporary tables and functions: that is a privilege on the database, which a copy does not get by itself."""
+    if catalog.database.acl is None or any(g.grantee == "" and g.privilege == "TEMPORARY" for g in catalog.database.acl):
+        return
+    name = quote(database.name)
+    database.admin.execute(f"REVOKE TEMPORARY ON DATABASE {name} FROM PUBLIC".encode())
+    for grant in catalog.database.acl:
+        if grant.privilege == "TEMPORARY" and grant.grantee in database.roles:
+            database.admin.execute(f"GRANT TEMPORARY ON DATABASE {name} TO {quote(grant.grantee)}".encode())
 
 
 def _settle(database: ScratchDatabase, catalog: Catalog) -> None:

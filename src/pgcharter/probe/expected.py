@@ -19,6 +19,8 @@ class Declared:
     tenancy: TenancySection | None = None
     maintenance: Collection[str] = ()
     """Roles that may see the rows of all tenants."""
+    environment: str = ""
+    """Environment of the charter: which logins there are."""
 
     def reviewed(self, catalog: Catalog) -> frozenset[ObjectId]:
         """Views and functions that somebody has looked at."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pgcharter.catalog.model import Catalog, Cluster
@@ -12,7 +13,7 @@ from pgcharter.findings import Gap
 from pgcharter.names import ObjectId, literal, quote
 from pgcharter.policy import guards as guarding
 from pgcharter.policy.probed import Cell, Hole, Probed
-from pgcharter.probe import attacks, copy, others
+from pgcharter.probe import attacks, copy, others, privileges
 from pgcharter.probe.attacks import Attack
 from pgcharter.probe.expected import Declared, Sides, sides
 from pgcharter.probe.ground import Ground, May, may
@@ -65,7 +66,11 @@ class _Probing:
 
     def role(self, role: str, whole: Connection, part: Connection) -> None:
         """Try everything as one role."""
+        if self.declared.roles:
+            self.holes += privileges.differing(whole, role, privileges.concerned(self.ground.catalog, self.declared.roles), self._rights)
         verbs: dict[ObjectId, list[str]] = {}
+        for conn in (whole, part):
+            conn.pgconn.exec_(attacks.TOLD.encode())
         for attack in self._attacks(role, may(whole)):
             self.attacks += 1
             seen = self._observed(whole, attack)
@@ -75,6 +80,11 @@ class _Probing:
             if told:
                 self.holes.append(self._hole(attack, role, told))
         self.cells += [Cell(at, role, tuple(dict.fromkeys(names))) for at, names in verbs.items()]
+
+    @cached_property
+    def _rights(self) -> privileges.Rights:
+        section, cluster = self.declared.roles, self.cluster or Cluster()
+        return privileges.declared(self.ground.catalog, cluster, section, self.declared.environment) if section else {}
 
     def _attacks(self, role: str, allowed: May) -> Iterator[Attack]:
         ground = self.ground
@@ -104,9 +114,9 @@ class _Probing:
     def _observed(self, conn: Connection, attack: Attack) -> Seen:
         context = self.ground.contexts.get(attack.context, {})
         written = attack.judge == "unwritten" or attack.object.kind in ("function", "procedure")
-        return observe(
-            conn, attack.statement, context, first=attack.first, data=attack.data, written=written, taken=attack.judge == "untaken"
-        )
+        first = "" if attack.first == attacks.TOLD else attack.first
+        taken = attack.judge == "untaken"
+        return observe(conn, attack.statement, context, first=first, data=attack.data, written=written, taken=taken)
 
     def _judged(self, attack: Attack, seen: Seen, whole: Connection, part: Connection) -> str:
         """What is wrong with an answer, in words; empty when it is as expected."""

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 Context = Mapping[str, str]
 """Values of settings, for one transaction."""
 
-_WRITTEN = b"""SELECT coalesce(sum(n_tup_ins), 0), coalesce(sum(n_tup_upd), 0), coalesce(sum(n_tup_del), 0)
-  FROM pg_catalog.pg_stat_xact_all_tables WHERE schemaname NOT LIKE 'pg\\_%' AND schemaname <> 'information_schema'"""
+_WRITTEN = b"""SELECT sum(pg_stat_get_xact_tuples_inserted(oid)), sum(pg_stat_get_xact_tuples_updated(oid)),
+       sum(pg_stat_get_xact_tuples_deleted(oid)) FROM pg_catalog.pg_class WHERE relkind = 'r' AND oid >= 16384"""
 _READ = b"""SELECT count(*) FROM pg_catalog.pg_stat_xact_all_tables
  WHERE relid IN (SELECT oid FROM pg_catalog.pg_class WHERE relnamespace = pg_catalog.pg_my_temp_schema() AND relkind = 'r')
    AND coalesce(seq_scan, 0) + coalesce(idx_scan, 0) + n_tup_ins + n_tup_upd + n_tup_del > 0"""
@@ -55,18 +55,18 @@ def settings(context: Context) -> str:
 def observe(
     conn: Connection, statement: str, context: Context, *, first: str = "", data: str = "", written: bool = False, taken: bool = False
 ) -> Seen:
-    """Run `first` and the context, then `statement` (COPY with `data`), and roll everything back."""
+    """Run `first` and the context, then `statement` (COPY with `data`). It is rolled back when the next one begins, or the session ends."""
     raw = conn.pgconn
-    begun = raw.exec_(f"BEGIN; {first}{settings(context)}".encode() + _WRITTEN * (written or taken))
+    begun = raw.exec_(f"ROLLBACK; BEGIN; {first}{settings(context)}".encode() + _WRITTEN * (written or taken))
     if begun.status == pq.ExecStatus.FATAL_ERROR:
-        raw.exec_(b"ROLLBACK")
         return _refused(begun)
     seen = _answer(raw, raw.exec_(statement.encode()), data)
     if not seen.state and (written or taken):
         numbers = tuple(b - a for a, b in zip(_counts(begun), _counts(raw.exec_(_WRITTEN)), strict=True))
         stolen = int(raw.exec_(_READ).get_value(0, 0) or 0) if taken else 0
         seen = Seen(seen.state, seen.rows, seen.print, numbers, stolen)
-    raw.exec_(b"ROLLBACK; DEALLOCATE ALL")
+    if "PREPARE " in statement:
+        raw.exec_(b"ROLLBACK; DEALLOCATE ALL")
     return seen
 
 

@@ -45,12 +45,12 @@ def _holes(page: Page, holes: Iterable[Hole], *, strong: bool) -> None:
 
 def _matrix(page: Page, probed: Probed) -> None:
     """Objects by roles: what was let through for own rows, and how many holes."""
-    roles = list(probed.roles)
     done = {(c.object, c.role): "".join(LETTERS[v] for v in c.verbs) for c in probed.cells}
     bad: dict[tuple[ObjectId, str], int] = {}
     for hole in probed.holes:
         bad[hole.object, hole.role] = bad.get((hole.object, hole.role), 0) + 1
     objects = sorted({at for at, _ in (*done, *bad)})
+    roles = [r for r in probed.roles if any((at, r) in done or (at, r) in bad for at in objects)]
     if not objects:
         return
     cells = {
