@@ -18,13 +18,14 @@ def _setting(name: str) -> ObjectId:
     return ObjectId("setting", "", name)
 
 
-def _reached_from_outside(cluster: Cluster) -> bool:
+def reached_from_outside(cluster: Cluster) -> bool:
     """Whether the server listens on more than the loopback addresses. When that may not be seen, no."""
     addresses = [a.strip() for a in cluster.setting.get("listen_addresses", "").split(",") if a.strip()]
-    return any(not _is_loopback(a) for a in addresses)
+    return any(not is_loopback(a) for a in addresses)
 
 
-def _is_loopback(address: str) -> bool:
+def is_loopback(address: str) -> bool:
+    """Whether an address of pg_hba.conf or listen_addresses is of this machine alone."""
     if address in ("localhost", "samehost"):
         return True
     parts = address.split()
@@ -84,24 +85,25 @@ def weak_authentication(ctx: Context) -> Iterator[Finding]:
     Instead: `hostssl all all 10.0.0.0/8 scram-sha-256`.
     Except: lines for Unix sockets and loopback addresses, and lines that no listening address reaches, are not reported.
     """
-    if not _reached_from_outside(ctx.cluster):
+    if not reached_from_outside(ctx.cluster):
         return
     for line in ctx.cluster.hba:
-        if line.method in _METHODS and line.type.startswith("host") and not _is_loopback(line.address):
+        if line.method in _METHODS and line.type.startswith("host") and not is_loopback(line.address):
             if line.method == "password" and line.type == "hostssl":
                 continue
             does, severity = _METHODS[line.method]
             who = "everybody" if "all" in line.users else ", ".join(line.users)
             found = ctx.finding(
                 ObjectId("setting", "", "pg_hba.conf"),
-                f"pg_hba.conf line {line.line} ({_line(line)}) {does.format(who=who)}",
+                f"pg_hba.conf line {line.line} ({line_text(line)}) {does.format(who=who)}",
                 hint="scram-sha-256, after every password was set again under password_encryption = 'scram-sha-256'",
-                detail=_line(line),
+                detail=line_text(line),
             )
             yield replace(found, severity=severity)
 
 
-def _line(line: HbaLine) -> str:
+def line_text(line: HbaLine) -> str:
+    """A line of pg_hba.conf, about as it stands there."""
     return f"{line.type} {','.join(line.databases)} {','.join(line.users)} {line.address} {line.method}"
 
 
@@ -114,7 +116,7 @@ def network_without_tls(ctx: Context) -> Iterator[Finding]:
     Instead: `ssl = on` with a certificate, `hostssl` lines in pg_hba.conf, `sslmode=verify-full` in clients.
     Except: a network that encrypts by itself (WireGuard, a service mesh).
     """
-    if _reached_from_outside(ctx.cluster) and ctx.cluster.setting.get("ssl") == "off":
+    if reached_from_outside(ctx.cluster) and ctx.cluster.setting.get("ssl") == "off":
         yield ctx.finding(
             _setting("ssl"),
             f"the server listens on {ctx.cluster.setting['listen_addresses']} without TLS: data cross the network readable",
