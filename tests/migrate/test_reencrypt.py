@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from tests.conftest import ServerFactory
 
 from pgcharter.errors import RefusedError, UsageError
 from pgcharter.migrate import faults, planning, reencrypt
@@ -243,3 +244,50 @@ def test_writing_goes_by_place_not_by_scan(app: str, ring: RingFile) -> None:
             )
         )
     assert "Tid Scan" in plan, plan
+
+
+def test_after_the_switch_nothing_is_in_clear(server: ServerFactory, ring: RingFile) -> None:
+    """Not in the table's file, the WAL, the server's log with every statement and parameter in it, or pg_stat_activity.
+
+    What was written before the switch is in the WAL of before, in old backups, and in the table's file until it is written anew.
+    """
+    made = server(settings={"log_statement": "all", "log_min_duration_statement": 0, "fsync": True, "synchronous_commit": True})
+    dsn = made.dsn()
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        conn.execute(SCHEMA)
+        chosen = Chosen((policy.policy(EncryptionSection(column=COLUMNS[:1])),))
+        for step in planning.make(Wish("", dsn, chosen=chosen, prove=False)).plan.steps:
+            conn.execute(step.sql.encode())
+        conn.execute("INSERT INTO app.\"Üsers\" VALUES (1, 1, 'canary-before')")
+        for mode in ("encrypt", "clear"):
+            reencrypt.run(dsn, Encryption(COLUMNS[:1], ring), EMAIL, mode, SMALL)  # type: ignore[arg-type]
+        assert b"canary-before" in on_disk(conn)
+        before = made.log.stat().st_size
+        for sql in ('ALTER TABLE app."Üsers" DROP COLUMN email CASCADE', 'VACUUM FULL app."Üsers"', "CHECKPOINT", "SELECT pg_switch_wal()"):
+            conn.execute(sql.encode())
+        start = conn.execute("SELECT pg_walfile_name(pg_current_wal_lsn())").fetchone()
+        email = Encryption(COLUMNS[:1], ring).column(EMAIL)
+        for key in range(2, 50):
+            sealed = (key, 1, email.encrypt("canary-after", row=key, tenant=1), email.blind("canary-after", "folded", tenant=1))
+            conn.execute('INSERT INTO app."Üsers" (id, tenant_id, email_encrypted, email_folded) VALUES (%s, %s, %s, %s)', sealed)
+        where, parameters = email.where("canary-after", tenant=1)
+        assert len(conn.execute(f'SELECT FROM app."Üsers" WHERE {where}'.encode(), parameters).fetchall()) == 48
+        ring.change(lambda r: r.rotate("default", DATA)[0].rotate("default", INDEX)[0])
+        assert reencrypt.run(dsn, Encryption(COLUMNS[:1], ring), EMAIL, "rotate", SMALL).changed == 49
+        conn.execute("CHECKPOINT")
+        written, rewritten = on_disk(conn, start[0] if start else ""), on_disk(conn, "G")
+        said = made.log.read_bytes()[before:]
+    assert b"INSERT INTO app" in said
+    assert b"key_jobs" in written
+    for canary in (b"canary-after", b"canary-after".hex().encode(), b"canary-after".title()):
+        assert canary not in written
+        assert canary not in said
+    assert b"canary" not in rewritten
+
+
+def on_disk(conn: Any, after: str = "") -> bytes:
+    """The bytes of the table's file and of the WAL from a segment on; older WAL may stand behind its end, in segments used again."""
+    wal = conn.execute("SELECT name FROM pg_ls_waldir() WHERE name >= %s AND name ~ '^[0-9A-F]{24}$'", (after,)).fetchall()
+    files = [f"pg_wal/{name}" for (name,) in wal]
+    files += [path for (path,) in conn.execute("SELECT pg_relation_filepath('app.\"Üsers\"')")]
+    return b"".join(conn.execute("SELECT pg_read_binary_file(%s)", (name,)).fetchone()[0] for name in files)
