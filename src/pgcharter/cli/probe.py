@@ -13,11 +13,13 @@ from pgcharter.errors import Exit, UsageError
 if TYPE_CHECKING:
     from pgcharter.catalog.model import Catalog, Cluster
     from pgcharter.charter import Charter
+    from pgcharter.policy.probed import Probed
     from pgcharter.probe.expected import Declared
 
 EXAMPLES = (
     ("pgcharter security probe --env staging", "attack a copy of its schema, with made-up rows of two tenants"),
     ("pgcharter security probe db/schema.sql", "the same of SQL files: every role that they name can log in"),
+    ("pgcharter security probe --env production --live", "look for rows of tenants in the database itself, reading only"),
     ("pgcharter security probe --env staging --maintenance jobs", "role jobs may see the rows of all tenants"),
 )
 
@@ -25,29 +27,25 @@ EXAMPLES = (
 @click.command("probe", cls=Command, examples=EXAMPLES)
 @click.argument("source", metavar="[TARGET]", required=False)
 @click.option("--maintenance", multiple=True, metavar="ROLE", help="Role that may see the rows of all tenants; may be repeated.")
+@click.option("--live", is_flag=True, help="Look at the database itself instead: reading only, as roles that the login may become.")
 @click.option("--strict", is_flag=True, help="End in 1 for weak places too: what ties or tells, but shows and changes no row of others.")
 @click.option("--scratch-url", metavar="DSN", help="Server to build the copy on.  [default: one of our own, of the same version]")
 @database_options
 @format_option
 def probe(
     environment: str | None, target: str | None, form: str, source: str | None, maintenance: tuple[str, ...], scratch_url: str | None,
-    *, strict: bool,
+    *, live: bool, strict: bool,
 ) -> int:  # fmt: skip
     """Attack a scratch copy as every role, with made-up rows of two tenants, and say what was reached that should not be.
 
     The database itself is only read, and only its schema, roles and privileges. Ends in 1 when there is a hole.
     """
-    from pgcharter.cli.progress import progress
     from pgcharter.cli.project import charter_here
-    from pgcharter.probe import run
     from pgcharter.render import probe as render
     from pgcharter.render.page import Page
-    from pgcharter.servers.scratch import kept, open_scratch
 
-    with kept(), progress("probing") as advance:
-        database, catalog, cluster = _read(environment, target, source, scratch_url)
-        with open_scratch(catalog.major, url=scratch_url) as scratch:
-            probed = run.probe(scratch, catalog, cluster, _declared(charter_here(), maintenance, environment or ""), advance)
+    declared = _declared(charter_here(), maintenance, environment or "")
+    database, probed = (_live if live else _copied)(environment, target, source, scratch_url, declared)
     if form == "json":
         show_json(render.data(probed, database))
     else:
@@ -55,6 +53,36 @@ def probe(
         render.write(page, probed)
         show(page)
     return Exit.FINDINGS if any(strict or not h.weak for h in probed.holes) else Exit.FINE
+
+
+def _copied(
+    environment: str | None, target: str | None, source: str | None, scratch_url: str | None, declared: Declared
+) -> tuple[str, Probed]:
+    from pgcharter.cli.progress import progress
+    from pgcharter.probe import run
+    from pgcharter.servers.scratch import kept, open_scratch
+
+    with kept(), progress("probing") as advance:
+        database, catalog, cluster = _read(environment, target, source, scratch_url)
+        with open_scratch(catalog.major, url=scratch_url) as scratch:
+            return database, run.probe(scratch, catalog, cluster, declared, advance)
+
+
+def _live(
+    environment: str | None, target: str | None, source: str | None, scratch_url: str | None, declared: Declared
+) -> tuple[str, Probed]:
+    from pgcharter.cli import migrating
+    from pgcharter.cli.progress import progress
+    from pgcharter.db import connect
+    from pgcharter.probe import live as looking
+    from pgcharter.sources import live
+
+    if scratch_url or (source and "://" not in source):
+        raise UsageError("--live looks at a database, and this names files or a scratch server", hint="leave --live out")
+    named, dsn = migrating.database(environment, source or target)
+    with progress("looking") as advance, connect(dsn) as conn:
+        probed = looking.probe(conn, live.read_catalog(conn), live.read_cluster(conn), declared, advance)
+    return migrating.called(named, dsn), probed
 
 
 def _read(environment: str | None, target: str | None, source: str | None, scratch_url: str | None) -> tuple[str, Catalog, Cluster | None]:
