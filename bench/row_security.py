@@ -27,7 +27,7 @@ SETTINGS: dict[str, lifecycle.Setting] = {"shared_buffers": "1GB", "max_wal_size
 SECTION = TenancySection(schemas=("app",), tenants="", type="bigint", application_roles=("reader",))
 READING = {
     "point by key": ("SELECT total FROM app.orders WHERE id = %(id)s", 1),
-    "range of a tenant (100 rows)": ("SELECT count(total) FROM app.orders WHERE at BETWEEN %(at)s AND %(at)s + 20000", 1),
+    "range of a tenant (200 rows)": ("SELECT count(total) FROM app.orders WHERE at BETWEEN %(at)s AND %(at)s + 20000", 1),
     "all of a tenant": ("SELECT count(total) FROM app.orders", 20),
     "scan without index": ("SELECT count(total) FROM app.orders WHERE note = 'note 5'", 500),
 }

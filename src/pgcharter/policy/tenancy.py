@@ -11,7 +11,7 @@ from pgcharter.catalog.privileges import default, owner_in
 from pgcharter.names import ObjectId
 from pgcharter.policy import tenancy_notes, tenancy_questions
 from pgcharter.policy.model import Policy, State
-from pgcharter.policy.tenancy_rows import Names, with_column, with_indexes, with_keys, with_policies
+from pgcharter.policy.tenancy_rows import Names, with_column, with_indexes, with_keys, with_policies, with_required
 from pgcharter.policy.tenancy_settings import OWN_TENANTS, SECTION, TYPES, TenancySection
 from pgcharter.policy.tenancy_tables import Expected, concerned, expected, roots
 
@@ -81,6 +81,8 @@ def _protected(catalog: Catalog, section: TenancySection, wanted: dict[ObjectId,
     mine = {t.id: t for t in catalog.tables if t.id in wanted and wanted[t.id].protected and t.id != OWN_TENANTS}
     columns = [with_column(t, wanted[i], section) for i, t in mine.items() if wanted[i].kind == "tenant"]
     ordered = sorted(columns, key=lambda t: (len(roots(catalog, t)), t.schema, t.name))
+    if catalog.major >= 18:
+        ordered = [*with_required(ordered, wanted).values()]
     owned = with_indexes(with_keys(ordered, wanted, tenants).values(), wanted, Names.of(catalog))
     made = {i: with_policies(owned.get(i, t), wanted[i]) for i, t in mine.items()}
     return replace(catalog, tables=tuple(made.get(t.id, t) for t in catalog.tables))

@@ -77,6 +77,24 @@ def with_policies(table: Table, wanted: Expected) -> Table:
     return replace(table, row_security=True, force_row_security=True, policies=policies)
 
 
+def with_required(tables: Iterable[Table], wanted: Mapping[ObjectId, Expected]) -> dict[ObjectId, Table]:
+    """The tables with the NOT NULL of their tenant columns as a constraint, as PostgreSQL keeps it from 18 on; parents before heirs.
+
+    Partitions and heirs have their parent's, under the same name. Without a name here it would depend on the way there.
+    """
+    done: dict[ObjectId, Table] = {}
+    names: dict[ObjectId, str] = {}
+    for table in tables:
+        column = wanted[table.id].column
+        there = next((c.name for c in table.constraints if c.kind == "not null" and c.columns == (column,)), "")
+        above = next((names[p] for p in table.parents if p in names), "")
+        name = names[table.id] = there or above or _free_constraint(table, column, "not_null")
+        made = Constraint(name, "not null", (column,), f"NOT NULL {quote(column)}", inherited=bool(above))
+        constraints = table.constraints if there else (*table.constraints, made)
+        done[table.id] = replace(table, constraints=tuple(sorted(constraints, key=lambda c: c.name)))
+    return done
+
+
 def with_keys(tables: Iterable[Table], wanted: Mapping[ObjectId, Expected], tenants: Table | None) -> dict[ObjectId, Table]:
     """The tables with foreign keys from their tenant columns, where no key of their own ties the column already; parents before partitions.
 
@@ -91,17 +109,17 @@ def with_keys(tables: Iterable[Table], wanted: Mapping[ObjectId, Expected], tena
         tied = any(column in k.columns for k in table.foreign_keys)
         if tenants is None or tenants.primary_key is None or (tied and not above) or (table.partition_of is not None and not above):
             continue
-        names[table.id] = above or _free_constraint(table, column)
+        names[table.id] = above or _free_constraint(table, column, "fkey")
         key = _key(names[table.id], column, tenants, tenants.primary_key)
         made = replace(key, inherited=table.partition_of is not None)
         done[table.id] = replace(table, constraints=tuple(sorted((*table.constraints, made), key=lambda c: c.name)))
     return done
 
 
-def _free_constraint(table: Table, column: str) -> str:
-    taken, name, number = {c.name for c in table.constraints}, fitted(table.name, fitted(column, "fkey")), 1
+def _free_constraint(table: Table, column: str, end: str) -> str:
+    taken, name, number = {c.name for c in table.constraints}, fitted(table.name, fitted(column, end)), 1
     while name in taken:
-        name, number = fitted(table.name, fitted(column, f"fkey{number}")), number + 1
+        name, number = fitted(table.name, fitted(column, f"{end}{number}")), number + 1
     return name
 
 

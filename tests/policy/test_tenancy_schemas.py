@@ -1,0 +1,102 @@
+"""`[tenancy]` on whole schemas that others wrote: applied twice it changes nothing, removed everything is as before."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psycopg
+import pytest
+
+import pgcharter
+from pgcharter.catalog.compare import compare
+from pgcharter.catalog.model import Catalog
+from pgcharter.migrate import planning
+from pgcharter.migrate.planning import Planned, Wish
+from pgcharter.migrate.policies import Chosen
+from pgcharter.policy import tenancy
+from pgcharter.policy.tenancy_settings import TenancySection
+from pgcharter.servers.lifecycle import Server
+from pgcharter.sources import live
+from pgcharter.sqltext import parse
+
+SAMPLES = os.environ.get("PGCHARTER_SAMPLES", "")
+needs_samples = pytest.mark.skipif(not SAMPLES, reason="PGCHARTER_SAMPLES names no folder")
+SHOP = Path(pgcharter.__file__).parent / "examples" / "shop" / "migrations"
+SECTIONS = {
+    "pagila": TenancySection(type="bigint", shared=("public.country", "public.language")),
+    "chinook": TenancySection(type="text", column="Mandant", maintenance_role="pgct_keeper"),
+    "shop": TenancySection(schemas=("identity", "catalog", "sales"), tenants="identity.tenants"),
+}
+
+
+def _sample(name: str) -> str:
+    text = (Path(SAMPLES) / name).read_text("utf-8-sig").partition("\nINSERT INTO")[0]
+    return "\n".join(line for line in text.splitlines() if not line.startswith(("DROP DATABASE", "CREATE DATABASE", "\\")))
+
+
+def _shop() -> str:
+    return "\n".join(f.read_text("utf-8").partition("-- Down Migration")[0] for f in sorted(SHOP.glob("*.sql")))
+
+
+SCHEMAS: dict[str, Callable[[], str]] = {
+    "pagila": lambda: _sample("pagila-schema.sql"), "chinook": lambda: _sample("Chinook_PostgreSql.sql"), "shop": _shop
+}  # fmt: skip
+
+
+@pytest.fixture
+def roles(major_server: Server) -> Iterator[None]:
+    """Takes away the roles that a schema makes."""
+    known = "SELECT array_agg(rolname::text) FROM pg_roles"
+    with psycopg.connect(major_server.dsn(), autocommit=True) as conn:
+        (before,) = conn.execute(known).fetchone() or ((),)
+        yield
+        (after,) = conn.execute(known).fetchone() or ((),)
+        for name in set(after) - set(before):
+            conn.execute(f'DROP ROLE "{name}"'.encode())
+
+
+@pytest.fixture
+def schema(roles: None, database: str, request: pytest.FixtureRequest) -> str:
+    """A database with the schema of the test's parameter `name`."""
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute("CREATE ROLE postgres") if not conn.execute("SELECT FROM pg_roles WHERE rolname = 'postgres'").fetchone() else None
+        for statement in parse(SCHEMAS[request.node.callspec.params["name"]](), "a.sql").statements:
+            with suppress(psycopg.errors.DuplicateSchema):
+                conn.execute(statement.text.encode())
+    return database
+
+
+def planned(dsn: str, section: TenancySection | None, *, prove: bool = False) -> Planned:
+    return planning.make(Wish("", dsn, prove=prove, chosen=Chosen((tenancy.policy(section),) if section else ())))
+
+
+def run(dsn: str, found: Planned) -> None:
+    assert found.plan.questions == ()
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        for step in found.plan.steps:
+            conn.execute(step.sql.encode())
+
+
+def catalog(dsn: str) -> Catalog:
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        return live.read_catalog(conn)
+
+
+CASES = [(name, major) for name in SCHEMAS for major in (15, 18) if (name, major) != ("pagila", 15)]
+"""Pagila calls uuidv7(), which comes with 18."""
+
+
+@pytest.mark.parametrize(
+    ("name", "major"), [pytest.param(n, m, marks=() if n == "shop" else needs_samples, id=f"{n}-pg{m}") for n, m in CASES]
+)
+def test_on_twice_and_off(schema: str, name: str, major: int) -> None:
+    section, before = SECTIONS[name], catalog(schema)
+    run(schema, planned(schema, section, prove=True))
+    assert [s.sql for s in planned(schema, section).plan.steps] == []
+    protected = [t for t in catalog(schema).tables if t.force_row_security]
+    assert len(protected) >= 11
+    run(schema, planned(schema, None))
+    assert [d for d in compare(before, catalog(schema)) if "pgcharter" not in (d.object.schema, d.object.name)] == []
