@@ -284,6 +284,7 @@ SOME: dict[Direction, tuple[tuple[str, str], ...]] = {
         ("in batch:2", "runner"), ("before sweep:1", "twice"), ("before alone:1", "server"), ("after alone:1", "server -9"),
         ("before commit:3", "answer lost"), ("in batch:1", "reset"), ("after batch:2", "answer lost"), ("before alone:1", "cancelled"),
         ("in transaction:4", "terminated"), ("started:1", "locked"), ("after record:3", "reset"), ("before finish:1", "server"),
+        ("locked:1", "terminated"),
     ),
     "down": (("before alone:1", "answer lost"), ("after commit:9", "runner"), ("in batch:2", "server")),
 }  # fmt: skip

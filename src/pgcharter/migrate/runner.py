@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import psycopg
 
 from pgcharter.db import Connection, connect
-from pgcharter.errors import PgcharterError, RefusedError, UsageError
+from pgcharter.errors import ConnectError, PgcharterError, RefusedError, UsageError
 from pgcharter.migrate import alone, faults, home, layouts, ledger, lock
 from pgcharter.migrate.blockers import Beside
 from pgcharter.migrate.control import Control
@@ -23,6 +23,7 @@ from pgcharter.migrate.terms import Terms
 from pgcharter.migrate.watch import Begun, Finished, Planned, Watch, silent
 from pgcharter.migrate.work import Work
 from pgcharter.plan import grounds
+from pgcharter.redact import redact
 
 __all__ = ["Outcome", "Terms", "apply"]
 
@@ -43,6 +44,14 @@ def apply(
     _guard(terms)
     if terms.dry_run:
         return _rehearse(dsn, migrations, direction, terms, watch)
+    try:
+        return _apply(dsn, migrations, direction, terms, watch)
+    except psycopg.Error as error:
+        said = error.diag.message_primary or str(error).strip().partition("\n")[0] or "the connection was lost"
+        raise ConnectError(f"the server ended the work before anything more was begun: {redact(said)}", hint=AGAIN) from None
+
+
+def _apply(dsn: str, migrations: Sequence[Migration], direction: ledger.Direction, terms: Terms, watch: Watch) -> Outcome:
     with contextlib.ExitStack() as stack:
         held = stack.enter_context(lock.held(dsn, terms.wait, watch))
         faults.point("locked")
@@ -69,6 +78,8 @@ def _opened(dsn: str, terms: Terms, stack: contextlib.ExitStack) -> Session:
     try:
         session = Session.open(dsn, terms.settings)
     except psycopg.Error as error:
+        if (error.sqlstate or "08")[:2] in ("08", "57"):  # it is gone, or going
+            raise
         raise UsageError(f"a setting of this run is not taken by the server: {error.diag.message_primary or error}") from None
     stack.callback(session.close)
     session.between = max(0.02, min(session.between, terms.lock_timeout / 3)) if terms.lock_timeout else session.between
