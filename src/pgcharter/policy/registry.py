@@ -9,9 +9,15 @@ if TYPE_CHECKING:
     from pgcharter.charter import Charter, Section
     from pgcharter.policy.model import Policy
 
-NAMES = ("tenancy", "encryption", "roles")
+NAMES = ("tenancy", "audit", "encryption", "roles")
 """Policies as their sections are called. Each has a module of settings with its `SECTION`, and one with the `policy` made from its values.
 Roles come last of all: they grant what the others have made."""
+
+KEEP = {
+    "audit": "[audit] is not in the charter any more, and what it recorded would be lost with pgcharter.audit_log: write [audit] with"
+    ' nothing in it to keep the trail, or trail = "drop" in it to lose it'
+}
+"""Policies that hold data of their own, with what is asked when their section is gone: nobody loses that by leaving something out."""
 
 
 def sections() -> tuple[Section[Any], ...]:
