@@ -66,12 +66,13 @@ class _Probing:
 
     def role(self, role: str, whole: Connection, part: Connection) -> None:
         """Try everything as one role."""
+        allowed = may(whole)
         if self.declared.roles:
             self.holes += privileges.differing(whole, role, privileges.concerned(self.ground.catalog, self.declared.roles), self._rights)
         verbs: dict[ObjectId, list[str]] = {}
         for conn in (whole, part):
             conn.pgconn.exec_(attacks.TOLD.encode())
-        for attack in self._attacks(role, may(whole)):
+        for attack in self._attacks(role, allowed):
             self.attacks += 1
             seen = self._observed(whole, attack)
             if attack.verb and not seen.state and (seen.rows or attack.verb in ("TRUNCATE", "EXECUTE", "SELECT")):
