@@ -56,7 +56,8 @@ def place(major_server: Server, database: str, tmp_path: Path, monkeypatch: pyte
         yield tmp_path
         for sql in ("ALTER SYSTEM RESET log_statement", "ALTER SYSTEM RESET password_encryption", "SELECT pg_reload_conf()"):
             conn.execute(sql.encode())
-        conn.execute('DROP ROLE pgcw_api, "pgcw report", pgcw_none')
+        for (role,) in conn.execute("SELECT quote_ident(rolname) FROM pg_roles WHERE rolname ^@ 'pgcw'").fetchall():
+            conn.execute(f"REASSIGN OWNED BY {role} TO CURRENT_USER; DROP OWNED BY {role}; DROP ROLE {role}".encode())
 
 
 def test_who_has_the_password_gets_in_and_it_is_nowhere_else(
@@ -81,9 +82,30 @@ def test_who_has_the_password_gets_in_and_it_is_nowhere_else(
     ]  # fmt: skip
     again = program("policy", "passwords", "--confirm", "dev", "--login", "pgcw_api", "--format", "json")
     assert '"unchanged"' in again.stdout
+    applied = program("policy", "apply", "--yes", "--confirm", "dev")
+    assert applied.returncode == 0, applied.stderr
+    with psycopg.connect(database) as conn:
+        ledger = [str(conn.execute(f"SELECT array_agg(t::text) FROM pgcharter.{table} t".encode()).fetchone())
+                  for table in ("schema_migrations", "managed_objects")]  # fmt: skip
+    files = [p.read_text() for p in (place / "migrations").iterdir()]
+    assert "pgcw_api" in ledger[0]
+    assert "pgcw_api" in files[0]
     log = major_server.log.read_text(errors="replace")
     assert "pg_authid" in log, "the log is read, and holds the statements"
-    seen = [refused.stdout, refused.stderr, done.stdout, done.stderr, again.stdout, again.stderr, caplog.text, log]
+    seen = [
+        refused.stdout,
+        refused.stderr,
+        done.stdout,
+        done.stderr,
+        again.stdout,
+        again.stderr,
+        caplog.text,
+        log,
+        applied.stdout,
+        applied.stderr,
+        *ledger,
+        *files,
+    ]
     for secret in (API, REPORT, rows[0][1], rows[1][1]):
         assert [text for text in seen if secret in text] == []
 
