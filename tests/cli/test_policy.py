@@ -59,6 +59,7 @@ def test_declared_applied_verified_and_taken_back(program: Program, shop: Path) 
     applied = program("policy", "apply", "--yes", "--confirm", "dev")
     assert applied.returncode == 0, applied.stderr
     assert "CREATE ROLE pgct_shop_api LOGIN" in applied.stdout
+    assert "already exists" not in applied.stdout + applied.stderr
     assert [p.name.split("_", 1)[1] for p in (shop / "migrations").iterdir()] == ["policies.sql"]
     verified = program("policy", "verify")
     assert verified.returncode == 0

@@ -261,3 +261,7 @@ def test_a_damaged_table_of_requests_is_told(database: str) -> None:
         assert "asked_by" in refused.value.message
         conn.execute(refused.value.hint.partition("after ")[2].encode())
         assert control.ask(conn, "resume").word == "resume"
+
+
+def test_a_password_in_a_reason_is_not_kept(database: str) -> None:
+    assert ask(database, "pause", "moved to postgresql://app:hunter2@db/shop").reason == "moved to postgresql://app:***@db/shop"

@@ -19,6 +19,7 @@ from pgcharter.errors import PgcharterError
 from pgcharter.migrate.progress import Progress
 from pgcharter.migrate.watch import Event, Note, Paused, Resumed, UnitBegun, Watch
 from pgcharter.names import quote
+from pgcharter.redact import redact
 
 if TYPE_CHECKING:
     from pgcharter.db import Connection
@@ -198,7 +199,7 @@ def ask(conn: Connection, word: Word, reason: str = "") -> Request:
     try:
         if not _value(conn, "there"):
             install(conn)
-        row = conn.execute(_sql("ask"), (word, whoami(), reason)).fetchone()
+        row = conn.execute(_sql("ask"), (word, whoami(), redact(reason))).fetchone()
     except (psycopg.ProgrammingError, psycopg.IntegrityError, psycopg.errors.ReadOnlySqlTransaction) as error:
         raise PgcharterError(
             f"the request cannot be recorded in this database, so no run hears of it: {error.diag.message_primary}",

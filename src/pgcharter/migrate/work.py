@@ -43,6 +43,9 @@ _BECOMES = re.compile(r"\bset\s+(?:local\s+|session\s+)?(?:role|(?:session\s+)?a
 TOLD = 10
 """Different things said by the server that are told of one migration: a loop that raises notices must not flood the night."""
 
+_OURS = 'schema "pgcharter" already exists'
+"""What the server remarks on plans with policies, which make sure of our own schema."""
+
 
 @dataclass
 class Work:
@@ -245,6 +248,8 @@ class Work:
 
     def hear(self, severity: str, words: str) -> None:
         """Tell a warning or notice of the server, once; those of one migration up to a limit."""
+        if words.startswith(_OURS):
+            return
         said = f"{self.migration.title}: {severity.lower()}: {redact(' '.join(words.split()))[:500]}"
         if said not in self._heard and len(self._heard) <= TOLD:
             self._heard.add(said)
