@@ -13,7 +13,7 @@ from pgcharter.policy import tenancy_notes, tenancy_questions
 from pgcharter.policy.model import Policy, State
 from pgcharter.policy.tenancy_rows import Names, with_column, with_indexes, with_keys, with_policies, with_required
 from pgcharter.policy.tenancy_settings import OWN_TENANTS, SECTION, TYPES, TenancySection
-from pgcharter.policy.tenancy_tables import Expected, concerned, expected, roots
+from pgcharter.policy.tenancy_tables import Expected, concerned, expected, roots, tenants_of
 
 
 def policy(section: TenancySection) -> Policy:
@@ -44,7 +44,7 @@ def _apply(state: State, section: TenancySection) -> State:
 
 
 def _with_tenants(catalog: Catalog, section: TenancySection) -> Catalog:
-    """With our own table of tenants. Its owner sees all rows: it is no table of the application's, which gets no privilege on it."""
+    """With our own table of tenants. Its owner sees all rows; the application gets no privilege on it, and would see its tenant's alone."""
     at = OWN_TENANTS
     if at in catalog.table:
         return catalog
@@ -72,7 +72,8 @@ def _with_tenants(catalog: Catalog, section: TenancySection) -> Catalog:
         at.schema, at.name, columns=columns, constraints=tuple(sorted(constraints, key=lambda c: c.name)), indexes=indexes,
         comment="Tenants whose rows are kept apart by row security; the key is what a transaction's context names",
     )  # fmt: skip
-    return replace(catalog, tables=tuple(sorted((*catalog.tables, table), key=lambda t: (t.schema, t.name))))
+    guarded = replace(with_policies(table, tenants_of(section, table)), force_row_security=False)
+    return replace(catalog, tables=tuple(sorted((*catalog.tables, guarded), key=lambda t: (t.schema, t.name))))
 
 
 def _protected(catalog: Catalog, section: TenancySection, wanted: dict[ObjectId, Expected]) -> Catalog:

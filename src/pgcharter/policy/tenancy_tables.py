@@ -46,7 +46,7 @@ def expected(section: TenancySection, catalog: Catalog) -> Mapping[ObjectId, Exp
     found = {t.id: _expected(section, catalog, t) for t in catalog.tables if concerned(section, t)}
     own = catalog.table.get(OWN_TENANTS)
     if own is not None and section.tenants_table == OWN_TENANTS:
-        found[own.id] = _tenants(section, own)
+        found[own.id] = tenants_of(section, own)
     return found
 
 
@@ -57,7 +57,7 @@ def concerned(section: TenancySection, table: Table) -> bool:
 
 def _expected(section: TenancySection, catalog: Catalog, table: Table) -> Expected:
     if table.id == section.tenants_table:
-        return _tenants(section, table)
+        return tenants_of(section, table)
     if any(section.is_shared(t.id) for t in (table, *roots(catalog, table))):
         return Expected(table.id, "shared")
     if table.kind == "foreign table":
@@ -71,7 +71,8 @@ def _expected(section: TenancySection, catalog: Catalog, table: Table) -> Expect
     )
 
 
-def _tenants(section: TenancySection, table: Table) -> Expected:
+def tenants_of(section: TenancySection, table: Table) -> Expected:
+    """What holds for the table of tenants: of ours its owner sees all rows, of a project's own nobody but who is exempt."""
     key = table.primary_key
     column = key.columns[0] if key else section.column
     type_ = table.column[column].type.sql if column in table.column else section.type
