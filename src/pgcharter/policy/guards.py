@@ -88,16 +88,16 @@ def found(catalog: Catalog, tenancy: TenancySection | None = None) -> Guards:
     for place, setting in seeds:
         if setting:
             settings.setdefault(setting, place)
-    alone = len({s for _, s in seeds}) < 2
     roots: dict[Place, str] = {}
     names: dict[str, str] = {}
     for place, setting in seeds:
-        kind = "user" if not alone and _PERSON.search(f"{setting or 'user'} {place[1]}") else "tenant"
+        kind = "user" if _PERSON.search(f"{setting or 'user'} {place[1]}") else "tenant"
         roots.setdefault(end(leads, place), kind)
         if not _is_key(catalog.table[place[0]], place[1]):
             names.setdefault(place[1], kind)
     guards = Guards(settings, roots, names, catalog=catalog)
-    tables = _tables(guards, {place[0] for place, _ in seeds} | set(_with_policies(catalog)), declared)
+    known = {*_with_policies(catalog), *((table for (table, _), _ in _declared(catalog, declared)) if declared else ())}
+    tables = _tables(guards, known, declared)
     return Guards(settings, roots, names, tables, _users(guards, tables, declared), catalog)
 
 

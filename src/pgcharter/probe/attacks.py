@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,6 +30,8 @@ class Attack:
     """Statements before the context is set."""
     data: str = ""
     """What COPY is given."""
+    find: str = ""
+    """A value of others: only lines that have it in them count."""
     verb: str = ""
     """For the matrix: the verb that it is the plain form of."""
     weak: bool = False
@@ -68,7 +70,6 @@ def _reading(at: ObjectId, listed: str, ground: Ground) -> Iterator[Attack]:
         yield Attack(at, "SELECT", select, "same", expected, context, verb="SELECT" if context == CONTEXT else "")
     yield Attack(at, "COPY TO", f"COPY ({select}) TO STDOUT" if listed != "*" or at.kind != "table" else f"COPY {at.sql()} TO STDOUT",
                  "same", _OWN)  # fmt: skip
-    yield Attack(at, "EXPLAIN", f"EXPLAIN (VERBOSE, COSTS OFF) {select}", "same", _OWN)
     yield Attack(at, "count", f"SELECT count(*) FROM {at.sql()}", "same", _OWN)
     row = f"ROW({listed})" if listed != "*" else "t.*"
     told = f"SELECT set_config('pgcharter.told', '', true); SELECT count(*) FROM {at.sql()} t"
@@ -76,6 +77,7 @@ def _reading(at: ObjectId, listed: str, ground: Ground) -> Iterator[Attack]:
     yield Attack(at, "function in WHERE", told, "same", _OWN, first=TOLD)
     theirs = next(iter(ground.theirs.values()), "")
     if theirs:
+        yield Attack(at, "EXPLAIN", f"EXPLAIN (VERBOSE, COSTS OFF) {select}", "same", "no value of others", find=theirs)
         like = literal(f"%{theirs}%")
         error = f"SELECT count(*) FROM {at.sql()} t WHERE CASE WHEN ({row})::text LIKE {like} THEN ({row})::text::int > 0 ELSE true END"
         yield Attack(at, "error message", error, "same", _OWN)
@@ -113,10 +115,10 @@ def _changing(table: Table, ground: Ground, may: May) -> Iterator[Attack]:
     yield Attack(table.id, "UPDATE RETURNING", f"{change} RETURNING *", "unwritten", "no row of others")
 
 
-def _plain(table: Table, ground: Ground, may: May) -> str:
-    """A column to write that says nothing of whose the row is, and is in no key."""
+def _plain(table: Table, ground: Ground, may: May, among: Collection[str] = ()) -> str:
+    """A column to write (of those `among`) that says nothing of whose the row is, and is in no key."""
     keys = {c for k in table.constraints if k.kind in _KEYS for c in k.columns} | {c for i in table.indexes if i.unique for c in i.columns}
-    able = [c for c in ground.rows.columns.get(table.id, ()) if table.column[c].identity != "always"]
+    able = [c for c in ground.rows.columns.get(table.id, ()) if table.column[c].identity != "always" and c in (among or table.column)]
     allowed = [c for c in able if c in may.of(table.id, "UPDATE")] or able
     free = [c for c in allowed if c not in keys and c not in ground.owned(table)]
     return (free or allowed or [""])[0]
@@ -235,9 +237,9 @@ def on_view(view: View, ground: Ground, may: May) -> Iterator[Attack]:
     if view.kind != "view" or base is None:
         return
     shared = [c.name for c in view.columns if c.name in ground.rows.columns.get(base.id, ())]
-    column = _plain(base, ground, may)
+    column = _plain(base, ground, may, shared) if shared else ""
     yield Attack(view.id, "DELETE", f"DELETE FROM {view.id.sql()}{_theirs(base, shared, ground)}", "same", "no row of others")
-    if column in shared:
+    if column:
         change = f"UPDATE {view.id.sql()} SET {quote(column)} = {ground.text(base.id, MINE, column)}{_theirs(base, shared, ground)}"
         yield Attack(view.id, "UPDATE", change, "same", "no row of others")
     if {*ground.tenant_columns(base)} & {*shared}:

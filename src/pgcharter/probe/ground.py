@@ -132,11 +132,13 @@ def _relation(at: ObjectId) -> ObjectId:
 
 
 def natural(table: Table, columns: Collection[str], guards: Guards) -> bool:
-    """Whether a key is made of values that people choose or can guess: no uuid, nothing that counts by itself, no reference."""
+    """Whether a key is made of values that people choose or can guess: no uuid in it, and more than what counts by itself or refers."""
+    if any(table.column[c].type.basic in ("uuid", "bytea") for c in columns):
+        return False
     keys = {c for k in table.foreign_keys for c in k.columns}
     for name in columns:
         column = table.column[name]
-        counted = bool(column.identity) or "nextval(" in column.default or column.type.basic in ("uuid", "bytea")
+        counted = bool(column.identity) or "nextval(" in column.default
         if not counted and name not in keys and not guards.kind(table.id, name):
             return True
     return False

@@ -15,7 +15,7 @@ import psycopg
 from pgcharter.catalog.model import Catalog, Table
 from pgcharter.db import Connection
 from pgcharter.migrate.bounds import apart_from_itself, into_partition
-from pgcharter.migrate.fitting import Fitter, numbered, rules
+from pgcharter.migrate.fitting import Fitter, Rule, numbered, rules
 from pgcharter.migrate.generating import Generator, Unfillable, Want
 from pgcharter.migrate.shape import TableShape
 from pgcharter.migrate.values import Make, Values, values
@@ -53,6 +53,8 @@ class Aligned(Generator):
     def __init__(self, catalog: Catalog, guards: Guards, wants: Mapping[ObjectId, Want]) -> None:
         super().__init__(catalog, wants, {})
         self.guards = guards
+        self.spread: set[ObjectId] = set()
+        """Tables whose columns must not all be alike: later ones have later values (`ends_at > starts_at`)."""
 
     def columns(self, want: Want) -> dict[str, Make]:
         """For each column its value by the row's number. Raises Unfillable."""
@@ -77,6 +79,8 @@ class Aligned(Generator):
             return None
         kind, led = self.guards.kind(want.table.id, column), root != (want.table.id, column)
         number = "(({i} - 1) / 2 % 2 * 2)" if kind == "tenant" else "(({i} - 1) % 4)" if kind or led else "({i} - 1)"
+        if want.table.id in self.spread and number == "({i} - 1)" and not any(column in key for key in want.table.unique_keys):
+            number = f"({{i}} - 1 + {want.table.column[column].position})"
         return lambda i: found.make(f"({number.format(i=i)} % {found.capacity})")
 
     def _of(self, want: Want, column: str) -> Values | None:
@@ -130,8 +134,8 @@ def _list(want: Want, generator: Aligned, conn: Connection, rows: Rows, *, fille
     table = want.table
     try:
         bounds = conn.execute("SELECT pg_get_partition_constraintdef(%s::regclass)", [table.id.sql()]).fetchone() if filled else None
-        fitter = Fitter(conn, generator, want, rules(table, None, generator.catalog, (bounds[0] if bounds else "") or ""))
-        fitter.fit()
+        conditions = rules(table, None, generator.catalog, (bounds[0] if bounds else "") or "")
+        fitter = _fitted(conn, generator, want, conditions)
         made = generator.columns(want)
         if not made:
             raise Unfillable("it has no column to fill")
@@ -148,6 +152,19 @@ def _list(want: Want, generator: Aligned, conn: Connection, rows: Rows, *, fille
         rows.inserts[table.id] = (
             f"INSERT INTO {table.id.sql()} ({names}) OVERRIDING SYSTEM VALUE SELECT {names} FROM ({source}) t ON CONFLICT DO NOTHING"
         )
+
+
+def _fitted(conn: Connection, generator: Aligned, want: Want, conditions: list[Rule]) -> Fitter:
+    """A fitter whose rows are allowed, if need be with columns that differ. Raises Unfillable."""
+    chosen, fitter = dict(want.chosen), Fitter(conn, generator, want, conditions)
+    try:
+        fitter.fit()
+    except Unfillable:
+        want.chosen.clear()
+        want.chosen.update(chosen)
+        generator.spread.add(want.table.id)
+        fitter.fit()
+    return fitter
 
 
 def write(conn: Connection, rows: Rows, tables: Iterable[ObjectId], numbers: tuple[int, int]) -> None:

@@ -117,7 +117,7 @@ class _Probing:
         written = attack.judge == "unwritten" or attack.object.kind in ("function", "procedure")
         first = "" if attack.first == attacks.TOLD else attack.first
         taken = attack.judge == "untaken"
-        return observe(conn, attack.statement, context, first=first, data=attack.data, written=written, taken=taken)
+        return observe(conn, attack.statement, context, first=first, data=attack.data, written=written, taken=taken, find=attack.find)
 
     def _judged(self, attack: Attack, seen: Seen, whole: Connection, part: Connection) -> str:
         """What is wrong with an answer, in words; empty when it is as expected."""

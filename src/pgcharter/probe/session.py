@@ -53,14 +53,22 @@ def settings(context: Context) -> str:
 
 
 def observe(
-    conn: Connection, statement: str, context: Context, *, first: str = "", data: str = "", written: bool = False, taken: bool = False
+    conn: Connection,
+    statement: str,
+    context: Context,
+    *,
+    first: str = "",
+    data: str = "",
+    written: bool = False,
+    taken: bool = False,
+    find: str = "",
 ) -> Seen:
     """Run `first` and the context, then `statement` (COPY with `data`). It is rolled back when the next one begins, or the session ends."""
     raw = conn.pgconn
     begun = raw.exec_(f"ROLLBACK; BEGIN; {first}{settings(context)}".encode() + _WRITTEN * (written or taken))
     if begun.status == pq.ExecStatus.FATAL_ERROR:
         return _refused(begun)
-    seen = _answer(raw, raw.exec_(statement.encode()), data)
+    seen = _answer(raw, raw.exec_(statement.encode()), data, find.encode())
     if not seen.state and (written or taken):
         numbers = tuple(b - a for a, b in zip(_counts(begun), _counts(raw.exec_(_WRITTEN)), strict=True))
         stolen = int(raw.exec_(_READ).get_value(0, 0) or 0) if taken else 0
@@ -75,7 +83,7 @@ def _counts(result: pq.abc.PGresult) -> tuple[int, ...]:
     return tuple(int(result.get_value(0, i) or 0) for i in range(3)) if result.ntuples else (0, 0, 0)
 
 
-def _answer(raw: pq.abc.PGconn, result: pq.abc.PGresult, data: str) -> Seen:
+def _answer(raw: pq.abc.PGconn, result: pq.abc.PGresult, data: str, find: bytes) -> Seen:
     if result.status == pq.ExecStatus.COPY_IN:
         raw.put_copy_data(data.encode())
         raw.put_copy_end()
@@ -86,6 +94,8 @@ def _answer(raw: pq.abc.PGconn, result: pq.abc.PGresult, data: str) -> Seen:
         return _refused(result)
     if result.status == pq.ExecStatus.TUPLES_OK:
         lines = [b"\t".join(result.get_value(r, c) or b"\\N" for c in range(result.nfields)) for r in range(result.ntuples)]
+        if find:
+            return Seen(rows=sum(find in line for line in lines))
         return Seen(rows=max(result.ntuples, result.command_tuples or 0), print=_print(lines))
     return Seen(rows=result.command_tuples or 0)
 
