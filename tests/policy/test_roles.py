@@ -164,6 +164,7 @@ def test_only_who_is_declared_connects(app: str) -> None:
     before = acl()
     found = apply(app)
     assert any("pgct_stranger can no longer connect" in note for note in found.plan.notes)
+    assert not any("can no longer connect" in note for note in planned(app).plan.notes)
     may = "SELECT has_database_privilege(%s, current_database(), %s)"
     with psycopg.connect(app, autocommit=True) as conn:
         pairs = [(r, p) for r in ("pgct_report", "pgct_api", "pgct_owner", "pgct_stranger") for p in ("CONNECT", "TEMPORARY", "CREATE")]

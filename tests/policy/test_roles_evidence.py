@@ -13,6 +13,7 @@ import pytest
 import pgcharter
 from pgcharter.catalog import codec
 from pgcharter.catalog.compare import compare
+from pgcharter.catalog.effective import Effective
 from pgcharter.catalog.model import Catalog
 from pgcharter.catalog.privileges import same
 from pgcharter.migrate import planning
@@ -77,6 +78,14 @@ def apply(dsn: str, section: RolesSection | None) -> Planned:
     return found
 
 
+def public(dsn: str) -> set[str]:
+    """Kinds of objects outside of our own schema that everybody may do something with."""
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        found = Effective(live.read_catalog(conn), live.read_cluster(conn))
+    foreign = ("pgcharter", "information_schema")
+    return {o.object.kind for o in found.objects if o.object.schema not in foreign and found.ways("", o)}
+
+
 def differences(a: Catalog, b: Catalog) -> list[str]:
     """What differs outside of our own schema; the database's own privileges too, which `compare` leaves to the server."""
     found = [codec.plain(d) for d in compare(a, b) if "pgcharter" not in (d.object.schema, d.object.name)]
@@ -100,6 +109,7 @@ def test_on_again_off(made: str, name: str, major: int) -> None:
     first = apply(made, WISH)
     assert first.plan.steps
     assert all(t.owner == WISH.owner for t in read(made).own_tables if t.schema != "pgcharter")
+    assert public(made) <= {"type", "domain"}
     assert [s.sql for s in apply(made, WISH).plan.steps] == []
     apply(made, None)
     assert differences(before, read(made)) == []

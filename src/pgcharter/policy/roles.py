@@ -54,7 +54,7 @@ def _database(database: Database, section: RolesSection, levels: Levels, logins:
 
 def _without_connect(state: State, section: RolesSection, logins: Iterable[Login]) -> State:
     """The state with a note on each login that gets in by PUBLIC alone and will no longer."""
-    acl = state.database.acl
+    acl = (state.present or state).database.acl
     open_to_all = acl is None or any(g.grantee == "" and g.privilege == "CONNECT" for g in acl)
     if not (section.database and state.database.name and open_to_all):
         return state
