@@ -26,6 +26,15 @@ SAYS = {
         "1 migration taken back",
         "2 applied",
     ),
+    "audit": (
+        r"1 migration applied",
+        "ann",
+        "open.*cancelled",
+        r"\{.id.: 2, .card.: .\*\*\*., .state.: .open.\}",
+        "rows sealed",
+        "row 3 was changed",
+        "audit_guard_rows",
+    ),
     "encryption": (
         "default +data +active",
         r"1 migration applied",
