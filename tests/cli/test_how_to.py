@@ -49,6 +49,15 @@ SAYS = {
         "the key of user 7 is destroyed",
         "999 values read back, 1 erased, 0 wrong",
     ),
+    "probe": (
+        "table app.orders by shop_api: COPY TO, SELECT",
+        "AS RESTRICTIVE",
+        "ALTER VIEW app.totals SET \\(security_invoker = true\\)",
+        "15 holes",
+        "no hole . 70 attacks by 2 roles on rows of 1 table",
+        "no hole",
+        "no hole . 6 attacks by 1 role on rows of 1 table",
+    ),
     "first-ten-minutes": ("TYP04", "CON07", "TYP01", "KEY20"),
     "living-with-findings": (
         "1 error .*3 warnings",

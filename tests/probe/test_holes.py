@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from pgcharter import examples, sources
+from pgcharter.probe.run import probe
 from pgcharter.servers.lifecycle import Server
 from pgcharter.servers.scratch import Scratch
 
@@ -51,3 +53,13 @@ def test_right_is_let_alone(case: Path, major: int, server_of: Servers, scratch_
 
 def test_the_corpus_is_large_enough() -> None:
     assert len(cases.HOLES) >= 40
+
+
+@pytest.mark.parametrize("name", ["clinic", "teams", pytest.param("shop", marks=pytest.mark.slow)])
+def test_examples_are_let_alone(name: str, scratch_of: Scratches) -> None:
+    folder = Path(examples.__file__).parent / name / "migrations"
+    catalog = sources.read(str(folder)).catalog
+    assert catalog is not None
+    found = probe(scratch_of(NEWEST), catalog)
+    assert cases.said(found.holes) == set()
+    assert found.guarded
