@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import psycopg
 import pytest
 from tests.conftest import ServerFactory
 
-from pgcharter.errors import RefusedError, UsageError
+from pgcharter.errors import PgcharterError, RefusedError, UsageError
 from pgcharter.migrate import faults, planning, reencrypt
 from pgcharter.migrate.planning import Wish
 from pgcharter.migrate.policies import Chosen
@@ -228,6 +229,23 @@ def test_what_a_job_refuses(app: str, ring: RingFile) -> None:
         conn.execute("DROP TABLE pgcharter.key_jobs")
         with pytest.raises(UsageError, match="cannot be encrypted yet"):
             run(app, ring, "encrypt")
+
+
+def test_a_refusal_of_the_server_shows_no_row(app: str, ring: RingFile) -> None:
+    with psycopg.connect(app, autocommit=True) as conn:
+        conn.execute('ALTER TABLE app."Üsers" ADD CHECK (email_folded IS NULL)')
+    with pytest.raises(PgcharterError, match="violates check constraint") as error:
+        run(app, ring, "encrypt")
+    told = "".join(traceback.format_exception(error.value))
+    assert "canary" not in told.replace(str(Path(__file__)), "")
+    assert "Failing row" not in told
+    with psycopg.connect(app, autocommit=True) as conn:
+        conn.execute(
+            "CREATE TABLE app.days (id int PRIMARY KEY, born date, born_encrypted bytea); INSERT INTO app.days VALUES (1, 'infinity')"
+        )
+    spec = EncryptedColumn("app.days", "born", "date")
+    with pytest.raises(PgcharterError, match="holds a value that Python cannot hold"):
+        reencrypt.run(app, Encryption([spec], ring), "app.days.born", "encrypt", SMALL)
 
 
 def test_writing_goes_by_place_not_by_scan(app: str, ring: RingFile) -> None:

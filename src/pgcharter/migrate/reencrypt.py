@@ -256,6 +256,8 @@ class _Job:
                     f"two rows of {place.leaf} have the same value in {self.column}, which must be unique: {error.diag.constraint_name}",
                     hint="find them by the clear value, mend them, and run the same command again",
                 ) from None
+            except psycopg.Error as error:
+                raise refused(place.leaf, error) from None
         self.outcome.changed += changed
         return place
 
@@ -348,8 +350,11 @@ class Rows:
             f" WHERE {within} AND ({condition}) ORDER BY {target.order('ASC')} LIMIT {most}"
         )
         n, r = len(self.key), len(self.row)
-        with self.conn.cursor(binary=True) as cursor:
-            rows = cursor.execute(sql.encode(), values).fetchall()
+        try:
+            with self.conn.cursor(binary=True) as cursor:
+                rows = cursor.execute(sql.encode(), values).fetchall()
+        except psycopg.Error as error:
+            raise refused(leaf, error) from None
         f = n + 2 + r
         return [
             Found(row[:n], row[n], row[n + 1], row[n + 2 : f], row[f], row[f + 1], row[f + 2], row[f + 3], row[f + 4 :]) for row in rows
@@ -370,6 +375,15 @@ class Rows:
             f" AS u (at, seen, {given}) WHERE t.ctid = u.at AND t.xmin = u.seen"
         )
         return self.conn.execute(sql.encode(), ([r.at for r in rows], [r.xmin for r in rows], *map(list, columns))).rowcount
+
+
+def refused(table: str, error: psycopg.Error) -> PgcharterError:
+    """A server's or driver's error without its detail, which may show the whole row in clear."""
+    if error.sqlstate is None:
+        return PgcharterError(f"{table} holds a value that Python cannot hold ({type(error).__name__}), so its rows were not read")
+    return PgcharterError(
+        f"{table} could not be worked on: {error.diag.message_primary}", hint="mend it, and run the same command again: it goes on"
+    )
 
 
 def _bound(spec: EncryptedColumn, rows: Sequence[Found]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from pgcharter.names import quote
 from pgcharter.policy.encryption_settings import EncryptedColumn, EncryptionSection
 from pgcharter.runtime import encryption_format as form_of
 from pgcharter.runtime.encryption_format import BODY, MOST, NONCE, PREFIX, EncryptionError, MissingKeyError, Row
-from pgcharter.runtime.encryption_index import digest, forms
+from pgcharter.runtime.encryption_index import Digester, forms
 from pgcharter.runtime.encryption_values import decode, encoder
 from pgcharter.runtime.keys import DATA, INDEX, KeyRing
 from pgcharter.runtime.keys_providers import Provider, provider
@@ -174,7 +174,7 @@ class Cipher:
         self._forms = {form: forms(form, self._encode, spec.name) for form in spec.search}
         self._writers: dict[str, DataKey] = {}
         self._readers: dict[tuple[int, str], DataKey] = {}
-        self._indexes: dict[tuple[str, str], list[tuple[bytes, bytes]]] = {}
+        self._indexes: dict[tuple[str, str], list[Digester]] = {}
 
     def __repr__(self) -> str:
         return f"<Cipher of {self.spec.name}>"
@@ -278,17 +278,17 @@ class Cipher:
         formed, size = self._form(form), self.spec.bits // 8
         form = form or self.spec.search[0]
         if tenants is None:
-            mark, key = self._index(form, None)[0]
-            return [None if v is None else digest(key, mark, size, formed(v)) for v in values]
+            digest = self._index(form, None)[0].digest
+            return [None if v is None else digest(formed(v), size) for v in values]
         keys = [self._index(form, tenant)[0] for tenant in tenants]
-        return [None if v is None else digest(key, mark, size, formed(v)) for v, (mark, key) in zip(values, keys, strict=True)]
+        return [None if v is None else key.digest(formed(v), size) for v, key in zip(values, keys, strict=True)]
 
     def lookups(self, value: Any, form: str = "", *, tenant: object = None) -> list[bytes]:
         """What a value is to be looked up by, under every key that rows may still carry: `WHERE email_folded = ANY(%s)`."""
         self.encryption.refresh()
         formed, size = self._form(form), self.spec.bits // 8
         plain = formed(value)
-        return [digest(key, mark, size, plain) for mark, key in self._index(form or self.spec.search[0], tenant)]
+        return [key.digest(plain, size) for key in self._index(form or self.spec.search[0], tenant)]
 
     def where(self, value: Any, form: str = "", *, tenant: object = None) -> tuple[str, list[bytes]]:
         """The condition of `lookups` as SQL with its parameters: `email_folded IN (%s)`, with one more while the index key is rotated."""
@@ -381,8 +381,8 @@ class Cipher:
         raw = derive(material, "data", self.spec.binding, self.spec.scope, scope)
         return DataKey(key, AESGCM(raw), form_of.prefix(flags, key))
 
-    def _index(self, form: str, tenant: object) -> list[tuple[bytes, bytes]]:
-        """Mark and key of a blind index, the one to write with first."""
+    def _index(self, form: str, tenant: object) -> list[Digester]:
+        """The keys of a blind index, the one to write with first."""
         at = (form, "" if tenant is None else str(tenant))
         found = self._indexes.get(at)
         if found is None:
@@ -390,7 +390,7 @@ class Cipher:
             ring = self.encryption.ring
             first = ring.active(self.spec.key, INDEX)
             keys = [first, *(k for k in ring.named(self.spec.key, INDEX) if k != first)]
-            found = [(k.mark, derive(ring.material(k), "index", self.spec.binding, form, at[1])) for k in keys]
+            found = [Digester(k.mark, derive(ring.material(k), "index", self.spec.binding, form, at[1])) for k in keys]
             found = _kept(self._indexes, at, found)
         return found
 
