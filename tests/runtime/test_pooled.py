@@ -32,6 +32,8 @@ from pgcharter.runtime.engines import bind
 from pgcharter.servers.lifecycle import Server
 
 REQUESTS = int(os.environ.get("PGCHARTER_REQUESTS", "3000"))
+EACH = (REQUESTS + 23) // 24
+"""Requests of one worker: 12 threads, then 12 tasks."""
 TENANTS = [uuid.UUID(int=n) for n in range(1, 51)]
 USER, PASSWORD = "pgct_pooled", "not secret"
 SECTION = TenancySection(schemas=("shop",), tenants="", application_roles=(USER,))
@@ -119,14 +121,14 @@ def test_threads(port: tuple[str, int]) -> None:
     def worker(seed: int) -> Counter[str]:
         found: Counter[str] = Counter()
         with ContextConnection.connect(dsn, prepare_threshold=None) as conn:
-            for n, (tenant, doing) in enumerate(requests(seed, REQUESTS // 24)):
+            for n, (tenant, doing) in enumerate(requests(seed, EACH)):
                 found[by_engine(engine, tenant, doing) if n % 2 else by_psycopg(conn, tenant, doing)] += 1
         return found
 
     with ThreadPoolExecutor(12) as pool:
         found = sum(pool.map(worker, range(12)), Counter[str]())
     engine.dispose()
-    assert found == {"": REQUESTS // 24 * 12}
+    assert found == {"": EACH * 12}
 
 
 def test_tasks(port: tuple[str, int]) -> None:
@@ -156,7 +158,7 @@ def test_tasks(port: tuple[str, int]) -> None:
         async def worker(seed: int) -> Counter[str]:
             found: Counter[str] = Counter()
             async with await AsyncContextConnection.connect(dsn, prepare_threshold=None) as conn:
-                for n, (tenant, doing) in enumerate(requests(seed, REQUESTS // 24)):
+                for n, (tenant, doing) in enumerate(requests(seed, EACH)):
                     found[await (by_async_engine(tenant) if n % 2 else by_connection(conn, tenant, doing))] += 1
             return found
 
@@ -164,4 +166,4 @@ def test_tasks(port: tuple[str, int]) -> None:
         await engine.dispose()
         return found
 
-    assert asyncio.run(all_()) == {"": REQUESTS // 24 * 12}
+    assert asyncio.run(all_()) == {"": EACH * 12}
