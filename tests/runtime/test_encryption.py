@@ -122,6 +122,14 @@ def test_any_text_comes_back_and_padding_hides_its_length(value: str, padding: i
         assert (len(data) - 42) % padding == 0
 
 
+def test_a_row_whose_key_has_a_time_is_the_same_in_every_zone() -> None:
+    here = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.timezone(datetime.timedelta(hours=2)))
+    data = cipher().encrypt("x", row=(1, here))
+    assert cipher().decrypt(data, row=(1, here.astimezone(datetime.UTC))) == "x"
+    with pytest.raises(EncryptionError):
+        cipher().decrypt(data, row=(1, here + datetime.timedelta(microseconds=1)))
+
+
 def test_nothing_stays_nothing_and_is_not_the_empty_text() -> None:
     email = cipher(search=("exact",))
     assert email.encrypt(None, row=1) is None

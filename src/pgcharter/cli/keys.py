@@ -6,15 +6,25 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pgcharter.cli.keys_work import (
+    advice_on,
+    database_of,
+    encryption_here,
+    key_id,
+    print_keys,
+    provider_here,
+    ring_file,
+    run_job,
+    say,
+    tell_usage,
+    verified,
+)
 from pgcharter.cli.migrating import confirm_option, database_options
-from pgcharter.cli.output import Command, format_option, screen, show, show_json
+from pgcharter.cli.output import Command, format_option, show_json
 from pgcharter.errors import Exit, RefusedError, UsageError
 
 if TYPE_CHECKING:
-    from pgcharter.migrate.reencrypt import Mode, Outcome
-    from pgcharter.runtime.encryption import Encryption
-    from pgcharter.runtime.keys import KeyRing, RingKey
-    from pgcharter.runtime.keys_providers import RingCommand, RingFile, RingVariable
+    from pgcharter.runtime.keys import KeyRing
 
 
 @click.group()
@@ -32,18 +42,18 @@ def create(name: str, expires: Any, form: str) -> int:
     """Make keys under a new name; the first makes the ring, and the master key where the charter names one."""
     from pgcharter.runtime.keys_providers import LocalMaster
 
-    file = _ring_file()
+    file = ring_file()
     if isinstance(file.wrapper, LocalMaster) and not file.wrapper.path.exists() and not file.path.exists():
         file.wrapper.create()
     ring = file.change(lambda r: r.create(name, f"{expires:%Y-%m-%d}" if expires else ""))
-    return _print([k for k in ring.keys if k.name == name], form)
+    return print_keys([k for k in ring.keys if k.name == name], form)
 
 
 @keys.command("list", cls=Command, examples=(("pgcharter keys list", "the keys by name, with their states"),))
 @format_option
 def list_(form: str) -> int:
     """List the keys of the ring: names, states and days, never the keys."""
-    return _print(list(_provider().read().keys), form)
+    return print_keys(list(provider_here().read().keys), form)
 
 
 @keys.command("rotate", cls=Command, examples=(
@@ -64,7 +74,7 @@ def rotate(name: str, purpose: str, expires: Any, form: str, *, announce: bool) 
             ring, _ = ring.rotate(name, one, announce=announce, expires=day)
         return ring
 
-    return _print([k for k in _ring_file().change(change).keys if k.name == name], form)
+    return print_keys([k for k in ring_file().change(change).keys if k.name == name], form)
 
 
 @keys.command("activate", cls=Command, examples=(("pgcharter keys activate 3f2a91c0d4e5f607", "write with this key from now on"),))
@@ -72,9 +82,9 @@ def rotate(name: str, purpose: str, expires: Any, form: str, *, announce: bool) 
 @format_option
 def activate(key: str, form: str) -> int:
     """Write with a key that was announced, or is retired; the one before can be read with."""
-    chosen = _id(key)
-    ring = _ring_file().change(lambda r: r.activate(chosen))
-    return _print([k for k in ring.keys if k.id == chosen], form)
+    chosen = key_id(key)
+    ring = ring_file().change(lambda r: r.activate(chosen))
+    return print_keys([k for k in ring.keys if k.id == chosen], form)
 
 
 @keys.command("retire", cls=Command, examples=(
@@ -94,14 +104,14 @@ def retire(
     """Use a key no more. Refused while a value, a blind index or a person's key in the database still needs it."""
     from pgcharter.migrate import key_status, reencrypt
 
-    file, chosen = _ring_file(), _id(key)
+    file, chosen = ring_file(), key_id(key)
     found = next((k for k in file.read().keys if k.id == chosen), None)
     if found is None:
         raise UsageError(f"the key ring has no key {key}", hint="pgcharter keys list")
     if not unchecked:
-        dsn = _database(environment, target, confirm)
+        dsn = database_of(environment, target, confirm)
         with reencrypt.connected(dsn) as conn:
-            count = key_status.uses(conn, _encryption(), found)
+            count = key_status.uses(conn, encryption_here(), found)
         if count:
             raise RefusedError(
                 f"{found} is still needed by {count:,} values, blind indexes or persons' keys", hint="pgcharter keys reencrypt"
@@ -109,7 +119,7 @@ def retire(
     if destroy and not yes and not click.confirm(f"destroy {found} for good?", err=True):
         raise RefusedError("nothing was destroyed", hint="--yes answers beforehand")
     ring = file.change(lambda r: r.end(chosen, destroy=destroy))
-    return _print([k for k in ring.keys if k.id == chosen], form)
+    return print_keys([k for k in ring.keys if k.id == chosen], form)
 
 
 @keys.command(
@@ -127,15 +137,15 @@ def status(environment: str | None, target: str | None, form: str) -> int:
     from pgcharter.cli import migrating
     from pgcharter.migrate import key_status, reencrypt
 
-    encryption = _encryption()
+    encryption = encryption_here()
     with reencrypt.connected(migrating.database(environment, target)[1]) as conn:
         found = [key_status.usage(conn, spec) for spec in encryption.columns.values()]
     ring = {f"{k.id:016x}": k for k in encryption.ring.keys}
-    advice = [sentence for usage in found for sentence in _advice(usage, ring)]
+    advice = [sentence for usage in found for sentence in advice_on(usage, ring)]
     if form == "json":
         show_json({"format": "pgcharter-key-status", "version": 1, "columns": [asdict(u) for u in found], "left": advice})
     else:
-        _tell(found, ring, advice)
+        tell_usage(found, ring, advice)
     return Exit.FINDINGS if advice else Exit.FINE
 
 
@@ -157,10 +167,10 @@ def encrypt(
 
     The runtime must write both columns from before this begins until the clear one is dropped.
     """
-    dsn = _database(environment, target, confirm)
+    dsn = database_of(environment, target, confirm)
     if empty and not yes and not click.confirm(f"empty the clear column {column} for good?", err=True):
         raise RefusedError("nothing was changed", hint="--yes answers beforehand")
-    return _job(dsn, (column,), "clear" if empty else "encrypt", pace, form)
+    return run_job(dsn, (column,), "clear" if empty else "encrypt", pace, form)
 
 
 @keys.command(
@@ -173,8 +183,8 @@ def encrypt(
 @format_option
 def reencrypt_(columns: tuple[str, ...], environment: str | None, target: str | None, confirm: str | None, pace: str, form: str) -> int:
     """Bring values and blind indexes under the active keys, while the application works; also after padding or search changed."""
-    dsn = _database(environment, target, confirm)
-    return _job(dsn, columns or tuple(_encryption().columns), "rotate", pace, form)
+    dsn = database_of(environment, target, confirm)
+    return run_job(dsn, columns or tuple(encryption_here().columns), "rotate", pace, form)
 
 
 @keys.command("verify", cls=Command, examples=(("pgcharter keys verify --env production", "read every value back"),))
@@ -185,7 +195,7 @@ def verify(columns: tuple[str, ...], environment: str | None, target: str | None
     """Decrypt every value and hold it against the clear one and its blind indexes. Ends in 1 when one cannot be read."""
     from pgcharter.cli import migrating
 
-    return _verified(migrating.database(environment, target)[1], columns or tuple(_encryption().columns), form, [])
+    return verified(migrating.database(environment, target)[1], columns or tuple(encryption_here().columns), form, [])
 
 
 @keys.command(
@@ -207,7 +217,7 @@ def destroy_subject(
     from pgcharter.migrate import reencrypt
     from pgcharter.runtime.keys_subjects import destroy_subject as destroy
 
-    dsn, encryption = _database(environment, target, confirm), _encryption()
+    dsn, encryption = database_of(environment, target, confirm), encryption_here()
     if all(c.subject_kind != kind for c in encryption.columns.values()):
         raise UsageError(f"no encrypted column is of subjects of kind {kind!r}", hint="see subject_kind in [[encryption.column]]")
     if not yes and not click.confirm(f"destroy the key of {kind} {subject} for good?", err=True):
@@ -217,173 +227,5 @@ def destroy_subject(
     if form == "json":
         show_json({"format": "pgcharter-erasure", "version": 1, "kind": kind, "subject": subject, "destroyed": done})
     else:
-        _say(f"the key of {kind} {subject} is destroyed" if done else f"{kind} {subject} has no key, so there was nothing to destroy")
+        say(f"the key of {kind} {subject} is destroyed" if done else f"{kind} {subject} has no key, so there was nothing to destroy")
     return Exit.FINE
-
-
-# ── what they share ──
-
-
-def _section() -> tuple[Any, Any]:
-    from pgcharter.cli.project import charter_here
-    from pgcharter.policy.encryption_settings import SECTION
-
-    charter = charter_here()
-    return charter.section(SECTION), charter.folder
-
-
-def _encryption() -> Encryption:
-    from pgcharter.runtime.encryption import Encryption
-
-    section, folder = _section()
-    if not section.column:
-        raise UsageError("the charter declares no encrypted column", hint="[[encryption.column]] with table and column")
-    return Encryption.from_section(section, folder)
-
-
-def _provider() -> RingFile | RingVariable | RingCommand:
-    from pgcharter.runtime.keys_providers import provider
-
-    section, folder = _section()
-    return provider(section.keys, folder, section.master)
-
-
-def _ring_file() -> RingFile:
-    from pgcharter.runtime.keys_providers import RingFile
-
-    found = _provider()
-    if not isinstance(found, RingFile):
-        raise RefusedError(
-            "the key ring comes from a variable or a command, which can only be read here",
-            hint='change it as a file ([encryption] keys = "file:PATH") and put that where the variable or command takes it from',
-        )
-    return found
-
-
-def _id(text: str) -> int:
-    try:
-        return int(text, 16)
-    except ValueError:
-        raise UsageError(f"{text!r} is no id of a key", hint="pgcharter keys list shows them: 16 hexadecimal digits") from None
-
-
-def _database(environment: str | None, target: str | None, confirm: str | None) -> str:
-    from pgcharter.cli import migrating
-    from pgcharter.cli.project import charter_here
-
-    found = migrating.database(environment, target)
-    migrating.refuse_production(migrating.production(charter_here(), *found), confirm)
-    return found[1]
-
-
-def _job(dsn: str, columns: tuple[str, ...], mode: Mode, pace: str, form: str) -> int:
-    from dataclasses import replace
-
-    from pgcharter.cli.migrating import section_here
-    from pgcharter.cli.progress import progress
-    from pgcharter.migrate import reencrypt
-    from pgcharter.migrate.pacing import pace as paced
-
-    encryption = _encryption()
-    given = paced(section_here().pace, pace)
-    chosen = replace(given, batch=given.batch / 3, largest=min(given.largest, 20_000))
-    done: list[Outcome] = []
-    for column in columns:
-        with progress(f"{mode} {column}") as bar:
-
-            def tell(a: reencrypt.Advance, bar: Any = bar, column: str = column) -> None:
-                if bar:
-                    bar(f"{mode} {column}", a.changed, a.total)
-
-            done.append(reencrypt.run(dsn, encryption, column, mode, reencrypt.Settings(chosen, tell=tell)))
-    return _verified(dsn, columns, form, done)
-
-
-def _verified(dsn: str, columns: tuple[str, ...], form: str, done: list[Outcome]) -> int:
-    from dataclasses import asdict
-    from functools import partial
-
-    from pgcharter.cli.progress import progress
-    from pgcharter.migrate import key_status, reencrypt
-
-    encryption = _encryption()
-    with progress("reading every value back") as bar, reencrypt.connected(dsn) as conn:
-
-        def tell(column: str, rows: int) -> None:
-            if bar:
-                bar(column, rows, 0)
-
-        found = [key_status.verify(conn, encryption, column, partial(tell, column)) for column in columns]
-    if form == "json":
-        data = {"jobs": [asdict(o) for o in done], "verified": [asdict(v) for v in found]}
-        show_json({"format": "pgcharter-keys", "version": 1, **data})
-    else:
-        for column, outcome in zip(columns, done, strict=False):
-            rate = outcome.changed / outcome.seconds if outcome.seconds else 0
-            _say(
-                f"{column}: {outcome.changed:,} rows in {outcome.seconds:.1f} s ({rate:,.0f} rows/s)"
-                + f", {outcome.left:,} left" * bool(outcome.left)
-            )
-        for v in found:
-            erased = f", {v.erased:,} erased" if v.erased else ""
-            _say(f"{v.column}: {v.read:,} values read back{erased}, {v.count:,} wrong", *v.wrong)
-    return Exit.FINDINGS if any(v.count for v in found) or any(o.left for o in done) else Exit.FINE
-
-
-def _advice(usage: Any, ring: dict[str, RingKey]) -> list[str]:
-    column = usage.column
-    said = [f"{column}: {usage.waiting:,} values are in clear only: pgcharter keys encrypt {column}"] if usage.waiting else []
-    if usage.clear and not usage.waiting:
-        said.append(
-            f"{column}: {usage.clear:,} values still stand in clear beside their encrypted form: pgcharter keys encrypt {column} --clear"
-        )
-    old = sum(n for key, n in usage.keys.items() if key in ring and ring[key].state != "active")
-    marks = {k.mark.hex(): k for k in ring.values()}
-    old += sum(n for leak in usage.leaks for mark, n in leak.marks.items() if mark not in marks or marks[mark].state != "active")
-    if old:
-        said.append(f"{column}: {old:,} values and blind indexes are of keys that are not active: pgcharter keys reencrypt {column}")
-    said += [
-        f"{column}: {n:,} values of one key, half of what it may encrypt: pgcharter keys rotate" for n in usage.keys.values() if n > 2**31
-    ]
-    return said
-
-
-def _tell(found: list[Any], ring: dict[str, RingKey], advice: list[str]) -> None:
-    for usage in found:
-        _say(f"{usage.column}: {sum(usage.keys.values()):,} values, {usage.clear:,} in clear")
-        for key, count in usage.keys.items():
-            state = f"{ring[key].name}, {ring[key].state}" if key in ring else "of a subject, or not in the ring"
-            _say(f"  key {key} ({state}): {count:,}")
-        for leak in usage.leaks:
-            _say(f"  {leak.form}: {leak.distinct:,} different among {leak.rows:,}; {leak.largest:,} rows share the most frequent")
-    for sentence in advice:
-        _say(sentence)
-
-
-def _print(found: list[RingKey], form: str) -> int:
-    if form == "json":
-        data = [
-            {
-                "id": f"{k.id:016x}",
-                "name": k.name,
-                "purpose": k.purpose,
-                "state": k.state,
-                "created": k.created,
-                "expires": k.expires or None,
-            }
-            for k in found
-        ]
-        show_json({"format": "pgcharter-key-list", "version": 1, "keys": data})
-    else:
-        for k in found:
-            _say(f"{k.id:016x}  {k.name}  {k.purpose}  {k.state}  {k.created}" + f"  expires {k.expires}" * bool(k.expires))
-    return Exit.FINE
-
-
-def _say(*lines: str) -> None:
-    from pgcharter.render.page import Page
-
-    page = Page(screen())
-    for line in lines:
-        page.line(line)
-    show(page)

@@ -108,13 +108,16 @@ def _text(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, bytes):
         return value.hex()
-    if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
+    if isinstance(value, datetime.datetime):
+        moment = value.astimezone(datetime.UTC) if value.tzinfo else value
+        return moment.isoformat(timespec="microseconds")
+    if isinstance(value, datetime.date):
         return value.isoformat()
     if isinstance(value, str | int):
         return str(value)
     what = "nothing" if value is None else f"a value of type {kind.__name__}"
     raise UsageError(
-        f"an encrypted value cannot be bound to {what}: a row's key is an integer, text, UUID, bytes or date, known before the value",
+        f"an encrypted value cannot be bound to {what}: a row's key is an integer, text, UUID, bytes, day or time, known before",
         hint="give the row's key, one the application makes (a UUID) where the server would; or name other columns in row = […]",
     )
 
