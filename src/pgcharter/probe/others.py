@@ -42,6 +42,7 @@ def _call(function: Function, catalog: Catalog, number: str) -> str:
 
 
 def _hijack(function: Function, ground: Ground, call: str, *, free: bool) -> Iterator[Attack]:
+    """Temporary tables under the names in the body. Plans of earlier calls know their tables already, so they are discarded."""
     named = [r for r in named_in(function.body, [*ground.catalog.own_tables, *ground.catalog.own_views]) if r.columns]
     if not named:
         return
@@ -50,6 +51,7 @@ def _hijack(function: Function, ground: Ground, call: str, *, free: bool) -> Ite
     first = "".join(f"{text}GRANT ALL ON {quote(name)} TO PUBLIC;" for name, text in made.items()) + (
         f"SET LOCAL search_path = pg_temp, {path};" if free else ""
     )
+    first += "DISCARD PLANS;"
     yield Attack(function.id, "temporary table", call, "untaken", "it finds its own tables, not the caller's", first=first)
 
 
