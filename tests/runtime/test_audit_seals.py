@@ -54,7 +54,7 @@ def flaws(conn: Any, head: Head | None = None) -> list[tuple[str, int]]:
     return [(f.kind, f.number) for f in audit_verify.verify(conn, head).flaws]
 
 
-def test_what_is_sealed_holds_whoever_asks(app: Any) -> None:
+def test_what_is_sealed_holds_whoever_asks(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(app, 2500)
     done = audit_seals.seal(app)
     assert (done.rows, done.seals, done.upto) == (2500, 3, 2500)
@@ -62,6 +62,10 @@ def test_what_is_sealed_holds_whoever_asks(app: Any) -> None:
     app.execute("SET TimeZone = 'Asia/Kathmandu'; SET DateStyle = 'German, DMY'; SET extra_float_digits = 0; SET bytea_output = 'escape'")
     found = audit_verify.verify(app)
     assert (found.seals, found.rows, found.upto, found.unsealed, found.flaws) == (3, 2500, 2500, 10, ())
+    monkeypatch.setattr(audit_seals, "_AT_ONCE", 3)
+    with app.transaction():
+        fill(app, 7, 7000)
+        raise psycopg.Rollback
     assert audit_seals.seal(app).rows == 10
     assert audit_seals.seal(app).rows == 0
     assert flaws(app, audit_seals.head(app)) == []

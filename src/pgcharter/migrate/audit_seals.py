@@ -20,6 +20,8 @@ from pgcharter.policy.audit_tables import LOG, first, partition
 
 ORIGIN = bytes(32)
 """What stands for the seal before the first."""
+_AT_ONCE = 100_000
+"""Numbers that one statement looks at, so that a long backlog needs no more memory than a short one."""
 
 
 @dataclass(frozen=True)
@@ -71,13 +73,16 @@ def seal(conn: Connection, *, wait: float = 10.0) -> Sealed:
         waiting = _passed(conn, wait) if upto > after else ()
         if waiting or upto <= after:
             return Sealed(0, 0, after, waiting)
-        rows = 0
-        pieces = conn.execute(sql["pieces"], {"after": after, "upto": upto}).fetchall()
-        for at, (month, numbers, prints, digest) in enumerate(pieces, 1):
-            ends = upto if at == len(pieces) else after
-            previous = _add(conn, number + at, "rows", month, ends, numbers, prints, digest, previous, "")
-            rows += len(numbers)
-        return Sealed(rows, len(pieces), upto if pieces else after)
+        rows, first_seal, sealed = 0, number, after
+        for start in range(after, upto, _AT_ONCE):
+            end = min(start + _AT_ONCE, upto)
+            pieces = conn.execute(sql["pieces"], {"after": start, "upto": end}).fetchall()
+            for at, (month, numbers, prints, digest) in enumerate(pieces, 1):
+                number += 1
+                sealed = end if at == len(pieces) else start
+                previous = _add(conn, number, "rows", month, sealed, numbers, prints, digest, previous, "")
+                rows += len(numbers)
+        return Sealed(rows, number - first_seal, sealed)
 
 
 def head(conn: Connection) -> Head:
