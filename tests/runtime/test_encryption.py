@@ -265,6 +265,7 @@ def test_a_rotated_ring_is_written_with_before_long(monkeypatch: pytest.MonkeyPa
     email = cipher(search=("exact",))
     email.encrypt("x", row=1)
     old = email.blind("x")
+    assert email.where("x") == ("email_exact IN (%s)", [old])
     provider = email.encryption._provider
     assert isinstance(provider, Fixed)
     provider.ring, data = provider.ring.rotate("default", DATA)
@@ -275,6 +276,7 @@ def test_a_rotated_ring_is_written_with_before_long(monkeypatch: pytest.MonkeyPa
     assert (email.encrypt("x", row=1) or b"")[6:14] == data.id.to_bytes(8, "big")
     assert (email.blind("x") or b"")[:4] == index.mark
     assert email.lookups("x") == [email.blind("x"), old]
+    assert email.where("x") == ("email_exact IN (%s, %s)", email.lookups("x"))
 
 
 def test_an_expired_key_writes_nothing_and_reads_on() -> None:

@@ -163,6 +163,9 @@ class Encryption:
         self._subjects.update((k.subject, k) for k in found)
 
 
+_Finder = tuple[str, list[Digester], Callable[[Any], bytes], int]
+
+
 class Cipher:
     """One encrypted column."""
 
@@ -175,13 +178,14 @@ class Cipher:
         self._writers: dict[str, DataKey] = {}
         self._readers: dict[tuple[int, str], DataKey] = {}
         self._indexes: dict[tuple[str, str], list[Digester]] = {}
+        self._finders: dict[tuple[str, object], _Finder] = {}
 
     def __repr__(self) -> str:
         return f"<Cipher of {self.spec.name}>"
 
     def forget(self) -> None:
         """Forget derived keys: the key ring has changed."""
-        for cache in (self._writers, self._readers, self._indexes):
+        for cache in (self._writers, self._readers, self._indexes, self._finders):
             cache.clear()
 
     def check(self, value: Any) -> None:
@@ -292,8 +296,18 @@ class Cipher:
 
     def where(self, value: Any, form: str = "", *, tenant: object = None) -> tuple[str, list[bytes]]:
         """The condition of `lookups` as SQL with its parameters: `email_folded IN (%s)`, with one more while the index key is rotated."""
-        found = self.lookups(value, form, tenant=tenant)
-        return f"{quote(self.spec.column_of(form or self.spec.search[0]))} IN ({', '.join(['%s'] * len(found))})", found
+        self.encryption.refresh()
+        condition, keys, formed, size = self._finders.get((form, tenant)) or self._finder(form, tenant)
+        plain = formed(value)
+        return condition, [key.digest(plain, size) for key in keys]
+
+    def _finder(self, form: str, tenant: object) -> _Finder:
+        """What `where` needs besides the value."""
+        formed, chosen = self._form(form), form or self.spec.search[0]
+        keys = self._index(chosen, tenant)
+        condition = f"{quote(self.spec.column_of(chosen))} IN ({', '.join(['%s'] * len(keys))})"
+        made: _Finder = _kept(self._finders, (form, tenant), (condition, keys, formed, self.spec.bits // 8))
+        return made
 
     # ── keys ──
 
