@@ -12,6 +12,7 @@ from pgcharter import examples, sources
 from pgcharter.probe.run import probe
 from pgcharter.servers.lifecycle import Server
 from pgcharter.servers.scratch import Scratch
+from pgcharter.sources import live
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -63,3 +64,18 @@ def test_examples_are_let_alone(name: str, scratch_of: Scratches) -> None:
     found = probe(scratch_of(NEWEST), catalog)
     assert cases.said(found.holes) == set()
     assert found.guarded
+
+
+def test_a_function_that_never_ends_is_let_alone_after_the_first_call(server_of: Servers, scratch_of: Scratches) -> None:
+    endless = """
+    CREATE ROLE prb_api LOGIN; CREATE SCHEMA app; GRANT USAGE ON SCHEMA app TO prb_api;
+    CREATE FUNCTION app.endless() RETURNS integer LANGUAGE plpgsql AS $$ BEGIN LOOP END LOOP; END $$;
+    CREATE FUNCTION app.escapes() RETURNS text LANGUAGE plpgsql AS $$ BEGIN
+        SET SESSION AUTHORIZATION DEFAULT; RETURN (SELECT rolname FROM pg_roles WHERE rolname = current_user AND rolsuper); END $$;
+    GRANT USAGE ON SCHEMA app TO PUBLIC;
+    """
+    with cases.built(server_of(NEWEST), [endless]) as conn:
+        catalog, cluster = live.read_catalog(conn), live.read_cluster(conn)
+    found = probe(scratch_of(NEWEST), catalog, cluster)
+    assert [g.what for g in found.gaps] == ["function app.endless()"]
+    assert found.attacks < 30

@@ -48,6 +48,7 @@ def probe(
             with made.sessions(role or copy.STRANGER) as (whole, part):
                 probing.role(role, whole, part)
     gaps = tuple(Gap(f"table {t.sql()}", f"not filled: {why}") for t, why in sorted(made.rows.unfilled.items()) if t in guards.tables)
+    gaps += tuple(Gap(str(at), "not tried any more after one attack took more than 5 s") for at in sorted(probing.slow))
     holes = tuple(sorted(set(probing.holes)))
     tables = tuple(sorted(guards.tables))
     return Probed(holes, tuple(sorted(probing.cells)), parts.attackers, parts.above, tables, probing.attacks, gaps)
@@ -63,6 +64,8 @@ class _Probing:
     holes: list[Hole] = field(default_factory=list)
     cells: list[Cell] = field(default_factory=list)
     attacks: int = 0
+    slow: set[ObjectId] = field(default_factory=set)
+    """What took too long once, and is let alone from then on."""
 
     def role(self, role: str, whole: Connection, part: Connection) -> None:
         """Try everything as one role."""
@@ -73,8 +76,12 @@ class _Probing:
         for conn in (whole, part):
             conn.pgconn.exec_(attacks.TOLD.encode())
         for attack in self._attacks(role, allowed):
+            if attack.object in self.slow:
+                continue
             self.attacks += 1
             seen = self._observed(whole, attack)
+            if seen.state == "57014":
+                self.slow.add(attack.object)
             if attack.verb and not seen.state and (seen.rows or attack.verb in ("TRUNCATE", "EXECUTE", "SELECT")):
                 verbs.setdefault(attack.object, []).append(attack.verb)
             told = self._judged(attack, seen, whole, part)
