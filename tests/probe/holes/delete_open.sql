@@ -1,4 +1,4 @@
--- broken: rows of others cannot be read, but can be deleted
+-- broken: the policies for reading and for deleting let everybody at every row
 -- says: prb_api | table app.visits | DELETE
 DROP POLICY only_tenant ON app.visits;
 DROP POLICY tenant ON app.visits;

@@ -1,4 +1,4 @@
--- broken: a definer function puts text from outside into SQL, and the tenant's filter with it
+-- broken: a definer function puts its query together from text, and without text the filter on the tenant is left out
 -- says: prb_api | function app.count_by(text) | EXECUTE
 CREATE FUNCTION app.count_by(p_where text) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE n bigint;
