@@ -326,7 +326,10 @@ def test_the_record_of_up_is_understood(shop: Path, program: Run, database: str)
     ("damage", "said"),
     [
         ("ALTER TABLE pgcharter.schema_migrations DROP COLUMN checksum", "the ledger is damaged: column"),
-        ("UPDATE pgcharter.schema_migrations SET checksum = 'x' WHERE run_id = 2", "the ledger is damaged in run 2: its checksum is none"),
+        (
+            "UPDATE pgcharter.schema_migrations SET checksum = 'x' WHERE run_id = 2",
+            "the ledger is damaged in run 2: its checksum is no SHA-256",
+        ),
         ("DELETE FROM pgcharter.schema_migrations WHERE run_id = 3", "it takes 003 back, which was not applied"),
     ],
 )

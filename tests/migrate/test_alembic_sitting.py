@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
@@ -167,7 +168,13 @@ def test_an_event_loop_of_the_old_kind(shop: Path, program: Run, database: str) 
     short(shop, "op.execute('CREATE TABLE a ()')")
     env(shop, "else:\n    run_migrations_online()", "else:\n    import asyncio\n    async def online():\n        run_migrations_online()\n"
         "    asyncio.get_event_loop().run_until_complete(online())")  # fmt: skip
-    assert program("migrate", "up").returncode == 0
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)  # as in a new process, whatever tests before have left
+    try:
+        assert program("migrate", "up").returncode == 0
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
 
 
 def test_settings_of_a_connection_string_reach_every_driver() -> None:

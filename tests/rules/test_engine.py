@@ -19,7 +19,7 @@ from pgcharter.rules.engine import Rule
 from pgcharter.sqltext import Allow, Statement, parse
 
 CASES = Path(__file__).parent / "cases"
-SERVER_TESTS = [Path(__file__).with_name(f"test_server_{name}.py") for name in ("rules", "settings")]
+SERVER_TESTS = [Path(__file__).with_name(f"test_{name}.py") for name in ("server_rules", "server_settings", "transport_rules")]
 """Settings cannot be made by SQL on the shared server: rules about them have their bad and good case there."""
 
 
