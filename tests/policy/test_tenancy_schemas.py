@@ -62,7 +62,7 @@ def roles(major_server: Server) -> Iterator[None]:
 def schema(roles: None, database: str, request: pytest.FixtureRequest) -> str:
     """A database with the schema of the test's parameter `name`."""
     with psycopg.connect(database, autocommit=True) as conn:
-        conn.execute("CREATE ROLE postgres") if not conn.execute("SELECT FROM pg_roles WHERE rolname = 'postgres'").fetchone() else None
+        conn.execute("CREATE ROLE postgres") if not conn.execute("SELECT 1 FROM pg_roles WHERE rolname = 'postgres'").fetchone() else None
         for statement in parse(SCHEMAS[request.node.callspec.params["name"]](), "a.sql").statements:
             with suppress(psycopg.errors.DuplicateSchema):
                 conn.execute(statement.text.encode())
