@@ -127,3 +127,39 @@ def test_drift_names_the_policy(program: Program, shop: Path, database: str) -> 
     drifted = program("migrate", "drift", "--format", "json")
     assert drifted.returncode == 1
     assert [(d["cause"], d["policy"], d["field"]) for d in json.loads(drifted.stdout)["drift"]] == [("by hand", "roles", "acl")]
+
+
+FIRST = """-- migrate:up
+CREATE SCHEMA app;
+CREATE TABLE app.orders (id int, remark text);
+CREATE FUNCTION app.twice(n int) RETURNS int LANGUAGE sql AS 'SELECT 2 * n';
+"""
+
+
+def test_all_that_the_charter_declares_is_what_is_wanted(program: Program, shop: Path, database: str) -> None:
+    """Stored code and renames of `[plan]` count wherever the wanted side is asked for: nothing of them is dropped, reported or undone."""
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute("ALTER TABLE app.orders ADD note text; CREATE FUNCTION app.twice(n int) RETURNS int LANGUAGE sql AS 'SELECT 2 * n'")
+    (shop / "wanted.sql").write_text("CREATE SCHEMA app; CREATE TABLE app.orders (id int,\n    remark text -- renamed from note\n);")
+    (shop / "code").mkdir()
+    (shop / "code" / "twice.sql").write_text("CREATE FUNCTION app.twice(n int) RETURNS int LANGUAGE sql AS 'SELECT 2 * n';")
+    (shop / "pgcharter.toml").write_text(CHARTER + '\n[plan]\nwanted = "wanted.sql"\ncode = "code"\n')
+    applied = program("policy", "apply", "--yes", "--confirm", "dev", cwd=shop)
+    assert "DROP FUNCTION app.twice" not in applied.stdout
+    assert "RENAME COLUMN note TO remark" in applied.stdout
+    assert applied.returncode == 4, "the rename has a gate"
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute("DROP TABLE app.orders CASCADE; CREATE TABLE app.orders (id int, remark text)")
+    for old in (shop / "migrations").iterdir():
+        old.unlink()
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute("DROP SCHEMA pgcharter CASCADE")
+    (shop / "migrations" / "20260101000000_first.sql").write_text(FIRST)
+    assert program("migrate", "baseline", "20260101000000", "--confirm", "dev", "--yes").returncode == 0
+    again = program("policy", "apply", "--yes", "--confirm", "dev")
+    assert again.returncode == 0, again.stderr
+    assert program("policy", "verify").stdout == "✔ roles · in place\n"
+    drift = program("migrate", "drift")
+    assert drift.returncode == 0, drift.stdout
+    tried = program("migrate", "verify", "--try", "--all")
+    assert "do not lead" not in tried.stdout + tried.stderr, tried.stdout

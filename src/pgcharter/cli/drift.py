@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -64,24 +65,17 @@ def _found(place: Place, scratch_url: str | None) -> tuple[Drift, ...]:
 
 def _declared(place: Place, there: Catalog, scratch: Scratch, scratch_url: str | None) -> tuple[Catalog | None, dict[ObjectId, str]]:
     """What the charter says the database shall be (None when it does not say), and what its policies answer for."""
-    from pgcharter import sources
     from pgcharter.catalog.reading import Reading
-    from pgcharter.cli.plan import chosen
-    from pgcharter.cli.project import from_folder
-    from pgcharter.migrate import policies
-    from pgcharter.plan.settings import PLAN
+    from pgcharter.cli.plan import charters_wish
+    from pgcharter.migrate import planning, policies
 
     held = policies.held(place.dsn)
     whose = {m.object: m.policy for m in held}
-    wanted = place.charter.section(PLAN).wanted
-    if not wanted:
+    wish = replace(charters_wish(place.charter, place.dsn, place.environment), scratch_url=scratch_url, checked=False)
+    if not wish.wanted:
         return None, whose
-    found = sources.read(from_folder(place.charter.folder, wanted), major=scratch.major, scratch_url=scratch_url).catalog
-    named = chosen(place.charter, place.environment)
-    if found is None or named is None:
-        return found, whose
-    governed = policies.govern(scratch, found, Reading(place.database, "live", there), held, named)
-    return governed.catalog, whose | {m.object: m.policy for m in governed.new}
+    found = planning.declared(scratch, wish, Reading(place.database, "live", there), held).governed
+    return found.catalog, whose | {m.object: m.policy for m in found.new}
 
 
 def _data(place: Place, found: tuple[Drift, ...]) -> dict[str, Any]:

@@ -138,25 +138,41 @@ def wish_of(
     code: str | None = None,
 ) -> Wish:
     """What the command line and the charter ask for together. Raises UsageError when they do not say what to plan from, or to."""
-    from pgcharter.migrate.planning import Wish
     from pgcharter.names import address
     from pgcharter.plan import settings
     from pgcharter.plan.safe_ground import Plain
 
-    section = charter.section(settings.PLAN)
-    style = settings.style(charter)
     try:
-        apart = settings.apart(charter) | {address(text) for text in dropped}
+        apart = {address(text) for text in dropped}
     except ValueError as error:
         raise UsageError(str(error), place="--dropped") from None
+    shall = wanted or _wanted(charter, code)
+    named = environment or ("" if actual or len(charter.environments) != 1 else next(iter(charter.environments)))
+    said = charters_wish(charter, actual or _actual(charter, environment), named)
+    return replace(
+        said,
+        wanted=shall,
+        code=code or said.code,
+        style=Plain() if plain else replace(settings.style(charter), zone=zone or charter.section(settings.PLAN).zone),
+        intents=(*said.intents, *map(_intent, renames)),
+        apart=said.apart | apart,
+    )
+
+
+def charters_wish(charter: Charter, actual: str, environment: str) -> Wish:
+    """What the charter by itself asks for in a database, all of `[plan]` and the policies of an environment; it may be nothing."""
+    from pgcharter.migrate.planning import Wish
+    from pgcharter.plan import settings
+
+    section = charter.section(settings.PLAN)
     return Wish(
-        wanted=wanted or ("" if _alone(charter, code) else from_charter(charter, section.wanted)),
-        code=code or (from_charter(charter, section.code) if section.code else ""),
-        actual=actual or _actual(charter, environment),
-        style=Plain() if plain else replace(style, zone=zone or style.zone),
-        intents=(*settings.intents(charter), *map(_intent, renames)),
-        apart=apart,
-        chosen=chosen(charter, environment or ("" if actual or len(charter.environments) != 1 else next(iter(charter.environments)))),
+        wanted=from_charter(charter, section.wanted) if section.wanted else "",
+        code=from_charter(charter, section.code) if section.code else "",
+        actual=actual,
+        style=settings.style(charter),
+        intents=settings.intents(charter),
+        apart=settings.apart(charter),
+        chosen=chosen(charter, environment),
     )
 
 
@@ -171,13 +187,16 @@ def chosen(charter: Charter, environment: str) -> Chosen | None:
     return Chosen(registry.chosen(charter), environment, production=bool(known and known.production))
 
 
-def _alone(charter: Charter, code: str | None) -> bool:
-    """Whether only stored code or policies are asked for: by the command line, or by a charter that says nothing else."""
+def _wanted(charter: Charter, code: str | None) -> str:
+    """What the charter says the database shall be; empty where only stored code or policies are asked for. Raises UsageError when it says
+    nothing at all."""
     from pgcharter.plan.settings import PLAN
     from pgcharter.policy import registry
 
     section = charter.section(PLAN)
-    return bool(code or (not section.wanted and (section.code or registry.chosen(charter))))
+    if code or (not section.wanted and (section.code or registry.chosen(charter))):
+        return ""
+    return from_charter(charter, section.wanted)
 
 
 def from_charter(charter: Charter, wanted: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -124,18 +125,13 @@ def _refuse_pending(charter: Charter, environment: str | None, target: str | Non
 def _planned(environment: str | None, target: str | None, *, prove: bool = False) -> tuple[str, Planned]:
     """The database as messages call it, and the way to what the policies want there."""
     from pgcharter.cli import migrating
-    from pgcharter.cli.plan import chosen, from_charter
+    from pgcharter.cli.plan import charters_wish
     from pgcharter.cli.progress import progress
     from pgcharter.cli.project import charter_here
     from pgcharter.migrate import planning
-    from pgcharter.plan.settings import PLAN, style
 
-    charter = charter_here()
     named, dsn = migrating.database(environment, target)
-    wanted = charter.section(PLAN).wanted
-    wish = planning.Wish(
-        wanted=from_charter(charter, wanted) if wanted else "", actual=dsn, style=style(charter), prove=prove, chosen=chosen(charter, named)
-    )
+    wish = replace(charters_wish(charter_here(), dsn, named), prove=prove)
     with progress("planning") as advance:
         return migrating.called(named, dsn), planning.make(wish, advance)
 

@@ -15,7 +15,6 @@ from pgcharter.cli.living import Living
 from pgcharter.cli.project import from_folder, project_of
 from pgcharter.cli.verdict import Wish, judge, read_target
 from pgcharter.errors import PgcharterError, UsageError
-from pgcharter.plan.settings import PLAN
 from pgcharter.render.migrations import Trouble, took
 from pgcharter.render.page import Page, Styled
 
@@ -187,13 +186,14 @@ def _tried(
 def _undeclared(place: Place, scratch: Scratch, made: Catalog, scratch_url: str | None, advance: Progress | None) -> list[Trouble]:
     """What still differs between what the files make and what the charter declares, when it declares anything."""
     from pgcharter.catalog.compare import describe
+    from pgcharter.cli.plan import charters_wish
     from pgcharter.migrate import desired
 
-    wanted = place.charter.section(PLAN).wanted
-    if not wanted:
+    wish = replace(charters_wish(place.charter, place.files.target, place.environment), scratch_url=scratch_url, checked=False)
+    target = wish.wanted
+    if not target:
         return []
-    target = from_folder(place.charter.folder, wanted)
-    differences = desired.remaining(scratch, made, target, scratch_url, advance)
+    differences = desired.remaining(scratch, made, wish, advance)
     if not differences:
         return []
     many = f"{len(differences):,} {'difference remains' if len(differences) == 1 else 'differences remain'}"

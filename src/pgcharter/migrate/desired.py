@@ -1,4 +1,4 @@
-"""What the files make, held against what is declared: `[plan] wanted` of the charter."""
+"""What the files make, held against what is declared: `[plan]` and the policies of the charter."""
 
 from __future__ import annotations
 
@@ -6,38 +6,28 @@ from typing import TYPE_CHECKING
 
 from pgcharter.catalog.compare import Difference
 from pgcharter.catalog.model import Catalog
+from pgcharter.catalog.reading import Reading
 from pgcharter.errors import PgcharterError
-from pgcharter.findings import Severity
-from pgcharter.migrate import proving
+from pgcharter.migrate import planning
 from pgcharter.plan import diff
 from pgcharter.plan.extent import extent
 from pgcharter.plan.normal import normalised, unowned
 from pgcharter.rules.library_tables import is_named
 from pgcharter.sources import Progress
-from pgcharter.sources import read as read_target
 
 if TYPE_CHECKING:
     from pgcharter.servers.scratch import Scratch
 
 
-def remaining(
-    scratch: Scratch, made: Catalog, wanted: str, scratch_url: str | None = None, progress: Progress | None = None
-) -> tuple[Difference, ...]:
-    """What must still change in `made`, the catalog of a scratch database, to get what the target `wanted` declares.
+def remaining(scratch: Scratch, made: Catalog, wish: planning.Wish, progress: Progress | None = None) -> tuple[Difference, ...]:
+    """What must still change in `made`, the catalog of a scratch database, to get what `wish` declares.
 
-    Owners are not compared, nor what the declaration never mentions (`plan.extent`). Raises PgcharterError when it does not build.
+    Owners and roles are not compared, nor what the declaration never mentions (`plan.extent`). Raises PgcharterError when it does not
+    build, or has questions that only a person can answer.
     """
-    reading = read_target(wanted, major=made.major, scratch_url=scratch_url, progress=progress)
-    refused = next((f for f in reading.findings if f.severity is Severity.ERROR), None)
-    if refused or reading.catalog is None:
-        why = f", because it does not build: {refused.message}" if refused else ": it gives no catalog"
-        message = f"the files cannot be held against {wanted}{why}"
-        raise PgcharterError(message, place=str(refused.place or "") if refused else "", hint=f"pgcharter check {wanted}")
-    declared = reading.catalog
-    if declared.major != made.major:
-        with scratch.database() as database:
-            proving.build(database, declared)
-            declared = proving.read(database)
-    cut = extent(made, declared, library=is_named)
+    declared = planning.declared(scratch, wish, Reading(wish.actual, "sql", made), (), progress).governed
+    if declared.questions:
+        raise PgcharterError(f"the files cannot be held against what is declared: {declared.questions[0]}", hint="pgcharter policy show")
+    cut = extent(made, declared.catalog, library=is_named, ours=declared.ours)
     a, b = normalised(cut.a, cut.b)
     return diff.differences(unowned(a), unowned(b))

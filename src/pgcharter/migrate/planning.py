@@ -87,30 +87,57 @@ def make(wish: Wish, progress: Progress | None = None) -> Planned:
         a = _catalog(actual)
         live = actual.source == "live"
         old = policies.held(wish.actual) if wish.chosen and live else ()
-        wanted = _read(wish.wanted, a.major, wish, progress, _looks(wish)) if wish.wanted and not (files and files.alone) else None
         with open_scratch(a.major, url=wish.scratch_url) as scratch:
-            wanted, said = _with_code(scratch, wanted, files, actual, old, _looks(wish))
+            there = _declared(scratch, wish, files, actual, old, progress)
+            wanted, governed = there.wanted, there.governed
             a = releases.without_views(a, wish.releases) if wish.releases else a
-            b = _of_major(scratch, _catalog(wanted), a.major)
-            governed = policies.govern(scratch, b, actual, old, wish.chosen or policies.Chosen())
             if governed.questions:
                 return Planned(
                     Plan(questions=governed.questions, notes=governed.notes, major=a.major), actual, wanted, before=a, governed=governed
                 )
             a, b, notes = _sides(a, governed.catalog, live=live, ours=governed.ours)
             b = policies.given_back(b, governed)
-            declared = (*wish.intents, *renamed_from.said(wanted.places, wanted.texts))
-            wish = replace(wish, intents=(*declared, *renames.implied(a, b, declared)))
+            intents = (*wish.intents, *renamed_from.said(wanted.places, wanted.texts))
+            wish = replace(wish, intents=(*intents, *renames.implied(a, b, intents)))
             if wish.releases:
                 a, b, plan = releases.planned(scratch, _catalog(actual), a, b, wish, actual.stats)
             else:
                 plan = _plan(scratch, a, b, wish, actual.stats)
-            plan = replace(plan, notes=(*said, *governed.notes, *notes, *plan.notes))
+            plan = replace(plan, notes=(*there.notes, *governed.notes, *notes, *plan.notes))
             plan = stored_code.questioned(plan, wanted) if wish.checked else plan
             tried = wish.prove and not plan.empty and not plan.questions
             proof = proving.must_hold(proving.prove(scratch, a, plan, b, progress)) if tried else None
         plan = policies.recorded(plan, governed)
         return Planned(plan, actual, wanted, policies.untried(proof, plan) if proof else None, a, governed)
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What a wish declares, whole: a schema, stored code on top of it, and what policies add."""
+
+    wanted: Reading
+    """Without what policies add."""
+    governed: Governed
+    notes: tuple[str, ...] = ()
+    """What a reader should know of the stored code."""
+
+
+def declared(scratch: Scratch, wish: Wish, actual: Reading, old: tuple[Mark, ...] = (), progress: Progress | None = None) -> Declared:
+    """Everything that `wish` declares, for the database `actual`, as its major version of PostgreSQL writes it.
+
+    `old` is what policies made there. Raises PgcharterError for what does not build, UsageError where nothing says what is wanted.
+    """
+    return _declared(scratch, wish, stored_code.files(wish.wanted, wish.code), actual, old, progress)
+
+
+def _declared(
+    scratch: Scratch, wish: Wish, files: stored_code.Files | None, actual: Reading, old: tuple[Mark, ...], progress: Progress | None
+) -> Declared:
+    major = _catalog(actual).major
+    wanted = _read(wish.wanted, major, wish, progress, _looks(wish)) if wish.wanted and not (files and files.alone) else None
+    found, notes = _with_code(scratch, wanted, files, actual, old, _looks(wish))
+    base = _of_major(scratch, _catalog(found), major)
+    return Declared(found, policies.govern(scratch, base, actual, old, wish.chosen or policies.Chosen()), notes)
 
 
 def _with_code(
@@ -122,7 +149,10 @@ def _with_code(
     below = wanted or (_as_it_is(actual, old) if actual.source == "live" else actual)
     base = _of_major(scratch, _catalog(below), _catalog(actual).major)
     made = stored_code.make(scratch, extent(base, base).a, files, fresh=wanted is not None, looks=looks)
-    return made.reading, made.notes
+    if wanted is None:
+        return made.reading, made.notes
+    places, texts = {**wanted.places, **made.reading.places}, {**wanted.texts, **made.reading.texts}
+    return replace(made.reading, places=places, texts=texts), made.notes
 
 
 def _as_it_is(actual: Reading, old: tuple[Mark, ...]) -> Reading:
