@@ -19,7 +19,8 @@ from pgcharter.errors import PgcharterError, RefusedError, UsageError
 from pgcharter.migrate import faults, planning, reencrypt
 from pgcharter.migrate.planning import Wish
 from pgcharter.migrate.policies import Chosen
-from pgcharter.migrate.reencrypt import Outcome, Rows, Settings
+from pgcharter.migrate.reencrypt import Outcome, Settings
+from pgcharter.migrate.reencrypt_rows import Rows
 from pgcharter.migrate.terms import Pace
 from pgcharter.policy import encryption as policy
 from pgcharter.policy.encryption_settings import EncryptedColumn, EncryptionSection

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from pgcharter.errors import PgcharterError, RefusedError, UsageError
 from pgcharter.policy.encryption_settings import HEADER, SHORTEST, EncryptedColumn
-from pgcharter.runtime import encryption, encryption_format
-from pgcharter.runtime.encryption import Cipher, Encryption, SubjectKey, derive
+from pgcharter.runtime import encryption, encryption_cipher, encryption_format
+from pgcharter.runtime.encryption import Encryption, SubjectKey
+from pgcharter.runtime.encryption_cipher import Cipher, derive
 from pgcharter.runtime.encryption_format import EncryptionError
 from pgcharter.runtime.keys import DATA, INDEX, KeyRing, RingKey
 
@@ -236,7 +237,7 @@ def test_nothing_secret_is_in_a_repr() -> None:
 
 
 def test_more_values_than_one_key_may_have_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encryption, "MOST", 3)
+    monkeypatch.setattr(encryption_cipher, "MOST", 3)
     email = cipher()
     email.encrypt_many(["a"] * 3, [1, 2, 3])
     with pytest.raises(RefusedError, match=f"has encrypted {encryption_format.MOST:,} values of app.users.email"):

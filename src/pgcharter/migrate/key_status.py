@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pgcharter.migrate.reencrypt import Found, Rows, decrypted, shown_key
+from pgcharter.migrate.reencrypt_rows import Found, Rows, decrypted, shown_key
 from pgcharter.names import quote
 from pgcharter.runtime.encryption_format import EncryptionError
 from pgcharter.runtime.keys_subjects import load_subjects

@@ -29,7 +29,8 @@ from sqlalchemy.orm.base import NO_VALUE
 
 from pgcharter.db.flows import Query
 from pgcharter.errors import UsageError
-from pgcharter.runtime.encryption import Cipher, Encryption
+from pgcharter.runtime.encryption import Encryption
+from pgcharter.runtime.encryption_cipher import Cipher
 from pgcharter.runtime.keys_subjects import load_subjects
 
 _PENDING = "_pgcharter_pending"

@@ -9,7 +9,8 @@ from pgcharter.db.flows import Query, Row, Steps, flow
 from pgcharter.errors import RefusedError
 from pgcharter.names import quote
 from pgcharter.policy.encryption_settings import EncryptedColumn
-from pgcharter.runtime.encryption import Encryption, SubjectKey, derive
+from pgcharter.runtime.encryption import Encryption, SubjectKey
+from pgcharter.runtime.encryption_cipher import derive
 from pgcharter.runtime.encryption_format import EncryptionError, part, shown
 from pgcharter.runtime.keys import DATA, RingKey
 
