@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
 
 from pgcharter.catalog.model import Acl, Grant
 
@@ -28,6 +30,7 @@ _CLASSES = {
 }  # fmt: skip
 
 Key = tuple[str, str, str]
+T = TypeVar("T")
 """Grantee (empty: PUBLIC), privilege, grantor."""
 Held = Mapping[Key, bool]
 """Whether each is held with grant option."""
@@ -60,6 +63,16 @@ def handed(acl: Acl, old: str, new: str) -> Acl:
         key = new if g.grantee == old else g.grantee, g.privilege, new if g.grantor == old else g.grantor
         merged[key] = merged.get(key, False) or g.grantable
     return tuple(sorted(Grant(grantee, privilege, option, grantor) for (grantee, privilege, grantor), option in merged.items()))
+
+
+def given(item: T, owner: str) -> T:
+    """An object in the hands of `owner`: what ALTER ... OWNER TO makes of it, privileges on its columns included."""
+    old: Any = item
+    changed: dict[str, Any] = {"owner": owner, "acl": handed(old.acl, old.owner, owner)}
+    if getattr(item, "columns", ()):
+        changed["columns"] = tuple(replace(c, acl=handed(c.acl, old.owner, owner)) for c in old.columns)
+    made: T = replace(old, **changed)
+    return made
 
 
 def owner_in(acl: Acl) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pgcharter.catalog.model import Catalog, Cluster, Database
-from pgcharter.catalog.privileges import handed
+from pgcharter.catalog.privileges import given
 from pgcharter.catalog.reading import Reading
 from pgcharter.db import connect, queries
 from pgcharter.errors import RefusedError
@@ -122,7 +122,7 @@ def given_back(catalog: Catalog, governed: Governed) -> Catalog:
 
 def _handed(item: Any, owners: Mapping[ObjectId, str]) -> Any:
     before = owners.get(item.id)
-    return item if before is None else replace(item, owner=before, acl=handed(item.acl, item.owner, before))
+    return item if before is None else given(item, before)
 
 
 def recorded(plan: Plan, governed: Governed) -> Plan:

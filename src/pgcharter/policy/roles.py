@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from pgcharter.catalog.model import Catalog, Cluster, Column, Database, DefaultPrivilege, Function, Grant, Membership, Role, Schema, Table
-from pgcharter.catalog.privileges import handed
+from pgcharter.catalog.privileges import given
 from pgcharter.names import ObjectId, address, quote
 from pgcharter.policy.compose import SCHEMA
 from pgcharter.policy.model import Policy, State
@@ -167,7 +167,7 @@ def _granted(catalog: Catalog, owner: str, levels: Levels, schemas: frozenset[st
         views=each(catalog.views, relation("table")),
         sequences=each(catalog.sequences, relation("sequence")),
         functions=each(catalog.functions, lambda f: _function(f, owner, levels, catalog.major)),
-        types=each(catalog.types, lambda t: replace(t, owner=owner or t.owner, acl=handed(t.acl, t.owner, owner or t.owner))),
+        types=each(catalog.types, lambda t: given(t, owner or t.owner)),
     )
 
 
@@ -178,7 +178,7 @@ def _concerned(item: Any, schemas: frozenset[str]) -> bool:
 
 def _owned(item: Any, of: str, owner: str, levels: Levels, major: int, *, but: Iterable[tuple[str, str]] = ()) -> Any:
     new = owner or item.owner
-    return replace(item, owner=new, acl=levels.acl(of, item.acl, item.owner, new, major, but=but))
+    return replace(given(item, new), acl=levels.acl(of, item.acl, item.owner, new, major, but=but))
 
 
 def _function(function: Function, owner: str, levels: Levels, major: int) -> Function:
