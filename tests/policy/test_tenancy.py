@@ -283,7 +283,11 @@ def test_what_cannot_be_so_is_asked(app: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"placement": "schemas"}, "is not built yet"),
+        ({"placement": "schemas", "shared": ("a.b",)}, "and nobody has it"),
+        ({"placement": "schemas", "user": (UserRows("a.b", "c"),)}, "are about rows"),
+        ({"placement": "databases", "tenants": "a.b"}, "nowhere else"),
+        ({"placement": "schemas", "maintenance_role": "tenant_x"}, "would be the role of tenant x"),
+        ({"placement": "schemas", "group": "g", "application_roles": ("g",)}, "cannot be both"),
         ({"shared": ("nonsense",)}, "is no table's address"),
         ({"user": (UserRows("a.b", "c"), UserRows("a.b", "d"))}, "names table a.b twice"),
         ({"maintenance_role": "x", "application_roles": ("x",)}, "cannot be both"),

@@ -6,14 +6,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-from pgcharter.catalog.model import Catalog, Cluster, Column, Constraint, DataType, Grant, Index, IndexKey, Role, Table
+from pgcharter.catalog.model import Catalog, Cluster, Grant, Role
 from pgcharter.catalog.privileges import default, owner_in
 from pgcharter.names import ObjectId
 from pgcharter.policy import tenancy_notes, tenancy_questions
 from pgcharter.policy.model import Policy, State
+from pgcharter.policy.tenancy_known import with_tenants
 from pgcharter.policy.tenancy_rows import Names, with_column, with_indexes, with_keys, with_policies, with_required
-from pgcharter.policy.tenancy_settings import OWN_TENANTS, SECTION, TYPES, TenancySection
-from pgcharter.policy.tenancy_tables import Expected, concerned, expected, roots, tenants_of
+from pgcharter.policy.tenancy_settings import OWN_TENANTS, SECTION, TenancySection
+from pgcharter.policy.tenancy_tables import Expected, concerned, expected, roots
 
 
 def policy(section: TenancySection) -> Policy:
@@ -23,8 +24,8 @@ def policy(section: TenancySection) -> Policy:
 
 def _apply(state: State, section: TenancySection) -> State:
     if section.tenants_table == OWN_TENANTS:
-        state = replace(state, catalog=_with_tenants(state.catalog, section))
-    if section.stage == "tenants":
+        state = replace(state, catalog=with_tenants(state.catalog, section))
+    if section.stage == "tenants" or section.placement != "rows":
         return state
     state = tenancy_questions.of_charter(state, section)
     wanted = dict(expected(section, state.catalog))
@@ -41,39 +42,6 @@ def _apply(state: State, section: TenancySection) -> State:
     for note in tenancy_notes.notes(state, section, wanted):
         state = state.noting(note)
     return state
-
-
-def _with_tenants(catalog: Catalog, section: TenancySection) -> Catalog:
-    """With our own table of tenants. Its owner sees all rows; the application gets no privilege on it, and would see its tenant's alone."""
-    at = OWN_TENANTS
-    if at in catalog.table:
-        return catalog
-    types = {"tenant_id": section.type, "name": "text", "settings": "jsonb", "created_at": "timestamp with time zone"}
-    typnames = {"tenant_id": TYPES[section.type][0], "created_at": "timestamptz"}
-    defaults = {"settings": "'{}'::jsonb", "created_at": "now()"}
-    columns = tuple(
-        Column(n, i, DataType(t, name=typnames.get(n, t)), not_null=True, default=defaults.get(n, ""))
-        for i, (n, t) in enumerate(types.items(), 1)
-    )
-    keys = {"tenants_pkey": ("primary key", "tenant_id"), "tenants_name_key": ("unique", "name")}
-    indexes = tuple(
-        Index(at.schema, n, at.name, keys=(IndexKey(c),), unique=True, primary=k == "primary key", constraint=n,
-              definition=f"CREATE UNIQUE INDEX {n} ON {at.sql()} USING btree ({c})")
-        for n, (k, c) in sorted(keys.items())
-    )  # fmt: skip
-    checks = {
-        "tenants_name_check": "name ~ '^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$'",
-        "tenants_settings_check": "jsonb_typeof(settings) = 'object'",
-    }
-    constraints = [Constraint(n, k, (c,), f"{k.upper()} ({c})", index=n) for n, (k, c) in keys.items()]
-    of = {"tenants_name_check": ("name",), "tenants_settings_check": ("settings",)}
-    constraints += [Constraint(n, "check", of[n], f"CHECK ({e})", expression=e) for n, e in checks.items()]
-    table = Table(
-        at.schema, at.name, columns=columns, constraints=tuple(sorted(constraints, key=lambda c: c.name)), indexes=indexes,
-        comment="Tenants whose rows are kept apart by row security; the key is what a transaction's context names",
-    )  # fmt: skip
-    guarded = replace(with_policies(table, tenants_of(section, table)), force_row_security=False)
-    return replace(catalog, tables=tuple(sorted((*catalog.tables, guarded), key=lambda t: (t.schema, t.name))))
 
 
 def _protected(catalog: Catalog, section: TenancySection, wanted: dict[ObjectId, Expected]) -> Catalog:

@@ -1,9 +1,11 @@
-"""`[tenancy]` of the charter: tenants kept apart by rows, in a few lines."""
+"""`[tenancy]` of the charter: tenants kept apart by rows, schemas or databases, in a few lines."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Literal
 
 from pgcharter.charter import Section
@@ -25,6 +27,19 @@ def _name(value: Any) -> None:
         raise UsageError(f"{value!r} is no name of a column: PostgreSQL keeps 1 to {MAX_BYTES} bytes")
 
 
+def _place(value: Any) -> None:
+    if re.fullmatch(r"[a-z0-9_-]*\{name\}[a-z0-9_-]*", value) is None or value == "{name}" or value.startswith("pg_"):
+        raise UsageError(
+            f"{value!r} makes no name of a tenant's place: it has {{name}} in it once, and lower-case letters, digits, _ or - around it",
+            hint='place = "tenant_{name}"; names that begin with pg_ are PostgreSQL\'s own',
+        )
+
+
+def _grace(value: Any) -> None:
+    if re.fullmatch(r"[0-9]{1,4}[hd]", value) is None:
+        raise UsageError(f"{value!r} is no time of grace", hint="write 30d or 12h; 0d: none")
+
+
 @dataclass(frozen=True)
 class UserRows:
     """`[[tenancy.user]]`: a table whose rows belong to single users of a tenant."""
@@ -40,7 +55,13 @@ class TenancySection:
     """`[tenancy]`: how tenants are kept apart."""
 
     placement: Literal["rows", "schemas", "databases"] = "rows"
-    """Where a tenant's data is: in rows of tables that all share. Schemas and databases are not built yet."""
+    """Where a tenant's data is: in rows of tables that all share, in a schema of its own, or in a database of its own."""
+    place: str = field(default="tenant_{name}", metadata={"check": _place})
+    """Name of a tenant's schema or database, {name} being the tenant's; its role is called the same."""
+    group: str = ""
+    """In schemas: role that all tenants' roles are members of, and that may read what is shared; empty: there is none."""
+    grace: str = field(default="30d", metadata={"check": _grace})
+    """Time between a tenant's leaving and the deletion of its data: 30d, 12h; 0d: none."""
     column: str = field(default="tenant_id", metadata={"check": _name})
     """Column that says whose a row is."""
     type: Literal["uuid", "bigint", "text"] = "uuid"
@@ -66,7 +87,7 @@ class TenancySection:
     def __post_init__(self) -> None:
         """Raise ValueError for what cannot be so."""
         if self.placement != "rows":
-            raise ValueError(f'[tenancy] placement = "{self.placement}" is not built yet: rows is, placement = "rows"')
+            self._placed()
         if self.maintenance_role and self.maintenance_role in self.application_roles:
             raise ValueError(f"role {self.maintenance_role} cannot be both: an application would see the rows of all tenants")
         for text in self.named:
@@ -74,6 +95,28 @@ class TenancySection:
         twice = next((u.table for u in self.user if [v.table for v in self.user].count(u.table) > 1), "")
         if twice:
             raise ValueError(f"[[tenancy.user]] names table {twice} twice: one table has one column of users")
+
+    def _placed(self) -> None:
+        """What cannot be so in schemas and databases."""
+        if self.tenants != OWN_TENANTS.sql():
+            raise ValueError(f"tenants in {self.placement} are in {OWN_TENANTS.sql()}, and nowhere else: take tenants out of [tenancy]")
+        if self.user or self.backfill:
+            raise ValueError(f"[[tenancy.user]] and backfill are about rows, and tenants are in {self.placement}: take them out")
+        for role in filter(None, (self.group, self.maintenance_role, *self.application_roles)):
+            if name_in(self, role) is not None:
+                raise ValueError(
+                    f"role {role} would be the role of tenant {name_in(self, role)}: give it another name, or place another form"
+                )
+        if self.group and self.group in (self.maintenance_role, *self.application_roles):
+            raise ValueError(f"role {self.group} cannot be both: the group has what tenants share, and nothing else")
+        if self.placement == "schemas" and self.shared and not self.group:
+            raise ValueError('[tenancy] shared says what all tenants may read, and nobody has it: name a role, group = "…"')
+
+    @property
+    def grace_time(self) -> timedelta:
+        """Time between a tenant's leaving and its deletion."""
+        number = int(self.grace[:-1])
+        return timedelta(hours=number) if self.grace.endswith("h") else timedelta(days=number)
 
     @property
     def named(self) -> Iterable[str]:
@@ -98,6 +141,36 @@ class TenancySection:
     def is_reviewed(self, item: ObjectId) -> bool:
         """Whether the charter says that somebody has looked at a view or function; a function goes by its name without arguments."""
         return _among(ObjectId("table", item.schema, item.name.partition("(")[0]), self.reviewed)
+
+
+NAME = "[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?"
+"""Names of tenants as a regular expression, in Python and PostgreSQL alike."""
+_NOBODYS = frozenset(("public", "information_schema", OWN_TENANTS.schema))
+
+
+def place_of(section: TenancySection, name: str) -> str:
+    """The schema, or database, of a tenant, and its role. Raises UsageError for a name that no tenant can have."""
+    if re.fullmatch(NAME, name) is None:
+        raise UsageError(
+            f"{name!r} is no name of a tenant: 1 to 63 lower-case letters, digits, - and _, the first and last a letter or digit"
+        )
+    found = section.place.replace("{name}", name)
+    if len(found) > MAX_BYTES:
+        raise UsageError(
+            f"tenant {name} would be in {found}, which has {len(found)} bytes, and {MAX_BYTES} is the most: take a shorter name"
+        )
+    if found in _NOBODYS or found.startswith("pg_"):
+        raise UsageError(f"tenant {name} would be in {found}, which is not for tenants: take another name")
+    return found
+
+
+def name_in(section: TenancySection, schema: str) -> str | None:
+    """The tenant whose place is called so; None where nobody's is."""
+    before, _, after = section.place.partition("{name}")
+    name = schema[len(before) : len(schema) - len(after)]
+    if len(schema) > MAX_BYTES or schema in _NOBODYS or schema.startswith("pg_") or re.fullmatch(NAME, name) is None:
+        return None
+    return name if schema == f"{before}{name}{after}" else None
 
 
 def relation(text: str) -> ObjectId:

@@ -41,9 +41,10 @@ class Expected:
 def expected(section: TenancySection, catalog: Catalog) -> Mapping[ObjectId, Expected]:
     """What holds for each table that the section is about, partitions and heirs included; others are not in it.
 
-    With `catalog` a schema in which the policy is in force, or one in which it is not yet.
+    With `catalog` a schema in which the policy is in force, or one in which it is not yet. Outside of rows: our table of tenants alone.
     """
-    found = {t.id: _expected(section, catalog, t) for t in catalog.tables if concerned(section, t)}
+    rows = section.placement == "rows"
+    found = {t.id: _expected(section, catalog, t) for t in catalog.tables if rows and concerned(section, t)}
     own = catalog.table.get(OWN_TENANTS)
     if own is not None and section.tenants_table == OWN_TENANTS:
         found[own.id] = tenants_of(section, own)
@@ -72,7 +73,12 @@ def _expected(section: TenancySection, catalog: Catalog, table: Table) -> Expect
 
 
 def tenants_of(section: TenancySection, table: Table) -> Expected:
-    """What holds for the table of tenants: of ours its owner sees all rows, of a project's own nobody but who is exempt."""
+    """What holds for the table of tenants: of ours its owner sees all rows, of a project's own nobody but who is exempt.
+
+    In schemas and databases a transaction's context names a tenant by its name, for whatever role is taken on.
+    """
+    if section.placement != "rows":
+        return Expected(table.id, "tenants", "name", "text")
     key = table.primary_key
     column = key.columns[0] if key else section.column
     type_ = table.column[column].type.sql if column in table.column else section.type
