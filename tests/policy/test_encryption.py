@@ -141,6 +141,7 @@ def test_notes_tell_what_is_left_to_do(app: str) -> None:
         ({"scope": "tenant"}, "no column says which"), ({"scope": "subject"}, "must say all of"), ({"unique": True}, "nobody could tell"),
         ({"type": "int", "search": ("folded",)}, "only text has"), ({"stored": "c"}, "stored in itself"),
         ({"type": "int", "search": ("last-four",)}, "a form of text"),
+        ({"search": ("exact",), "unique": True, "bits": 32}, "may share 32 bits"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_meant(spec: dict[str, Any], sentence: str) -> None:

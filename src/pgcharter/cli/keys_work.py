@@ -141,6 +141,9 @@ def advice_on(usage: Any, ring: dict[str, RingKey]) -> list[str]:
     old += sum(n for leak in usage.leaks for mark, n in leak.marks.items() if mark not in marks or marks[mark].state != "active")
     if old:
         said.append(f"{column}: {old:,} values and blind indexes are of keys that are not active: pgcharter keys reencrypt {column}")
+    for mark, n in ((mark, n) for leak in usage.leaks for mark, n in leak.beside.items()):
+        retire = f"pgcharter keys retire {marks[mark].id:016x}; then " if mark in marks and marks[mark].state == "decrypt-only" else ""
+        said.append(f"{column}: {n:,} unique blind indexes carry a digest of an old key too: {retire}pgcharter keys reencrypt {column}")
     said += [
         f"{column}: {n:,} values of one key, half of what it may encrypt: pgcharter keys rotate" for n in usage.keys.values() if n > 2**31
     ]

@@ -32,6 +32,8 @@ class Leak:
     """Rows of the most frequent value: it can be guessed where the frequencies of values are known."""
     marks: dict[str, int]
     """Mark of the key → rows."""
+    beside: dict[str, int]
+    """Mark of an older key whose digest stands beside, so that no value comes twice while the key of a unique index is rotated → rows."""
 
 
 @dataclass(frozen=True)
@@ -65,14 +67,16 @@ def usage(conn: Connection, spec: EncryptedColumn) -> Usage:
 
 
 def _leak(conn: Connection, spec: EncryptedColumn, form: str) -> Leak:
-    table, column = spec.id.sql(), quote(spec.column_of(form))
+    table, column, first = spec.id.sql(), quote(spec.column_of(form)), spec.sought(form)
     counts = conn.execute(
         f"SELECT coalesce(sum(n), 0)::int8, count(*), coalesce(max(n), 0) FROM"
-        f" (SELECT count(*) AS n FROM {table} WHERE {column} IS NOT NULL GROUP BY {column}) g".encode()
+        f" (SELECT count(*) AS n FROM {table} WHERE {column} IS NOT NULL GROUP BY {first}) g".encode()
     ).fetchone()
     marks = _counted(conn, f"encode(substring({column} FROM 1 FOR 4), 'hex')", table, column)
+    last = f"encode(nullif(substring({column} FROM {spec.digest + 1} FOR 4), ''), 'hex')"
+    beside = _counted(conn, last, table, column) if spec.is_unique(form) else {}
     rows, distinct, largest = counts or (0, 0, 0)
-    return Leak(form, rows, distinct, largest, marks)
+    return Leak(form, rows, distinct, largest, marks, {mark: n for mark, n in beside.items() if mark})
 
 
 def _counted(conn: Connection, what: str, table: str, column: str) -> dict[str, int]:
@@ -153,7 +157,8 @@ def _judge(encryption: Encryption, column: str, found: list[Found], result: Veri
 
 def _found(encryption: Encryption, column: str, row: Found, value: Any, form: str, blind: bytes | None) -> bool:
     cipher = encryption.column(column)
-    return blind in cipher.lookups(value, form, tenant=row.tenant if cipher.spec.tenant else None)
+    sought = cipher.lookups(value, form, tenant=row.tenant if cipher.spec.tenant else None)
+    return (blind or b"")[: cipher.spec.digest] in sought
 
 
 def _one(encryption: Encryption, column: str, row: Found, result: Verified) -> tuple[Found, Any] | None:

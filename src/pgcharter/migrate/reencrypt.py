@@ -120,6 +120,30 @@ def connected(dsn: str) -> Connection:
     return conn
 
 
+def wanting(encryption: Encryption, column: str, mode: Mode) -> tuple[str, dict[str, Any]]:
+    """The rows that a job would still work on: a condition, and its parameters."""
+    spec, ring = encryption.column(column).spec, encryption.ring
+    stored, clear = quote(spec.ciphertext), quote(spec.column)
+    if mode == "encrypt":
+        return f"{clear} IS NOT NULL AND {stored} IS NULL", {}
+    if mode == "clear":
+        return f"{clear} IS NOT NULL AND {stored} IS NOT NULL", {}
+    active, oldest = ring.active(spec.key, INDEX), ring.oldest(spec.key, INDEX)
+    old = [f"get_byte({stored}, 5) & {PADDED} <> {PADDED if spec.padding else 0}"]
+    for form in spec.search:
+        blind = quote(spec.column_of(form))
+        old.append(f"{blind} IS NULL OR substring({blind} FROM 1 FOR 4) <> %(mark)s")
+        if spec.is_unique(form):
+            beside = active != oldest
+            old.append(
+                f"octet_length({blind}) <> {spec.digest * (1 + beside)}" + f" OR substring({spec.oldest(form)} FROM 1 FOR 4) <> %(oldest)s"
+            )
+    if spec.scope != "subject":
+        old.append(f"substring({stored} FROM 7 FOR 8) <> %(key)s")
+    key = ring.active(spec.key, DATA).id.to_bytes(8, "big")
+    return f"{stored} IS NOT NULL AND ({' OR '.join(old)})", {"mark": active.mark, "oldest": oldest.mark, "key": key}
+
+
 @dataclass
 class _Job:
     conn: Connection
@@ -158,7 +182,7 @@ class _Job:
             if self.outcome.changed == before and complete:
                 break
         else:
-            self.outcome.left = self.rows.count(self._condition())
+            self.outcome.left = self.rows.count(wanting(self.encryption, self.column, self.mode))
         if self.mode == "rotate" and self.spec.scope == "subject":
             self._rewrap()
         faults.point("keys before finish")
@@ -181,23 +205,8 @@ class _Job:
 
     def _keys(self) -> str:
         ring = self.encryption.ring
-        return " ".join(str(ring.active(self.spec.key, purpose).id) for purpose in (DATA, INDEX))
-
-    def _condition(self) -> tuple[str, dict[str, Any]]:
-        """The rows that are still to do."""
-        stored, clear = quote(self.spec.ciphertext), quote(self.spec.column)
-        if self.mode == "encrypt":
-            return f"{clear} IS NOT NULL AND {stored} IS NULL", {}
-        if self.mode == "clear":
-            return f"{clear} IS NOT NULL AND {stored} IS NOT NULL", {}
-        ring = self.encryption.ring
-        mark = ring.active(self.spec.key, INDEX).mark
-        old = [f"{quote(c)} IS NULL OR substring({quote(c)} FROM 1 FOR 4) <> %(mark)s" for c in map(self.spec.column_of, self.spec.search)]
-        old.append(f"get_byte({stored}, 5) & {PADDED} <> {PADDED if self.spec.padding else 0}")
-        if self.spec.scope != "subject":
-            old.append(f"substring({stored} FROM 7 FOR 8) <> %(key)s")
-        key = ring.active(self.spec.key, DATA).id.to_bytes(8, "big")
-        return f"{stored} IS NOT NULL AND ({' OR '.join(old)})", {"mark": mark, "key": key}
+        active = " ".join(str(ring.active(self.spec.key, purpose).id) for purpose in (DATA, INDEX))
+        return f"{active} {ring.oldest(self.spec.key, INDEX).id}"
 
     def _leaf(self, oid: int, total: int, place: Place) -> Place:
         """All batches of one table."""
@@ -210,7 +219,7 @@ class _Job:
                 )
             self._strained(throttle)
             began = time.monotonic()
-            found = self.rows.read(place.leaf, place.after, self.size, *self._condition())
+            found = self.rows.read(place.leaf, place.after, self.size, *wanting(self.encryption, self.column, self.mode))
             faults.point("keys read")
             if not found:
                 return place

@@ -110,14 +110,13 @@ def _column(catalog: Catalog, spec: EncryptedColumn, names: Names) -> Catalog:
 
 def _table(table: Table, spec: EncryptedColumn, made: dict[ObjectId, Table], names: Names, *, root: bool) -> Table:
     columns = {spec.ciphertext: _holds(spec.ciphertext)}
-    columns |= {spec.column_of(form): _digests(spec.column_of(form), spec) for form in spec.search}
+    columns |= {spec.column_of(form): _digests(spec, form) for form in spec.search}
     for name in columns:
         table = _with_column(table, name, inherited=not root)
     constraints = [replace(_check(_check_name(spec, name), name, expression), inherited=not root) for name, expression in columns.items()]
     table = replace(table, constraints=_by_name({c.name: c for c in (*table.constraints, *constraints)}.values()))
     for form in spec.search:
-        index = _index(table, spec, form, made, names)
-        table = replace(table, indexes=_by_name((*table.indexes, index))) if index else table
+        table = replace(table, indexes=_by_name((*table.indexes, *_indexes(table, spec, form, made, names))))
     if spec.column in table.column and root:
         table = replace(table, triggers=_by_name((*table.triggers, _trigger(table, spec))))
     elif spec.column in table.column and table.partition_of:
@@ -142,8 +141,10 @@ def _holds(column: str) -> str:
     return f"octet_length({at}) >= {SHORTEST} AND substring({at} FROM 1 FOR {len(HEADER)}) = '\\x{HEADER.hex()}'::bytea"
 
 
-def _digests(column: str, spec: EncryptedColumn) -> str:
-    return f"octet_length({quote(column)}) = {4 + spec.bits // 8}"
+def _digests(spec: EncryptedColumn, form: str) -> str:
+    """One digest; two in a unique blind index, while its key is rotated."""
+    length = f"octet_length({quote(spec.column_of(form))})"
+    return f"{length} IN ({spec.digest}, {2 * spec.digest})" if spec.is_unique(form) else f"{length} = {spec.digest}"
 
 
 def _check_name(spec: EncryptedColumn, column: str) -> str:
@@ -154,20 +155,30 @@ def _check(name: str, column: str, expression: str) -> Constraint:
     return Constraint(name, "check", (column,), f"CHECK ({expression})", expression=expression)
 
 
-def _index(table: Table, spec: EncryptedColumn, form: str, made: dict[ObjectId, Table], names: Names) -> Index | None:
-    """The index of a form; none where it comes with the parent's."""
+def _indexes(table: Table, spec: EncryptedColumn, form: str, made: dict[ObjectId, Table], names: Names) -> tuple[Index, ...]:
+    """The indexes of a form; none where one is there, or comes with the parent's."""
     column = spec.column_of(form)
+    if spec.is_unique(form):
+        return tuple(_unique(table, column, end, what, names) for end, what in (("key", spec.sought(form)), ("key_old", spec.oldest(form))))
     above = made.get(table.partition_of) if table.partition_of else None
     parent = next((i for i in above.indexes if i.columns == (column,)), None) if above else None
-    if any(i.columns == (column,) and not i.predicate and (i.unique or not spec.unique) for i in table.indexes):
-        return None
-    unique = spec.unique and form == spec.search[0]
-    name, split = names.free(table.schema, table.name, fitted(column, "key" if unique else "idx")), table.kind == "partitioned table"
-    definition = f"CREATE {'UNIQUE ' * unique}INDEX {quote(name)} ON {'ONLY ' * split}{table.id.sql()} USING btree ({quote(column)})"
-    return Index(
-        table.schema, name, table.name, keys=(IndexKey(column),), unique=unique, partitioned=split, parent=parent.id if parent else None,
+    if any(i.columns == (column,) and not i.predicate for i in table.indexes):
+        return ()
+    name, split = names.free(table.schema, table.name, fitted(column, "idx")), table.kind == "partitioned table"
+    definition = f"CREATE INDEX {quote(name)} ON {'ONLY ' * split}{table.id.sql()} USING btree ({quote(column)})"
+    index = Index(
+        table.schema, name, table.name, keys=(IndexKey(column),), partitioned=split, parent=parent.id if parent else None,
         definition=definition,
     )  # fmt: skip
+    return (index,)
+
+
+def _unique(table: Table, column: str, end: str, expression: str, names: Names) -> Index:
+    """A unique index of one digest of two. Of two rows with one value, both have the digest under the oldest key while the key is rotated
+    (`key_old` refuses), and both that under the new one after it (`key` does): whichever of them each was written with."""
+    name = names.free(table.schema, table.name, fitted(column, end))
+    definition = f"CREATE UNIQUE INDEX {quote(name)} ON {table.id.sql()} USING btree ({expression})"
+    return Index(table.schema, name, table.name, keys=(IndexKey(expression=expression),), unique=True, definition=definition)
 
 
 def _function_name(spec: EncryptedColumn) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pgcharter.charter import Section
 from pgcharter.errors import UsageError
-from pgcharter.names import ObjectId, address
+from pgcharter.names import ObjectId, address, quote
 
 Form = Literal["exact", "folded", "last-four"]
 SUFFIXES: Mapping[str, str] = {"exact": "exact", "folded": "folded", "last-four": "last4"}
@@ -73,6 +73,8 @@ class EncryptedColumn:
             raise ValueError(f'{self.name} must say all of scope = "subject", subject = COLUMN and subject_kind = "user", or none of them')
         if self.unique and not self.search:
             raise ValueError(f'{self.name} is unique, and without a blind index nobody could tell: write search = ["exact"]')
+        if self.unique and self.bits < 64:
+            raise ValueError(f"{self.name} is unique, and two different values may share {self.bits} bits: 64 are the least")
         if "last-four" in self.search and (self.type != "text" or (self.search[0] == "last-four" and self.unique)):
             raise ValueError(f"{self.name}: last-four is a form of text, and two values may share it")
         if "folded" in self.search and self.type != "text":
@@ -100,9 +102,28 @@ class EncryptedColumn:
         """Where the ciphertext is."""
         return self.stored or f"{self.column}_encrypted"
 
+    @property
+    def digest(self) -> int:
+        """Bytes of one digest in a blind index: the mark of its key, then `bits`."""
+        return 4 + self.bits // 8
+
     def column_of(self, form: str) -> str:
         """Where the blind index of a form is."""
         return f"{self.column}_{SUFFIXES[form]}"
+
+    def is_unique(self, form: str) -> bool:
+        """Whether no two rows may have the same value in this form."""
+        return self.unique and form == self.search[0]
+
+    def sought(self, form: str) -> str:
+        """What a digest is compared with to find a value, as SQL: the column, or what stands first in a unique one."""
+        column = quote(self.column_of(form))
+        return f"substring({column} FROM 1 FOR {self.digest})" if self.is_unique(form) else column
+
+    def oldest(self, form: str) -> str:
+        """What stands last in a unique blind index, as SQL: the digest under the oldest key that can be read with, which every row has."""
+        column = quote(self.column_of(form))
+        return f"substring({column} FROM octet_length({column}) - {self.digest - 1})"
 
 
 def _source(value: Any) -> None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pgcharter.errors import UnavailableError, UsageError
-from pgcharter.names import quote
 from pgcharter.policy.encryption_settings import EncryptedColumn
 from pgcharter.runtime import encryption_format as form_of
 from pgcharter.runtime.encryption_format import BODY, MOST, NONCE, PREFIX, EncryptionError, Row
@@ -151,18 +150,21 @@ class Cipher:
         return self.blind_many((value,), form, tenants=None if tenant is None else (tenant,))[0]
 
     def blind_many(self, values: Sequence[Any], form: str = "", *, tenants: Sequence[object] | None = None) -> list[bytes | None]:
-        """What stands for many values."""
+        """What stands for many values. While the key of a unique blind index is rotated: two digests, the second under the old key."""
         self.encryption.refresh()
         formed, size = self._form(form), self.spec.bits // 8
         form = form or self.spec.search[0]
         if tenants is None:
-            digest = self._index(form, None)[0].digest
-            return [None if v is None else digest(formed(v), size) for v in values]
-        keys = [self._index(form, tenant)[0] for tenant in tenants]
-        return [None if v is None else key.digest(formed(v), size) for v, key in zip(values, keys, strict=True)]
+            made = _digesting(self._written(form, None), size)
+            return [None if v is None else made(formed(v)) for v in values]
+        each = [_digesting(self._written(form, tenant), size) for tenant in tenants]
+        return [None if v is None else made(formed(v)) for v, made in zip(values, each, strict=True)]
 
     def lookups(self, value: Any, form: str = "", *, tenant: object = None) -> list[bytes]:
-        """What a value is to be looked up by, under every key that rows may still carry: `WHERE email_folded = ANY(%s)`."""
+        """What a value is to be looked up by, under every key that rows may still carry: `WHERE email_folded = ANY(%s)`.
+
+        What is compared with them is `spec.sought(form)`: where values are unique, what stands first in the column.
+        """
         self.encryption.refresh()
         formed, size = self._form(form), self.spec.bits // 8
         plain = formed(value)
@@ -179,7 +181,7 @@ class Cipher:
         """What `where` needs besides the value."""
         formed, chosen = self._form(form), form or self.spec.search[0]
         keys = self._index(chosen, tenant)
-        condition = f"{quote(self.spec.column_of(chosen))} IN ({', '.join(['%s'] * len(keys))})"
+        condition = f"{self.spec.sought(chosen).replace('%', '%%')} IN ({', '.join(['%s'] * len(keys))})"
         made: _Finder = _kept(self._finders, (form, tenant), (condition, keys, formed, self.spec.bits // 8))
         return made
 
@@ -281,6 +283,23 @@ class Cipher:
             found = [Digester(k.mark, derive(ring.material(k), "index", self.spec.binding, form, at[1])) for k in keys]
             found = _kept(self._indexes, at, found)
         return found
+
+    def _written(self, form: str, tenant: object) -> list[Digester]:
+        """The keys of a blind index to write with: where values are unique, the oldest one too, which every row has."""
+        keys = self._index(form, tenant)
+        if not self.spec.is_unique(form):
+            return keys[:1]
+        oldest = self.encryption.ring.oldest(self.spec.key, INDEX).mark
+        return [keys[0], *(k for k in keys[1:] if k.mark == oldest)]
+
+
+def _digesting(keys: list[Digester], size: int) -> Callable[[bytes], bytes]:
+    """What makes a value of a blind index under one key or two."""
+    first = keys[0].digest
+    if len(keys) == 1:
+        return lambda formed: first(formed, size)
+    second = keys[1].digest
+    return lambda formed: first(formed, size) + second(formed, size)
 
 
 def _kept(cache: dict[Any, Any], at: Any, made: Any) -> Any:

@@ -22,7 +22,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, event, inspect, text
+from sqlalchemy import ColumnElement, Connection, event, func, inspect, literal_column, text
 from sqlalchemy.exc import MissingGreenlet, StatementError
 from sqlalchemy.orm import Mapper, object_session
 from sqlalchemy.orm.base import NO_VALUE
@@ -198,7 +198,11 @@ class Searched:
         if value is None:
             return getattr(self._owner, names.stored).is_(None)  # type: ignore[no-any-return]
         found = cipher.lookups(value, form, tenant=tenant)
-        return getattr(self._owner, names.blinds[form or cipher.spec.search[0]]).in_(found)  # type: ignore[no-any-return]
+        chosen = form or cipher.spec.search[0]
+        column: Any = getattr(self._owner, names.blinds[chosen])
+        if cipher.spec.is_unique(chosen):
+            column = func.substring(column, literal_column("1"), literal_column(str(cipher.spec.digest)))
+        return column.in_(found)  # type: ignore[no-any-return]
 
     def __eq__(self, value: object) -> ColumnElement[bool]:  # type: ignore[override]
         return self.matches(value)

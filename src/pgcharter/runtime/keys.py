@@ -94,6 +94,12 @@ class KeyRing:
             )
         return found
 
+    def oldest(self, name: str, purpose: str) -> RingKey:
+        """The key that every row of a unique blind index has a digest of: the first that can be used. A later one, announced or active,
+        takes its place when it is retired: by then a job has given every row its digest too."""
+        usable = (k for k in self.keys if k.name == name and k.purpose == purpose and k.state in (ACTIVE, DECRYPT_ONLY))
+        return next(usable, self.active(name, purpose))
+
     def by_id(self, key: int, where: str) -> RingKey:
         """The key to read with. Raises MissingKeyError where it is not there, or may not be used any more."""
         found = next((k for k in self.keys if k.id == key), None)
@@ -134,7 +140,7 @@ class KeyRing:
         return (ring, made) if announce else (ring.activate(made.id), made)
 
     def activate(self, key: int) -> KeyRing:
-        """Write with this key; the one before can be read with."""
+        """Write with this key; the one before can be read with. One that was retired comes last, as if it were new: no row has it."""
         chosen = self._found(key)
         if chosen.state == DESTROYED:
             raise RefusedError(f"{chosen} is destroyed, which nothing brings back")
@@ -145,7 +151,10 @@ class KeyRing:
                 return replace(k, state=ACTIVE)
             return replace(k, state=DECRYPT_ONLY) if (k.name, k.purpose, k.state) == (*same, ACTIVE) else k
 
-        return replace(self, keys=tuple(map(change, self.keys)))
+        made = tuple(map(change, self.keys))
+        return replace(
+            self, keys=made if chosen.state != RETIRED else (*(k for k in made if k.id != key), *(k for k in made if k.id == key))
+        )
 
     def end(self, key: int, *, destroy: bool = False) -> KeyRing:
         """With this key retired: kept, and used no more; or destroyed. Raises RefusedError for the active one."""
