@@ -167,7 +167,7 @@ RUN = [page for page in sorted(PAGES.glob("*.md")) if page.stem not in ("ci", "e
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    path = Path(tempfile.mkdtemp(prefix="pgcharter-page-", dir="/tmp"))
+    path = Path(tempfile.mkdtemp(prefix="pgcharter-page-"))
     path.chmod(0o755)
     yield path
     shutil.rmtree(path)

@@ -217,7 +217,7 @@ class TestGoesWrong:
 
     def test_a_folder_that_may_not_be_written(self, program: Program) -> None:
         """Root may write everywhere, so root steps down to another account once everything is imported."""
-        with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             (folder / "a.sql").write_text(KEYLESS)
             assert program("check", "a.sql", "--known", "k.json", "--record", *TEXT, cwd=folder).returncode == 0

@@ -127,7 +127,7 @@ def test_no_password_and_no_tls(locked: Server, monkeypatch: pytest.MonkeyPatch)
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
     """A folder that the servers' unprivileged account can enter, which `tmp_path` of root is not."""
-    with tempfile.TemporaryDirectory(prefix="pgc-", dir="/tmp") as name:
+    with tempfile.TemporaryDirectory(prefix="pgc-") as name:
         Path(name).chmod(0o755)
         yield Path(name)
 

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
     """A temporary folder that every account can enter (pytest's own is private)."""
-    folder = Path(tempfile.mkdtemp(prefix="pgcharter-test-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="pgcharter-test-"))
     folder.chmod(0o755)
     yield folder
     for home in folder.rglob(projects.HOME):

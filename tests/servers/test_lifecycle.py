@@ -9,6 +9,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -194,7 +195,7 @@ except PgcharterError as error:
     limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))  # noqa: E731
     with python(program, preexec_fn=limit) as process:
         said = process.communicate(timeout=60)[0]
-    assert said.startswith("PgcharterError no data folder could be made in /tmp/pgc-"), said
+    assert said.startswith(f"PgcharterError no data folder could be made in {tempfile.gettempdir()}/pgc-"), said
     assert not Path(said.split(" in ")[1].split(":")[0]).parent.exists()
 
 
