@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+from tests.policy.by_hand import lose
 from tests.policy.schemas import CASES, sql_of
 
 from pgcharter.catalog import codec
@@ -68,6 +69,8 @@ def made(database: str, major_server: Server, name: str) -> Iterator[str]:
 
 def planned(dsn: str, chosen: tuple[Policy, ...], *, prove: bool = False) -> Planned:
     found = planning.make(Wish("", dsn, chosen=Chosen(chosen), prove=prove))
+    if lose(dsn, found):
+        found = planning.make(Wish("", dsn, chosen=Chosen(chosen), prove=prove))
     assert found.plan.questions == ()
     return found
 

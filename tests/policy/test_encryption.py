@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 from tests.conftest import every_major
+from tests.policy.by_hand import lose
 from tests.runtime.test_encryption import cipher
 
 from pgcharter.catalog.compare import compare
@@ -68,8 +69,36 @@ def test_applied_once_is_applied_and_given_up_is_gone(app: str, major: int) -> N
     before = catalog(app)
     assert apply(app).proof
     assert planned(app).plan.empty
+    assert lose(app, planned(app, None))
     apply(app, None)
     assert [d for d in compare(before, catalog(app)) if d.object.schema != "pgcharter" and "pgcharter" not in (d.object.name,)] == []
+
+
+def test_nobody_loses_ciphertext_by_leaving_something_out(app: str) -> None:
+    """Not with the section, nor with one column, one person's scope or another name; a table that is dropped is another thing."""
+    apply(app)
+    columns = (f"{USERS}.email_encrypted", f'{USERS}."Näme_encrypted"', f"{USERS}.card_encrypted", "app.events.note_encrypted")
+    every = (*columns, "pgcharter.subject_keys")
+    email, name, *rest = WISH.column
+    left_out = {
+        (): WISH,
+        every: None,
+        (*every, "again"): EncryptionSection(),
+        columns[:1]: replace(WISH, column=(name, *rest)),
+        (columns[1], every[-1]): replace(WISH, column=(email, *rest)),
+        (every[-1],): replace(WISH, column=(email, replace(name, scope="table", subject="", subject_kind=""), *rest)),
+        columns[2:3]: replace(WISH, column=(email, name, replace(rest[0], stored="card_sealed"), rest[1])),
+    }
+    for lost, section in left_out.items():
+        found = planned(app, section).plan
+        assert len(found.questions) == len([what for what in lost if what != "again"]), found.questions
+        assert all(any(what in question for question in found.questions) for what in lost if what != "again")
+        assert not (lost and found.steps)
+    with psycopg.connect(app, autocommit=True) as conn:
+        conn.execute("DROP TABLE app.events CASCADE")
+    assert planned(app, replace(WISH, column=WISH.column[:3])).plan.questions == ()
+    without_search = replace(WISH, column=(replace(email, search=(), unique=False), name, rest[0]))
+    assert planned(app, without_search).plan.questions == ()  # a blind index is made again from the values
 
 
 def test_a_changed_wish_is_planned_and_proven(app: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from tests.policy.by_hand import lose
 
 import pgcharter
 from pgcharter.catalog.compare import compare
@@ -98,5 +99,6 @@ def test_on_twice_and_off(schema: str, name: str, major: int) -> None:
     assert [s.sql for s in planned(schema, section).plan.steps] == []
     protected = [t for t in catalog(schema).tables if t.force_row_security]
     assert len(protected) >= 11
+    assert lose(schema, planned(schema, None))
     run(schema, planned(schema, None))
     assert [d for d in compare(before, catalog(schema)) if "pgcharter" not in (d.object.schema, d.object.name)] == []

@@ -21,7 +21,7 @@ from pgcharter.policy.compose import RECORD, compose, recording
 from pgcharter.policy.marks import server_without
 from pgcharter.policy.marks import without as without_policies
 from pgcharter.policy.model import Mark, Policy, State
-from pgcharter.policy.registry import KEEP
+from pgcharter.policy.registry import KEEP, kept
 
 if TYPE_CHECKING:
     from pgcharter.migrate.proving import Proof
@@ -93,11 +93,16 @@ def govern(scratch: Scratch, base: Catalog, actual: Reading, old: tuple[Mark, ..
     here = (actual.catalog or base).database
     there = without_policies(actual.catalog, old).database if actual.catalog else here
     asked = tuple(KEEP[name] for name in sorted({m.policy for m in old} - {p.name for p in chosen.policies}) if name in KEEP)
+    present = actual.catalog or base
+    if not chosen.policies:
+        asked += kept(old, present, base)
     if asked or not chosen.policies:
         return Governed(base, before, without, here, there, old, (), asked)
     start = State(base, without, chosen.environment, chosen.production, present=actual.catalog, stats=actual.stats, database=there)
     composed = compose(start, chosen.policies)
     state = composed.state
+    if not state.questions:
+        state = replace(state, questions=kept(old, present, state.catalog))
     if not state.questions:
         with scratch.database() as database:
             proving.build(database, state.catalog)

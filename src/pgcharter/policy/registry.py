@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from pgcharter.names import ObjectId, quote
+from pgcharter.policy.compose import SCHEMA
+from pgcharter.policy.encryption_settings import HEADER
+
 if TYPE_CHECKING:
+    from pgcharter.catalog.model import Catalog
     from pgcharter.charter import Charter, Section
-    from pgcharter.policy.model import Policy
+    from pgcharter.policy.model import Mark, Policy
 
 NAMES = ("tenancy", "audit", "encryption", "roles")
 """Policies as their sections are called. Each has a module of settings with its `SECTION`, and one with the `policy` made from its values.
@@ -18,6 +24,46 @@ KEEP = {
     ' nothing in it to keep the trail, or trail = "drop" in it to lose it'
 }
 """Policies that hold data of their own, with what is asked when their section is gone: nobody loses that by leaving something out."""
+
+
+_OWN = {
+    ObjectId("table", SCHEMA, "subject_keys"): "the keys of persons, without which nothing of theirs can be read",
+    ObjectId("table", SCHEMA, "tenants"): "the tenants",
+}
+"""Our own tables that hold what is nowhere else."""
+
+
+def kept(old: Iterable[Mark], present: Catalog, wanted: Catalog) -> tuple[str, ...]:
+    """Questions about what policies made in `present`, that holds what is nowhere else, and is not `wanted` any more.
+
+    Nobody loses it by leaving a line out of the charter, or a section: whoever wants to lose it drops it with the statement given.
+    """
+    made = sorted({m.object for m in old if not m.field})
+    return tuple(sentence for at in made if (sentence := _of_column(at, present, wanted) or _of_table(at, present, wanted)))
+
+
+def _of_table(at: ObjectId, present: Catalog, wanted: Catalog) -> str:
+    if at not in _OWN or at not in present.table or at in wanted.table:
+        return ""
+    return (
+        f"{at.sql()} holds {_OWN[at]}, and nothing in the charter wants it any more: write again what did; or lose it by your own hand,"
+        f" DROP TABLE {at.sql()} CASCADE"
+    )
+
+
+def _of_column(at: ObjectId, present: Catalog, wanted: Catalog) -> str:
+    """For a column of encrypted values, which its check tells. One whose table goes, goes with it."""
+    table = present.table.get(at.owner) if at.kind == "column" else None
+    there = wanted.table.get(at.owner)
+    if table is None or there is None or at.part not in table.column or at.part in there.column or table.column[at.part].inherited:
+        return ""
+    if not any(c.columns == (at.part,) and HEADER.hex() in c.expression for c in table.constraints):
+        return ""
+    before = "".join(f"DROP TRIGGER {quote(t.name)} ON {table.id.sql()}; " for t in table.triggers if quote(at.part) in t.condition)
+    return (
+        f"{table.id.sql()}.{quote(at.part)} holds encrypted values, and nothing in the charter wants it any more: declare its column in"
+        f" [encryption] as before; or lose it by your own hand, {before}ALTER TABLE {table.id.sql()} DROP COLUMN {quote(at.part)}"
+    )
 
 
 def sections() -> tuple[Section[Any], ...]:
