@@ -40,6 +40,7 @@ COMMANDS: dict[str, Entry] = {
     "new": Entry("change", "Write the next migration file."),
     "migrate": Entry("change", "Apply migrations, take them back, say where a database stands."),
     "policy": Entry("protect", "Say, verify and apply what the charter's policies want: roles, tenants, audit, encryption."),
+    "tenant": Entry("protect", "Add, suspend, export and delete tenants; say whether each is as it should be."),
     "audit": Entry("protect", "Read the history of rows, seal it, prove it; a table as it was."),
     "security": Entry("protect", "Say who may do what and why, write the rules of logging in, watch for what changes."),
     "keys": Entry("protect", "Make, rotate and retire keys; encrypt columns and hold them to what is declared."),
