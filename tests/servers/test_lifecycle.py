@@ -72,10 +72,15 @@ def test_queries_may_run_in_parallel(server: Callable[..., lifecycle.Server]) ->
     assert "'Workers Launched': 2" in plan
 
 
-def test_wrong_password_is_refused(server: Callable[..., lifecycle.Server]) -> None:
-    running = server()
+@pytest.mark.parametrize("major", MAJORS)
+def test_wrong_password_is_refused(major_server: lifecycle.Server, major: int) -> None:
+    running = major_server
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(running.dsn(password="wrong"))
+    with psycopg.connect(running.dsn()) as conn:
+        stored = conn.execute("SELECT rolpassword FROM pg_authid WHERE rolname = current_user").fetchone()
+    assert stored is not None
+    assert stored[0].startswith("SCRAM-SHA-256$1:")
     assert running.login.password not in repr(running)
     assert running.login.password in running.dsn()
 

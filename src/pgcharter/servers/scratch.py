@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Self
 
 from pgcharter.errors import ConnectError, RefusedError
 from pgcharter.names import literal, quote
-from pgcharter.servers import binaries, extensions, lifecycle, ownership
+from pgcharter.servers import binaries, datafolder, extensions, lifecycle, ownership
 from pgcharter.servers.guard import Guard, Limits
 from pgcharter.servers.lifecycle import Server, Setting
 
@@ -69,8 +69,8 @@ class Scratch:
     """None when the user named a server."""
     _admin_dsn: str = field(repr=False)
     _owner_dsn: str = field(repr=False)
-    _owner_password: str = field(repr=False)
-    """Empty when the owner is the role of the user's own DSN."""
+    _owner_secret: str = field(repr=False)
+    """The owner's password, or on a server of ours its verifier; empty when the owner is the role of the user's own DSN."""
     guard: Guard = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -111,13 +111,13 @@ class Scratch:
     @property
     def admin_options(self) -> str:
         """Startup options of every session that is not the owner's."""
-        return _ADMIN_OPTIONS + (" -c session_replication_role=origin" if self._owner_password else "")
+        return _ADMIN_OPTIONS + (" -c session_replication_role=origin" if self._owner_secret else "")
 
     def _reset_owner(self, admin: Connection) -> None:
         """Undo what earlier SQL may have done to the owner's own password and settings."""
-        if self._owner_password:
+        if self._owner_secret:
             admin.execute(f"ALTER ROLE {quote(self.owner)} RESET ALL")
-            admin.execute(f"ALTER ROLE {quote(self.owner)} PASSWORD {literal(self._owner_password)}")
+            admin.execute(f"ALTER ROLE {quote(self.owner)} PASSWORD {literal(self._owner_secret)}")
             admin.execute(f"ALTER ROLE {quote(self.owner)} SET statement_timeout = {int(self.limits.seconds * 1000)}")
             admin.execute(f"ALTER ROLE {quote(self.owner)} SET lock_timeout = '10s'")
 
@@ -295,9 +295,10 @@ def _own(major: int | None, limits: Limits, stack: contextlib.ExitStack) -> Scra
         lifecycle.start_ephemeral(installation, settings=_settings(installation.major), memory=limits.memory),
     )
     password = secrets.token_urlsafe(24)
+    secret = datafolder.verifier(password)
     with _connect(server.dsn()) as admin:
-        admin.execute(f"CREATE ROLE {OWNER} LOGIN NOSUPERUSER CONNECTION LIMIT 12 PASSWORD {literal(password)}")
-    return Scratch(server.version, OWNER, limits, server, server.dsn(), server.dsn("postgres", OWNER, password), password)
+        admin.execute(f"CREATE ROLE {OWNER} LOGIN NOSUPERUSER CONNECTION LIMIT 12 PASSWORD {literal(secret)}")
+    return Scratch(server.version, OWNER, limits, server, server.dsn(), server.dsn("postgres", OWNER, password), secret)
 
 
 _WHO = """

@@ -22,7 +22,7 @@ from pgcharter.servers.account import Account
 from pgcharter.servers.binaries import Installation
 from pgcharter.servers.datafolder import Login
 
-_FORM = 2
+_FORM = 3
 """Grows when the way data folders are initialised changes."""
 
 _UNUSED_DAYS = 60
@@ -40,7 +40,7 @@ def initialise(data: Path, installation: Installation, who: Account) -> Login:
             return login
     folders.remove(data)
     login = datafolder.random_login()
-    datafolder.initialise(data, installation, who, login, ephemeral=True)
+    datafolder.initialise(data, installation, who, login, ephemeral=True, stored=datafolder.verifier(login.password))
     return login
 
 
@@ -57,7 +57,7 @@ def _make(template: Path, installation: Installation, who: Account) -> None:
     partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=template.parent))
     try:
         login = datafolder.random_login()
-        datafolder.initialise(work / "data", installation, who, login, ephemeral=True)
+        datafolder.initialise(work / "data", installation, who, login, ephemeral=True, stored=datafolder.verifier(login.password))
         shutil.copytree(work / "data", partial / "data", symlinks=True)
         about = {"user": login.user, "password": login.password, "files": _count(partial / "data")}
         datafolder.write_private(partial / "login.json", json.dumps(about))
