@@ -145,6 +145,24 @@ def default_folder(charter: Charter) -> str:
     return shortest(own or of_alembic or charter.folder / FOLDERS[0])
 
 
+def own_folder(charter: Charter) -> str:
+    """The folder of migrations of the database itself: where tenants are in schemas or databases, `folder` is for each of those."""
+    from pgcharter.cli.project import shortest
+    from pgcharter.migrate.settings import MIGRATE
+
+    named = charter.section(MIGRATE).targets.shared
+    if not apart(charter):
+        return default_folder(charter)
+    return shortest(charter.folder / named) if named else f"{default_folder(charter)}_shared"
+
+
+def apart(charter: Charter) -> bool:
+    """Whether tenants are in schemas or databases of their own, which `[migrate] folder` is for."""
+    from pgcharter.policy.tenancy_settings import SECTION
+
+    return SECTION.name in charter.sections and charter.section(SECTION).placement != "rows"
+
+
 def _database(charter: Charter, environment: str | None, target: str | None) -> tuple[str, str]:
     """Name of the environment and connection string."""
     from pgcharter.cli.project import dsn_of

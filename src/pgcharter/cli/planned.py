@@ -67,18 +67,24 @@ def write(story: Story, charter: Charter, name: str) -> None:
         raise UsageError("there is nothing to do, so no migration was written")
     path = _path(charter, name)
     naming.write({path: _text(story, name)})
-    click.echo(f"wrote {shortest(path)}; apply it with: pgcharter migrate up", err=True)
+    click.echo(f"wrote {shortest(path)}; apply it with: pgcharter migrate up{' --one' * _apart(charter)}", err=True)
+
+
+def _apart(charter: Charter) -> bool:
+    from pgcharter.cli.migrating import apart
+
+    return apart(charter)
 
 
 def warn_pending(charter: Charter, actual: str) -> None:
     """Say on stderr when files of the folder are not applied to the database a plan starts from: what they do would be planned twice."""
     from pgcharter.cli import migrating
 
-    folder = migrating.default_folder(charter)
+    folder = migrating.own_folder(charter)
     if not Path(folder).is_dir() or migrating.alembic_at(folder):
         return
     try:
-        place = migrating.open_place(None, actual, None)
+        place = migrating.open_place(None, actual, folder)
         with migrating.ledger_of(place) as conn:
             pending = migrating.standing_of(conn, place)[0].pending
     except PgcharterError as error:
@@ -139,11 +145,11 @@ def _text(story: Story, name: str) -> str:
 
 def _path(charter: Charter, name: str) -> Path:
     """Where the next migration goes; its folder is made when it is the first."""
-    from pgcharter.cli.migrating import alembic_at, default_folder
+    from pgcharter.cli.migrating import alembic_at, own_folder
     from pgcharter.migrate import files, naming
     from pgcharter.migrate.settings import MIGRATE
 
-    folder = default_folder(charter)
+    folder = own_folder(charter)
     if alembic_at(folder):
         raise UsageError(f"{folder} is an Alembic project, which has no SQL files", hint=f"pgcharter plan --alembic -m '{name}'")
     Path(folder).mkdir(parents=True, exist_ok=True)

@@ -102,7 +102,8 @@ def apply(ctx: click.Context, environment: str | None, target: str | None, confi
     if not yes and not click.confirm(f"write this as a migration and run it on {database}?", err=True):
         raise RefusedError("nothing was changed", hint="--yes answers beforehand")
     forms.write(story, charter, name)
-    return int(ctx.invoke(migrate.up, environment=environment, target=target, confirm=confirm, form="text"))
+    apart = migrating.apart(charter)
+    return int(ctx.invoke(migrate.up, environment=environment, target=target, confirm=confirm, one=apart, form="text"))
 
 
 def _refuse_pending(charter: Charter, environment: str | None, target: str | None) -> None:
@@ -110,9 +111,10 @@ def _refuse_pending(charter: Charter, environment: str | None, target: str | Non
 
     from pgcharter.cli import migrating
 
-    if not Path(migrating.default_folder(charter)).is_dir():
+    folder = migrating.own_folder(charter)
+    if not Path(folder).is_dir():
         return
-    place = migrating.open_place(environment, target, None)
+    place = migrating.open_place(environment, target, folder)
     with migrating.ledger_of(place) as conn:
         pending = migrating.standing_of(conn, place)[0].pending
     if pending:

@@ -87,14 +87,17 @@ class Many:
 
 def open_many(environment: str | None, target: str | None, folder: str | None, wishes: Mapping[str, Any]) -> Place | Many:
     """The place that a command is for, or the place with its many targets. Raises UsageError when they do not decide."""
+    from pgcharter.cli.project import charter_here
     from pgcharter.migrate import targets
 
     own = {name: wishes[name] for name in ("schemas", "schemas_query", "databases") if wishes.get(name)}
     if own and wishes["one"]:
         raise UsageError("--one leaves no room for --schemas, --schemas-query and --databases", hint="leave one of them out")
     charters = migrating.section_here().targets
-    if wishes["one"] or not (own or charters.chosen):
-        return migrating.open_place(environment, target, folder)
+    if wishes["one"] or not (own or charters.chosen or migrating.apart(charter_here())):
+        return migrating.open_place(environment, target, folder or migrating.own_folder(charter_here()))
+    if not (own or charters.chosen):
+        charters = _of_tenants(charters, environment, target)
     section = replace(charters, schemas=(), schemas_query="", databases=()) if own else charters
     section = replace(section, **own)
     section = replace(section, schemas=targets.words(section.schemas), databases=targets.words(section.databases))
@@ -110,6 +113,22 @@ def open_many(environment: str | None, target: str | None, folder: str | None, w
     named = target if target is None or target.startswith("env:") else "DSN"
     where = _words({"--env": environment, "--on": named, "--folder": folder})
     return Many(place, section, found, where, _words({f"--{name.replace('_', '-')}": given for name, given in own.items()}))
+
+
+def _of_tenants(section: TargetsSection, environment: str | None, target: str | None) -> TargetsSection:
+    """The targets where nothing else is said: all tenants that are there, suspended ones too. Raises UsageError when there is none."""
+    from pgcharter.cli.tenant_work import ground
+    from pgcharter.tenants import table
+
+    at = ground(environment, target)
+    with table.opened(at.dsn) as conn:
+        places = tuple(t.place for t in table.tenants(conn) if t.state != "adding" and not t.due)
+    if not places:
+        raise UsageError(
+            f"no tenant has a {at.section.placement.removesuffix('s')} of its own yet, so there is nothing to migrate",
+            hint="pgcharter tenant add NAME; for the database itself: --one",
+        )
+    return replace(section, schemas=places) if at.section.placement == "schemas" else replace(section, databases=places)
 
 
 def _words(options: Mapping[str, Any]) -> tuple[str, ...]:

@@ -33,6 +33,9 @@ class TargetsSection:
     """A query whose first column names the schemas."""
     databases: tuple[str, ...] = ()
     """Databases: environments of the charter, env:VARIABLE, or names and patterns of databases on the environment's server."""
+    shared: str = ""
+    """Folder with the migrations of the database itself, from the charter's folder, where tenants are in schemas or databases: plans and
+    policies are written there, and `migrate up --one` applies it. Without it, the folder of the tenants' migrations with _shared."""
     search_path: tuple[str, ...] = ("public",)
     """Schemas that follow the target's own in search_path."""
     parallel: int = field(default=4, metadata=at_least(1))
