@@ -174,6 +174,8 @@ def _delete(conn: Connection, known: Tenant, wish: _Wish) -> dict[str, Any]:
         told(lambda page: render.amounts(page, known.name, known.place or at.database, [(a.table, a.rows) for a in found]))
     if not wish.yes and not click.confirm(f"delete it for good from {at.database}?", err=True):
         raise RefusedError("nothing was deleted", hint="--yes answers beforehand")
+    if at.section.placement == "schemas":
+        deleting.refuse_reached(conn, known.place)
     table.delete_begins(conn, known.name)
     _gone(conn, known, wish, sum(a.rows for a in found))
     audit = deleting.audited(conn, at.section, known)

@@ -13,6 +13,7 @@ from pgcharter.catalog.compare import compare, describe
 from pgcharter.names import quote
 
 if TYPE_CHECKING:
+    from pgcharter.catalog.compare import Difference
     from pgcharter.catalog.model import Catalog
 
 _GROUPS = ("tables", "views", "sequences", "functions", "types", "statistics", "collations", "others", "default_privileges")
@@ -66,4 +67,13 @@ def differing(one: Structure, other: Structure, reference: str, name: str) -> It
         return
     for d in compare(one.catalog, other.catalog):
         place = reference if d.change == "removed" else name
-        yield describe(d).replace(quote(NAME), quote(place)).replace(NAME, place)
+        yield _described(d).replace(quote(NAME), quote(place)).replace(NAME, place)
+
+
+def _described(d: Difference) -> str:
+    """The difference in words; of privileges only those that one side has and the other has not."""
+    if d.field != "acl":
+        return describe(d)
+    old, new = ({f"{g.privilege} to {g.grantee or 'PUBLIC'}" for g in acl or ()} for acl in (d.old, d.new))
+    lacks, has = ", ".join(sorted(old - new)), ", ".join(sorted(new - old))
+    return f"~ {d.object} privileges:" + f" lacks {lacks}" * bool(lacks) + " and" * bool(lacks and has) + f" has {has}" * bool(has)

@@ -118,13 +118,7 @@ def schema(conn: Connection, tenant: Tenant, tell: Tell | None = None) -> None:
     Raises RefusedError when something of another schema depends on it, or the role owns something elsewhere: both would be lost.
     """
     place = tenant.place
-    reaching = [text for (text,) in conn.execute(_sql("reaching_in"), {"schema": place}).fetchall()]
-    if reaching:
-        more = f", and {len(reaching) - 3} more" if len(reaching) > 3 else ""
-        raise RefusedError(
-            f"{', '.join(reaching[:3])}{more} of another schema depends on schema {quote(place)}, and would be dropped with it",
-            hint="drop that by itself first, then say the same again",
-        )
+    refuse_reached(conn, place)
     tables = [name for (name,) in conn.execute(_sql("tables"), {"schema": place}).fetchall()]
     for start in range(0, len(tables), GROUP):
         if tell:
@@ -135,6 +129,17 @@ def schema(conn: Connection, tenant: Tenant, tell: Tell | None = None) -> None:
     faults.point("tenant schema dropped")
     role(conn, place)
     marks(conn, place)
+
+
+def refuse_reached(conn: Connection, place: str) -> None:
+    """Raise RefusedError when something of another schema depends on something in a tenant's."""
+    reaching = [text for (text,) in conn.execute(_sql("reaching_in"), {"schema": place}).fetchall()]
+    if reaching:
+        more = f", and {len(reaching) - 3} more" if len(reaching) > 3 else ""
+        raise RefusedError(
+            f"{', '.join(reaching[:3])}{more} of another schema depends on schema {quote(place)}, and would be dropped with it",
+            hint="drop that by itself first, then say the same again",
+        )
 
 
 def role(conn: Connection, name: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pgcharter.db import connect, queries
 from pgcharter.errors import ConnectError
@@ -69,8 +69,12 @@ def verify(
         found += [*_of_places(places), *_orphans(places), *_of_access(places)]
         if section.placement == "schemas":
             found += [*_of_roles(places), *_crossing(conn, section)]
-        found += _of_histories(places)
-        found += _of_structures(places, _structures(conn, places))
+        late = list(_of_histories(places))
+        found += late
+        behind = {w.tenant for w in late}
+        whole = read_catalog(conn) if section.placement == "schemas" else None
+        found += _of_privileges(places, whole) if whole else ()
+        found += _of_structures(places, {n: s for n, s in _structures(whole, places).items() if name_in(section, n) not in behind})
     return tuple(w for w in found if not chosen or w.tenant in chosen)
 
 
@@ -196,18 +200,35 @@ def _crossing(conn: Connection, section: TenancySection) -> Iterator[Wrong]:
             yield Wrong(owner or other, "crossing", f"{sentence}, of tenant {other}", "drop it: a tenant's schema stands by itself")
 
 
+def _of_privileges(places: Places, catalog: Catalog) -> Iterator[Wrong]:
+    """Who has privileges in a tenant's schema that no one but its own role should have: everybody, applications, other tenants."""
+    section, found = places.section, {t.place: t for t in _placed(places)}
+    items: tuple[Any, ...] = (*catalog.schemas, *catalog.tables, *catalog.views, *catalog.sequences, *catalog.functions)
+    for item in items:
+        place = item.id.schema or item.id.name
+        if place not in found:
+            continue
+        open_to_all = item.id.kind in ("function", "procedure", "aggregate")
+        wrong = {
+            g.grantee for g in item.acl or ()
+            if (not g.grantee and not open_to_all) or g.grantee in section.application_roles
+            or (g.grantee != place and g.grantee and name_in(section, g.grantee) is not None)
+        }  # fmt: skip
+        for role in sorted(wrong):
+            who = f"role {quote(role)} has" if role else "everybody has"
+            yield Wrong(found[place].name, "access", f"{who} privileges on {item.id}, which are for its own role", _APPLY)
+
+
 # alike
 
 
 def _of_histories(places: Places) -> Iterator[Wrong]:
     """Who is behind the others, or elsewhere. Histories are compared as numbers, and read once for each that is different."""
-    placed = list(_placed(places))
-    schemas = places.section.placement == "schemas"
-    base = {t: Database(t.place, places.dsn_of("") if schemas else places.dsn_of(t.place)) for t in placed}
-    targets = [Target(t.name, places.dsn_of(t.place), base[t], t.place if schemas else "") for t in placed]
-    if schemas:
-        shared = Database("", places.dsn_of(""))
-        targets = [Target(t.name, places.dsn_of(t.place), shared, t.place) for t in placed]
+    shared = Database("", places.dsn_of("")) if places.section.placement == "schemas" else None
+    targets = []
+    for t in _placed(places):
+        dsn = places.dsn_of(t.place)
+        targets.append(Target(t.name, dsn, shared or Database(t.place, dsn), t.place if shared else ""))
     stands = [(group, _applied(group.targets[0])) for group in groups(targets)]
     sizes = Counter({versions: 0 for _, versions in stands})
     for group, versions in stands:
@@ -238,9 +259,10 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _structures(conn: Connection, places: Places) -> dict[str, Structure]:
-    if places.section.placement == "schemas":
-        found = alike.structures(read_catalog(conn))
+def _structures(catalog: Catalog | None, places: Places) -> dict[str, Structure]:
+    """The structure of each place: from the catalog of the database that all schemas are in, else from that of each database."""
+    if catalog is not None:
+        found = alike.structures(catalog)
         return {t.place: found[t.place] for t in _placed(places) if t.place in found}
     made = {}
     for t in _placed(places):
