@@ -18,13 +18,13 @@ that is GENERATED ALWAYS is refused. A JSON value that is changed in place must 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, event, func, inspect, literal_column, text
+from sqlalchemy import ColumnElement, Connection, event, func, inspect, literal_column, or_, text
 from sqlalchemy.exc import MissingGreenlet, StatementError
-from sqlalchemy.orm import Mapper, object_session
+from sqlalchemy.orm import Mapper, ORMExecuteState, Session, object_session
 from sqlalchemy.orm.base import NO_VALUE
 
 from pgcharter.db.flows import Query
@@ -33,8 +33,21 @@ from pgcharter.runtime.encryption import Encryption
 from pgcharter.runtime.encryption_cipher import Cipher
 from pgcharter.runtime.keys_subjects import load_subjects
 
-_PENDING = "_pgcharter_pending"
-"""Where an object keeps clear values that wait for its first flush."""
+
+class Waiting:
+    """A clear value in the place of its ciphertext, until the flush of its object, whose key is known then.
+
+    It goes where SQLAlchemy copies a mapped attribute to (`merge`), and no driver sends it:
+    `bulk_save_objects`, which flushes nothing, fails.
+    """
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return "<a value that is encrypted when its object is flushed>"
 
 
 @dataclass(frozen=True)
@@ -67,15 +80,16 @@ class Encrypted:
         event.listen(owner, "mapper_configured", self._configured, propagate=True)
         event.listen(owner, "before_insert", self._before_insert, propagate=True)
         event.listen(owner, "before_update", self._before_update, propagate=True)
+        if not event.contains(Session, "do_orm_execute", _refuse_clear):
+            event.listen(Session, "do_orm_execute", _refuse_clear)
 
     def __get__(self, instance: Any, owner: type) -> Any:
         if instance is None:
             return Searched(self, owner)
-        waiting = instance.__dict__.get(_PENDING, {})
-        if self._name in waiting:
-            return waiting[self._name]
         names = self._attributes(owner)
-        data = getattr(instance, names.stored)
+        data: Any = getattr(instance, names.stored)
+        if isinstance(data, Waiting):
+            return data.value
         if data is None:
             return getattr(instance, names.clear) if names.clear else None
         return self._cipher.decrypt(data, **self._bound(instance, names, committed=True))
@@ -87,7 +101,11 @@ class Encrypted:
             return
         if value is not None:
             self._cipher.check(value)
-        instance.__dict__.setdefault(_PENDING, {})[self._name] = value
+        setattr(instance, names.stored, value if value is None else Waiting(value))
+        for name in names.blinds.values():
+            setattr(instance, name, None)
+        if names.clear:
+            setattr(instance, names.clear, value)
 
     @property
     def _cipher(self) -> Cipher:
@@ -110,9 +128,9 @@ class Encrypted:
         def attribute(column: str) -> str:
             if not column:
                 return ""
-            for one in mapper.column_attrs:
-                if any(c.name == column for c in one.columns):
-                    return one.key
+            held = [(getattr(c.table, "name", ""), one.key) for one in mapper.column_attrs for c in one.columns if c.name == column]
+            for key in [key for table, key in held if table == spec.id.name] + [key for _, key in held]:
+                return key
             raise UsageError(
                 f"{mapper.class_.__name__} maps no column {column!r}, which {spec.name} needs", hint=f"{column}: Mapped[bytes | None]"
             )
@@ -157,12 +175,26 @@ class Encrypted:
         if names.clear:
             setattr(instance, names.clear, value)
 
+    def _seal_rows(self, owner: type, rows: Sequence[dict[str, Any]]) -> None:
+        names, cipher = self._attributes(owner), self._cipher
+        mapper: Mapper[Any] = inspect(owner)
+        values = [row.pop(self._name) for row in rows]
+        for row in rows:
+            row.update({name: _of_python(mapper, name) for name in names.row if row.get(name) is None})
+        keys = [tuple(row[name] for name in names.row) if len(names.row) > 1 else row[names.row[0]] for row in rows]
+        tenants = [row.get(names.tenant) for row in rows] if names.tenant else None
+        subjects = [row.get(names.subject) for row in rows] if names.subject else None
+        made = {names.stored: cipher.encrypt_many(values, keys, tenants=tenants, subjects=subjects)}
+        made |= {name: cipher.blind_many(values, form, tenants=tenants) for form, name in names.blinds.items()}
+        made |= {names.clear: values} if names.clear else {}
+        for n, row in enumerate(rows):
+            row.update({name: column[n] for name, column in made.items()})
+
     def _before_insert(self, mapper: Mapper[Any], connection: Connection, instance: Any) -> None:
-        waiting = instance.__dict__.get(_PENDING, {})
-        if waiting.get(self._name) is None:
-            waiting.pop(self._name, None)
-            return
         names = self._attributes(type(instance))
+        waiting: Any = getattr(instance, names.stored)
+        if not isinstance(waiting, Waiting):
+            return
         for name in names.row:
             if getattr(instance, name) is None:
                 setattr(instance, name, _made(mapper, connection, instance, name, self._column))
@@ -170,39 +202,91 @@ class Encrypted:
             setattr(instance, names.tenant, _of_context(mapper, connection, names.tenant))
         if names.subject:
             _drive(connection, load_subjects._steps(self._encryption, self._column, [getattr(instance, names.subject)], create=True))
-        self._seal(instance, names, waiting.pop(self._name), self._bound(instance, names, committed=False))
+        self._seal(instance, names, waiting.value, self._bound(instance, names, committed=False))
 
     def _before_update(self, mapper: Mapper[Any], connection: Connection, instance: Any) -> None:  # noqa: ARG002
         """Bind the value anew when its row's key, tenant or subject changes."""
         names = self._attributes(type(instance))
         moved = [name for name in names.bound if inspect(instance).attrs[name].history.has_changes()]
-        if moved and getattr(instance, names.stored) is not None:
+        stored: Any = getattr(instance, names.stored)
+        if isinstance(stored, Waiting) or (moved and stored is not None):
             if names.subject:
                 _drive(connection, load_subjects._steps(self._encryption, self._column, [getattr(instance, names.subject)], create=True))
-            value = self._cipher.decrypt(getattr(instance, names.stored), **self._bound(instance, names, committed=True))
+            if isinstance(stored, Waiting):
+                value = stored.value
+            else:
+                value = self._cipher.decrypt(stored, **self._bound(instance, names, committed=True))
             self._seal(instance, names, value, self._bound(instance, names, committed=False))
+
+
+def sealed(owner: type, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows for `session.execute(insert(Class), rows)` or `update(Class)`: with ciphertext and blind indexes in the place of clear values.
+
+    A row holds its key, and its tenant and subject where values are bound to them; a default of Python's is called for a key that is
+    missing. Keys of persons are loaded before (`load_subjects`). Raises UsageError for a row without what its values are bound to.
+    """
+    made = [dict(row) for row in rows]
+    for attribute in _encrypted(owner):
+        attribute._seal_rows(owner, [row for row in made if attribute._name in row])
+    return made
+
+
+def _encrypted(owner: type) -> list[Encrypted]:
+    found = {name: value for one in reversed(owner.__mro__) for name, value in vars(one).items() if isinstance(value, Encrypted)}
+    return list(found.values())
+
+
+def _refuse_clear(state: ORMExecuteState) -> None:
+    """A bulk INSERT or UPDATE leaves out, without a word, what is no mapped attribute: a value that is to be encrypted would be lost."""
+    mapper = state.bind_mapper
+    if mapper is None or not (state.is_insert or state.is_update) or not state.parameters:
+        return
+    rows = state.parameters if isinstance(state.parameters, list | tuple) else [state.parameters]
+    for attribute in _encrypted(mapper.class_):
+        if any(attribute._name in row for row in rows):
+            raise UsageError(
+                f"a statement was given {mapper.class_.__name__}.{attribute._name} in clear, which only objects of a session encrypt",
+                hint=f"rows=pgcharter.runtime.encryption_sqlalchemy.sealed({mapper.class_.__name__}, rows), or session.add_all",
+            )
 
 
 class Searched:
     """An encrypted attribute of a class, in a query: compared by its blind index."""
 
-    def __init__(self, attribute: Encrypted, owner: type) -> None:
+    def __init__(self, attribute: Encrypted, owner: Any) -> None:
         self._attribute, self._owner = attribute, owner
+
+    def __get__(self, instance: object, owner: Any) -> Searched:
+        """The attribute of an alias: `aliased(User).email`."""
+        return Searched(self._attribute, owner)
 
     def matches(self, value: Any, form: str = "", *, tenant: object = None) -> ColumnElement[bool]:
         """Rows whose value is this one, by a form of its blind index (the first by default), for a tenant where values are bound to one.
 
         Few bits find a few other rows too: compare the value that is read.
         """
-        names, cipher = self._attribute._attributes(self._owner), self._attribute._cipher
-        if value is None:
-            return getattr(self._owner, names.stored).is_(None)  # type: ignore[no-any-return]
-        found = cipher.lookups(value, form, tenant=tenant)
+        return self.in_((value,), form, tenant=tenant)
+
+    def in_(self, values: Iterable[Any], form: str = "", *, tenant: object = None) -> ColumnElement[bool]:
+        """Rows whose value is one of these; None among them: rows without a value too."""
+        names, cipher = self._attribute._attributes(inspect(self._owner).mapper.class_), self._attribute._cipher
+        wanted = tuple(values)
+        empty: Any = getattr(self._owner, names.stored).is_(None)
+        if wanted and all(v is None for v in wanted):
+            return empty  # type: ignore[no-any-return]
+        found = [digest for v in wanted if v is not None for digest in cipher.lookups(v, form, tenant=tenant)]
         chosen = form or cipher.spec.search[0]
         column: Any = getattr(self._owner, names.blinds[chosen])
         if cipher.spec.is_unique(chosen):
             column = func.substring(column, literal_column("1"), literal_column(str(cipher.spec.digest)))
-        return column.in_(found)  # type: ignore[no-any-return]
+        return or_(column.in_(found), empty) if None in wanted else column.in_(found)
+
+    def is_(self, value: None) -> ColumnElement[bool]:
+        """Rows without a value."""
+        return self.matches(value)
+
+    def __ne__(self, value: object) -> ColumnElement[bool]:  # type: ignore[override]
+        return ~self.matches(value)
 
     def __eq__(self, value: object) -> ColumnElement[bool]:  # type: ignore[override]
         return self.matches(value)
@@ -220,12 +304,10 @@ def _before(instance: Any, name: str) -> Any:
 
 def _made(mapper: Mapper[Any], connection: Connection, instance: Any, name: str, where: str) -> Any:
     """A value for a part of the row's key that would otherwise be made while the row is inserted."""
-    column = mapper.column_attrs[name].columns[0]
-    default: Any = getattr(column, "default", None)
-    if default is not None and default.is_callable:
-        return default.arg(None)
-    if default is not None and default.is_scalar:
-        return default.arg
+    value = _of_python(mapper, name)
+    if value is not None:
+        return value
+    column = mapper.column_attrs[name].columns[-1]  # where tables are joined for a subclass: that of the first
     identity = getattr(column, "identity", None)
     if identity is not None and identity.always:
         raise UsageError(
@@ -244,6 +326,17 @@ def _made(mapper: Mapper[Any], connection: Connection, instance: Any, name: str,
             hint="give it a default in Python: default=uuid4",
         )
     return value
+
+
+def _of_python(mapper: Mapper[Any], name: str) -> Any:
+    """What Python's default gives an attribute; None where there is none."""
+    for column in mapper.column_attrs[name].columns:
+        default: Any = getattr(column, "default", None)
+        if default is not None and default.is_callable:
+            return default.arg(None)
+        if default is not None and default.is_scalar:
+            return default.arg
+    return None
 
 
 def _of_context(mapper: Mapper[Any], connection: Connection, name: str) -> Any:
