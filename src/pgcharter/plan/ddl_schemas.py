@@ -11,20 +11,13 @@ import re
 from pgcharter.catalog.model import HIDDEN, Acl, Catalog, DefaultPrivilege, SecurityLabel
 from pgcharter.catalog.privileges import default
 from pgcharter.names import ObjectId, literal, quote
+from pgcharter.plan import ddl_settings
 from pgcharter.plan.ddl import Sides, Writer
 from pgcharter.plan.ddl_common import addressed, named
 from pgcharter.plan.ddl_privileges import default_privileges
 from pgcharter.plan.model import Operation
 
 _SETTING = re.compile(r"(?:(?P<role>.*):)?(?P<name>[\w.$]+)=(?P<value>.*)", re.DOTALL)
-_LISTS = frozenset(
-    (
-        "local_preload_libraries", "search_path", "session_preload_libraries", "shared_preload_libraries", "temp_tablespaces",
-        "unix_socket_directories",
-    )
-)  # fmt: skip
-"""Settings whose value is kept as a list of quoted names (`variable_is_guc_list_quote` in pg_dump's sources)."""
-_LISTED = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^,]*?))\s*(?:,|\Z)')
 
 
 def _create_schema(operation: Operation, _: Sides) -> list[str]:
@@ -83,7 +76,7 @@ def _alter_database(operation: Operation, sides: Sides) -> list[str] | None:
     if "settings" not in operation.fields:
         return []
     before, after = _settings(old.settings), _settings(new.settings)
-    found = [f"ALTER {_whose(at, key)} RESET {_setting_name(key[1])}" for key in before if key not in after]
+    found = [f"ALTER {_whose(at, key)} RESET {ddl_settings.named(key[1])}" for key in before if key not in after]
     return found + [_set(at, key, value) for key, value in after.items() if before.get(key) != value]
 
 
@@ -102,19 +95,12 @@ def _whose(database: ObjectId, key: tuple[str, str]) -> str:
     return f"ROLE {quote(key[0])} IN {addressed(database)}" if key[0] else addressed(database)
 
 
-def _setting_name(name: str) -> str:
-    return ".".join(quote(part) for part in name.split("."))
-
-
 def _set(database: ObjectId, key: tuple[str, str], value: str) -> str:
     if value == HIDDEN:
         raise ValueError(
             f"the value of setting {key[1]} of {database} may be a secret, so it was not read and cannot be written; set it by hand"
         )
-    values = literal(value)
-    if key[1].lower() in _LISTS:
-        values = ", ".join(literal(a.replace('""', '"') if a else b) for a, b in _LISTED.findall(value) if a or b) or "''"
-    return f"ALTER {_whose(database, key)} SET {_setting_name(key[1])} TO {values}"
+    return f"ALTER {_whose(database, key)} {ddl_settings.assigned(key[1], value)}"
 
 
 def _default(operation: Operation, sides: Sides) -> list[str]:

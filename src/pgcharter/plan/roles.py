@@ -7,6 +7,7 @@ from itertools import chain
 
 from pgcharter.catalog.model import Cluster, Database, Membership, Role
 from pgcharter.names import ObjectId, literal, quote
+from pgcharter.plan import ddl_settings
 from pgcharter.plan.ddl_privileges import Rights, changes
 from pgcharter.plan.model import Grade, Phase, Step
 
@@ -127,8 +128,8 @@ def _settings(old: Role, role: Role) -> Iterator[_Change]:
     for name in sorted(before.keys() | after.keys()):
         if before.get(name) == after.get(name):
             continue
-        value = f"SET {name} = {literal(after[name])}" if name in after else f"RESET {name}"
-        yield f"ALTER ROLE {quote(role.name)} {value}", f"{value.split(' =')[0].lower()} for {role.id}", role.id, ""
+        value = ddl_settings.assigned(name, after[name]) if name in after else f"RESET {ddl_settings.named(name)}"
+        yield f"ALTER ROLE {quote(role.name)} {value}", f"{'set' if name in after else 'reset'} {name} for {role.id}", role.id, ""
 
 
 def _granted(m: Membership, cluster: Cluster) -> str:
