@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pgcharter.catalog.model import Catalog, Cluster, Database
+from pgcharter.catalog.model import Acl, Catalog, Cluster, Database
 from pgcharter.catalog.privileges import given
 from pgcharter.catalog.reading import Reading
 from pgcharter.db import connect, queries
@@ -116,13 +116,32 @@ def base(actual: Catalog, old: Iterable[Mark]) -> Catalog:
 
 
 def given_back(catalog: Catalog, governed: Governed) -> Catalog:
-    """The wanted side with what no policy owns any more in the hands it came from: an owner that a scratch server knows nothing of."""
+    """The wanted side with what no policy owns any more in the hands it came from: an owner that a scratch server knows nothing of.
+
+    Roles that go have nothing any more, also of what they were given by default since.
+    """
     still = {(m.object, m.field) for m in governed.new}
     owners = {m.object: json.loads(m.before) for m in governed.old if m.field == "owner" and (m.object, m.field) not in still}
-    if not owners:
+    lost = governed.before.role.keys() - governed.cluster.role.keys()
+    if not owners and not lost:
         return catalog
-    groups: dict[str, Any] = {group: tuple(_handed(item, owners) for item in getattr(catalog, group)) for group in OWNED}
-    return replace(catalog, **groups)
+    groups: dict[str, Any] = {group: tuple(_left(_handed(item, owners), lost) for item in getattr(catalog, group)) for group in OWNED}
+    defaults = (replace(d, grants=_kept(d.grants, lost) or ()) for d in catalog.default_privileges if d.role not in lost)
+    return replace(catalog, **groups, default_privileges=tuple(d for d in defaults if d.grants))
+
+
+def _left(item: Any, lost: Collection[str]) -> Any:
+    """An object without privileges of roles that go."""
+    if not lost or not hasattr(item, "acl"):
+        return item
+    columns = getattr(item, "columns", ())
+    if any(c.acl for c in columns):
+        item = replace(item, columns=tuple(replace(c, acl=_kept(c.acl, lost) or None) for c in columns))
+    return replace(item, acl=_kept(item.acl, lost))
+
+
+def _kept(acl: Acl, lost: Collection[str]) -> Acl:
+    return None if acl is None else tuple(g for g in acl if g.grantee not in lost)
 
 
 def _handed(item: Any, owners: Mapping[ObjectId, str]) -> Any:
@@ -148,8 +167,9 @@ def _recorded(steps: Sequence[Step], a: _Side, b: _Side, owners: Collection[str]
     both = tuple({*a[0], *b[0]})
     come = [_step(sql, "write down what policies make") for sql in recording(a[0], both)]
     gone = [_step(sql, "strike out what policies no longer make") for sql in recording(both, b[0])]
-    database = roles.database(a[2], b[2], b[1].server_version // 10000)
-    return renumbered([come, roles.come(a[1], b[1], owners), steps, database, roles.gone(a[1], b[1]), gone])
+    major = b[1].server_version // 10000
+    first = [come, roles.come(a[1], b[1], owners), roles.let_in(a[2], b[2], major)]
+    return renumbered([*first, steps, roles.shut_out(a[2], b[2], major), roles.gone(a[1], b[1]), gone])
 
 
 def _step(sql: str, title: str) -> Step:

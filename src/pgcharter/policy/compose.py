@@ -56,9 +56,13 @@ _KEY = _COLUMNS[:5]
 
 
 def recording(old: Collection[Mark], new: Collection[Mark]) -> tuple[str, ...]:
-    """The statements that turn the record of `old` into that of `new`: what is gone first."""
-    gone = sorted(set(old) - set(new))
-    come = sorted(set(new) - set(old))
+    """The statements that turn the record of `old` into that of `new`: what is gone first.
+
+    What one policy made stays recorded as its own where another one wants the same now.
+    """
+    held, wanted = ({(m.object, m.field, m.before): m for m in side} for side in (old, new))
+    gone = sorted(m for at, m in held.items() if at not in wanted)
+    come = sorted(m for at, m in wanted.items() if at not in held)
     statements = [f"DELETE FROM {RECORD.sql()} WHERE {' OR '.join(_same(m) for m in gone)}"] if gone else []
     if come:
         rows = ",\n  ".join(f"({', '.join(literal(value) for value in _row(m))})" for m in come)

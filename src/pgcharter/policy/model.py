@@ -30,6 +30,10 @@ class State:
     """What the server has counted there; None where nobody asked it."""
     database: Database = field(default_factory=Database)
     """The database itself with its privileges, which no schema describes; without a name where there is no live one."""
+    of_tenant: Callable[[str], bool] = lambda _: False
+    """Whether a schema is a single tenant's, where nobody else is granted anything; and so its role, of the same name."""
+    takers: frozenset[str] = frozenset()
+    """Roles that take those roles on for a transaction, and must inherit none of them."""
     questions: tuple[str, ...] = ()
     """What only a person can answer; nothing is planned while there is one. Each is a sentence with its remedy."""
     notes: tuple[str, ...] = ()
@@ -53,6 +57,8 @@ class Policy:
     apply: Callable[[State], State]
     """Pure and idempotent: applied to what it gave back, it changes nothing. Objects that it makes may be written in any form that
     PostgreSQL understands: everything is built and read back before it is compared."""
+    keeps: Callable[[str], bool] = lambda _: False
+    """Whether a schema of that name is data to this policy: it comes and goes beside what is wanted, and stays as it is in the database."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

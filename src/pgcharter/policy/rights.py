@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from pgcharter.catalog.model import Acl, Function, Grant
-from pgcharter.catalog.privileges import ALL, handed, owner_in
+from pgcharter.catalog.privileges import ALL, default, handed, owner_in
 
 RIGHTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "readonly": {"database": ("CONNECT",), "schema": ("USAGE",), "table": ("SELECT",), "sequence": ("SELECT",)},
@@ -56,3 +57,12 @@ class Levels:
 def callable_by_readers(function: Function) -> bool:
     """Whether a reader may run a routine: one that says it changes nothing, with the reader's own rights."""
     return function.kind != "procedure" and function.volatility in ("stable", "immutable") and not function.security_definer
+
+
+def granted(item: Any, of: str, role: str, privileges: Iterable[str], major: int) -> Any:
+    """An object on which a role has privileges beside what everybody has already; itself where nobody knows whose it is."""
+    owner = item.owner or owner_in(item.acl)
+    if not owner:
+        return item
+    acl = default(of, owner, major) if item.acl is None else item.acl
+    return replace(item, acl=tuple(sorted({*acl, *(Grant(role, p, grantor=owner) for p in privileges)})))

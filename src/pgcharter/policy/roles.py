@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pgcharter.catalog.model import Catalog, Cluster, Column, Database, DefaultPrivilege, Function, Grant, Membership, Role, Schema, Table
 from pgcharter.catalog.privileges import given
 from pgcharter.names import ObjectId, address, quote
+from pgcharter.policy import tenancy_schemas
 from pgcharter.policy.compose import SCHEMA
 from pgcharter.policy.model import Policy, State
 from pgcharter.policy.rights import Levels, callable_by_readers
@@ -23,18 +24,20 @@ def policy(section: RolesSection) -> Policy:
 
 
 def _apply(state: State, section: RolesSection) -> State:
-    schemas = section.schemas or tuple(s.name for s in state.catalog.schemas if not s.extension and s.name != SCHEMA)
+    named = section.schemas or tuple(s.name for s in state.catalog.schemas if not s.extension and s.name != SCHEMA)
+    schemas = tuple(name for name in named if not state.of_tenant(name))
     missing = sorted(set(schemas) - {s.name for s in state.catalog.schemas})
     for name in missing:
         state = state.asking(
             f"[roles] is about schema {quote(name)}, which is not there: create it in what is wanted, or take it out of schemas"
         )
     logins = tuple(login for login in section.login if not login.environments or state.environment in login.environments)
-    cluster = _cluster(state.cluster, section, logins)
+    cluster = _cluster(state, section, logins)
     state = _asked(state, section, logins)
     levels = Levels({level: getattr(section, level) for level in LEVELS if getattr(section, level)})
     hidden, state = _hidden(state, section)
     catalog = _granted(state.catalog, section.owner, levels, frozenset(schemas), hidden)
+    catalog = _of_tenants(catalog, state, section, levels)
     state = _without_connect(state, section, logins)
     database = _database(state.database, section, levels, logins, state.catalog.major)
     return replace(state, cluster=cluster, database=database, catalog=_for_the_future(catalog, section, levels, schemas, state.catalog))
@@ -88,17 +91,20 @@ def _asked(state: State, section: RolesSection, logins: Iterable[Login]) -> Stat
     return state
 
 
-def _cluster(cluster: Cluster, section: RolesSection, logins: tuple[Login, ...]) -> Cluster:
+def _cluster(state: State, section: RolesSection, logins: tuple[Login, ...]) -> Cluster:
     """The roles and who belongs to which. Whoever is a member of a declared group and is not declared is one no longer."""
+    cluster = state.cluster
     groups = [n for n in (section.owner, *map(section.role_of, LEVELS)) if n]
     wanted = {n: replace(cluster.role.get(n, Role(n)), **_POWERLESS, login=False) for n in groups}
     wanted |= {login.name: _login(cluster.role.get(login.name, Role(login.name)), login) for login in logins}
     if 0 < cluster.server_version < 160000:
-        wanted = {name: replace(role, inherit=True) for name, role in wanted.items()}
+        wanted = {name: replace(role, inherit=name not in state.takers) for name, role in wanted.items()}
     roles = tuple(sorted(({r.name: r for r in cluster.roles} | wanted).values(), key=lambda r: r.name))
     version = cluster.server_version or 160000
     declared = {(section.role_of(g), login.name) for login in logins for g in login.member_of}
-    kept = [m for m in cluster.memberships if (m.role, m.member) in declared or not _ours(m, groups, logins, cluster)]
+    kept = [
+        m for m in cluster.memberships if (m.role, m.member) in declared or state.of_tenant(m.role) or not _ours(m, groups, logins, cluster)
+    ]
     there = {(m.role, m.member) for m in kept if version < 160000 or (m.inherit and (m.set or m.role != section.owner))}
     come = [Membership(role, member, set=version < 160000 or role == section.owner) for role, member in sorted(declared - there)]
     return replace(cluster, roles=roles, memberships=tuple(sorted((*kept, *come))))
@@ -169,6 +175,33 @@ def _granted(catalog: Catalog, owner: str, levels: Levels, schemas: frozenset[st
         functions=each(catalog.functions, lambda f: _function(f, owner, levels, catalog.major)),
         types=each(catalog.types, lambda t: given(t, owner or t.owner)),
     )
+
+
+def _of_tenants(catalog: Catalog, state: State, section: RolesSection, levels: Levels) -> Catalog:
+    """What is in the schemas of single tenants gets the owner, and is nobody's else but theirs, now and when it is made."""
+
+    def each(items: tuple[T, ...]) -> tuple[T, ...]:
+        return tuple(_closed(i, section.owner, levels) if _concerned_by(i, state.of_tenant) else i for i in items)
+
+    made = {(d.role, d.schema, d.objects): d for d in catalog.default_privileges}
+    for place in (s.name for s in catalog.schemas if state.of_tenant(s.name)):
+        for maker in filter(None, (section.owner, *section.creators)):
+            for of in ("table", "sequence", "function"):
+                _merge(made, DefaultPrivilege(maker, place, f"{of}s", tuple(tenancy_schemas.later(place, maker, of))), levels)
+    defaults = tuple(sorted(d for d in made.values() if d.grants))
+    return replace(
+        catalog, schemas=each(catalog.schemas), tables=each(catalog.tables), views=each(catalog.views), sequences=each(catalog.sequences),
+        functions=each(catalog.functions), types=each(catalog.types), default_privileges=defaults,
+    )  # fmt: skip
+
+
+def _concerned_by(item: Any, of_tenant: Callable[[str], bool]) -> bool:
+    return of_tenant(item.name if isinstance(item, Schema) else item.schema) and not item.extension
+
+
+def _closed(item: Any, owner: str, levels: Levels) -> Any:
+    made = given(item, owner or item.owner)
+    return made if made.acl is None else replace(made, acl=tuple(g for g in made.acl if g.grantee not in levels.names))
 
 
 def _concerned(item: Any, schemas: frozenset[str]) -> bool:

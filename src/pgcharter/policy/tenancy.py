@@ -1,16 +1,16 @@
-"""Tenants in rows: a column that says whose each row is, and row policies that hold everybody to the tenant of the transaction."""
+"""Tenants kept apart; in rows by a column that says whose each is, and row policies that hold everybody to the transaction's tenant."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from pgcharter.catalog.model import Catalog, Cluster, Grant, Role
-from pgcharter.catalog.privileges import default, owner_in
+from pgcharter.catalog.model import Catalog, Cluster, Role
 from pgcharter.names import ObjectId
-from pgcharter.policy import tenancy_notes, tenancy_questions
+from pgcharter.policy import tenancy_notes, tenancy_questions, tenancy_schemas
 from pgcharter.policy.model import Policy, State
+from pgcharter.policy.rights import granted
 from pgcharter.policy.tenancy_known import with_tenants
 from pgcharter.policy.tenancy_rows import Names, with_column, with_indexes, with_keys, with_policies, with_required
 from pgcharter.policy.tenancy_settings import OWN_TENANTS, SECTION, TenancySection
@@ -19,14 +19,16 @@ from pgcharter.policy.tenancy_tables import Expected, concerned, expected, roots
 
 def policy(section: TenancySection) -> Policy:
     """The policy of a `[tenancy]` section."""
-    return Policy(SECTION.name, lambda state: _apply(state, section))
+    return Policy(SECTION.name, lambda state: _apply(state, section), tenancy_schemas.kept(section))
 
 
 def _apply(state: State, section: TenancySection) -> State:
     if section.tenants_table == OWN_TENANTS:
         state = replace(state, catalog=with_tenants(state.catalog, section))
-    if section.stage == "tenants" or section.placement != "rows":
+    if section.stage == "tenants" or section.placement == "databases":
         return state
+    if section.placement == "schemas":
+        return tenancy_schemas.applied(state, section)
     state = tenancy_questions.of_charter(state, section)
     wanted = dict(expected(section, state.catalog))
     state = tenancy_questions.of_tables(state, section, wanted)
@@ -71,7 +73,7 @@ def _granted(catalog: Catalog, section: TenancySection, wanted: dict[ObjectId, E
     role, major = section.maintenance_role, catalog.major
 
     def given(kind: str, privileges: tuple[str, ...], mine: Callable[[Any], bool]) -> tuple[Any, ...]:
-        return tuple(_given(i, kind, role, privileges, major) if mine(i) else i for i in getattr(catalog, f"{kind}s"))
+        return tuple(granted(i, kind, role, privileges, major) if mine(i) else i for i in getattr(catalog, f"{kind}s"))
 
     return replace(
         catalog,
@@ -79,11 +81,3 @@ def _granted(catalog: Catalog, section: TenancySection, wanted: dict[ObjectId, E
         schemas=given("schema", ("USAGE",), lambda s: s.name in schemas),
         sequences=given("sequence", ("USAGE", "SELECT"), lambda s: s.schema in schemas and not s.extension),
     )
-
-
-def _given(item: Any, kind: str, role: str, privileges: Iterable[str], major: int) -> Any:
-    owner = item.owner or owner_in(item.acl)
-    if not owner:
-        return item
-    acl = default(kind, owner, major) if item.acl is None else item.acl
-    return replace(item, acl=tuple(sorted({*acl, *(Grant(role, p, grantor=owner) for p in privileges)})))

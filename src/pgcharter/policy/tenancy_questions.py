@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pgcharter.catalog.model import Catalog, Table
 from pgcharter.names import ObjectId, literal, quote
 from pgcharter.policy.model import State
-from pgcharter.policy.tenancy_settings import OWN_TENANTS, TYPES, TenancySection, relation
+from pgcharter.policy.tenancy_settings import OWN_TENANTS, TYPES, TenancySection, in_place, relation
 from pgcharter.policy.tenancy_tables import Expected
 
 
@@ -25,7 +25,7 @@ def of_charter(state: State, section: TenancySection) -> State:
     there_are = {(item.id.schema, item.id.name) for group in groups for item in group} | {(f.schema, f.name) for f in catalog.functions}
     for text in dict.fromkeys(section.named):
         at = relation(text)
-        if (at.schema, at.name) not in there_are:
+        if (at.schema, at.name) not in there_are and not in_place(section, at.schema):
             state = state.asking(f"[tenancy] names {text}, which is not there: correct the name, or take it out")
     for table, column in section.user_column.items():
         there = catalog.table.get(table)

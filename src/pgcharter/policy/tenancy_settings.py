@@ -100,8 +100,11 @@ class TenancySection:
         """What cannot be so in schemas and databases."""
         if self.tenants != OWN_TENANTS.sql():
             raise ValueError(f"tenants in {self.placement} are in {OWN_TENANTS.sql()}, and nowhere else: take tenants out of [tenancy]")
-        if self.user or self.backfill:
-            raise ValueError(f"[[tenancy.user]] and backfill are about rows, and tenants are in {self.placement}: take them out")
+        if self.user or self.backfill or self.schemas:
+            raise ValueError(f"[[tenancy.user]], schemas and backfill are about rows, and tenants are in {self.placement}: take them out")
+        for text in self.shared:
+            if name_in(self, relation(text).schema) is not None:
+                raise ValueError(f"[tenancy] shared names {text}, which is a tenant's own: take it out")
         for role in filter(None, (self.group, self.maintenance_role, *self.application_roles)):
             if name_in(self, role) is not None:
                 raise ValueError(
@@ -171,6 +174,11 @@ def name_in(section: TenancySection, schema: str) -> str | None:
     if len(schema) > MAX_BYTES or schema in _NOBODYS or schema.startswith("pg_") or re.fullmatch(NAME, name) is None:
         return None
     return name if schema == f"{before}{name}{after}" else None
+
+
+def in_place(section: TenancySection, name: str) -> bool:
+    """Whether tenants are in schemas, and one of them, or its role, would be called so."""
+    return section.placement == "schemas" and name_in(section, name) is not None
 
 
 def relation(text: str) -> ObjectId:
