@@ -6,6 +6,7 @@ machine skips its tests by name; with CI set in the environment it fails them.
 
 from __future__ import annotations
 
+import contextvars
 import itertools
 import os
 import signal
@@ -108,7 +109,8 @@ def scratch_of() -> Iterator[Callable[[int | None], Scratch]]:
         def get(major: int | None) -> Scratch:
             chosen = installation(major)
             if chosen.major not in running:
-                running[chosen.major] = stack.enter_context(open_scratch(chosen.major))
+                outside = contextvars.Context()  # one that is asked for inside `kept()` would end with that
+                running[chosen.major] = outside.run(stack.enter_context, open_scratch(chosen.major))
             return running[chosen.major]
 
         yield get
