@@ -71,9 +71,9 @@ def differing(one: Structure, other: Structure, reference: str, name: str) -> It
 
 
 def _described(d: Difference) -> str:
-    """The difference in words; of privileges only those that one side has and the other has not."""
+    """The difference in words; of privileges only those that one side has and the other has not, but for the owner's own."""
     if d.field != "acl":
         return describe(d)
-    old, new = ({f"{g.privilege} to {g.grantee or 'PUBLIC'}" for g in acl or ()} for acl in (d.old, d.new))
+    old, new = ({f"{g.privilege} to {g.grantee or 'PUBLIC'}" for g in acl or () if g.grantee != g.grantor} for acl in (d.old, d.new))
     lacks, has = ", ".join(sorted(old - new)), ", ".join(sorted(new - old))
     return f"~ {d.object} privileges:" + f" lacks {lacks}" * bool(lacks) + " and" * bool(lacks and has) + f" has {has}" * bool(has)

@@ -143,7 +143,7 @@ def refuse_reached(conn: Connection, place: str) -> None:
 
 
 def role(conn: Connection, name: str) -> None:
-    """Drop the role of a tenant with its privileges. Raises RefusedError when it owns something."""
+    """Drop the role of a tenant with its privileges, where it still has any. Raises RefusedError when it owns something."""
     if conn.execute(_sql("role"), (name,)).fetchone() != (True,):
         return
     owned = [text for (text,) in conn.execute(_sql("owned"), (name,)).fetchall()]
@@ -153,8 +153,11 @@ def role(conn: Connection, name: str) -> None:
             hint=f"REASSIGN OWNED BY {quote(name)} TO CURRENT_USER in that database, then say the same again",
         )
     try:
-        conn.execute(f"DROP OWNED BY {quote(name)}".encode())
-        conn.execute(f"DROP ROLE {quote(name)}".encode())
+        try:
+            conn.execute(f"DROP ROLE {quote(name)}".encode())
+        except psycopg.errors.DependentObjectsStillExist:
+            conn.execute(f"DROP OWNED BY {quote(name)}".encode())
+            conn.execute(f"DROP ROLE {quote(name)}".encode())
     except psycopg.errors.DependentObjectsStillExist as error:
         said = (error.diag.message_detail or "").replace("\n", "; ")
         raise RefusedError(

@@ -57,6 +57,12 @@ def refuse_unable(conn: Connection, section: TenancySection) -> None:
             raise RefusedError(
                 f"role {role} may not make the role that each tenant has, so nothing was done", hint=f"ALTER ROLE {role} CREATEROLE"
             )
+    missing = [r for r in section.application_roles if conn.execute(_sql("role"), (r,)).fetchone() != (True,)]
+    if missing and section.placement != "rows":
+        raise RefusedError(
+            f"there is no role {quote(missing[0])}, which application_roles of [tenancy] names, so nobody could work for the tenant",
+            hint=f"CREATE ROLE {quote(missing[0])} LOGIN NOINHERIT; or pgcharter policy apply, when [roles] declares it",
+        )
     if section.placement == "databases" and conn.execute(_sql("may_make_databases")).fetchone() != (True,):
         raise RefusedError(f"role {role} may not make databases, so nothing was done", hint=f"ALTER ROLE {role} CREATEDB")
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from pgcharter.db import connect
-from pgcharter.errors import RefusedError
+from pgcharter.errors import PgcharterError, RefusedError
 from pgcharter.names import quote
+from pgcharter.redact import redact
 from pgcharter.tenants.table import APPLICATION
 
 if TYPE_CHECKING:
@@ -45,3 +46,6 @@ def seeing_all(dsn: str, maintenance: str = "") -> Iterator[Connection]:
                 f"another session has held a lock for more than 10 s: {error.diag.message_primary}; what was done before is kept",
                 hint="say the same again; who it is: SELECT pid, query FROM pg_stat_activity WHERE wait_event_type = 'Lock'",
             ) from None
+        except psycopg.Error as error:
+            said = redact(error.diag.message_primary or str(error).strip().partition("\n")[0])
+            raise PgcharterError(f"the server ended the work: {said}", hint="say the same again: what was done before is kept") from None

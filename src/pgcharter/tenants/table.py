@@ -14,6 +14,7 @@ import psycopg
 from pgcharter.db import connect, queries
 from pgcharter.errors import PgcharterError, RefusedError, UsageError
 from pgcharter.policy.tenancy_settings import OWN_TENANTS
+from pgcharter.redact import redact
 from pgcharter.tomlfile import nearest
 
 if TYPE_CHECKING:
@@ -77,6 +78,14 @@ def understood(conn: Connection) -> Iterator[None]:
             f"role {conn.info.user} may not do that in database {conn.info.dbname}: {said}",
             hint=f"connect as the owner of {OWN_TENANTS.sql()}, or as a role that may do all of it",
         ) from None
+    except psycopg.errors.LockNotAvailable as error:
+        raise RefusedError(
+            f"another session has held a lock for more than 5 s: {error.diag.message_primary}; what was done before is kept",
+            hint="say the same again; who it is: SELECT pid, query FROM pg_stat_activity WHERE wait_event_type = 'Lock'",
+        ) from None
+    except psycopg.Error as error:
+        said = redact(error.diag.message_primary or str(error).strip().partition("\n")[0])
+        raise PgcharterError(f"the server ended the work: {said}", hint="say the same again: what was done before is kept") from None
 
 
 @contextmanager
