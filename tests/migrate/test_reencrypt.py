@@ -228,7 +228,7 @@ def test_what_a_job_refuses(app: str, ring: RingFile) -> None:
         ):
             run(app, ring, "rotate")
         conn.execute("DROP TABLE pgcharter.key_jobs")
-        with pytest.raises(UsageError, match="cannot be encrypted yet"):
+        with pytest.raises(UsageError, match="is encrypted here"):
             run(app, ring, "encrypt")
 
 

@@ -280,6 +280,21 @@ def test_a_rotated_ring_is_written_with_before_long(monkeypatch: pytest.MonkeyPa
     assert email.where("x") == ("email_exact IN (%s, %s)", email.lookups("x"))
 
 
+def test_a_ring_that_cannot_be_read_again_is_not_asked_for_by_every_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    email, asked = cipher(), []
+    email.encrypt("x", row=1)
+
+    def read() -> KeyRing:
+        asked.append(1)
+        raise EncryptionError("the key service does not answer")
+
+    monkeypatch.setattr(email.encryption._provider, "read", read)
+    email.encryption._read -= encryption.REFRESH + 1
+    for n in range(20):
+        email.encrypt("x", row=n)
+    assert len(asked) == 1
+
+
 def test_an_expired_key_writes_nothing_and_reads_on() -> None:
     from dataclasses import replace
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -96,8 +97,13 @@ def test_rings_of_variables_and_commands(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(EncryptionError, match="failed with 1") as error:
         RingCommand((sys.executable, str(program))).read()
     assert secret not in str(error.value)
-    with pytest.raises(EncryptionError, match="failed"):
+    with pytest.raises(EncryptionError, match="cannot be run: No such file"):
         RingCommand(("/no/such/program",)).read()
+    program.write_text("import subprocess; subprocess.run(['sleep', '30'])")  # a child that holds the pipe
+    began = time.monotonic()
+    with pytest.raises(EncryptionError, match=r"did not end within 0\.5 seconds"):
+        RingCommand((sys.executable, str(program)), timeout=0.5).read()
+    assert time.monotonic() - began < 10
     with pytest.raises(EncryptionError, match="UNSET, which is not set"):
         RingVariable("UNSET").read()
     assert provider("command:vault kv get 'a b'", tmp_path) == RingCommand(("vault", "kv", "get", "a b"))

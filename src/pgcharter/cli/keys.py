@@ -9,6 +9,7 @@ import click
 from pgcharter.cli.keys_work import (
     advice_on,
     database_of,
+    day_of,
     encryption_here,
     key_id,
     print_keys,
@@ -42,10 +43,10 @@ def create(name: str, expires: Any, form: str) -> int:
     """Make keys under a new name; the first makes the ring, and the master key where the charter names one."""
     from pgcharter.runtime.keys_providers import LocalMaster
 
-    file = ring_file()
+    file, day = ring_file(), day_of(expires)
     if isinstance(file.wrapper, LocalMaster) and not file.wrapper.path.exists() and not file.path.exists():
         file.wrapper.create()
-    ring = file.change(lambda r: r.create(name, f"{expires:%Y-%m-%d}" if expires else ""))
+    ring = file.change(lambda r: r.create(name, day))
     return print_keys([k for k in ring.keys if k.name == name], form)
 
 
@@ -67,7 +68,7 @@ def list_(form: str) -> int:
 @format_option
 def rotate(name: str, purpose: str, expires: Any, form: str, *, announce: bool) -> int:
     """Make a new key to write with. The one before can be read with until it is retired."""
-    day = f"{expires:%Y-%m-%d}" if expires else ""
+    day = day_of(expires)
 
     def change(ring: KeyRing) -> KeyRing:
         for one in ("data", "index") if purpose == "both" else (purpose,):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pgcharter.cli.output import screen, show, show_json
@@ -24,13 +25,15 @@ def section_here() -> tuple[Any, Any]:
 
 
 def encryption_here() -> Encryption:
-    """The charter's encrypted columns with their keys. Raises UsageError where none is declared."""
+    """The charter's encrypted columns with their keys. Raises UsageError for none, EncryptionError for keys that cannot be used."""
     from pgcharter.runtime.encryption import Encryption
 
     section, folder = section_here()
     if not section.column:
         raise UsageError("the charter declares no encrypted column", hint="[[encryption.column]] with table and column")
-    return Encryption.from_section(section, folder)
+    found = Encryption.from_section(section, folder)
+    found.ring.check()
+    return found
 
 
 def provider_here() -> RingFile | RingVariable | RingCommand:
@@ -52,6 +55,13 @@ def ring_file() -> RingFile:
             hint='change it as a file ([encryption] keys = "file:PATH") and put that where the variable or command takes it from',
         )
     return found
+
+
+def day_of(expires: datetime | None) -> str:
+    """The day from which on a key is not written with; empty: none. Raises UsageError for one that has come already."""
+    if expires and expires.date() <= datetime.now(UTC).date():
+        raise UsageError(f"{expires:%Y-%m-%d} has come already (UTC), so nothing could be written with the key", hint="name a later day")
+    return f"{expires:%Y-%m-%d}" if expires else ""
 
 
 def key_id(text: str) -> int:
@@ -144,6 +154,12 @@ def advice_on(usage: Any, ring: dict[str, RingKey]) -> list[str]:
     for mark, n in ((mark, n) for leak in usage.leaks for mark, n in leak.beside.items()):
         retire = f"pgcharter keys retire {marks[mark].id:016x}; then " if mark in marks and marks[mark].state == "decrypt-only" else ""
         said.append(f"{column}: {n:,} unique blind indexes carry a digest of an old key too: {retire}pgcharter keys reencrypt {column}")
+    today = datetime.now(UTC).date().isoformat()
+    said += [
+        f"{k} expired on {k.expires}, so nothing is written with it: pgcharter keys rotate {k.name}"
+        for k in ring.values()
+        if k.state == "active" and k.expires and k.expires <= today and k.name == usage.key
+    ]
     said += [
         f"{column}: {n:,} values of one key, half of what it may encrypt: pgcharter keys rotate" for n in usage.keys.values() if n > 2**31
     ]

@@ -47,6 +47,8 @@ class Usage:
     """Values in clear with nothing encrypted beside."""
     clear: int
     """Values in clear."""
+    key: str
+    """Name of its keys in the ring."""
     leaks: tuple[Leak, ...]
 
 
@@ -62,6 +64,7 @@ def usage(conn: Connection, spec: EncryptedColumn) -> Usage:
         keys,
         rows.count((f"{clear} AND {stored} IS NULL", {})) if held else 0,
         rows.count((clear, {})) if held else 0,
+        spec.key,
         tuple(_leak(conn, spec, form) for form in spec.search),
     )
 

@@ -54,7 +54,7 @@ class Rows:
         ]
         if missing or ready != (True,):
             what = f"{spec.id} has no column {quote(missing[0])}" if missing else "there is no table pgcharter.key_jobs"
-            raise UsageError(f"{what}, so {spec.name} cannot be encrypted yet", hint="pgcharter policy apply")
+            raise UsageError(f"{what}, so nothing of {spec.name} is encrypted here", hint="pgcharter policy apply")
         primary = tuple(name for (name,) in conn.execute(_sql("primary_key"), (spec.id.sql(),)))
         self.row = spec.row or primary
         self.key = primary or self.row
@@ -133,7 +133,11 @@ def decrypted(encryption: Encryption, column: str, rows: Sequence[Found]) -> lis
             try:
                 cipher.decrypt_many([row.stored], [row.row], **one)
             except EncryptionError as error:
-                raise EncryptionError(f"row {shown_key(row.key)}: {error.message}", hint=error.hint) from None
+                hint = (
+                    error.hint
+                    or f"pgcharter keys verify {column} names all such rows; restore them, or set {cipher.spec.ciphertext} to NULL"
+                )
+                raise EncryptionError(f"row {shown_key(row.key)}: {error.message}", hint=hint) from None
         raise
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -126,11 +127,31 @@ class EncryptedColumn:
         return f"substring({column} FROM octet_length({column}) - {self.digest - 1})"
 
 
+def words(command: str) -> tuple[str, ...]:
+    """A command's words. Raises UsageError where there are none, or a quotation mark stands alone."""
+    try:
+        found = tuple(shlex.split(command))
+    except ValueError as error:
+        raise UsageError(
+            f"the command that gives the key ring cannot be read: {error}", hint="command:vault kv get -field=ring app"
+        ) from None
+    if not found:
+        raise UsageError("the command that gives the key ring is empty", hint="command:vault kv get -field=ring app")
+    return found
+
+
 def _source(value: Any) -> None:
     if value and re.match(r"(file|env|command):.", value) is None:
         raise UsageError(
             f"{value!r} is no place of keys", hint='write "file:keys/ring.json", "env:VARIABLE" or "command:PROGRAM ARGUMENTS"'
         )
+    if value.startswith("command:"):
+        words(value.removeprefix("command:"))
+
+
+def _master(value: Any) -> None:
+    if value and re.match(r"file:.", value) is None:
+        raise UsageError(f"{value!r} is no place of a master key: it is in a file here", hint='write "file:keys/master.key"')
 
 
 @dataclass(frozen=True)
@@ -139,7 +160,7 @@ class EncryptionSection:
 
     keys: str = field(default="file:keys/ring.json", metadata={"check": _source})
     """The key ring: file:PATH (from the charter's folder), env:VARIABLE or command:PROGRAM ARGUMENTS."""
-    master: str = field(default="", metadata={"check": _source})
+    master: str = field(default="", metadata={"check": _master})
     """File of the master key that wraps the ring's keys, as file:PATH; empty: they are not wrapped."""
     column: tuple[EncryptedColumn, ...] = ()
 

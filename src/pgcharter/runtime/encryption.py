@@ -83,11 +83,14 @@ class Encryption:
 
     @property
     def ring(self) -> KeyRing:
-        """The key ring as last read."""
-        with self._lock:
-            if self._ring is None:
-                self._ring, self._read = self._provider.read(), time.monotonic()
-            return self._ring
+        """The key ring as last read. Raises EncryptionError or RefusedError when it cannot be read."""
+        found = self._ring
+        if found is None:
+            with self._lock:
+                if self._ring is None:
+                    self._ring, self._read = self._provider.read(), time.monotonic()
+                found = self._ring
+        return found
 
     def known_ring(self, key: int) -> KeyRing:
         """The key ring, read again when it does not have a key."""
@@ -97,10 +100,11 @@ class Encryption:
 
     def reload(self) -> bool:
         """Read the key ring again, at most once a second: it may have a key by now that was made elsewhere. Whether it has changed."""
-        if time.monotonic() - self._read < RELOAD:
-            return False
         with self._lock:
-            ring, self._read = self._provider.read(), time.monotonic()
+            if time.monotonic() - self._read < RELOAD:
+                return False
+            self._read = time.monotonic()  # before it is read: one that cannot be read is not asked for by every value
+            ring = self._provider.read()
             changed, self._ring = ring.keys != (self._ring.keys if self._ring else ()), ring
         if changed:
             for cipher in tuple(self._ciphers.values()):
@@ -109,7 +113,7 @@ class Encryption:
 
     def refresh(self) -> None:
         """Read the key ring again when it was read long ago, so that a new key is soon in use. One that cannot be read stays."""
-        if self._ring is not None and time.monotonic() - self._read > REFRESH:
+        if self._ring is not None and time.monotonic() - self._read > REFRESH and not self._lock.locked():
             with contextlib.suppress(PgcharterError):
                 self.reload()
 

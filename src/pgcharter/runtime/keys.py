@@ -119,6 +119,12 @@ class KeyRing:
             raise EncryptionError(f"{key} is wrapped, and no master key is named", hint='[encryption] master = "file:PATH"')
         return found
 
+    def check(self) -> None:
+        """Raise EncryptionError when a key that can be used cannot be unwrapped: another master key, or a damaged ring."""
+        for key in self.keys:
+            if key.state in (ACTIVE, DECRYPT_ONLY):
+                self.material(key)
+
     # ── changes ──
 
     def create(self, name: str, expires: str = "") -> KeyRing:
@@ -193,11 +199,15 @@ def read_document(text: str, where: str, wrapper: Wrapper | None = None) -> KeyR
         keys = tuple(_key(item) for item in data["keys"])
         wrapped = bool(data["wrapped"])
     except (ValueError, KeyError, TypeError, binascii.Error):
-        raise EncryptionError(f"{where} holds no key ring of version 1", hint="pgcharter keys create default makes one") from None
+        hint = "restore it, and make no new one where values are encrypted already: without their keys they cannot be read"
+        raise EncryptionError(f"{where} holds no key ring of version 1, or a damaged one", hint=hint) from None
     if wrapped and wrapper is None:
         raise EncryptionError(f"the keys in {where} are wrapped, and no master key is named", hint='[encryption] master = "file:PATH"')
     if wrapper is not None and not wrapped and keys:
-        raise EncryptionError(f"the keys in {where} are not wrapped, and a master key is named, so one of them is not what is meant")
+        hint = "take [encryption] master out, or make a ring that is wrapped: pgcharter keys create"
+        raise EncryptionError(
+            f"the keys in {where} are not wrapped, and a master key is named: one of both is not what is meant", hint=hint
+        )
     return KeyRing(keys, wrapper)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shlex
+import signal
 import stat
 import subprocess
 from collections.abc import Callable, Iterator
@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from pgcharter.errors import RefusedError, UsageError
+from pgcharter.policy.encryption_settings import words
 from pgcharter.runtime.encryption_format import EncryptionError
 from pgcharter.runtime.keys import KeyRing, Wrapper, read_document
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+_RESTORE = "restore it: what another master key has wrapped can be read with that one alone"
 
 
 class Provider(Protocol):
@@ -41,10 +44,15 @@ class RingFile:
         return read_document(_private(self.path).decode(errors="replace"), f"the key ring {self.path}", self.wrapper)
 
     def change(self, how: Callable[[KeyRing], KeyRing]) -> KeyRing:
-        """Read, change and write under a lock; whoever reads meanwhile sees the old ring or the new one. Makes what is not there."""
+        """Read, change and write under a lock; whoever reads meanwhile sees the old ring or the new one. Makes what is not there.
+
+        Raises EncryptionError, and changes nothing, when the keys that are there cannot be unwrapped: new ones would be another master's.
+        """
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _locked(self.path.parent):
-            made = how(self.read() if self.path.exists() else KeyRing(wrapper=self.wrapper))
+            ring = self.read() if self.path.exists() else KeyRing(wrapper=self.wrapper)
+            ring.check()
+            made = how(ring)
             write_private(self.path, made.document().encode())
         return made
 
@@ -60,7 +68,10 @@ class RingVariable:
         """The ring. Raises EncryptionError when the variable is not set."""
         text = os.environ.get(self.name, "")
         if not text:
-            raise EncryptionError(f"the key ring is in the environment variable {self.name}, which is not set")
+            raise EncryptionError(
+                f"the key ring is in the environment variable {self.name}, which is not set",
+                hint=f"set {self.name} to what your secret store has",
+            )
         return read_document(text, f"the environment variable {self.name}", self.wrapper)
 
 
@@ -76,12 +87,23 @@ class RingCommand:
     def read(self) -> KeyRing:
         """The ring. Raises EncryptionError when the program fails; what it wrote is not repeated."""
         where = f"the command {self.words[0]}"
+        hint = "run it by hand under the same account, from the same folder"
         try:
-            done = subprocess.run(self.words, capture_output=True, timeout=self.timeout, check=True, stdin=subprocess.DEVNULL)
-        except (OSError, subprocess.SubprocessError) as error:
-            code = f" with {error.returncode}" if isinstance(error, subprocess.CalledProcessError) else ""
-            raise EncryptionError(f"{where}, which gives the key ring, failed{code}: {type(error).__name__}") from None
-        return read_document(done.stdout.decode(errors="replace"), where, self.wrapper)
+            quiet = subprocess.DEVNULL  # what it says of itself might show keys
+            process = subprocess.Popen(self.words, stdin=quiet, stdout=subprocess.PIPE, stderr=quiet, start_new_session=True)
+        except OSError as error:
+            raise EncryptionError(f"{where}, which gives the key ring, cannot be run: {error.strerror}", hint=hint) from None
+        with process:
+            try:
+                said, _ = process.communicate(timeout=self.timeout)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)  # with all that it has started: one of them may hold the pipe
+                raise EncryptionError(
+                    f"{where}, which gives the key ring, did not end within {self.timeout:g} seconds", hint=hint
+                ) from None
+        if process.returncode:
+            raise EncryptionError(f"{where}, which gives the key ring, failed with {process.returncode}", hint=hint)
+        return read_document(said.decode(errors="replace"), where, self.wrapper)
 
 
 @dataclass(frozen=True)
@@ -102,7 +124,9 @@ class LocalMaster:
         try:
             return self._aead().decrypt(wrapped[:12], wrapped[12:], context)
         except (InvalidTag, ValueError):
-            raise EncryptionError(f"a key cannot be unwrapped with the master key {self.path}: it is another one's, or damaged") from None
+            raise EncryptionError(
+                f"a key cannot be unwrapped with the master key {self.path}: it is another one's, or damaged", hint=_RESTORE
+            ) from None
 
     def create(self) -> None:
         """Make the file. Raises RefusedError when it is there."""
@@ -114,9 +138,9 @@ class LocalMaster:
     def _aead(self) -> AESGCM:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-        key = _private(self.path)
+        key = _private(self.path, _RESTORE)
         if len(key) != 32:
-            raise EncryptionError(f"the master key {self.path} has {len(key)} bytes, and must have 32")
+            raise EncryptionError(f"the master key {self.path} has {len(key)} bytes, and must have 32", hint=_RESTORE)
         return AESGCM(key)
 
 
@@ -129,16 +153,20 @@ def provider(source: str, folder: Path, master: str = "") -> RingFile | RingVari
     if kind == "env" and rest:
         return RingVariable(rest, wrapper)
     if kind == "command" and rest:
-        return RingCommand(tuple(shlex.split(rest)), wrapper)
+        return RingCommand(words(rest), wrapper)
     raise UsageError(f"{source!r} is no place of keys", hint='write "file:keys/ring.json", "env:VARIABLE" or "command:PROGRAM ARGUMENTS"')
 
 
-def _private(path: Path) -> bytes:
+def _private(path: Path, hint: str = "") -> bytes:
     """The bytes of a file of ours alone, judged and read through one descriptor."""
     try:
-        found = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        found = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        if not stat.S_ISREG(os.fstat(found).st_mode):
+            os.close(found)
+            raise EncryptionError(f"{path} is no file, so no keys are in it", hint="name the file itself: file:PATH")
     except OSError as error:
-        raise EncryptionError(f"{path} cannot be read: {error.strerror}", hint="pgcharter keys create default makes a key ring") from None
+        new = "pgcharter keys create makes a new key ring; where values are encrypted already, restore the one they were written with"
+        raise EncryptionError(f"{path} cannot be read: {error.strerror}", hint=hint or new) from None
     with os.fdopen(found, "rb") as file:
         status, parent = os.fstat(found), path.resolve().parent
         if status.st_mode & 0o077:
