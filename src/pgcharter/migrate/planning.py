@@ -10,7 +10,7 @@ from pgcharter.catalog.model import Catalog, Stats
 from pgcharter.catalog.reading import Reading
 from pgcharter.errors import PgcharterError, UsageError
 from pgcharter.findings import Severity
-from pgcharter.migrate import policies, proving, releases, stored_code
+from pgcharter.migrate import left_out, policies, proving, releases, stored_code
 from pgcharter.migrate.policies import Chosen, Governed
 from pgcharter.migrate.proving import Proof
 from pgcharter.names import ObjectId
@@ -52,6 +52,8 @@ class Wish:
     """Whether routines that come or change are held to what plpgsql_check says of their bodies, where a server has it."""
     chosen: Chosen | None = None
     """The charter's policies; None when what policies made before is not looked at."""
+    left_out: frozenset[str] = frozenset()
+    """Schemas that this plan leaves as they are, with the roles named like them: those of other tenants."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,9 @@ def make(wish: Wish, progress: Progress | None = None) -> Planned:
         actual = _read(wish.actual, None, wish, progress)
         a = _catalog(actual)
         live = actual.source == "live"
-        old = policies.held(wish.actual) if wish.chosen and live else ()
+        old = left_out.marks(policies.held(wish.actual), a, wish.left_out) if wish.chosen and live else ()
+        actual = replace(actual, catalog=left_out.cut(a, wish.left_out))
+        a = _catalog(actual)
         with open_scratch(a.major, url=wish.scratch_url) as scratch:
             there = _declared(scratch, wish, files, actual, old, progress)
             wanted, governed = there.wanted, there.governed
@@ -136,7 +140,9 @@ def _declared(
     major = _catalog(actual).major
     wanted = _read(wish.wanted, major, wish, progress, _looks(wish)) if wish.wanted and not (files and files.alone) else None
     found, notes = _with_code(scratch, wanted, files, actual, old, _looks(wish))
-    base = _of_major(scratch, _catalog(found), major)
+    base = left_out.cut(_of_major(scratch, _catalog(found), major), wish.left_out)
+    if wish.chosen and actual.source == "live":
+        base = left_out.joined(base, policies.base(_catalog(actual), old), old, wish.chosen.keeps)
     return Declared(found, policies.govern(scratch, base, actual, old, wish.chosen or policies.Chosen()), notes)
 
 

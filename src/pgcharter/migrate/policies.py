@@ -36,6 +36,10 @@ class Chosen:
     environment: str = ""
     production: bool = False
 
+    def keeps(self, schema: str) -> bool:
+        """Whether a schema is data to one of them, and stays although no declaration mentions it."""
+        return any(p.keeps(schema) for p in self.policies)
+
 
 @dataclass(frozen=True)
 class Governed:

@@ -13,7 +13,7 @@ from pgcharter.policy.model import State
 def asked(state: State, section: AuditSection, heads: Mapping[ObjectId, Table]) -> State:
     """The state with questions and notes. `heads` are the recorded tables, each with the one under whose name that happens."""
     tables = list({t.id: t for t in heads.values()}.values())
-    for question in (*_tables(state, section), *_columns(section, tables), *_owner(state, section)):
+    for question in (*_tables(state, section), *_columns(state, section, tables), *_owner(state, section)):
         state = state.asking(question)
     if section.schema_changes:
         state = state.noting(
@@ -26,15 +26,20 @@ def asked(state: State, section: AuditSection, heads: Mapping[ObjectId, Table]) 
 def _tables(state: State, section: AuditSection) -> Iterator[str]:
     names = [f"{t.schema}.{t.name}" for t in state.catalog.tables if t.kind != "foreign table" and not t.extension]
     for pattern in section.tables:
-        if not any(fits((pattern,), n) for n in names):
+        if not any(fits((pattern,), n) for n in names) and not _of_tenants(state, pattern):
             yield f'[audit] tables = "{pattern}" fits no table, so nothing would be recorded for it: write schema.name, or take it out'
 
 
-def _columns(section: AuditSection, tables: list[Table]) -> Iterator[str]:
+def _of_tenants(state: State, pattern: str) -> bool:
+    """Whether a pattern is about schemas of tenants, of which there may be none yet."""
+    return state.of_tenant(pattern.partition(".")[0].replace("*", "x"))
+
+
+def _columns(state: State, section: AuditSection, tables: list[Table]) -> Iterator[str]:
     for word, patterns in (("left_out", section.left_out), ("masked", section.masked)):
         for pattern in patterns:
             found = [(t, c.name) for t in tables for c in t.columns if fits((pattern,), f"{t.schema}.{t.name}.{c.name}")]
-            if not found:
+            if not found and not _of_tenants(state, pattern):
                 yield f'[audit] {word} = "{pattern}" fits no column of a recorded table, so it would hide nothing: name one, or take it out'
             for table, column in found:
                 if table.primary_key and column in table.primary_key.columns:
