@@ -10,6 +10,7 @@ import contextvars
 import itertools
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -50,6 +51,8 @@ def _work_in_memory() -> None:
 
 
 _work_in_memory()
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each of hundreds of program starts would compile all of pgcharter, a third of a second
+sys.dont_write_bytecode = False
 
 MAJORS = (15, 16, 17, 18)
 """Every supported major; parametrize with it, the fixtures skip what is missing."""
