@@ -21,7 +21,14 @@ RIGHT = sorted((HERE / "right").glob("*.sql"))
 HOLES = sorted((HERE / "holes").glob("*.sql"))
 _SAYS = re.compile(r"^-- says: (.+?) \| (.+?) \| (.+)$", re.MULTILINE)
 _BASE = re.compile(r"^-- base: (\w+)$", re.MULTILINE)
+_MAJORS = re.compile(r"^-- majors: (\d+)-(\d+)$", re.MULTILINE)
 _WORD = re.compile(r"^-- maintenance: (\w+)$", re.MULTILINE)
+
+
+def concerns(case: Path, major: int) -> bool:
+    """Whether a case is about a version of PostgreSQL."""
+    found = _MAJORS.search(case.read_text())
+    return found is None or int(found[1]) <= major <= int(found[2])
 
 
 def wanted(case: Path) -> set[tuple[str, str, str]]:

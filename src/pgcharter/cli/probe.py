@@ -93,11 +93,12 @@ def _read(environment: str | None, target: str | None, source: str | None, scrat
         raise UsageError(f"{source} and the database of --env or --on are two targets", hint="leave one of them out")
     if source and "://" not in source:
         from pgcharter import sources
+        from pgcharter.probe import written
 
         reading = sources.read(source, scratch_url=scratch_url)
         if reading.catalog is None:
             raise UsageError(f"{source} holds no schema that could be copied")
-        return reading.target, reading.catalog, reading.cluster
+        return reading.target, reading.catalog, reading.cluster or written.cluster(reading.statements)
     from pgcharter.db import connect
     from pgcharter.sources import live
 

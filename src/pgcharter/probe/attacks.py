@@ -8,11 +8,12 @@ from typing import Literal
 
 from pgcharter.catalog.model import Table, View
 from pgcharter.names import ObjectId, literal, quote
-from pgcharter.probe.ground import MINE, NEW, THEIRS, THEIRS_NEW, Ground, May, guessable, natural
+from pgcharter.probe.ground import MINE, NEW, THEIRS, THEIRS_NEW, Ground, May
 
-Judge = Literal["same", "refused", "unwritten", "untaken"]
+Judge = Literal["same", "refused", "unwritten", "untaken", "nothing", "no more"]
 """same: the answer must not depend on the rows of others · refused: it must not be let through · unwritten: no row of others may be changed
-by it · untaken: it must not touch the attacker's temporary tables."""
+by it · untaken: it must not touch the attacker's temporary tables · nothing: it must give no row · no more: it must give no more rows than
+`plain` does."""
 CONTEXT = "own tenant"
 
 
@@ -37,6 +38,9 @@ class Attack:
     weak: bool = False
     part: str = ""
     """Name of the constraint or column that it is about."""
+    mirror: str = ""
+    """The same in the context of the other tenant: what is written in both may only be each one's own."""
+    plain: str = ""
 
 
 _KEYS = ("primary key", "unique", "exclude", "foreign key")
@@ -52,7 +56,6 @@ def on_table(table: Table, ground: Ground, may: May) -> Iterator[Attack]:
     yield from _deleting(table, ground)
     yield from _inserting(table, ground, may)
     yield from _moving(table, ground, may)
-    yield from _probing(table, ground, may)
     yield from _owning(table)
 
 
@@ -110,7 +113,8 @@ def _changing(table: Table, ground: Ground, may: May) -> Iterator[Attack]:
         yield Attack(table.id, "UPDATE", f"{change} WHERE {theirs}" if theirs else change, "same", "no row of others", context)
     mine = ground.is_one(table, MINE)
     if mine:
-        yield Attack(table.id, "UPDATE own", f"{change} WHERE {mine}", "same", _OWN, verb="UPDATE")
+        mirror = f"{change} WHERE {theirs}"
+        yield Attack(table.id, "UPDATE own", f"{change} WHERE {mine}", "same", _OWN, verb="UPDATE", mirror=mirror)
     yield Attack(table.id, "UPDATE all", change, "unwritten", "no row of others")
     yield Attack(table.id, "UPDATE RETURNING", f"{change} RETURNING *", "unwritten", "no row of others")
 
@@ -130,7 +134,8 @@ def _deleting(table: Table, ground: Ground) -> Iterator[Attack]:
         where = f" WHERE {theirs}" if theirs else ""
         yield Attack(table.id, "DELETE", f"DELETE FROM {table.id.sql()}{where}", "same", "no row of others", context)
     if mine:
-        yield Attack(table.id, "DELETE own", f"DELETE FROM {table.id.sql()} WHERE {mine}", "same", _OWN, verb="DELETE")
+        delete = f"DELETE FROM {table.id.sql()} WHERE "
+        yield Attack(table.id, "DELETE own", f"{delete}{mine}", "same", _OWN, verb="DELETE", mirror=f"{delete}{theirs}")
 
 
 def _inserting(table: Table, ground: Ground, may: May) -> Iterator[Attack]:
@@ -139,10 +144,12 @@ def _inserting(table: Table, ground: Ground, may: May) -> Iterator[Attack]:
         return
     names, mine = ground.values(table, NEW, allowed)
     insert = f"INSERT INTO {table.id.sql()} ({names}) OVERRIDING SYSTEM VALUE VALUES"
-    yield Attack(table.id, "INSERT own", f"{insert} ({mine})", "same", "a row of the own tenant", verb="INSERT")
-    if not ground.owned(table):
-        return
     theirs = ground.values(table, THEIRS_NEW, allowed)[1]
+    yield Attack(
+        table.id, "INSERT own", f"{insert} ({mine})", "same", "a row of the own tenant", verb="INSERT", mirror=f"{insert} ({theirs})"
+    )
+    if not allowed & {*(ground.tenant_columns(table) or ground.owned(table))}:
+        return
     yield Attack(table.id, "INSERT", f"{insert} ({theirs})", "refused", "refused: the row is another tenant's")
     if table.id in ground.guards.users:
         other = ground.values(table, NEW + 1, allowed)[1]
@@ -191,35 +198,6 @@ def _leads(table: Table, column: str) -> bool:
     return any(column in k.columns for k in table.foreign_keys)
 
 
-def _probing(table: Table, ground: Ground, may: May) -> Iterator[Attack]:
-    """What keys tell of rows that cannot be seen."""
-    allowed = may.of(table.id, "INSERT") or frozenset(table.column)
-    if table.id not in ground.rows.columns:
-        return
-    tenants = ground.tenant_columns(table)
-    for key in table.unique_keys:
-        if not {*key} & tenants and {*key} <= allowed and natural(table, key, ground.guards):
-            names, row = ground.values(
-                table, NEW, allowed, {c: ground.text(table.id, THEIRS, c) for c in key if c not in ground.owned(table)}
-            )
-            text = f"INSERT INTO {table.id.sql()} ({names}) OVERRIDING SYSTEM VALUE VALUES ({row})"
-            yield Attack(table.id, "unique key", text, "same", "not told what others have", part=", ".join(map(quote, key)))
-    for fk in table.foreign_keys:
-        parent = ground.catalog.table.get(fk.references) if fk.references else None
-        if (
-            parent is None
-            or parent.id not in ground.guards.tables
-            or {*fk.columns} & tenants
-            or not {*fk.columns} <= allowed
-            or fk.inherited
-        ):
-            continue
-        names, row = ground.values(table, NEW, allowed, {c: ground.text(table.id, THEIRS, c) for c in fk.columns})
-        text = f"INSERT INTO {table.id.sql()} ({names}) OVERRIDING SYSTEM VALUE VALUES ({row})"
-        yield Attack(table.id, "foreign key", text, "same", "refused: the row referred to is another tenant's",
-                     weak=not guessable(fk, parent), part=fk.name)  # fmt: skip
-
-
 def _owning(table: Table) -> Iterator[Attack]:
     at = table.id.sql()
     yield Attack(table.id, "TRUNCATE", f"TRUNCATE {at} CASCADE", "refused", "refused: it heeds no row policy", verb="TRUNCATE")
@@ -228,6 +206,11 @@ def _owning(table: Table) -> Iterator[Attack]:
     )
     trigger = f"CREATE TRIGGER pgcharter_probe BEFORE UPDATE ON {at} FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()"
     yield Attack(table.id, "TRIGGER", trigger, "refused", "refused: it would run with the rights of others")
+
+
+def on_derived(table: Table, ground: Ground, may: May) -> Iterator[Attack]:
+    """Reading a table that says nothing of tenants, and into which something of their rows is written."""
+    yield from _reading(table.id, _listed(table, may), ground)
 
 
 def on_view(view: View, ground: Ground, may: May) -> Iterator[Attack]:

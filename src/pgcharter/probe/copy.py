@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -18,8 +18,11 @@ from pgcharter.catalog.model import Catalog, Cluster, Membership, Role
 from pgcharter.migrate import proving
 from pgcharter.migrate.filling import without_triggers
 from pgcharter.names import ObjectId, literal, quote
+from pgcharter.plan.ddl_settings import setting
 from pgcharter.policy.guards import Guards
+from pgcharter.probe import leakproof, stirred, watch
 from pgcharter.probe import rows as made
+from pgcharter.probe.ground import Ground
 
 if TYPE_CHECKING:
     from pgcharter.db import Connection
@@ -56,6 +59,11 @@ class Copy:
     future: tuple[ObjectId, ...]
     """Tables that owners made after everything else."""
     password: str
+    path: str
+    """Where names are looked up by roles that have no search path of their own: in every schema."""
+    derived: frozenset[ObjectId] = frozenset()
+    """Tables that are not guarded, into which something of the other tenant's rows was written."""
+    notices: list[stirred.Notice] = field(default_factory=list)
 
     @contextlib.contextmanager
     def sessions(self, role: str) -> Iterator[tuple[Connection, Connection]]:
@@ -70,6 +78,8 @@ class Copy:
         conn = psycopg.connect(make_conninfo(database.dsn, user=role, password=self.password), autocommit=True)
         try:
             conn.execute(f"SET statement_timeout = '{_TIMEOUT}'; SET lock_timeout = '{_TIMEOUT}'")
+            if conn.execute("SELECT setting = boot_val FROM pg_catalog.pg_settings WHERE name = 'search_path'").fetchone() == (True,):
+                conn.execute(f"SET search_path = {self.path}".encode())
             yield conn
         finally:
             conn.close()
@@ -79,25 +89,35 @@ class Copy:
 def build(scratch: Scratch, catalog: Catalog, cluster: Cluster | None, guards: Guards) -> Iterator[Copy]:
     """Build, fill and copy. Raises PgcharterError when the schema cannot be built here."""
     with scratch.database() as whole:
-        proving.build(whole, catalog)
+        proving.build(whole, leakproof.without(catalog))
         whole.create_role(STRANGER)
         private = whole.admin.info.user
         password = secrets.token_urlsafe(24)
-        with _roles(whole, cluster or _unknown(whole), password, private):
+        with _roles(whole, _known(whole, cluster or Cluster()), password, private):
             future = _future(whole, catalog)
-            rows = _first(whole, catalog, guards)
+            ground = Ground(catalog, guards, _first(whole, catalog, guards))
+            watch.install(whole.admin, ground)
+            whole.admin.execute(leakproof.restore(catalog).encode())
             whole.close()
             with scratch.database(template=whole.name) as part:
-                _second(whole, catalog, rows, guards)
+                _second(whole, catalog, ground.rows, guards)
+                notices = stirred.work(whole, ground)
                 for database in (whole, part):
                     _settle(database, catalog)
                     _temporary(database, catalog)
-                yield Copy(whole, part, rows, future, password)
+                    _set(database, catalog)
+                path = ", ".join(quote(s.name) for s in catalog.schemas if not s.extension) or "public"
+                derived = stirred.derived(whole.conn, part.conn, ground)
+                yield Copy(whole, part, ground.rows, future, password, path, derived, notices)
 
 
-def _unknown(database: ScratchDatabase) -> Cluster:
-    """Roles of a source that says nothing of them: each can log in, none has powers, and who made everything is a superuser."""
-    return Cluster(roles=(*(Role(n, login=True) for n in database.roles), Role(database.scratch.owner, superuser=True, login=True)))
+def _known(database: ScratchDatabase, cluster: Cluster) -> Cluster:
+    """Roles of a source without a server: each can log in, powers are those that are written down, who made everything is a superuser."""
+    if cluster.server_version:
+        return cluster
+    written = {**{n: Role(n, login=True) for n in database.roles}, **cluster.role}
+    written[database.scratch.owner] = Role(database.scratch.owner, superuser=True, login=True)
+    return replace(cluster, roles=tuple(written.values()))
 
 
 @contextlib.contextmanager
@@ -112,6 +132,9 @@ def _roles(database: ScratchDatabase, cluster: Cluster, password: str, private: 
         bypass = "BYPASSRLS" if role.superuser or role.bypass_row_security else "NOBYPASSRLS"
         inherit = "INHERIT" if role.inherit else "NOINHERIT"
         admin.execute(f"ALTER ROLE {quote(name)} LOGIN {inherit} {bypass} PASSWORD {literal(password)}".encode())
+        for text in filter(_carried, role.settings):
+            with contextlib.suppress(psycopg.Error):
+                admin.execute(f"ALTER ROLE {quote(name)} {setting(text)}".encode())
         if role.superuser:
             admin.execute(f"GRANT pg_read_all_data, pg_write_all_data TO {quote(name)}".encode())
     for membership in cluster.memberships:
@@ -121,6 +144,23 @@ def _roles(database: ScratchDatabase, cluster: Cluster, password: str, private: 
         yield
     finally:
         database.admin.execute(f"ALTER ROLE {quote(owner)} NOBYPASSRLS".encode())
+
+
+def _carried(text: str) -> bool:
+    """Whether a setting of a role or database matters here: the project's own, and those that decide who one is and what one sees."""
+    name = text.partition("=")[0]
+    return "." in name or name in ("role", "row_security", "search_path")
+
+
+def _set(database: ScratchDatabase, catalog: Catalog) -> None:
+    """The settings that sessions begin with in this database."""
+    database.admin.execute(f"ALTER DATABASE {quote(database.name)} SET track_functions = 'all'".encode())
+    for text in catalog.database.settings:
+        role, colon, rest = text.partition(":") if ":" in text.partition("=")[0] else ("", "", text)
+        if _carried(rest) and (not colon or role in database.roles):
+            whose = f"ROLE {quote(role)} IN DATABASE" if colon else "DATABASE"
+            with contextlib.suppress(psycopg.Error):
+                database.admin.execute(f"ALTER {whose} {quote(database.name)} {setting(rest)}".encode())
 
 
 def _reaching(named: Iterable[str], cluster: Cluster, there: set[str]) -> list[str]:
@@ -134,7 +174,8 @@ def _reaching(named: Iterable[str], cluster: Cluster, there: set[str]) -> list[s
 def _join(admin: Connection, m: Membership, there: set[str], owner: str, *, scratch_version: int) -> None:
     if m.member not in there or (m.role not in there and m.role not in _HARMLESS) or m.member == owner:
         return
-    words = f" WITH INHERIT {str(m.inherit).upper()}, SET {str(m.set).upper()}" if scratch_version >= 160000 else ""
+    words = f" WITH ADMIN {str(m.admin).upper()}, INHERIT {str(m.inherit).upper()}, SET {str(m.set).upper()}"
+    words = words if scratch_version >= 160000 else " WITH ADMIN OPTION" * m.admin
     with contextlib.suppress(psycopg.Error):
         admin.execute(f"GRANT {quote(m.role)} TO {quote(m.member)}{words}".encode())
 

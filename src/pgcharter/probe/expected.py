@@ -28,10 +28,14 @@ class Declared:
         items = (*(v.id for v in catalog.own_views), *(f.id for f in catalog.own_functions))
         return frozenset(at for at in items if section and section.is_reviewed(at))
 
+    def shares(self, table: ObjectId) -> bool:
+        """Whether a table is declared to be for all tenants."""
+        return self.tenancy is not None and self.tenancy.is_shared(table)
+
     def truncates(self, role: str, cluster: Cluster | None) -> bool:
         """Whether a role is of the level `admin`, which TRUNCATE belongs to."""
         group = self.roles.admin if self.roles else ""
-        return bool(group) and group in (role, *_groups(role, cluster))
+        return bool(group) and group in (role, *groups(role, cluster))
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ def sides(catalog: Catalog, cluster: Cluster | None, declared: Declared, there: 
     powers: list[str] = []
     names = [n for n in sorted(there) if not n.startswith("pgcharter_stranger")]
     for name in names:
-        why = _above(name, every.get(name), name in owners, declared, known=cluster is not None)
+        why = _above(name, every.get(name), name in owners, declared, known=cluster is not None and cluster.server_version > 0)
         if why:
             above[name] = why
         if why and (name in owners or _powerful(every.get(name)) or name in declared.maintenance):
@@ -61,7 +65,7 @@ def sides(catalog: Catalog, cluster: Cluster | None, declared: Declared, there: 
     rest = [n for n in names if n not in above]
     for name in list(rest):
         role = every.get(name)
-        members = [m for m in rest if name in _groups(m, cluster) and every.get(m, Role(m)).login]
+        members = [m for m in rest if name in groups(m, cluster) and every.get(m, Role(m)).login]
         if role is not None and not role.login and members:
             above[name] = f"its rights are tried by {', '.join(members[:3])}"
             rest.remove(name)
@@ -89,7 +93,7 @@ def _above(name: str, role: Role | None, owner: bool, declared: Declared, *, kno
     return "it owns the tables" if owner and not known else ""
 
 
-def _groups(name: str, cluster: Cluster | None) -> set[str]:
+def groups(name: str, cluster: Cluster | None) -> set[str]:
     """The roles that a role belongs to, directly or not."""
     found: set[str] = set()
     waiting = [name]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from pgcharter.catalog.model import Catalog, Constraint, Function, Table, View
+from pgcharter.catalog.model import Catalog, Constraint, DataType, Function, Table, View
 from pgcharter.names import ObjectId, literal, quote
 from pgcharter.policy.guards import Guards
 from pgcharter.probe.rows import Rows
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 NEW, THEIRS_NEW, MINE, THEIRS = 5, 7, 1, 3
 """Rows by number: one to insert for the own tenant and for another; one that is there of the own tenant and of another."""
+
+_READS = re.compile(r"current_setting\(\s*'(?:[^']|'')*'|\W''(?!')")
+"""Names of settings, and the empty text, in an expression."""
+_LITERAL = re.compile(r"'((?:[^']|'')+)'")
 
 _COLUMNS = """
 SELECT n.nspname, c.relname, a.attname, has_column_privilege(c.oid, a.attnum, 'SELECT'),
@@ -101,6 +105,18 @@ class Ground:
         """Columns of a table that hold a tenant."""
         return frozenset(c.name for c in table.columns if self.guards.kind(table.id, c.name) == "tenant")
 
+    def fixed(self, kind: DataType) -> tuple[str, ...]:
+        """Values of a tenant's type that stand in row policies, in functions that those call, and in defaults of tenants' columns."""
+        found = dict.fromkeys(t.replace("''", "'") for text in self._telling for t in _LITERAL.findall(_READS.sub("", text)))
+        return tuple(v for v in found if _fits(v, kind))[:3]
+
+    @cached_property
+    def _telling(self) -> tuple[str, ...]:
+        tables = [t for t in self.catalog.own_tables if t.id in self.guards.tables]
+        policies = [text for t in tables for p in t.policies for text in (p.using, p.check)]
+        defaults = [t.column[c].default for t in tables for c in self.tenant_columns(t)]
+        return (*policies, *defaults, *(f.body for f in called(self.catalog, (*policies, *defaults))))
+
     def text(self, at: ObjectId, number: int, column: str) -> str:
         """A made-up value as SQL writes it."""
         value = self.rows.value(at, number, column)
@@ -121,6 +137,28 @@ class Ground:
         """Names and one line of COPY data of a row."""
         told = {c: self.rows.value(table.id, number, c) for c in self.rows.columns.get(table.id, ()) if c in columns}
         return ", ".join(map(quote, told)), "\t".join("\\N" if v is None else _copied(v) for v in told.values()) + "\n"
+
+
+def called(catalog: Catalog, texts: Iterable[str]) -> list[Function]:
+    """The project's functions that expressions call, and those that these call."""
+    found: dict[ObjectId, Function] = {}
+    waiting = [" ".join(texts)]
+    while waiting:
+        text = waiting.pop()
+        for function in catalog.own_functions:
+            if function.id not in found and re.search(rf"(?<!\w){re.escape(function.name)}\"?\s*\(", text):
+                found[function.id] = function
+                waiting.append(function.body)
+    return list(found.values())
+
+
+def _fits(value: str, kind: DataType) -> bool:
+    """Whether a text may be a value of the type of tenants."""
+    if kind.basic == "uuid":
+        return re.fullmatch(r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}", value) is not None
+    if kind.basic in ("int2", "int4", "int8", "numeric"):
+        return re.fullmatch(r"-?\d{1,9}", value) is not None
+    return kind.basic in ("text", "varchar", "bpchar", "citext") and re.fullmatch(r"[\w-]+", value) is not None
 
 
 def _copied(text: str) -> str:

@@ -4,41 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from pgcharter.catalog.model import Catalog, Function
-from pgcharter.migrate.values import values
+from pgcharter.catalog.model import Function
 from pgcharter.names import ObjectId, literal, quote
 from pgcharter.probe.attacks import CONTEXT, Attack
-from pgcharter.probe.ground import Ground, is_callable, named_in
+from pgcharter.probe.calls import call, calls
+from pgcharter.probe.ground import MINE, Ground, is_callable, named_in
 
 _SAME = "nothing that comes from rows of others"
-_NUMBERS = {"values of the other tenant": "2", "own values": "0", "NULL": ""}
-"""Own values of row 1 are the first of their type, those of row 3 the third (`probe.rows`), tenants' too."""
 
 
 def on_function(function: Function, ground: Ground) -> Iterator[Attack]:
     """Calls with values of the other tenant, with own ones, with none at all; a definer's names taken by temporary tables."""
-    calls = dict.fromkeys(c for n in _NUMBERS.values() if (c := _call(function, ground.catalog, n)))
-    for call in calls:
+    tried = list(calls(function, ground))
+    for text in tried:
         for context in ground.contexts:
-            yield Attack(function.id, "EXECUTE", call, "same", _SAME, context, verb="EXECUTE" if context == CONTEXT else "")
+            own = context == CONTEXT
+            yield Attack(function.id, "EXECUTE", text, "same", _SAME, context, verb="EXECUTE" if own else "", mirror=text if own else "")
     path = next((s for s in function.settings if s.startswith("search_path=")), "")
-    if function.security_definer and calls and not path.rstrip().endswith("pg_temp"):
-        yield from _hijack(function, ground, next(iter(calls)), free=not path)
-
-
-def _call(function: Function, catalog: Catalog, number: str) -> str:
-    """A call with generated arguments; empty when no value of a type is known."""
-    told: list[str] = []
-    for argument in function.arguments:
-        if argument.mode in ("out", "table"):
-            continue
-        found = values(argument.type, catalog, 0, 72)
-        if found is None:
-            return ""
-        value = found.make(f"({number} % {found.capacity})") if number else "NULL"
-        told.append(f"{'VARIADIC ' if argument.mode == 'variadic' else ''}({value})::{argument.type.sql}")
-    name = ObjectId("table", function.schema, function.name).sql()
-    return f"{'CALL' if function.kind == 'procedure' else 'SELECT * FROM'} {name}({', '.join(told)})"
+    if function.security_definer and tried and not path.rstrip().endswith("pg_temp"):
+        yield from _hijack(function, ground, tried[0], free=not path)
 
 
 def _hijack(function: Function, ground: Ground, call: str, *, free: bool) -> Iterator[Attack]:
@@ -60,10 +44,18 @@ def callables(ground: Ground) -> list[Function]:
     return [f for f in ground.catalog.own_functions if is_callable(f)]
 
 
+def uncalled(ground: Ground) -> list[ObjectId]:
+    """Functions with their owner's rights for which no arguments are known."""
+    tried = (f for f in callables(ground) if f.security_definer and f.id not in ground.reviewed)
+    return [f.id for f in tried if not call(f, ground, MINE)]
+
+
 def on_roles(names: Iterable[str]) -> Iterator[Attack]:
     """Becoming a role that stands above tenants."""
     for name in names:
-        yield Attack(ObjectId("role", "", name), "SET ROLE", f"SET LOCAL ROLE {quote(name)}", "refused", "refused: it stands above tenants")
+        at, expected = ObjectId("role", "", name), "refused: it stands above tenants"
+        yield Attack(at, "SET ROLE", f"SET LOCAL ROLE {quote(name)}", "refused", expected)
+        yield Attack(at, "GRANT", f"GRANT {quote(name)} TO CURRENT_USER; SET LOCAL ROLE {quote(name)}", "refused", expected)
 
 
 def on_schemas(ground: Ground, *, stranger: bool) -> Iterator[Attack]:
@@ -92,9 +84,9 @@ def by_stranger(ground: Ground, future: Iterable[ObjectId]) -> Iterator[Attack]:
             yield Attack(sequence.id, "nextval", f"SELECT nextval({name})", "refused", expected)
             yield Attack(sequence.id, "setval", f"SELECT setval({name}, {sequence.minimum})", "refused", expected)
     for function in callables(ground):
-        call = _call(function, ground.catalog, "0")
-        if function.security_definer and call:
-            yield Attack(function.id, "EXECUTE", call, "refused", "refused: it runs with the rights of its owner")
+        text = call(function, ground, MINE)
+        if function.security_definer and text:
+            yield Attack(function.id, "EXECUTE", text, "refused", "refused: it runs with the rights of its owner")
     for at in future:
         yield Attack(at, "SELECT", f"SELECT * FROM {at.sql()}", "refused", expected)
         yield Attack(at, "INSERT", f"INSERT INTO {at.sql()} VALUES (1)", "refused", expected)

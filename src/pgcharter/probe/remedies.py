@@ -15,7 +15,7 @@ def remedy(hole: Hole, part: str, ground: Ground) -> str:
     at, role = hole.object, quote(hole.role) if hole.role else "PUBLIC"
     catalog = ground.catalog
     if at.kind == "role":
-        return f"REVOKE {quote(at.name)} FROM {role}"
+        return _of_role(hole, part, role)
     if at.kind == "schema":
         return f"REVOKE CREATE ON SCHEMA {quote(at.name)} FROM {role}"
     if at.kind == "sequence":
@@ -33,8 +33,17 @@ def remedy(hole: Hole, part: str, ground: Ground) -> str:
     return ""
 
 
+def _of_role(hole: Hole, part: str, role: str) -> str:
+    if hole.attack == "setting":
+        return f"ALTER ROLE {role} RESET {part}"
+    option = "ADMIN OPTION FOR " * (hole.attack == "GRANT")
+    return f"REVOKE {option}{quote(hole.object.name)} FROM {role}"
+
+
 def _of_function(function: Function, hole: Hole) -> str:
     word = "PROCEDURE" if function.kind == "procedure" else "FUNCTION"
+    if hole.attack == "leakproof":
+        return f"ALTER FUNCTION {function.id.sql()} NOT LEAKPROOF"
     if hole.attack == "temporary table":
         return f"ALTER {word} {function.id.sql()} SET search_path = {quote(function.schema)}, pg_temp"
     if not hole.role:
@@ -56,6 +65,14 @@ def _of_table(table: Table, hole: Hole, part: str, role: str, ground: Ground) ->
         if table.owner == hole.role or hole.attack == "switch off":
             return f"ALTER TABLE {name} OWNER TO a role that nobody logs in as"
         return f"REVOKE {hole.attack} ON {name} FROM {role}"
+    if table.id not in ground.guards.tables:
+        return f"REVOKE SELECT ON {name} FROM {role}"
+    if hole.attack == "temporary table":
+        return f"ALTER FUNCTION {part} SET search_path = {quote(table.schema)}, pg_temp"
+    if hole.attack == "self-made membership":
+        return f"REVOKE INSERT, UPDATE ON {part} FROM {role}"
+    if hole.attack in ("INSERT own", "UPDATE own", "DELETE own", "values of others", "INSERT for a fixed tenant"):
+        return ""
     tenants = ", ".join(quote(c) for c in sorted(ground.tenant_columns(table)))
     if hole.attack == "unique key":
         return (

@@ -150,8 +150,13 @@ def _list(want: Want, generator: Aligned, conn: Connection, rows: Rows, *, fille
     rows.texts[table.id] = {n: dict(zip(made, row, strict=True)) for n, row in enumerate(found, 1)}
     if filled:
         rows.inserts[table.id] = (
-            f"INSERT INTO {table.id.sql()} ({names}) OVERRIDING SYSTEM VALUE SELECT {names} FROM ({source}) t ON CONFLICT DO NOTHING"
+            f"INSERT INTO {table.id.sql()} ({names}) OVERRIDING SYSTEM VALUE SELECT {names} FROM ({source}) t{_either(table)}"
         )
+
+
+def _either(table: Table) -> str:
+    """Rows that are there twice are left out; not where a key waits for the end of the transaction, which ON CONFLICT refuses."""
+    return "" if any(k.deferrable for k in table.constraints) else " ON CONFLICT DO NOTHING"
 
 
 def _fitted(conn: Connection, generator: Aligned, want: Want, conditions: list[Rule]) -> Fitter:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from pgcharter.catalog.model import Catalog, Cluster
+from pgcharter.catalog.model import Catalog, Cluster, Table
 from pgcharter.findings import Gap
 from pgcharter.names import ObjectId, literal, quote
 from pgcharter.policy import guards as guarding
 from pgcharter.policy.probed import Cell, Hole, Probed
-from pgcharter.probe import attacks, copy, others, privileges
+from pgcharter.probe import attacks, attributes, copy, leakproof, membership, others, privileges, stirred, telling, watch
 from pgcharter.probe.attacks import Attack
 from pgcharter.probe.expected import Declared, Sides, sides
-from pgcharter.probe.ground import Ground, May, may
+from pgcharter.probe.ground import MINE, THEIRS, Ground, May, may
 from pgcharter.probe.remedies import remedy
 from pgcharter.probe.session import Seen, observe
 
@@ -41,13 +41,16 @@ def probe(
     with copy.build(scratch, catalog, cluster, guards) as made:
         ground = Ground(catalog, guards, made.rows, said.reviewed(catalog))
         parts = sides(catalog, cluster, said, {*made.whole.roles})
-        probing = _Probing(ground, parts, made.future, said, cluster)
+        probing = _Probing(ground, parts, made, said, cluster)
+        probing.holes += [*attributes.holes(parts.attackers, parts, cluster), *stirred.told(made.notices, ground)]
         for number, role in enumerate(parts.attackers):
             if progress:
                 progress(f"attacking as {role or 'anybody'}", number, len(parts.attackers))
             with made.sessions(role or copy.STRANGER) as (whole, part):
                 probing.role(role, whole, part)
     gaps = tuple(Gap(f"table {t.sql()}", f"not filled: {why}") for t, why in sorted(made.rows.unfilled.items()) if t in guards.tables)
+    gaps += tuple(Gap(str(at), "not called: no value is known for one of its arguments") for at in others.uncalled(ground))
+    gaps += tuple(Gap(str(at), f"{quote(role)} is refused its own rows: {why}") for (at, role), why in sorted(probing.blind.items()))
     gaps += tuple(Gap(str(at), "not tried any more after one attack took more than 5 s") for at in sorted(probing.slow))
     holes = tuple(sorted(set(probing.holes)))
     tables = tuple(sorted(guards.tables))
@@ -58,7 +61,7 @@ def probe(
 class _Probing:
     ground: Ground
     sides: Sides
-    future: tuple[ObjectId, ...]
+    copy: copy.Copy
     declared: Declared
     cluster: Cluster | None
     holes: list[Hole] = field(default_factory=list)
@@ -66,6 +69,17 @@ class _Probing:
     attacks: int = 0
     slow: set[ObjectId] = field(default_factory=set)
     """What took too long once, and is let alone from then on."""
+    blind: dict[tuple[ObjectId, str], str] = field(default_factory=dict)
+    """Where a role's own rows are refused by an error, by table and role: then nothing is known of those of others."""
+
+    @cached_property
+    def _watched(self) -> list[tuple[Table, str]]:
+        return watch.watched(self.ground)
+
+    @cached_property
+    def _deferred(self) -> bool:
+        tables = self.ground.catalog.own_tables
+        return any(k.deferrable for t in tables for k in t.constraints) or any(g.deferrable for t in tables for g in t.triggers)
 
     def role(self, role: str, whole: Connection, part: Connection) -> None:
         """Try everything as one role."""
@@ -82,6 +96,8 @@ class _Probing:
             seen = self._observed(whole, attack)
             if seen.state == "57014":
                 self.slow.add(attack.object)
+            if attack.name == "SELECT" and attack.context == attacks.CONTEXT and seen.state not in ("", "42501", "57014", "55P03"):
+                self.blind[attack.object, role] = f"SQLSTATE {seen.state}"
             if attack.verb and not seen.state and (seen.rows or attack.verb in ("TRUNCATE", "EXECUTE", "SELECT")):
                 verbs.setdefault(attack.object, []).append(attack.verb)
             told = self._judged(attack, seen, whole, part)
@@ -106,6 +122,13 @@ class _Probing:
             if table.id in ground.guards.tables:
                 admin = self.declared.truncates(role, self.cluster)
                 yield from (a for a in attacks.on_table(table, ground, allowed) if not (admin and a.name == "TRUNCATE"))
+                yield from telling.on_table(table, ground, allowed)
+                yield from membership.on_table(table, ground, allowed)
+            elif table.id in self.copy.derived and not self.declared.shares(table.id):
+                yield from attacks.on_derived(table, ground, allowed)
+        if role:
+            yield from membership.of_role(role, ground.guards.settings)
+            yield from leakproof.on_functions(ground, allowed)
         for view in views:
             if view.id not in ground.reviewed and (ground.over[view.id] or _STATISTICS.search(view.definition)):
                 yield from attacks.on_view(view, ground, allowed)
@@ -117,14 +140,25 @@ class _Probing:
         if ground.guards.tables:
             yield from others.on_catalog(ground)
         if not role:
-            yield from (a for a in others.by_stranger(ground, self.future) if a.object not in ground.reviewed)
+            yield from (a for a in others.by_stranger(ground, self.copy.future) if a.object not in ground.reviewed)
 
     def _observed(self, conn: Connection, attack: Attack) -> Seen:
         context = self.ground.contexts.get(attack.context, {})
-        written = attack.judge == "unwritten" or attack.object.kind in ("function", "procedure")
+        written = attack.judge == "unwritten" or bool(attack.mirror) or attack.object.kind in ("function", "procedure")
+        deferred = self._deferred and attack.judge != "refused" and attack.verb != "SELECT"
         first = "" if attack.first == attacks.TOLD else attack.first
         taken = attack.judge == "untaken"
-        return observe(conn, attack.statement, context, first=first, data=attack.data, written=written, taken=taken, find=attack.find)
+        return observe(
+            conn,
+            attack.statement,
+            context,
+            first=first,
+            data=attack.data,
+            written=written,
+            taken=taken,
+            deferred=deferred,
+            find=attack.find,
+        )
 
     def _judged(self, attack: Attack, seen: Seen, whole: Connection, part: Connection) -> str:
         """What is wrong with an answer, in words; empty when it is as expected."""
@@ -135,6 +169,13 @@ class _Probing:
             return _through(seen) if seen.passed and not idle else ""
         if attack.judge == "untaken":
             return f"it used {seen.taken} temporary table{'s' * (seen.taken != 1)} of the caller" if seen.taken else ""
+        if attack.judge == "nothing":
+            return "there is one" if seen.rows and not seen.state else ""
+        if attack.judge == "no more":
+            return self._more(attack, seen, whole)
+        astray = self._astray(attack, seen, whole)
+        if astray:
+            return astray
         other = self._observed(part, attack)
         if attack.judge == "unwritten":
             more = seen.written and other.written and [a - b for a, b in zip(seen.written[1:], other.written[1:], strict=True)]
@@ -143,9 +184,36 @@ class _Probing:
             return ""
         return _difference(seen, other)
 
+    def _more(self, attack: Attack, seen: Seen, conn: Connection) -> str:
+        before = observe(conn, attack.plain, self.ground.contexts.get(attack.context, {}))
+        more = 0 if seen.state or before.state else seen.rows - before.rows
+        return f"{more} more row{'s' * (more != 1)} than before" if more > 0 else ""
+
+    def _astray(self, attack: Attack, seen: Seen, conn: Connection) -> str:
+        """What was written of others, in words. What is of neither tenant counts when both write the same: then it is somebody's."""
+        if not attack.mirror or not (seen.wrote or seen.key):
+            return ""
+        told, unknown = watch.of_others(seen.wrote, self.ground, self._watched, MINE)
+        if told:
+            return told
+        other = observe(conn, attack.mirror, self.ground.theirs, written=True, deferred=self._deferred)
+        told, also = watch.of_others(other.wrote, self.ground, self._watched, THEIRS)
+        fixed = {self._watched[w.table][0].id for w in unknown & also}
+        if seen.key in watch.to_tenants(self.ground) and (seen.key, seen.print) == (other.key, other.print):
+            fixed.add(watch.to_tenants(self.ground)[seen.key])
+        listed = ", ".join(map(str, sorted(fixed)))
+        return told or (f"it wrote a row of one fixed tenant, whoever asked, in {listed}" if fixed else "")
+
     def _hole(self, attack: Attack, role: str, told: str) -> Hole:
         hole = Hole(attack.object, role, attack.name, attack.context, attack.expected, told, self._shown(attack, role), weak=attack.weak)
-        return Hole(**{**{n: getattr(hole, n) for n in Hole.__dataclass_fields__}, "remedy": remedy(hole, attack.part, self.ground)})
+        return replace(
+            hole, remedy=(self._freed(role) if attack.object.kind in ("table", "view") else "") or remedy(hole, attack.part, self.ground)
+        )
+
+    def _freed(self, role: str) -> str:
+        """What holds a role to row policies that heeds none at all."""
+        who = self.cluster.role.get(role) if self.cluster else None
+        return f"ALTER ROLE {quote(role)} NOBYPASSRLS" if who and who.bypass_row_security else ""
 
     def _shown(self, attack: Attack, role: str) -> str:
         context = self.ground.contexts.get(attack.context, {})

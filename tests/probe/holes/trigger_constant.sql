@@ -1,0 +1,6 @@
+-- broken: a trigger with the rights of its owner writes a row of one fixed tenant, whoever inserts
+-- says: prb_api | table app.orders | INSERT own
+CREATE FUNCTION app.also_platform() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = app, pg_temp AS $$ BEGIN
+    INSERT INTO app.visits VALUES ('99999999-0000-4000-8000-000000000001', '2026-05-01', 'order ' || NEW.note); RETURN NULL; END $$;
+ALTER FUNCTION app.also_platform() OWNER TO prb_maintenance;
+CREATE TRIGGER also_platform AFTER INSERT ON app.orders FOR EACH ROW EXECUTE FUNCTION app.also_platform();
