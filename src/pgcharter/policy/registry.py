@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from pgcharter.charter import Charter, Section
     from pgcharter.policy.model import Mark, Policy
 
-NAMES = ("tenancy", "audit", "encryption", "roles")
+NAMES = ("tenancy", "encryption", "pgcrypto", "audit", "roles")
 """Policies as their sections are called. Each has a module of settings with its `SECTION`, and one with the `policy` made from its values.
-Roles come last of all: they grant what the others have made."""
+Audit comes after encryption, whose columns it may leave out. Roles come last of all: they grant what the others have made."""
 
 KEEP = {
     "audit": "[audit] is not in the charter any more, and what it recorded would be lost with pgcharter.audit_log: write [audit] with"

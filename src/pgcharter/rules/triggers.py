@@ -181,11 +181,12 @@ def required_actor_from_unset_setting(ctx: Context) -> Iterator[Finding]:
     Why: `current_setting('app.user', true)` is NULL until the application makes the setting. The NOT NULL column then refuses the audit
     entry, and with it every write of psql sessions, jobs and migrations.
     Instead: `coalesce(nullif(current_setting('app.user', true), ''), session_user)`.
-    Except: databases where a write without a named user shall fail; read the setting without `true` then, for a clear message.
+    Except: databases where a write without a named user shall fail; read the setting without `true` then, for a clear message. A tenant
+    column that refuses writes without a tenant does what it should.
     """
     for table in ctx.catalog.root_tables:
         for column in table.columns:
-            if column.not_null and _bare(column.default) and not column.generated:
+            if column.not_null and _bare(column.default) and not column.generated and column.name != ctx.options.tenant_column:
                 plain = shapes.is_text(column.type) and "::" not in column.default.replace("::text", "")
                 filled = f"ALTER COLUMN {quote(column.name)} SET DEFAULT coalesce(nullif({column.default}, ''), session_user)"
                 yield ctx.finding(

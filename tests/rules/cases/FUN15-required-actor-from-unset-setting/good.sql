@@ -5,3 +5,4 @@ BEGIN
     INSERT INTO audit_log (changed_by, what) VALUES (coalesce(nullif(current_setting('app.user', true), ''), session_user), to_jsonb(new));
     RETURN NULL;
 END $$;
+CREATE TABLE orders (id bigint PRIMARY KEY, tenant_id uuid NOT NULL DEFAULT nullif(current_setting('app.tenant', true), '')::uuid);
