@@ -24,7 +24,7 @@ SETTINGS: dict[str, lifecycle.Setting] = {**lifecycle.EPHEMERAL, "synchronous_co
 """Of a server that is to lose nothing that was committed, unless the machine dies."""
 
 
-def kill(running: Server, number: signal.Signals = signal.SIGKILL) -> None:
+def kill(running: Server, number: signal.Signals = signal.SIGKILL, settings: dict[str, lifecycle.Setting] = SETTINGS) -> None:
     """End the server, by SIGQUIT (immediate stop) or kill -9 of all its processes, and start it again on its folder, which recovers."""
     process = running.process
     assert process
@@ -41,7 +41,7 @@ def kill(running: Server, number: signal.Signals = signal.SIGKILL) -> None:
         process.send_signal(number)
     process.wait()
     (running.data / "postmaster.pid").unlink(missing_ok=True)
-    lifecycle.launch(running, SETTINGS)
+    lifecycle.launch(running, settings)
 
 
 def _parent(pid: int) -> int:
@@ -57,7 +57,9 @@ def _parent(pid: int) -> int:
 class Proxy:
     """A network between a client and the server that can break: at once, or just before an answer to the migrating session arrives."""
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str, session: str = "pgcharter migrate") -> None:
+        """`session` is the application name of the session whose answers can be lost."""
+        self._session = f"application_name\0{session}\0".encode()
         parts = urlsplit(dsn)
         query = dict(pair.split("=") for pair in parts.query.split("&"))
         self._behind = f"{unquote(query['host'])}/.s.PGSQL.{query['port']}"
@@ -87,7 +89,7 @@ class Proxy:
     def _there(self, front: socket.socket, back: socket.socket, migrating: threading.Event) -> None:
         with contextlib.suppress(OSError):
             while data := front.recv(65536):
-                if b"application_name\0pgcharter migrate\0" in data:
+                if self._session in data:
                     migrating.set()
                 back.sendall(data)
         with contextlib.suppress(OSError):

@@ -116,7 +116,7 @@ def test_killed_at_every_point_and_taken_up_again(app: str, ring: RingFile, mode
             run(app, ring, "encrypt")
         if mode == "rotate":
             ring.change(lambda r: r.rotate("default", DATA)[0].rotate("default", INDEX)[0])
-        for n, point in enumerate(reencrypt.POINTS):
+        for n, point in enumerate(point for point in reencrypt.POINTS if "rewrap" not in point):
             done = killed(app, ring, mode, f"{point}:{1 if 'finish' in point else n + 1}")
             assert done.returncode == -signal.SIGKILL, (point, done.stderr)
             assert "canary" not in done.stdout + done.stderr

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 Mode = Literal["encrypt", "rotate", "clear"]
 """encrypt: clear values into the column beside. rotate: values and blind indexes under the active keys. clear: empty the clear column."""
-POINTS = ("keys read", "keys in batch", "keys before commit", "keys after batch", "keys before finish")
+POINTS = ("keys read", "keys in batch", "keys before commit", "keys after batch", "keys in rewrap", "keys before finish")
 """Named places at which a test kills a job (see `faults`)."""
 PASSES = 5
 """How often the whole table is gone over: behind writers who never stop writing the old way one could run for ever."""
@@ -192,6 +192,7 @@ class _Job:
         while True:
             with self.conn.transaction():
                 done = rewrap_subjects(self.conn, self.encryption, self.spec.key)
+                faults.point("keys in rewrap")
             if not done:
                 break
 
