@@ -123,7 +123,7 @@ def enforce(at: Ground, place: str, advance: Advance | None = None) -> int:
     from pgcharter.tenants import enforcing
 
     dsn = at.dsn if at.section.placement == "schemas" else at.at(place)
-    return enforcing.enforce(charters_wish(at.charter, dsn, at.environment), advance)
+    return enforcing.enforce(charters_wish(at.charter, dsn, at.environment), at.section, place, advance)
 
 
 def told(write: Callable[[Page], None]) -> None:
