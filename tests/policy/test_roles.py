@@ -205,7 +205,7 @@ def test_whoever_may_make_roles_can_run_it_without_being_a_superuser(app: str, m
 
 def test_roles_that_exist_with_other_properties_are_made_right(app: str) -> None:
     with psycopg.connect(app, autocommit=True) as conn:
-        conn.execute("CREATE ROLE pgct_reads LOGIN CREATEDB; CREATE ROLE pgct_report NOINHERIT; GRANT pgct_reads TO pgct_report")
+        conn.execute("CREATE ROLE pgct_reads CREATEDB; CREATE ROLE pgct_report NOINHERIT; GRANT pgct_reads TO pgct_report")
     apply(app)
     assert [attempt(app, "pgct_report", sql) for sql in MAY["pgct_report"]] == [""] * len(MAY["pgct_report"])
     with psycopg.connect(app) as conn:

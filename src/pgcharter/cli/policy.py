@@ -17,7 +17,7 @@ from pgcharter.errors import Exit, RefusedError
 if TYPE_CHECKING:
     from pgcharter.charter import Charter
     from pgcharter.migrate.planning import Planned
-    from pgcharter.plan.model import Step
+    from pgcharter.plan.model import Plan, Step
     from pgcharter.policy.model import Mark
 
 
@@ -99,11 +99,28 @@ def apply(ctx: click.Context, environment: str | None, target: str | None, confi
     if planned.plan.empty:
         return Exit.FINE
     _refuse_pending(charter, environment, target)
+    _refuse_lacking(environment, target, planned.plan)
     if not yes and not click.confirm(f"write this as a migration and run it on {database}?", err=True):
         raise RefusedError("nothing was changed", hint="--yes answers beforehand")
     forms.write(story, charter, name)
     apart = migrating.apart(charter)
     return int(ctx.invoke(migrate.up, environment=environment, target=target, confirm=confirm, one=apart, form="text"))
+
+
+def _refuse_lacking(environment: str | None, target: str | None, plan: Plan) -> None:
+    """Refuse before anything is written where the login may not do what the plan does with roles."""
+    from pgcharter.cli import migrating
+    from pgcharter.db import connect
+    from pgcharter.plan.roles_allowed import lacking
+    from pgcharter.sources import live
+
+    if not any(step.object.kind == "role" for step in plan.steps):
+        return
+    with connect(migrating.database(environment, target)[1]) as conn:
+        me = conn.execute("SELECT current_user::text").fetchone()
+        said, hint = lacking(live.read_cluster(conn), plan.steps, str(me[0]) if me else "")
+    if said:
+        raise RefusedError(f"{said}; nothing was changed", hint=hint)
 
 
 def _refuse_pending(charter: Charter, environment: str | None, target: str | None) -> None:

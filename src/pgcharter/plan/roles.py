@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from itertools import chain
 
-from pgcharter.catalog.model import Cluster, Database, Membership, Role
+from pgcharter.catalog.model import Acl, Cluster, Database, Membership, Role
+from pgcharter.catalog.privileges import default
 from pgcharter.names import ObjectId, literal, quote
 from pgcharter.plan import ddl_settings
 from pgcharter.plan.ddl_privileges import Rights, changes
@@ -31,12 +32,29 @@ def gone(a: Cluster, b: Cluster) -> tuple[Step, ...]:
     return tuple(_steps(_unmade(a, b), Phase.CONTRACT))
 
 
-def database(a: Database, b: Database, major: int) -> tuple[Step, ...]:
-    """Who may connect, make temporary tables and schemas: the privileges on the database, whatever it is called where the steps run."""
-    at = ObjectId("database", "", b.name)
-    written = changes(at, "database", [Rights(a.owner, a.acl)], Rights(b.owner, b.acl), major)
-    here = ObjectId("database", "", "")
-    return tuple(Step(_in_this(sql, at), "privileges on the database", here, Phase.CONTRACT) for sql in written)
+def let_in(a: Database, b: Database, major: int) -> tuple[Step, ...]:
+    """Who may connect from now on, make temporary tables and schemas: before releases that log in as somebody new."""
+    return _of_database(a, b, Rights(a.owner, a.acl), Rights(b.owner, _either(a, b, major)), major, Phase.EXPAND)
+
+
+def shut_out(a: Database, b: Database, major: int) -> tuple[Step, ...]:
+    """Who may no longer: after the releases that no longer log in as them."""
+    return _of_database(a, b, Rights(a.owner, _either(a, b, major)), Rights(b.owner, b.acl), major, Phase.CONTRACT)
+
+
+def _either(a: Database, b: Database, major: int) -> Acl:
+    """The privileges of both sides, those that PostgreSQL gives by itself written out; None where both have these."""
+    if a.acl is None and b.acl is None:
+        return None
+    given = [d.acl if d.acl is not None else default("database", d.owner, major) for d in (a, b)]
+    return tuple(sorted({*(given[0] or ()), *(given[1] or ())}))
+
+
+def _of_database(a: Database, b: Database, old: Rights, new: Rights, major: int, phase: Phase) -> tuple[Step, ...]:
+    """From some privileges on the database to others, whatever it is called where the steps run."""
+    at, here = ObjectId("database", "", b.name or a.name), ObjectId("database", "", "")
+    title = "who may connect to the database" if phase is Phase.EXPAND else "who may no longer connect to the database"
+    return tuple(Step(_in_this(sql, at), title, here, phase) for sql in changes(at, "database", [old], new, major))
 
 
 def _in_this(sql: str, at: ObjectId) -> str:

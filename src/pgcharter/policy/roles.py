@@ -82,6 +82,14 @@ def _asked(state: State, section: RolesSection, logins: Iterable[Login]) -> Stat
                 f"role {quote(name)} is a superuser, whom neither privileges nor row security hold back: "
                 f"ALTER ROLE {quote(name)} NOSUPERUSER, or name another role in [roles]"
             )
+    declared = {login.name for login in section.login}
+    for name in (n for n in map(section.role_of, LEVELS) if n and n not in declared):
+        role = state.cluster.role.get(name)
+        if role and role.login and not role.superuser:
+            state = state.asking(
+                f"role {quote(name)} logs in, and [roles] makes it a group that nobody logs in as, which shuts out whoever does: "
+                f"ALTER ROLE {quote(name)} NOLOGIN after its sessions have another login, or name another group"
+            )
     owner = state.cluster.role.get(section.owner)
     if owner and owner.login:
         state = state.asking(
