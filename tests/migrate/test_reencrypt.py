@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,7 @@ INSERT INTO app."Üsers" SELECT i, i %% 3, 'canary-' || i || '-q7x@example.org' 
 INSERT INTO app."Üsers" VALUES (0, 0, NULL), (-1, 0, '');
 INSERT INTO app.notes SELECT (array['a%%', 'b''c', 'x'])[i %% 3 + 1], i, i %% 7, jsonb_build_object('n', i) FROM generate_series(1, 100) i;
 """
+UNIQUE = replace(COLUMNS[0], unique=True)
 _steps: list[str] = []
 
 
@@ -266,37 +268,47 @@ def test_writing_goes_by_place_not_by_scan(app: str, ring: RingFile) -> None:
 
 
 def test_after_the_switch_nothing_is_in_clear(server: ServerFactory, ring: RingFile) -> None:
-    """Not in the table's file, the WAL, the server's log with every statement and parameter in it, or pg_stat_activity.
+    """Not in the table's file, the WAL and what is decoded from it, the server's log with every statement, parameter and refusal in it,
+    pg_stat_activity or pg_stat_statements.
 
     What was written before the switch is in the WAL of before, in old backups, and in the table's file until it is written anew.
     """
-    made = server(settings={"log_statement": "all", "log_min_duration_statement": 0, "fsync": True, "synchronous_commit": True})
+    made = server(settings={
+        "log_statement": "all", "log_min_duration_statement": 0, "log_parameter_max_length_on_error": -1, "fsync": True,
+        "synchronous_commit": True, "wal_level": "logical", "shared_preload_libraries": "pg_stat_statements",
+    })  # fmt: skip
     dsn = made.dsn()
     with psycopg.connect(dsn, autocommit=True) as conn:
         conn.execute(SCHEMA)
-        chosen = Chosen((policy.policy(EncryptionSection(column=COLUMNS[:1])),))
+        chosen = Chosen((policy.policy(EncryptionSection(column=(UNIQUE,))),))
         for step in planning.make(Wish("", dsn, chosen=chosen, prove=False)).plan.steps:
             conn.execute(step.sql.encode())
         conn.execute("INSERT INTO app.\"Üsers\" VALUES (1, 1, 'canary-before')")
         for mode in ("encrypt", "clear"):
-            reencrypt.run(dsn, Encryption(COLUMNS[:1], ring), EMAIL, mode, SMALL)  # type: ignore[arg-type]
+            reencrypt.run(dsn, Encryption((UNIQUE,), ring), EMAIL, mode, SMALL)  # type: ignore[arg-type]
         assert b"canary-before" in on_disk(conn)
         before = made.log.stat().st_size
         for sql in ('ALTER TABLE app."Üsers" DROP COLUMN email CASCADE', 'VACUUM FULL app."Üsers"', "CHECKPOINT", "SELECT pg_switch_wal()"):
             conn.execute(sql.encode())
         start = conn.execute("SELECT pg_walfile_name(pg_current_wal_lsn())").fetchone()
-        email = Encryption(COLUMNS[:1], ring).column(EMAIL)
+        conn.execute("SELECT pg_create_logical_replication_slot('after', 'test_decoding'); CREATE EXTENSION pg_stat_statements")
+        email = Encryption((UNIQUE,), ring).column(EMAIL)
         for key in range(2, 50):
-            sealed = (key, 1, email.encrypt("canary-after", row=key, tenant=1), email.blind("canary-after", "folded", tenant=1))
+            sealed = (key, 1, email.encrypt(f"canary-after-{key}", row=key, tenant=1), email.blind(f"canary-after-{key}", tenant=1))
             conn.execute('INSERT INTO app."Üsers" (id, tenant_id, email_encrypted, email_folded) VALUES (%s, %s, %s, %s)', sealed)
-        where, parameters = email.where("canary-after", tenant=1)
-        assert len(conn.execute(f'SELECT FROM app."Üsers" WHERE {where}'.encode(), parameters).fetchall()) == 48
+        where, parameters = email.where("CANARY-after-7", tenant=1)
+        assert len(conn.execute(f'SELECT FROM app."Üsers" WHERE {where}'.encode(), parameters).fetchall()) == 1
+        with pytest.raises(psycopg.errors.UniqueViolation) as refused:
+            conn.execute('UPDATE app."Üsers" SET email_folded = %s WHERE id = 8', (email.blind("canary-after-7", tenant=1),))
         ring.change(lambda r: r.rotate("default", DATA)[0].rotate("default", INDEX)[0])
-        assert reencrypt.run(dsn, Encryption(COLUMNS[:1], ring), EMAIL, "rotate", SMALL).changed == 49
+        assert reencrypt.run(dsn, Encryption((UNIQUE,), ring), EMAIL, "rotate", SMALL).changed == 49
         conn.execute("CHECKPOINT")
         written, rewritten = on_disk(conn, start[0] if start else ""), on_disk(conn, "G")
-        said = made.log.read_bytes()[before:]
+        said = made.log.read_bytes()[before:] + str(refused.value).encode()
+        for sql in ("pg_logical_slot_get_changes('after', NULL, NULL)", "pg_stat_statements", "pg_stat_activity"):
+            said += str(conn.execute(f"SELECT * FROM {sql}".encode()).fetchall()).encode()
     assert b"INSERT INTO app" in said
+    assert b"email_encrypted[bytea]" in said
     assert b"key_jobs" in written
     for canary in (b"canary-after", b"canary-after".hex().encode(), b"canary-after".title()):
         assert canary not in written
