@@ -8,6 +8,9 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
+
+from pgcharter.servers.lifecycle import Server
 
 Program = Callable[..., Any]
 
@@ -79,3 +82,27 @@ def test_what_is_not_there_is_said(program: Program, shop: str) -> None:
     assert "did you mean pgce_api?" in done.stderr
     assert program("security", "privileges", "--on", shop, "--object", "table app.nothing").returncode == 2
     assert program("security", "privileges", "--on", shop, "--object", "nonsense").returncode == 2
+
+
+def test_who_has_run_statements_is_in_use(program: Program, server: Callable[..., Server]) -> None:
+    made = server(settings={"shared_preload_libraries": "pg_stat_statements", "pg_stat_statements.track": "all"})
+    with psycopg.connect(made.dsn(), autocommit=True) as conn:
+        conn.execute('CREATE SCHEMA "Own place"; CREATE EXTENSION pg_stat_statements SCHEMA "Own place"')
+        conn.execute("CREATE ROLE pgce_works LOGIN PASSWORD 'x'; CREATE ROLE pgce_idle LOGIN PASSWORD 'x'; CREATE TABLE t (id int)")
+        conn.execute("CREATE ROLE pgce_gone LOGIN PASSWORD 'x'; GRANT SELECT ON t TO pgce_works, pgce_idle, pgce_gone")
+
+    def unused(dsn: str) -> tuple[dict[str, str], set[str]]:
+        data = json.loads(program("security", "privileges", "--on", dsn, "--unused", "--format", "json").stdout)["unused"]
+        return {r["role"]: r["why"] for r in data["roles"]}, {g["what"] for g in data["not_seen"]}
+
+    for name in ("pgce_works", "pgce_gone"):
+        with psycopg.connect(make_conninfo(made.dsn(), user=name, password="x")) as conn:
+            conn.execute("SELECT * FROM t")
+    with psycopg.connect(made.dsn(), autocommit=True) as conn:
+        conn.execute("DROP OWNED BY pgce_gone; DROP ROLE pgce_gone")
+    roles, gaps = unused(made.dsn())
+    assert roles == {"pgce_idle": "has run no statement that pg_stat_statements remembers, and has no session"}
+    assert "which roles have run statements" not in gaps
+    roles, gaps = unused(make_conninfo(made.dsn(), user="pgce_idle", password="x"))
+    assert roles == {}
+    assert "which roles have run statements" in gaps

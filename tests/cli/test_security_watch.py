@@ -101,6 +101,32 @@ def test_logins_are_told_where_the_log_can_be_read_and_no_secret_is(program: Pro
     assert not [secret for secret in ("the secret of api", "wrong words", "other words", made.login.password) if secret in seen]
 
 
+@pytest.mark.parametrize("form", ["csvlog", "jsonlog"])
+def test_logs_in_other_formats_are_read_as_well(program: Program, server: ServerFactory, tmp_path: Path, form: str) -> None:
+    settings = {"logging_collector": "on", "log_connections": "on", "log_directory": "log", "log_destination": form}
+    made, state = server(settings=settings), tmp_path / "state.json"
+    with psycopg.connect(made.dsn(), autocommit=True) as conn:
+        conn.execute('CREATE ROLE "pgcx ""api" LOGIN PASSWORD \'the secret of api\'')
+    program("security", "watch", "--on", made.dsn(), "--state", state)
+    for _ in range(2):
+        with pytest.raises(psycopg.OperationalError):
+            psycopg.connect(make_conninfo(made.dsn(), user='pgcx "api', password="wrong words"))
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(make_conninfo(made.dsn(), user="pgcx_nobody"))
+    psycopg.connect(make_conninfo(made.dsn(), application_name="psql")).close()
+    with psycopg.connect(made.dsn(), autocommit=True) as conn, pytest.raises(psycopg.Error):
+        conn.execute("SELECT 'a\nFATAL:  password authentication failed for user \"invented\"' FROM nowhere")
+    time.sleep(0.5)
+    done = program("security", "watch", "--on", made.dsn(), "--state", state, "--format", "json")
+    alarms = [(a["kind"], a["object"], a["message"]) for a in json.loads(done.stdout)["alarms"]]
+    failed = [(who, message) for kind, who, message in alarms if kind == "failed login"]
+    assert ('pgcx "api', 'password authentication failed for user "pgcx "api", 2 times') in failed
+    assert [who for who, _ in failed] == ['pgcx "api', "pgcx_nobody"]
+    logins = [message for kind, _, message in alarms if kind == "login" and "logged in:" in message]
+    assert [m for m in logins if m.endswith("application_name=psql")]
+    assert "wrong words" not in done.stdout
+
+
 def test_a_server_that_keeps_no_log_and_a_damaged_state(program: Program, database: str, tmp_path: Path) -> None:
     state = tmp_path / "state.json"
     done = program("security", "watch", "--on", database, "--state", state)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,9 +20,11 @@ from pgcharter.names import quote
 MOST = 16 * 2**20
 """Bytes of log read at a time; what is before is skipped, and said so."""
 _FAILED = re.compile(
-    r'FATAL"?[:,]\s*.*?(?P<what>[\w-]+ authentication failed for user "+(?P<user>.*?)"+'
-    r'|role "+(?P<role>.*?)"+ does not exist|no pg_hba\.conf entry for [^\n]*|pg_hba\.conf rejects connection for [^\n]*)'
+    r'\bFATAL:\s+(?P<what>[\w-]+ authentication failed for user "(?P<user>.*)"|role "(?P<role>.*)" does not exist'
+    r"|no pg_hba\.conf entry for [^\n]*|pg_hba\.conf rejects connection for [^\n]*)"
 )
+_DATED = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", re.MULTILINE)
+"""Where an entry of a CSV log begins."""
 _AUTHORIZED = re.compile(r"connection authorized: user=(?P<user>.+?) database=(?P<rest>[^\n]*)")
 
 
@@ -66,7 +71,9 @@ def log_since(conn: Connection, last: Position | None) -> tuple[str, Position | 
         return "", None, (_gap("the role may not read it: GRANT EXECUTE ON FUNCTION pg_read_binary_file(text, bigint, bigint, boolean)"),)
     try:
         ((file,),) = conn.execute(sql["log_file"]).fetchall()
-        return _read(conn, file or "", last)
+        if not file:
+            return "", last, (_gap("the server writes no log file (log_destination), so SQL has nothing to read"),)
+        return _read(conn, file, last)
     except psycopg.Error as error:
         return "", last, (_gap(f"PostgreSQL said {error.diag.message_primary!r}"),)
 
@@ -79,7 +86,7 @@ def _read(conn: Connection, file: str, last: Position | None) -> tuple[str, Posi
     queries = load("pgcharter.sources", "security.sql")
     if last is None:
         return "", Position(file, _size(conn, file)), ()
-    pieces: list[bytes] = []
+    pieces: list[str] = []
     gaps: list[Gap] = []
     offset = 0
     for name in dict.fromkeys((last.file, file)):
@@ -90,9 +97,33 @@ def _read(conn: Connection, file: str, last: Position | None) -> tuple[str, Posi
         part = conn.execute(queries["log_part"], [name, begin, max(size - begin, 0)]).fetchone()
         text = (part[0] if part else b"") or b""
         whole = text[: text.rfind(b"\n") + 1] if name == file else text
-        pieces.append(whole)
+        pieces.append(entries(name, whole.decode("utf-8", "replace")))
         offset = begin + len(whole)
-    return b"\n".join(pieces).decode("utf-8", "replace"), Position(file, offset), tuple(gaps)
+    return "\n".join(pieces), Position(file, offset), tuple(gaps)
+
+
+def entries(file: str, text: str) -> str:
+    """A part of a log as lines of severity and message, also of one that is written as CSV or JSON (documentation, Error Reporting)."""
+    if file.endswith(".csv"):
+        begun = _DATED.search(text)
+        rows = csv.reader(io.StringIO(text[begun.start() :] if begun else ""))
+        return "\n".join(_entry(row[11], row[13]) for row in rows if len(row) > 13)
+    if file.endswith(".json"):
+        return "\n".join(_entry(one.get("error_severity"), one.get("message")) for one in map(_object, text.splitlines()) if one)
+    return text
+
+
+def _entry(severity: object, message: object) -> str:
+    """An entry as the plain log has it: further lines of a message begin with a tab."""
+    return f"{severity}:  {message}".replace("\n", "\n\t")
+
+
+def _object(line: str) -> dict[str, object]:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _size(conn: Connection, file: str) -> int:
@@ -103,11 +134,11 @@ def _size(conn: Connection, file: str) -> int:
 def log_alarms(text: str, privileged: frozenset[str], me: str) -> Iterator[Alarm]:
     """Logins that failed, and those of `privileged` roles; those of the watcher, who is `me`, are left out."""
     failed: dict[tuple[str, str], int] = {}
-    for line in text.splitlines():
-        found = _FAILED.search(line)
+    for line in text.split("\n"):
+        found = None if line.startswith("\t") else _FAILED.search(line)
         if found:
             who = found["user"] or found["role"] or ""
-            key = (who, re.sub('"+', '"', found["what"]) if who else found["what"].rstrip('",'))
+            key = who, found["what"]
             failed[key] = failed.get(key, 0) + 1
             continue
         entry = _AUTHORIZED.search(line)
