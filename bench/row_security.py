@@ -11,6 +11,7 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -24,7 +25,9 @@ from pgcharter.servers import binaries, lifecycle
 
 ROWS, TENANTS, READS = 5_000_000, 1_000, 2_000
 SETTINGS: dict[str, lifecycle.Setting] = {"shared_buffers": "1GB", "max_wal_size": "8GB"}
-SECTION = TenancySection(schemas=("app",), tenants="", type="bigint", application_roles=("reader",))
+SECTION = TenancySection(schemas=("app",), type="bigint", application_roles=("reader",), ask_state=True)
+FORMS = ("policy", "policy, wrapped", "policy, asking")
+"""The condition alone, the same in a subselect, and with the question whether the tenant is active (`ask_state`)."""
 READING = {
     "point by key": ("SELECT total FROM app.orders WHERE id = %(id)s", 1),
     "range of a tenant (200 rows)": ("SELECT count(total) FROM app.orders WHERE at BETWEEN %(at)s AND %(at)s + 20000", 1),
@@ -44,8 +47,12 @@ def run(rows: int = ROWS) -> None:
         )
         conn.execute("ALTER TABLE app.orders ADD PRIMARY KEY (id); CREATE INDEX ON app.orders (tenant_id, at)")
         conn.execute("GRANT SELECT ON app.orders TO reader")
-        for step in planning.make(Wish("", server.dsn(), prove=False, chosen=Chosen((tenancy.policy(SECTION),)))).plan.steps:
-            conn.execute(step.sql.encode())
+        for section in (replace(SECTION, stage="tenants"), SECTION):
+            for step in planning.make(Wish("", server.dsn(), prove=False, chosen=Chosen((tenancy.policy(section),)))).plan.steps:
+                conn.execute(step.sql.encode())
+            conn.execute(
+                "INSERT INTO pgcharter.tenants SELECT i, 't' || i FROM generate_series(0, %s) i ON CONFLICT DO NOTHING", (TENANTS,)
+            )
         conn.execute("VACUUM (ANALYZE) app.orders")
         conn.execute("SET max_parallel_workers_per_gather = 0; SET jit = off")
         for name, (sql, rarer) in READING.items():
@@ -63,8 +70,8 @@ def _measured(conn: psycopg.Connection[Any], sql: str, reads: int, rows: int) ->
     """
     joined = f"{sql} {'AND' if 'WHERE' in sql else 'WHERE'} tenant_id = %(tenant)s"
     medians: dict[str, float] = {}
-    for policy in ("policy", "policy, wrapped"):
-        _write_policies(conn, wrapped=policy != "policy")
+    for policy in FORMS:
+        _write_policies(conn, policy)
         forms = {f"WHERE beside {policy}": (joined, "NONE"), policy: (sql, "reader")}
         taken: dict[str, list[float]] = {name: [] for name in forms}
         for number, values in enumerate(_values(reads, rows)):
@@ -75,10 +82,12 @@ def _measured(conn: psycopg.Connection[Any], sql: str, reads: int, rows: int) ->
     return medians
 
 
-def _write_policies(conn: psycopg.Connection[Any], *, wrapped: bool) -> None:
+def _write_policies(conn: psycopg.Connection[Any], form: str) -> None:
     value = "NULLIF(current_setting('pgcharter.tenant', true), '')::bigint"
-    for name in ("pgcharter_tenant", "pgcharter_rows"):
-        conn.execute(f"ALTER POLICY {name} ON app.orders USING (tenant_id = {f'(SELECT {value})' if wrapped else value})".encode())
+    held = f"tenant_id = {f'(SELECT {value})' if form == 'policy, wrapped' else value}"
+    asked = " AND (SELECT pgcharter.tenant_is_active())" if form == "policy, asking" else ""
+    conn.execute(f"ALTER POLICY pgcharter_rows ON app.orders USING ({held})".encode())
+    conn.execute(f"ALTER POLICY pgcharter_tenant ON app.orders USING ({held}{asked})".encode())
 
 
 def _values(reads: int, rows: int) -> Iterator[dict[str, int]]:
@@ -98,7 +107,7 @@ def _read(conn: psycopg.Connection[Any], sql: str, values: dict[str, int], role:
 
 
 def _print(name: str, medians: dict[str, float]) -> None:
-    forms = [f"{f} {medians[f] * 1000:.3f} ms ({medians[f] / medians[f'WHERE beside {f}']:.2f}×)" for f in ("policy", "policy, wrapped")]
+    forms = [f"{f} {medians[f] * 1000:.3f} ms ({medians[f] / medians[f'WHERE beside {f}']:.2f}×)" for f in FORMS]
     print(f"{name:30} WHERE {medians['WHERE beside policy'] * 1000:.3f} ms   {'   '.join(forms)}", flush=True)
 
 

@@ -11,7 +11,7 @@ from pgcharter.names import ObjectId
 from pgcharter.policy import tenancy_notes, tenancy_questions, tenancy_schemas
 from pgcharter.policy.model import Policy, State
 from pgcharter.policy.rights import granted
-from pgcharter.policy.tenancy_known import with_tenants
+from pgcharter.policy.tenancy_known import with_question, with_tenants
 from pgcharter.policy.tenancy_rows import Names, with_column, with_indexes, with_keys, with_policies, with_required
 from pgcharter.policy.tenancy_settings import OWN_TENANTS, SECTION, TenancySection
 from pgcharter.policy.tenancy_tables import Expected, concerned, expected, roots
@@ -35,7 +35,7 @@ def _apply(state: State, section: TenancySection) -> State:
     state = tenancy_questions.of_roles(state, section)
     if state.questions:
         return state
-    catalog = _protected(state.catalog, section, wanted)
+    catalog = _protected(with_question(state.catalog, section), section, wanted)
     catalog = tenancy_notes.with_invokers(catalog, section, wanted)
     cluster = _with_maintenance(state.cluster, section)
     if section.maintenance_role:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib import resources
 from typing import Literal, get_args
 
-from pgcharter.catalog.model import Catalog, Column, Constraint, DataType, Index, IndexKey, Table
+from pgcharter.catalog.model import Catalog, Column, Constraint, DataType, Function, Index, IndexKey, Table
 from pgcharter.names import literal
-from pgcharter.policy.tenancy_rows import with_policies
+from pgcharter.policy.tenancy_rows import ACTIVE, with_policies
 from pgcharter.policy.tenancy_settings import NAME, OWN_TENANTS, TYPES, TenancySection
-from pgcharter.policy.tenancy_tables import tenants_of
+from pgcharter.policy.tenancy_tables import context, tenants_of
 
 TenantState = Literal["adding", "active", "suspended", "leaving"]
 """adding: its place is being made · active · suspended: nobody gets at its data · leaving: nor then, until it is deleted."""
@@ -65,3 +66,15 @@ def _column(position: int, name: str, section: TenancySection) -> Column:
         return Column(name, position, DataType(section.type, name=TYPES[section.type][0]), not_null=True)
     sql = DataType(type_, name="timestamptz" if type_ == _TIME else type_)
     return Column(name, position, sql, not_null=name != "leaves_at", default=default, comment=comment)
+
+
+def with_question(catalog: Catalog, section: TenancySection) -> Catalog:
+    """With the function that tells whether the transaction's tenant is active; it tells nothing of others."""
+    if not section.asks_state or ACTIVE in catalog.function:
+        return catalog
+    text = resources.files("pgcharter.policy").joinpath("tenancy_active.sql").read_text(encoding="utf-8")
+    made = Function(
+        ACTIVE.schema, ACTIVE.name.partition("(")[0], "", returns="boolean", language="plpgsql", volatility="stable", security_definer=True,
+        definition=text.replace("{tenant}", context("tenant", section.type)), comment="Whether the tenant of the transaction is active",
+    )  # fmt: skip
+    return replace(catalog, functions=tuple(sorted((*catalog.functions, made), key=lambda f: (f.schema, f.name, f.identity))))

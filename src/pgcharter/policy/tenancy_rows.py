@@ -7,11 +7,13 @@ from dataclasses import dataclass, field, replace
 
 from pgcharter.catalog.model import Catalog, Column, Constraint, DataType, Index, IndexKey, Policy, Table
 from pgcharter.names import MAX_BYTES, ObjectId, cut, literal, quote
-from pgcharter.policy.tenancy_settings import TYPES, TenancySection
+from pgcharter.policy.tenancy_settings import OWN_TENANTS, TYPES, TenancySection
 from pgcharter.policy.tenancy_tables import Expected, context
 
 TENANT, ROWS, USER = "pgcharter_tenant", "pgcharter_rows", "pgcharter_user"
 """Names of the row policies: the restrictive one on the tenant, the permissive one, the restrictive one on the user."""
+ACTIVE = ObjectId("function", OWN_TENANTS.schema, "tenant_is_active()")
+"""The function by which row policies ask. It has its owner's rights: who asks needs none on the table of tenants."""
 
 
 @dataclass
@@ -63,11 +65,13 @@ def with_policies(table: Table, wanted: Expected) -> Table:
 
     The restrictive policy holds whatever else is allowed. The permissive one says the same again, which costs nothing (the planner drops
     the second of two equal conditions; measured on 15 and 18) and keeps tenants apart by itself; it is left out where the table has
-    permissive policies of its own, which it would widen.
+    permissive policies of its own, which it would widen. That the tenant is active is asked by a subselect without any column, which
+    PostgreSQL runs once a statement, before it reads a row (an InitPlan, as a one-time filter).
     """
     own = f"{quote(wanted.column)} = {context('tenant', wanted.type)}"
+    held = f"{own} AND (SELECT {ACTIVE.sql()})" if wanted.active else own
     everybody = ("public",)
-    made = [Policy(TENANT, permissive=False, roles=everybody, using=own, check=own)]
+    made = [Policy(TENANT, permissive=False, roles=everybody, using=held, check=held)]
     if not any(p.permissive for p in table.policies):
         made.append(Policy(ROWS, roles=tuple(sorted(wanted.roles)) or everybody, using=own, check=own))
     if wanted.user_column:

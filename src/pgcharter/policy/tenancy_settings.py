@@ -74,6 +74,9 @@ class TenancySection:
     """Views, materialized views and functions, as schema.name, that may see rows of all tenants: somebody has looked at them."""
     tenants: str = OWN_TENANTS.sql()
     """Table of tenants, as schema.name, whose primary key the column refers to: pgcharter.tenants is made here; empty: none."""
+    ask_state: bool = False
+    """Whether row policies ask pgcharter.tenants, once a statement, if the tenant is active: then nobody sees rows of one that is not. It
+    costs a statement 15 to 35 µs, so that a read of one row takes 1.3 to 1.5 times an explicit WHERE, one of 200 rows 1.1 times."""
     stage: Literal["tenants", "all"] = "all"
     """tenants: only pgcharter.tenants is made, for rows to be written into it before others refer to it."""
     backfill: str = ""
@@ -126,6 +129,11 @@ class TenancySection:
         """The relations that it names, as written."""
         tenants = (self.tenants,) if self.tenants else ()
         return (*(s for s in (*self.shared, *self.reviewed) if not s.endswith(".*")), *tenants, *(u.table for u in self.user))
+
+    @property
+    def asks_state(self) -> bool:
+        """Whether row policies ask if the tenant is active, which our own table of tenants alone tells."""
+        return self.ask_state and self.placement == "rows" and self.tenants == OWN_TENANTS.sql()
 
     @property
     def tenants_table(self) -> ObjectId | None:

@@ -31,6 +31,8 @@ class Expected:
     user_type: str = ""
     roles: tuple[str, ...] = ()
     """Roles that see such rows at all; empty: everybody with privileges."""
+    active: bool = False
+    """Whether it shows nothing of a tenant that is not active."""
 
     @property
     def protected(self) -> bool:
@@ -68,8 +70,9 @@ def _expected(section: TenancySection, catalog: Catalog, table: Table) -> Expect
     user = next(iter(users.values()), "")
     user_type = table.column[user].type.sql if user in table.column else ""
     return Expected(
-        table.id, "tenant", section.column, there.type.sql if there else section.type, user, user_type, section.application_roles
-    )
+        table.id, "tenant", section.column, there.type.sql if there else section.type, user, user_type, section.application_roles,
+        section.asks_state,
+    )  # fmt: skip
 
 
 def tenants_of(section: TenancySection, table: Table) -> Expected:
