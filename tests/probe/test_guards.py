@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pgcharter.catalog.model import Catalog, Column, Constraint, DataType, Function, Policy, Table
 from pgcharter.names import ObjectId
 from pgcharter.policy.guards import found
@@ -66,5 +68,21 @@ def test_holes_come_first_and_weak_places_do_not_count() -> None:
     render.write(page, Probed((hole, weak), (Cell(ORDERS, "api", ("SELECT", "INSERT")),), ("", "api"), {"o": "nobody"}, (ORDERS,), 7))
     text = page.text()
     assert text.index("closed by CREATE POLICY x") < text.index("▲ table app.orders by anybody") < text.index("ra ✘1")
-    assert "1 hole, 1 weak place · 7 attacks by 2 roles on rows of 1 table" in text
+    assert "1 hole, through which 1 attack got, 1 weak place · 7 attacks by 2 roles on rows of 1 table" in text
     assert "not attacked as o: nobody" in text
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_wide_matrix_fits_and_keeps_holes_apart(width: int) -> None:
+    tables = [ObjectId("table", "app", f"customer_things_{n}") for n in range(40)]
+    roles = ("", *(f"service_number_{n}" for n in range(8)))
+    cells = tuple(Cell(at, role, ("SELECT", "INSERT") if role.endswith(("1", "2")) else ("SELECT",)) for at in tables for role in roles[1:])
+    hole = Hole(tables[7], roles[3], "COPY TO", "own tenant", "own rows", "4 rows where others have rows, else 2", "SELECT 1")
+    page = Page(Screen(width))
+    render.write(page, Probed((hole,), cells, roles, {}, tuple(tables), 9))
+    lines = page.text().splitlines()
+    assert max(map(len, lines)) <= width
+    assert "1  service_number_0, service_number_3, service_number_4, service_number_5," in page.text()
+    assert "customer_things_0, customer_things_1 and 37 more" in page.text()
+    assert [line.split() for line in lines if line.startswith("customer_things_7 ")] == [["customer_things_7", "r", "ra", "ra", "✘1"]]
+    assert len(lines) < 30
