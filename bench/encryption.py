@@ -6,13 +6,12 @@ keys at once (values and blind index) while somebody reads and writes single row
 
 from __future__ import annotations
 
+import multiprocessing
 import random
 import statistics
 import sys
 import tempfile
-import threading
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -51,32 +50,43 @@ def values(encryption: Encryption, count: int = 200_000) -> None:
         print(f"{what:>12}: {count / taken:>10,.0f} values/s in bulk (wanted 200,000)")
 
 
-@dataclass
 class Load:
-    """Somebody else's reads and writes while a job works, and how long each took, in seconds."""
+    """Somebody else's reads and writes, in a process of its own, and how long each took, in seconds."""
 
-    dsn: str
-    encryption: Encryption
-    rows: int
-    taken: list[float] = field(default_factory=list)
-    over: threading.Event = field(default_factory=threading.Event)
+    def __init__(self, dsn: str, ring: Path, rows: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._over, self._told = context.Event(), context.SimpleQueue()
+        self._process = context.Process(target=_work, args=(dsn, ring, rows, self._over, self._told))
+        self._process.start()
+        self._told.get()
+        self.taken: list[float] = []
 
-    def run(self) -> None:
-        chosen, email = random.Random(1), self.encryption.column(NAME)
-        with psycopg.connect(self.dsn, autocommit=True) as conn:
-            while not self.over.is_set():
-                key = chosen.randint(1, self.rows)
-                began = time.monotonic()
-                conn.execute("UPDATE app.users SET seen = now() WHERE id = %s", (key,))
-                row = conn.execute("SELECT email_encrypted FROM app.users WHERE id = %s", (key,)).fetchone()
-                self.taken.append(time.monotonic() - began)
-                assert row
-                assert email.decrypt(row[0], row=key) == f"user{key}@example.org"
-                time.sleep(0.002)
+    def end(self) -> Load:
+        """Stop, and have the times."""
+        self._over.set()
+        self.taken = self._told.get()
+        self._process.join()
+        return self
 
     def at(self, part: float) -> float:
         """A percentile in milliseconds."""
         return sorted(self.taken)[min(int(len(self.taken) * part), len(self.taken) - 1)] * 1000
+
+
+def _work(dsn: str, ring: Path, rows: int, over: Any, told: Any) -> None:
+    chosen, email, taken = random.Random(1), Encryption((COLUMN,), RingFile(ring)).column(NAME), []
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        told.put("ready")
+        while not over.is_set():
+            key = chosen.randint(1, rows)
+            began = time.monotonic()
+            conn.execute("UPDATE app.users SET seen = now() WHERE id = %s", (key,))
+            row = conn.execute("SELECT email_encrypted FROM app.users WHERE id = %s", (key,)).fetchone()
+            taken.append(time.monotonic() - began)
+            assert row
+            assert email.decrypt(row[0], row=key) == f"user{key}@example.org"
+            time.sleep(0.002)
+    told.put(taken)
 
 
 def prepare(dsn: str, rows: int) -> None:
@@ -91,24 +101,19 @@ def prepare(dsn: str, rows: int) -> None:
         conn.execute("VACUUM ANALYZE app.users")
 
 
-def job(dsn: str, encryption: Encryption, mode: Any, rows: int, *, load: bool) -> None:
+def job(dsn: str, ring: Path, mode: Any, rows: int, *, load: bool, settings: reencrypt.Settings | None = None) -> None:
     """One job, alone or beside a load."""
-    beside = Load(dsn, encryption, rows)
-    thread = threading.Thread(target=beside.run)
-    before = Load(dsn, encryption, rows)
+    encryption = Encryption((COLUMN,), RingFile(ring))
     if load:
-        quiet = threading.Thread(target=before.run)
-        quiet.start()
+        before = Load(dsn, ring, rows)
         time.sleep(3)
-        before.over.set()
-        quiet.join()
-        thread.start()
-    outcome = reencrypt.run(dsn, encryption, NAME, mode)
-    beside.over.set()
+        before.end()
+        beside = Load(dsn, ring, rows)
+    outcome = reencrypt.run(dsn, encryption, NAME, mode, settings)
     rate = outcome.changed / outcome.seconds
     print(f"{mode:>12}: {outcome.changed:,} rows in {outcome.seconds:.1f} s: {rate:>8,.0f} rows/s (wanted 15,000)")
     if load:
-        thread.join()
+        beside.end()
         print(
             f"{'load':>12}: p50 {before.at(0.5):.1f} → {beside.at(0.5):.1f} ms, p99 {before.at(0.99):.1f} → {beside.at(0.99):.1f} ms,"
             f" longest {beside.at(1):.0f} ms, of an update and a read ({len(beside.taken):,} of them)"
@@ -145,12 +150,12 @@ def run(rows: int = ROWS) -> None:
         encryption, dsn = Encryption((COLUMN,), ring), server.dsn()
         values(encryption)
         prepare(dsn, rows)
-        job(dsn, encryption, "encrypt", rows, load=False)
+        job(dsn, ring.path, "encrypt", rows, load=False)
         lookups(dsn, encryption, rows)
         ring.change(lambda r: r.rotate("default", DATA)[0].rotate("default", INDEX)[0])
         encryption = Encryption((COLUMN,), ring)
         lookups(dsn, encryption, rows)
-        job(dsn, encryption, "rotate", rows, load=True)
+        job(dsn, ring.path, "rotate", rows, load=True)
 
 
 if __name__ == "__main__":

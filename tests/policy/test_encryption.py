@@ -171,8 +171,9 @@ def test_notes_tell_what_is_left_to_do(app: str) -> None:
         ({"type": "int", "search": ("folded",)}, "only text has"), ({"stored": "c"}, "stored in itself"),
         ({"type": "int", "search": ("last-four",)}, "a form of text"),
         ({"search": ("exact",), "unique": True, "bits": 32}, "may share 32 bits"),
+        ({"table": "tenant_*.t"}, r"tenant_\*\.t\.c means many tables, and a value is bound to one"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_meant(spec: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
-        EncryptedColumn("app.t", "c", **spec)
+        EncryptedColumn(**{"table": "app.t", "column": "c", **spec})

@@ -68,6 +68,11 @@ class EncryptedColumn:
 
     def __post_init__(self) -> None:
         """Raise ValueError for what cannot be meant."""
+        if "*" in self.table:
+            raise ValueError(
+                f"{self.name} means many tables, and a value is bound to one: where each tenant has a schema, write a [[encryption.column]]"
+                ' for each schema, or keep what is encrypted in a table that tenants share (scope = "tenant")'
+            )
         if self.scope == "tenant" and not self.tenant:
             raise ValueError(f"{self.name} has a key for each tenant, and no column says which: write tenant = …")
         if len({self.scope == "subject", bool(self.subject), bool(self.subject_kind)}) > 1:
