@@ -59,7 +59,8 @@ select u.oid, u.typmod, pg_catalog.format_type(u.oid, u.typmod), n.nspname, e.ty
        e.typbasetype, e.typtypmod
   from used u
   join pg_catalog.pg_type t on t.oid = u.oid
-  join pg_catalog.pg_type e on e.oid = coalesce((select el.oid from pg_catalog.pg_type el where el.oid = t.typelem and el.typarray = t.oid), t.oid)
+  left join pg_catalog.pg_type el on el.oid = t.typelem and el.typarray = t.oid
+  join pg_catalog.pg_type e on e.oid = coalesce(el.oid, t.oid)
   join pg_catalog.pg_namespace n on n.oid = e.typnamespace
 
 -- name: columns
