@@ -236,6 +236,45 @@ def test_what_is_there_already_or_may_not_be_made_is_told_before_anything_is_don
     assert value(database, "SELECT count(*) FROM pgcharter.tenants") == 0
 
 
+def test_the_audit_trail_stays_and_nothing_else_does(program: Program, project: Path, database: str) -> None:
+    lay(project, SCHEMAS)
+    (project / "pgcharter.toml").write_text((project / "pgcharter.toml").read_text() + '\n[audit]\ntables = ["pgct_t_*.orders"]\n')
+    applied(program, project)
+    for name in ("acme", "globex"):
+        done = program("tenant", "add", name)
+        assert done.returncode == 0, done.stderr
+        assert as_tenant(database, f"pgct_t_{name}", "INSERT INTO orders (note) VALUES ('a') RETURNING id") == 1
+    for name in ("acme", "globex"):
+        assert program("tenant", "remove", name, "--no-export", "--grace", "0d").returncode == 0
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute("CREATE VIEW public.spy AS SELECT * FROM pgct_t_acme.orders")
+    done = program("tenant", "remove", "--due", "--yes", "--format", "json")
+    assert (done.returncode, "of another schema depends on schema pgct_t_acme" in done.stderr.replace("\n", " ")) == (3, True)
+    first, second = json.loads(done.stdout)["tenants"]
+    assert (first["outcome"], second["outcome"], second["audit_rows"]) == ("failed", "deleted", 1)
+    assert program("tenant", "resume", "acme").returncode == 0
+    assert value(database, "SELECT count(*) FROM pgcharter.audit_log") == 2
+    verified = program("policy", "verify")
+    assert verified.returncode == 0, verified.stdout
+
+
+def test_what_all_tenants_share_is_not_changed_along_with_one(program: Program, project: Path, database: str) -> None:
+    lay(project, SCHEMAS)
+    applied(program, project)
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute("CREATE TABLE public.countries (code text PRIMARY KEY)")
+    lay_again = (project / "pgcharter.toml").read_text() + 'group = "pgct_tenants_all"\nshared = ["public.countries"]\n'
+    (project / "pgcharter.toml").write_text(lay_again)
+    done = program("tenant", "add", "acme")
+    assert (done.returncode, "pgcharter policy apply" in done.stderr) == (4, True), done.stdout
+    assert value(database, "SELECT state FROM pgcharter.tenants") == "adding"
+    applied(program, project)
+    done = program("tenant", "add", "acme")
+    assert done.returncode == 0, done.stderr
+    assert as_tenant(database, "pgct_t_acme", "SELECT count(*) FROM public.countries") == 0
+    assert program("tenant", "verify").returncode == 0
+
+
 FAULTS = ("tenant written", "tenant place", "after alone", "before commit", "tenant migrated", "tenant policies", "tenant opened")
 
 

@@ -207,3 +207,35 @@ def test_whoever_does_not_see_all_rows_exports_and_deletes_nothing(shop: str, tm
     finally:
         with connect(shop) as conn:
             conn.execute(f"DROP OWNED BY {name}; DROP ROLE {name}".encode())
+
+
+def test_a_table_of_partitions_that_refers_to_itself_is_emptied(database: str) -> None:
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute(
+            """CREATE SCHEMA app;
+            CREATE TABLE app.tree (id int, tenant_id uuid NOT NULL, up int, r int, PRIMARY KEY (id, r),
+              FOREIGN KEY (up, r) REFERENCES app.tree) PARTITION BY RANGE (r);
+            CREATE TABLE app.tree_1 PARTITION OF app.tree FOR VALUES FROM (0) TO (9) PARTITION BY RANGE (r);
+            CREATE TABLE app.tree_1_1 PARTITION OF app.tree_1 DEFAULT; CREATE TABLE app.tree_2 PARTITION OF app.tree DEFAULT"""
+        )
+        conn.execute("INSERT INTO app.tree SELECT i, %s, nullif(i - 1, 0), 1 + 10 * (i / 50) FROM generate_series(1, 40) i", (ONE,))
+        conn.execute("INSERT INTO app.tree SELECT i, %s, i, 20 FROM generate_series(1, 40) i", (ONE,))
+    section = TenancySection(schemas=("app",))
+    with seeing_all(database) as conn:
+        assert deleting.rows(conn, section, A, 80) == 80
+        assert deleting.amounts(conn, section, A) == ()
+
+
+def test_columns_that_stay_encrypted_are_named_with_the_keys_they_need(database: str, tmp_path: Path) -> None:
+    from pgcharter.policy.encryption_settings import EncryptedColumn
+
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute("CREATE SCHEMA app; CREATE TABLE app.users (id int PRIMARY KEY, tenant_id uuid NOT NULL, mail_encrypted bytea)")
+        sealed = bytes(6) + bytes.fromhex("00112233445566aa") + bytes(40)
+        conn.execute("INSERT INTO app.users VALUES (1, %s, %s), (2, %s, %s)", (ONE, sealed, TWO, bytes(60)))
+    spec = EncryptedColumn(table="app.users", column="mail", key="mails", scope="tenant", tenant="tenant_id")
+    with seeing_all(database) as conn:
+        made = exporting.export(conn, TenancySection(schemas=("app",)), A, tmp_path / "out", (spec,))
+    wanted = {"column": "app.users.mail_encrypted", "key": "mails", "scope": "tenant", "key_ids": ["00112233445566aa"]}
+    assert list(made.encrypted) == [wanted]
+    assert (tmp_path / "out" / "manifest.json").stat().st_mode & 0o777 == 0o600

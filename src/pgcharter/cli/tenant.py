@@ -214,9 +214,9 @@ def resume(name: str, confirm: str | None, environment: str | None, target: str 
             raise RefusedError(
                 f"the data of tenant {name} is being deleted, so it cannot come back whole", hint="load its export elsewhere"
             )
-        places.open_(conn, at.section, known.place)
         if known.state != "active":
             table.turn(conn, name, "active")
+        places.open_(conn, at.section, known.place)
         if "suspended_because" in known.settings:
             table.unset(conn, name, "suspended_because")
         return _done(table.found(conn, name), f"tenant {name} is active", form)

@@ -13,7 +13,7 @@ from pgcharter.cli.output import Command, format_option, show_json
 from pgcharter.cli.progress import progress
 from pgcharter.cli.signals import endable
 from pgcharter.cli.tenant_work import complete_tenants, ground, told
-from pgcharter.errors import ConnectError, Exit, RefusedError, UsageError
+from pgcharter.errors import ConnectError, Exit, PgcharterError, RefusedError, UsageError
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -82,13 +82,28 @@ def remove(
     refuse_production(at.production, confirm)
     wish = _Wish(at, form, export, no_export, at.section.grace_time if grace is None else grace, yes)
     with endable(), table.opened(at.dsn) as conn:
-        known = [t for t in table.tenants(conn) if t.due] if name is None else [table.found(conn, name)]
-        done = [_one(conn, one.name, wish) for one in known]
+        done = _due(conn, wish) if name is None else [_one(conn, name, wish)]
     if form == "json":
         show_json({"format": "pgcharter-tenants-removed", "version": 1, "tenants": done})
     elif not done:
         click.echo("no tenant is due to be deleted")
-    return Exit.FINE
+    return Exit.FAILED if any(one["outcome"] == "failed" for one in done) else Exit.FINE
+
+
+def _due(conn: Connection, wish: _Wish) -> list[dict[str, Any]]:
+    """Delete all whose time has come: what goes wrong with one keeps no other from it."""
+    from pgcharter.tenants import table
+
+    done = []
+    for known in [t for t in table.tenants(conn) if t.due]:
+        try:
+            done.append(_one(conn, known.name, wish))
+        except PgcharterError as error:
+            if not wish.yes:
+                raise
+            click.echo(f"error: tenant {known.name}: {error.message}" + f"\nhint: {error.hint}" * bool(error.hint), err=True)
+            done.append({**_data(known, wish, "failed", None), "message": error.message, "hint": error.hint})
+    return done
 
 
 def _one(conn: Connection, name: str, wish: _Wish) -> dict[str, Any]:
@@ -226,6 +241,8 @@ def _stays(wish: _Wish, audit: int) -> list[str]:
             f"{audit:,} rows of the audit trail are about it, with what its rows held: they stay as long as the trail is kept"
             " ([audit] retention_months)"
         )
+    if wish.at.section.placement == "databases" and "audit" in wish.at.charter.sections:
+        said.append("its audit trail was in its database and is gone with it; an export has it")
     keys = sorted({c.key for c in wish.at.encrypted if c.scope == "tenant"})
     if keys:
         said.append(

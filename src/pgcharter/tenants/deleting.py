@@ -11,7 +11,9 @@ import psycopg
 from pgcharter.db import queries
 from pgcharter.errors import PgcharterError, RefusedError
 from pgcharter.migrate import faults
-from pgcharter.names import literal, quote
+from pgcharter.names import ObjectId, literal, quote
+from pgcharter.policy.audit import view_name
+from pgcharter.policy.tenancy_settings import OWN_TENANTS
 from pgcharter.sources.live import read_catalog
 from pgcharter.tenants.holdings import Holding, holdings, leaves, ordered, within
 
@@ -66,7 +68,7 @@ def rows(conn: Connection, section: TenancySection, tenant: Tenant, total: int, 
     found = leaves(catalog, holdings(section, catalog, tenant))
     done = 0
     for group in ordered(catalog, found):
-        for count in _together(conn, group, tenant) if within(group) else _in_batches(conn, group, tenant):
+        for count in _together(conn, group, tenant) if within(catalog, group) else _in_batches(conn, group, tenant):
             done += count
             if tell:
                 tell(f"deleting from {group[0].table.id.sql()}", min(done, total), total)
@@ -119,16 +121,26 @@ def schema(conn: Connection, tenant: Tenant, tell: Tell | None = None) -> None:
     """
     place = tenant.place
     refuse_reached(conn, place)
-    tables = [name for (name,) in conn.execute(_sql("tables"), {"schema": place}).fetchall()]
+    tables = [ObjectId("table", place, name) for (name,) in conn.execute(_sql("tables"), {"schema": place}).fetchall()]
     for start in range(0, len(tables), GROUP):
         if tell:
             tell(f"dropping tables of {place}", start, len(tables))
-        conn.execute(f"DROP TABLE IF EXISTS {', '.join(tables[start : start + GROUP])} CASCADE".encode())
+        _drop(conn, tables[start : start + GROUP])
         faults.point("tenant tables dropped")
     conn.execute(f"DROP SCHEMA IF EXISTS {quote(place)} CASCADE".encode())
     faults.point("tenant schema dropped")
     role(conn, place)
     marks(conn, place)
+
+
+def _drop(conn: Connection, tables: Sequence[ObjectId]) -> None:
+    """Drop tables, and the views of their histories, which read the audit trail and not the tables; that trail stays."""
+    views = [ObjectId("view", OWN_TENANTS.schema, view_name(at)) for at in tables]
+    with conn.transaction():
+        conn.execute(f"DROP TABLE {', '.join(at.sql() for at in tables)} CASCADE".encode())
+        conn.execute(f"DROP VIEW IF EXISTS {', '.join(at.sql() for at in views)}".encode())
+        if conn.execute(_sql("has_marks")).fetchone() == (True,):
+            conn.execute(_sql("view_marks"), (OWN_TENANTS.schema, [at.name for at in views]))
 
 
 def refuse_reached(conn: Connection, place: str) -> None:

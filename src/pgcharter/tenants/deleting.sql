@@ -33,7 +33,7 @@ with recursive below(oid, depth) as (
    where c.relnamespace = pg_catalog.to_regnamespace(pg_catalog.quote_ident(%(schema)s)) and c.relkind in ('r', 'p', 'f')
   union all select h.inhrelid, b.depth + 1 from below b join pg_catalog.pg_inherits h on h.inhparent = b.oid
 )
-select pg_catalog.format('%%I.%%I', n.nspname, c.relname)
+select c.relname::text
   from (select oid, max(depth) as depth from below group by oid) b
   join pg_catalog.pg_class c on c.oid = b.oid
   join pg_catalog.pg_namespace n on n.oid = c.relnamespace
@@ -64,6 +64,9 @@ delete from pgcharter.managed_objects
     or (object_kind = 'membership' and (object_name ^@ (pg_catalog.quote_ident(%(place)s) || ' in ')
         or object_name like '%% in ' || replace(replace(pg_catalog.quote_ident(%(place)s), '_', '\_'), '%%', '\%%')))
     or (object_kind = 'default privileges' and object_name ^@ (%(place)s || ' on '))
+
+-- name: view_marks
+delete from pgcharter.managed_objects where object_kind = 'view' and schema_name = %s and object_name = any (%s)
 
 -- name: has_marks
 select pg_catalog.to_regclass('pgcharter.managed_objects') is not null

@@ -38,7 +38,8 @@ def enforce(wish: Wish, section: TenancySection, place: str, progress: Progress 
     beside = [step.title for step in plan.steps if schemas and not _about(step.object, place)]
     if beside:
         raise RefusedError(
-            f"the charter's policies are not in force in what all tenants share, so none was added: {', '.join(dict.fromkeys(beside[:3]))}",
+            f"the charter's policies are not in force yet in what all tenants share ({', '.join(dict.fromkeys(beside[:3]))}), so nobody was"
+            f" let into {place}",
             hint="pgcharter policy apply, then say the same again",
         )
     with connect(wish.actual, application_name=APPLICATION, client_encoding="UTF8") as conn:

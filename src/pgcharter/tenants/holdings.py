@@ -111,8 +111,9 @@ def _children_first(groups: list[frozenset[ObjectId]], refers: Mapping[ObjectId,
     return done
 
 
-def within(group: Iterable[Holding]) -> tuple[Constraint, ...]:
+def within(catalog: Catalog, group: Iterable[Holding]) -> tuple[Constraint, ...]:
     """Foreign keys of a group's tables that lead into the group, but for those whose deletions cascade."""
-    tables = [h.table for h in group]
-    tops = {t.id for t in tables} | {t.partition_of for t in tables}
-    return tuple(k for t in tables for k in t.foreign_keys if k.references in tops and k.on_delete != "cascade")
+    tops = {_top(catalog, h.table) for h in group}
+    tables = {h.table.id: h.table for h in group} | {top: catalog.table[top] for top in tops}
+    keys = (k for t in tables.values() for k in t.foreign_keys if k.references in catalog.table and k.on_delete != "cascade")
+    return tuple(k for k in keys if k.references is not None and _top(catalog, catalog.table[k.references]) in tops)
