@@ -197,6 +197,34 @@ def test_values_that_cannot_be_read(program: Program, shop: Path, database: str)
     assert "50 values read back, 0 wrong" in program("keys", "reencrypt", *LEAVE, cwd=shop).stdout
 
 
+def test_a_unique_index_goes_from_key_to_key(program: Program, shop: Path, database: str) -> None:
+    """`keys status` names each step: reencrypt, retire, reencrypt; then no digest of the old key is left."""
+    charter = CHARTER.partition("scope =")[0]
+    (shop / "pgcharter.toml").write_text(charter + "unique = true\n")
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute("UPDATE app.people SET email = email || id")
+
+    def run(*words: str, code: int = 0) -> str:
+        done = program(*words, cwd=shop)
+        assert done.returncode == code, done
+        return " ".join(done.stdout.split())
+
+    for words in (("keys", "create"), ("policy", "apply", "--yes", *LEAVE), ("keys", "encrypt", "app.people.email", *LEAVE)):
+        run(*words)
+    run("keys", "rotate", "--purpose", "index")
+    (old,) = [k["id"] for k in json.loads(run("keys", "list", "--format", "json"))["keys"] if k["state"] == "decrypt-only"]
+    assert "50 values and blind indexes are of keys that are not active" in run("keys", "status", code=1)
+    assert "50 values read back, 0 wrong" in run("keys", "reencrypt", *LEAVE)
+    step = f"50 unique blind indexes carry a digest of an old key too: pgcharter keys retire {old}; then pgcharter keys reencrypt"
+    assert step in run("keys", "status", code=1)
+    run("keys", "retire", old, "--destroy", "--yes", *LEAVE)
+    assert "a digest of an old key too: pgcharter keys reencrypt app.people.email" in run("keys", "status", code=1)
+    assert "50 rows in" in run("keys", "reencrypt", *LEAVE)
+    assert "an old key" not in run("keys", "status", code=1)
+    with psycopg.connect(database) as conn:
+        assert conn.execute("SELECT DISTINCT octet_length(email_folded) FROM app.people").fetchall() == [(20,)]
+
+
 def with_setting(folder: Path, setting: str) -> Path:
     (folder / "pgcharter.toml").write_text(CHARTER.replace(SETTING, setting))
     return folder
