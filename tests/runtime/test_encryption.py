@@ -295,6 +295,28 @@ def test_a_ring_that_cannot_be_read_again_is_not_asked_for_by_every_value(monkey
     assert len(asked) == 1
 
 
+def test_a_key_derived_while_the_ring_changes_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a thread that was late would have this process write with the key before for as long as it lives."""
+    email, real = cipher(search=("exact",)), encryption_cipher.derive
+    provider = email.encryption._provider
+    assert isinstance(provider, Fixed)
+
+    def rotated_meanwhile(material: bytes, *info: str) -> bytes:
+        purpose = INDEX if info[0] == "index" else DATA
+        provider.ring, _ = provider.ring.rotate("default", purpose)
+        email.encryption._read -= 100
+        assert email.encryption.reload()
+        return real(material, *info)
+
+    for attempt in (lambda: email.blind("x"), lambda: email.where("x"), lambda: email.encrypt("x", row=1)):
+        with monkeypatch.context() as patched:
+            patched.setattr(encryption_cipher, "derive", rotated_meanwhile)
+            attempt()
+    assert (email.blind("x") or b"")[:4] == provider.ring.active("default", INDEX).mark
+    assert email.where("x")[1] == email.lookups("x")
+    assert (email.encrypt("x", row=1) or b"")[6:14] == provider.ring.active("default", DATA).id.to_bytes(8, "big")
+
+
 def test_an_expired_key_writes_nothing_and_reads_on() -> None:
     from dataclasses import replace
 

@@ -57,9 +57,8 @@ class Cipher:
         return f"<Cipher of {self.spec.name}>"
 
     def forget(self) -> None:
-        """Forget derived keys: the key ring has changed."""
-        for cache in (self._writers, self._readers, self._indexes, self._finders):
-            cache.clear()
+        """Forget derived keys: the key ring has changed. What a thread is about to keep goes where nobody looks any more."""
+        self._writers, self._readers, self._indexes, self._finders = {}, {}, {}, {}
 
     def check(self, value: Any) -> None:
         """Raise UsageError for a value that is not of the column's type."""
@@ -179,10 +178,11 @@ class Cipher:
 
     def _finder(self, form: str, tenant: object) -> _Finder:
         """What `where` needs besides the value."""
+        finders = self._finders
         formed, chosen = self._form(form), form or self.spec.search[0]
         keys = self._index(chosen, tenant)
         condition = f"{self.spec.sought(chosen).replace('%', '%%')} IN ({', '.join(['%s'] * len(keys))})"
-        made: _Finder = _kept(self._finders, (form, tenant), (condition, keys, formed, self.spec.bits // 8))
+        made: _Finder = _kept(finders, (form, tenant), (condition, keys, formed, self.spec.bits // 8))
         return made
 
     # ── keys ──
@@ -219,11 +219,12 @@ class Cipher:
 
     def _writer(self, tenant: object, subject: object) -> DataKey:
         scope = self._scope(tenant, subject)
-        found = self._writers.get(scope)
+        writers = self._writers
+        found = writers.get(scope)
         if found is None or self.spec.scope == "subject":
             made = self._made_writer(scope)
             if found is None or made.id != found.id:
-                found = _kept(self._writers, scope, made)
+                found = _kept(writers, scope, made)
         return found
 
     def _made_writer(self, scope: str) -> DataKey:
@@ -252,9 +253,10 @@ class Cipher:
                     f"{where} holds a value of key {form_of.shown(head.key)}, which is another subject's or an earlier key"
                 )
         at = (int.from_bytes(data[5:PREFIX], "big"), scope)
-        found = self._readers.get(at)
+        readers = self._readers
+        found = readers.get(at)
         if found is None:
-            found = _kept(self._readers, at, self._derived(head.key, self._material(head.key, scope), head.flags, scope))
+            found = _kept(readers, at, self._derived(head.key, self._material(head.key, scope), head.flags, scope))
         return found
 
     def _material(self, key: int, scope: str) -> bytes:
@@ -274,14 +276,15 @@ class Cipher:
     def _index(self, form: str, tenant: object) -> list[Digester]:
         """The keys of a blind index, the one to write with first."""
         at = (form, "" if tenant is None else str(tenant))
-        found = self._indexes.get(at)
+        indexes = self._indexes
+        found = indexes.get(at)
         if found is None:
             self._tenant(tenant)
             ring = self.encryption.ring
             first = ring.active(self.spec.key, INDEX)
             keys = [first, *(k for k in ring.named(self.spec.key, INDEX) if k != first)]
             found = [Digester(k.mark, derive(ring.material(k), "index", self.spec.binding, form, at[1])) for k in keys]
-            found = _kept(self._indexes, at, found)
+            found = _kept(indexes, at, found)
         return found
 
     def _written(self, form: str, tenant: object) -> list[Digester]:
