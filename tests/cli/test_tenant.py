@@ -89,6 +89,13 @@ def value(dsn: str, sql: str, **given: str) -> Any:
 # rows
 
 
+def as_api(dsn: str, tenant: str) -> Any:
+    with psycopg.connect(dsn, user="pgct_tenants_api", password="api") as conn:
+        conn.execute(f"SET LOCAL pgcharter.tenant = '{tenant}'".encode())
+        row = conn.execute("SELECT count(*) FROM app.orders").fetchone()
+        return row[0] if row else None
+
+
 ROWS = 'application_roles = ["pgct_tenants_api"]\nschemas = ["app"]'
 
 
@@ -116,11 +123,22 @@ def test_a_tenant_in_rows_from_the_first_day_to_the_last(program: Program, rows:
     with psycopg.connect(database) as conn:
         conn.execute(fill, (made["id"], 1, 30))
         conn.execute(fill, (other["id"], 31, 50))
-    assert program("tenant", "suspend", "acme", "--why", "unpaid").returncode == 0
+    open_still = program("tenant", "suspend", "acme", "--why", "unpaid")
+    assert (open_still.returncode, "ask_state = true" in open_still.stderr) == (0, True)
+    assert program("tenant", "verify").returncode == 1
+    charter = (rows / "pgcharter.toml").read_text()
+    (rows / "pgcharter.toml").write_text(charter + "ask_state = true\n")
+    assert "not in force" in program("tenant", "suspend", "acme").stderr
+    applied(program, rows)
+    assert as_api(database, made["id"]) == 0
+    assert as_api(database, other["id"]) == 20
+    assert said(program("tenant", "suspend", "acme", "--format", "json"))["enforced"] is True
+    assert program("tenant", "verify").returncode == 0
     listed = program("tenant", "list").stdout
     assert "acme   suspended" in listed
     assert "unpaid" in listed
     assert program("tenant", "resume", "acme").returncode == 0
+    assert as_api(database, made["id"]) == 30
     refused = program("tenant", "remove", "acme")
     assert (refused.returncode, "--export FOLDER" in refused.stderr) == (4, True)
     left = said(program("tenant", "remove", "acme", "--export", "out", "--format", "json"))["tenants"][0]

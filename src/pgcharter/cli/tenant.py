@@ -176,7 +176,10 @@ def suspend(name: str, why: str, confirm: str | None, environment: str | None, t
         at_work = places.sessions(conn, at.section, known)
         ended = places.end(conn, at_work) if terminate else 0
         left = places.sessions(conn, at.section, known) if terminate else at_work
-        more = {"sessions": [_session(s) for s in left], "ended": ended}
+        unheld = places.unheld(conn, at.section)
+        if unheld:
+            click.echo(f"warning: tenant {name}: {unheld}", err=True)
+        more = {"enforced": not unheld, "sessions": [_session(s) for s in left], "ended": ended}
         return _done(table.found(conn, name), f"tenant {name} is suspended{_who(len(left), ended, at)}", form, more)
 
 

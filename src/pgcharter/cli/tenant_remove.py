@@ -40,8 +40,16 @@ class _Wish:
     form: str
     export: Path | None
     no_export: bool
-    grace: timedelta
+    grace: timedelta | None
+    """As the command line says it."""
     yes: bool
+
+    def grace_of(self, known: Tenant) -> timedelta:
+        """Time before a tenant may be deleted: none for one that never came to be."""
+        from datetime import timedelta
+
+        usual = timedelta(0) if known.state == "adding" else self.at.section.grace_time
+        return usual if self.grace is None else self.grace
 
 
 def _grace(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> timedelta | None:
@@ -80,7 +88,7 @@ def remove(
         raise UsageError("--export and --no-export cannot both be meant", hint="leave one of them out")
     at = ground(environment, target)
     refuse_production(at.production, confirm)
-    wish = _Wish(at, form, export, no_export, at.section.grace_time if grace is None else grace, yes)
+    wish = _Wish(at, form, export, no_export, grace, yes)
     with endable(), table.opened(at.dsn) as conn:
         done = _due(conn, wish) if name is None else [_one(conn, name, wish)]
     if form == "json":
@@ -139,10 +147,12 @@ def _leave(conn: Connection, known: Tenant, wish: _Wish) -> dict[str, Any]:
         table.turn(conn, known.name, "leaving")
     faults.point("tenant leaving")
     places.shut(conn, at.section, known.place)
+    if unheld := places.unheld(conn, at.section):
+        click.echo(f"warning: tenant {known.name}: {unheld}; what they write from now on is in no export", err=True)
     made = _export(known, wish) if wish.export else None
     faults.point("tenant exported")
     if known.leaves_at is None:
-        table.turn(conn, known.name, "leaving", wish.grace)
+        table.turn(conn, known.name, "leaving", wish.grace_of(known))
     left = table.found(conn, known.name)
     if wish.form == "text":
         _tell_left(conn, left, wish, made)

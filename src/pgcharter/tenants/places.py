@@ -114,6 +114,20 @@ def shut(conn: Connection, section: TenancySection, place: str) -> None:
             conn.execute(f"REVOKE CONNECT ON DATABASE {quote(place)} FROM {quote(role) if role else 'PUBLIC'}".encode())
 
 
+def unheld(conn: Connection, section: TenancySection) -> str:
+    """Why a tenant that is not active is not kept out by the server; empty where it is. In rows that is up to the charter."""
+    if section.placement != "rows":
+        return ""
+    if not section.ask_state:
+        return "its users still get at its rows, for row policies do not ask for its state: ask_state = true in [tenancy], then " + APPLY
+    if conn.execute(_sql("asks_state")).fetchone() != (True,):
+        return f"its users still get at its rows, for ask_state of [tenancy] is not in force: {APPLY}"
+    return ""
+
+
+APPLY = "pgcharter policy apply"
+
+
 def open_(conn: Connection, section: TenancySection, place: str) -> None:
     """Let the application in: the last thing that is done for a tenant. In rows the state itself does that."""
     if section.placement == "schemas":

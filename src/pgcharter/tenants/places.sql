@@ -10,6 +10,9 @@ select (select rolsuper or rolcreatedb from pg_catalog.pg_roles where rolname = 
 -- name: may_write
 select pg_catalog.has_table_privilege('pgcharter.tenants', 'INSERT, UPDATE, DELETE')
 
+-- name: asks_state
+select pg_catalog.to_regprocedure('pgcharter.tenant_is_active()') is not null
+
 -- name: schema
 select count(*) > 0 from pg_catalog.pg_namespace where nspname = %s
 

@@ -55,8 +55,8 @@ class Tenant:
 @contextmanager
 def opened(dsn: str) -> Iterator[Connection]:
     """A connection to the database that has the table. Raises RefusedError where it is not there, or not all of its rows can be seen."""
-    with connect(dsn, application_name=APPLICATION, client_encoding="UTF8") as conn:
-        conn.execute("SET statement_timeout = 0; SET lock_timeout = '5s'; SET row_security = off")
+    with connect(dsn, application_name=APPLICATION, client_encoding="UTF8", keepalives_idle=30) as conn:
+        conn.execute("SET statement_timeout = 0; SET lock_timeout = '5s'; SET row_security = off; SET idle_session_timeout = 0")
         row = conn.execute(_sql("there")).fetchone()
         if row is None or not row[0]:
             raise RefusedError(

@@ -17,6 +17,7 @@ from pgcharter.policy.tenancy_settings import name_in
 from pgcharter.policy.tenancy_tables import expected
 from pgcharter.sources.live import read_catalog
 from pgcharter.tenants import alike
+from pgcharter.tenants.places import APPLY, unheld
 from pgcharter.tenants.table import APPLICATION
 
 if TYPE_CHECKING:
@@ -64,6 +65,10 @@ def verify(
     found = list(_of_states(tenants))
     if section.placement == "rows":
         found += _of_rows(read_catalog(conn), section)
+        open_to = unheld(conn, section)
+        found += [
+            Wrong(t.name, "access", f"it is {t.state}, and {open_to}") for t in tenants if open_to and t.state not in ("active", "adding")
+        ]
     else:
         places = _read(conn, section, tenants, dsn_of)
         found += [*_of_places(places), *_orphans(places), *_of_access(places)]
@@ -116,13 +121,12 @@ def _of_rows(catalog: Catalog, section: TenancySection) -> Iterator[Wrong]:
     for at, one in expected(section, catalog).items():
         table = catalog.table[at]
         if one.kind == "tenant" and one.column not in table.column:
-            yield Wrong("", "access", f"table {at.sql()} has no column {quote(one.column)}, so nobody is kept from any row", _APPLY)
+            yield Wrong("", "access", f"table {at.sql()} has no column {quote(one.column)}, so nobody is kept from any row", APPLY)
         elif one.kind == "tenant" and not (table.row_security and table.force_row_security):
             what = "does not hold for its owner" if table.row_security else "is off"
-            yield Wrong("", "access", f"row security of table {at.sql()} {what}, so tenants are not kept apart there", _APPLY)
-
-
-_APPLY = "pgcharter policy apply"
+            yield Wrong("", "access", f"row security of table {at.sql()} {what}, so tenants are not kept apart there", APPLY)
+        elif one.kind == "tenant" and section.asks_state and not any("tenant_is_active" in p.using for p in table.policies):
+            yield Wrong("", "access", f"row policies of table {at.sql()} do not ask if a tenant is active, as ask_state says", APPLY)
 
 
 # places
@@ -164,7 +168,7 @@ def _of_roles(places: Places) -> Iterator[Wrong]:
     for t in _placed(places):
         powers = places.roles.get(t.place)
         if powers is None:
-            yield Wrong(t.name, "role", f"role {quote(t.place)} is not there, so nobody can work for it", _APPLY)
+            yield Wrong(t.name, "role", f"role {quote(t.place)} is not there, so nobody can work for it", APPLY)
             continue
         has = [word for word, on in zip(_POWERS, powers, strict=True) if on]
         if has:
@@ -216,7 +220,7 @@ def _of_privileges(places: Places, catalog: Catalog) -> Iterator[Wrong]:
         }  # fmt: skip
         for role in sorted(wrong):
             who = f"role {quote(role)} has" if role else "everybody has"
-            yield Wrong(found[place].name, "access", f"{who} privileges on {item.id}, which are for its own role", _APPLY)
+            yield Wrong(found[place].name, "access", f"{who} privileges on {item.id}, which are for its own role", APPLY)
 
 
 # alike
@@ -229,7 +233,11 @@ def _of_histories(places: Places) -> Iterator[Wrong]:
     for t in _placed(places):
         dsn = places.dsn_of(t.place)
         targets.append(Target(t.name, dsn, shared or Database(t.place, dsn), t.place if shared else ""))
-    stands = [(group, _applied(group.targets[0])) for group in groups(targets)]
+    every = [(group, _applied(group.targets[0])) for group in groups(targets)]
+    for group, versions in every:
+        if isinstance(versions, ConnectError):
+            yield Wrong(group.targets[0].name, "place", f"nobody can say how it is there: {versions.message}", versions.hint)
+    stands = [(group, versions) for group, versions in every if not isinstance(versions, ConnectError)]
     sizes = Counter({versions: 0 for _, versions in stands})
     for group, versions in stands:
         sizes[versions] += len(group.targets)
@@ -240,12 +248,13 @@ def _of_histories(places: Places) -> Iterator[Wrong]:
                 yield Wrong(target.name, "history", _told(versions, usual, sizes[usual]), "pgcharter migrate status")
 
 
-def _applied(target: Target) -> tuple[str, ...]:
+def _applied(target: Target) -> tuple[str, ...] | ConnectError:
+    """The versions applied there, or why nobody can say."""
     try:
         with connect(target.dsn, application_name=APPLICATION) as conn:
             return tuple(run.version or run.name for run in applied_runs(ledger.read(conn)))
-    except ConnectError:
-        return ("not to be reached",)
+    except ConnectError as error:
+        return error
 
 
 def _told(versions: tuple[str, ...], usual: tuple[str, ...], many: int) -> str:
