@@ -30,8 +30,14 @@ Setting = str | int | float | bool
 START_SECONDS = 60.0
 """How long a server may take until it accepts connections; crash recovery of a large folder is the slow case."""
 
-EPHEMERAL: Mapping[str, Setting] = {"fsync": False, "synchronous_commit": False, "full_page_writes": False, "autovacuum": False}
-"""Settings of a server whose data nobody will miss."""
+EPHEMERAL: Mapping[str, Setting] = {
+    "fsync": False,
+    "synchronous_commit": False,
+    "full_page_writes": False,
+    "autovacuum": False,
+    "dynamic_shared_memory_type": "mmap",
+}
+"""Settings of a server whose data nobody will miss. What its processes share lies in its folder and goes with that, even after kill -9."""
 
 
 @dataclass

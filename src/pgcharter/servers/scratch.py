@@ -40,7 +40,6 @@ def _settings(major: int) -> dict[str, Setting]:
         "superuser_reserved_connections": 10,
         "shared_buffers": "32MB",
         "huge_pages": False,
-        "dynamic_shared_memory_type": "mmap",
         "temp_file_limit": "1GB",
         "max_worker_processes": 0,
         "max_parallel_workers": 0,
