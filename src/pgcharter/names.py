@@ -42,6 +42,37 @@ def literal(text: str) -> str:
     return "E" + quoted.replace("\\", "\\\\") if "\\" in text else quoted
 
 
+TENANT = "[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?"
+"""Names of tenants as a regular expression, in Python and PostgreSQL alike."""
+NOBODYS = frozenset(("public", "information_schema", "pgcharter"))
+"""Schemas and databases that are no tenant's, whatever they are called."""
+
+
+def form_of_places(text: str) -> str:
+    """The form of names of tenants' places, checked: {name} once, in lower-case letters, digits, _ and -. Raises ValueError."""
+    if re.fullmatch(r"[a-z0-9_-]*\{name\}[a-z0-9_-]*", text) is None or text == "{name}" or text.startswith("pg_"):
+        raise ValueError(
+            f"{text!r} makes no name of a tenant's place: it has {{name}} in it once, and lower-case letters, digits, _ or - around it"
+        )
+    return text
+
+
+def placed(form: str, name: str) -> str:
+    """The schema or database of a tenant, and its role, by the form of their names. Raises ValueError for what is no tenant's name."""
+    if re.fullmatch(TENANT, name) is None:
+        raise ValueError(
+            f"{name!r} is no name of a tenant: 1 to 63 lower-case letters, digits, - and _, the first and last a letter or digit"
+        )
+    found = form.replace("{name}", name)
+    if len(found) > MAX_BYTES:
+        raise ValueError(
+            f"tenant {name} would be in {found}, which has {len(found)} bytes, and {MAX_BYTES} is the most: take a shorter name"
+        )
+    if found in NOBODYS or found.startswith("pg_"):
+        raise ValueError(f"tenant {name} would be in {found}, which is not for tenants: take another name")
+    return found
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class ObjectId:
     """What an object is and how it is addressed; hashable, sortable, the key of places, findings and waivers.

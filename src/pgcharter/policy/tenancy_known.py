@@ -7,9 +7,9 @@ from importlib import resources
 from typing import Literal, get_args
 
 from pgcharter.catalog.model import Catalog, Column, Constraint, DataType, Function, Index, IndexKey, Table
-from pgcharter.names import literal
+from pgcharter.names import TENANT, literal
 from pgcharter.policy.tenancy_rows import ACTIVE, with_policies
-from pgcharter.policy.tenancy_settings import NAME, OWN_TENANTS, TYPES, TenancySection
+from pgcharter.policy.tenancy_settings import OWN_TENANTS, TYPES, TenancySection
 from pgcharter.policy.tenancy_tables import context, tenants_of
 
 TenantState = Literal["adding", "active", "suspended", "leaving"]
@@ -28,7 +28,7 @@ _COLUMNS = {
 }
 """Type, default and comment; the type of the key is the charter's. A tenant that leaves no time has none."""
 _CHECKS = {
-    "name": f"name ~ '^{NAME}$'",
+    "name": f"name ~ '^{TENANT}$'",
     "settings": "jsonb_typeof(settings) = 'object'",
     "state": f"state IN ({', '.join(map(literal, STATES))})",
 }

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pgcharter.charter import Section
 from pgcharter.errors import UsageError
-from pgcharter.names import MAX_BYTES, ObjectId, address
+from pgcharter.names import MAX_BYTES, ObjectId, address, form_of_places, placed
 
 OWN_TENANTS = ObjectId("table", "pgcharter", "tenants")
 """Our own table of tenants, for projects that have none."""
@@ -28,11 +28,10 @@ def _name(value: Any) -> None:
 
 
 def _place(value: Any) -> None:
-    if re.fullmatch(r"[a-z0-9_-]*\{name\}[a-z0-9_-]*", value) is None or value == "{name}" or value.startswith("pg_"):
-        raise UsageError(
-            f"{value!r} makes no name of a tenant's place: it has {{name}} in it once, and lower-case letters, digits, _ or - around it",
-            hint='place = "tenant_{name}"; names that begin with pg_ are PostgreSQL\'s own',
-        )
+    try:
+        form_of_places(value)
+    except ValueError as error:
+        raise UsageError(str(error), hint='place = "tenant_{name}"; names that begin with pg_ are PostgreSQL\'s own') from None
 
 
 def _grace(value: Any) -> None:
@@ -154,34 +153,22 @@ class TenancySection:
         return _among(ObjectId("table", item.schema, item.name.partition("(")[0]), self.reviewed)
 
 
-NAME = "[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?"
-"""Names of tenants as a regular expression, in Python and PostgreSQL alike."""
-_NOBODYS = frozenset(("public", "information_schema", OWN_TENANTS.schema))
-
-
 def place_of(section: TenancySection, name: str) -> str:
     """The schema, or database, of a tenant, and its role. Raises UsageError for a name that no tenant can have."""
-    if re.fullmatch(NAME, name) is None:
-        raise UsageError(
-            f"{name!r} is no name of a tenant: 1 to 63 lower-case letters, digits, - and _, the first and last a letter or digit"
-        )
-    found = section.place.replace("{name}", name)
-    if len(found) > MAX_BYTES:
-        raise UsageError(
-            f"tenant {name} would be in {found}, which has {len(found)} bytes, and {MAX_BYTES} is the most: take a shorter name"
-        )
-    if found in _NOBODYS or found.startswith("pg_"):
-        raise UsageError(f"tenant {name} would be in {found}, which is not for tenants: take another name")
-    return found
+    try:
+        return placed(section.place, name)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
 
 
 def name_in(section: TenancySection, schema: str) -> str | None:
     """The tenant whose place is called so; None where nobody's is."""
     before, _, after = section.place.partition("{name}")
     name = schema[len(before) : len(schema) - len(after)]
-    if len(schema) > MAX_BYTES or schema in _NOBODYS or schema.startswith("pg_") or re.fullmatch(NAME, name) is None:
+    try:
+        return name if placed(section.place, name) == schema else None
+    except ValueError:
         return None
-    return name if schema == f"{before}{name}{after}" else None
 
 
 def in_place(section: TenancySection, name: str) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import psycopg
 from psycopg import generators, pq
@@ -22,6 +22,7 @@ from psycopg.rows import Row
 
 from pgcharter.errors import UsageError
 from pgcharter.runtime.context import NOTHING, Context, current, unlike
+from pgcharter.runtime.placement import Schemas
 
 Steps = Generator[Any, Any, None]
 AnyConnection = psycopg.Connection[Any] | psycopg.AsyncConnection[Any]
@@ -46,6 +47,23 @@ def _sent(conn: AnyConnection, message: bytes) -> Steps:
     for result in (yield from generators.execute(conn.pgconn)):
         if result.status not in _GOOD:
             raise error_from_result(result, encoding=conn.info.encoding)
+
+
+def _begun(conn: AnyConnection, message: bytes, chosen: Context, placement: Schemas | None) -> Steps:
+    """Begin a transaction with a context. One that cannot begin is not left open; raises ClosedTenantError where the tenant is why."""
+    try:
+        yield from _sent(conn, message)
+    except psycopg.Error as error:
+        if conn.pgconn.transaction_status == TransactionStatus.INERROR:
+            yield from _sent(conn, b"ROLLBACK")
+        _refuse(error, chosen, placement)
+        raise
+
+
+def _refuse(error: psycopg.Error, chosen: Context, placement: Schemas | None) -> None:
+    refusal = placement.refusal(chosen.tenant, error) if placement and chosen.tenant else None
+    if refusal:
+        raise refusal from None
 
 
 def _encoded(sql: str, encoding: str) -> bytes:
@@ -78,11 +96,15 @@ def _start_query(conn: Any) -> Steps:
         if not now.everybody:
             raise alone()
     elif conn._pipeline:
-        statements = (begin(conn), *now.statements())
+        statements = (begin(conn), *now.statements(conn.placement))
         conn.context_begun = now
-        for statement in statements:
-            yield from conn._exec_command(_encoded(statement, conn.info.encoding))
-        yield from conn._pipeline._sync_gen()
+        try:
+            for statement in statements:
+                yield from conn._exec_command(_encoded(statement, conn.info.encoding))
+            yield from conn._pipeline._sync_gen()
+        except psycopg.Error as error:
+            _refuse(error, now, conn.placement)
+            raise
     else:
         yield from conn._exec_command(_start_command(conn))
 
@@ -92,7 +114,7 @@ def _start_command(conn: Any) -> bytes:
     if conn._pipeline:
         raise UsageError("a transaction is to begin inside a pipeline", hint="with conn.transaction(), conn.pipeline(): …")
     now = current()
-    statements = (begin(conn), *now.statements())
+    statements = (begin(conn), *now.statements(conn.placement))
     conn.context_begun = now
     return _Opening(_encoded("; ".join(statements), conn.info.encoding))
 
@@ -101,17 +123,21 @@ class ContextConnection(psycopg.Connection[Row]):
     """A connection whose transactions begin with the current context, in one round trip; for pools: connection_class=ContextConnection.
 
     A statement raises NoTenantError where no tenant is named, OtherContextError in another context than its transaction was begun in, and
-    UsageError in autocommit mode outside a transaction.
+    UsageError in autocommit mode outside a transaction. Where tenants are in schemas, a class of your own says so: `placement = Schemas()`.
     """
 
     context_begun: Context = NOTHING
     """The context that the open transaction was begun with."""
+    placement: ClassVar[Schemas | None] = None
+    """Where tenants' data is; None: in rows."""
     _start_query = _start_query
     _get_tx_start_command = _start_command
 
     def _exec_command(self, command: Any, result_format: pq.Format = pq.Format.TEXT) -> Generator[Any, Any, Any]:
         """psycopg takes a message with one result only."""
-        return _sent(self, command) if isinstance(command, _Opening) else super()._exec_command(command, result_format)
+        if isinstance(command, _Opening):
+            return _begun(self, command, self.context_begun, self.placement)
+        return super()._exec_command(command, result_format)
 
 
 class AsyncContextConnection(psycopg.AsyncConnection[Row]):
@@ -119,22 +145,29 @@ class AsyncContextConnection(psycopg.AsyncConnection[Row]):
 
     context_begun: Context = NOTHING
     """The context that the open transaction was begun with."""
+    placement: ClassVar[Schemas | None] = None
+    """Where tenants' data is; None: in rows."""
     _start_query = _start_query
     _get_tx_start_command = _start_command
 
     def _exec_command(self, command: Any, result_format: pq.Format = pq.Format.TEXT) -> Generator[Any, Any, Any]:
         """psycopg takes a message with one result only."""
-        return _sent(self, command) if isinstance(command, _Opening) else super()._exec_command(command, result_format)
+        if isinstance(command, _Opening):
+            return _begun(self, command, self.context_begun, self.placement)
+        return super()._exec_command(command, result_format)
 
 
 @contextmanager
-def transaction(conn: psycopg.Connection[Row], chosen: Context | None = None) -> Iterator[psycopg.Connection[Row]]:
+def transaction(
+    conn: psycopg.Connection[Row], chosen: Context | None = None, placement: Schemas | None = None
+) -> Iterator[psycopg.Connection[Row]]:
     """A transaction on any connection of psycopg with a context, by default the current one; rolled back on an error, else committed.
 
-    With the context given it is safe in generators. Raises NoTenantError, and UsageError where a transaction is open already.
+    With the context given it is safe in generators. `placement` says where tenants' data is, where the connection does not. Raises
+    NoTenantError, ClosedTenantError, and UsageError where a transaction is open already.
     """
     with conn.lock:
-        conn.wait(opened(conn, current() if chosen is None else chosen))
+        conn.wait(opened(conn, current() if chosen is None else chosen, placement))
     try:
         yield conn
     except BaseException:
@@ -146,11 +179,11 @@ def transaction(conn: psycopg.Connection[Row], chosen: Context | None = None) ->
 
 @asynccontextmanager
 async def async_transaction(
-    conn: psycopg.AsyncConnection[Row], chosen: Context | None = None
+    conn: psycopg.AsyncConnection[Row], chosen: Context | None = None, placement: Schemas | None = None
 ) -> AsyncIterator[psycopg.AsyncConnection[Row]]:
     """The async twin of `transaction`."""
     async with conn.lock:
-        await conn.wait(opened(conn, current() if chosen is None else chosen))
+        await conn.wait(opened(conn, current() if chosen is None else chosen, placement))
     try:
         yield conn
     except BaseException:
@@ -160,11 +193,13 @@ async def async_transaction(
     await conn.commit()
 
 
-def opened(conn: AnyConnection, chosen: Context) -> Steps:
+def opened(conn: AnyConnection, chosen: Context, placement: Schemas | None = None) -> Steps:
     """Begin a transaction with a context, for `conn.wait`."""
     if conn.pgconn.transaction_status != TransactionStatus.IDLE or conn.pgconn.pipeline_status != pq.PipelineStatus.OFF:
         raise UsageError("a transaction or pipeline is open already, and its context cannot be changed", hint="commit it first")
-    statements = (begin(conn), *chosen.statements())
-    if isinstance(conn, ContextConnection | AsyncContextConnection):
-        conn.context_begun = chosen
-    yield from _sent(conn, _encoded("; ".join(statements), conn.info.encoding))
+    contextual = conn if isinstance(conn, ContextConnection | AsyncContextConnection) else None
+    where = placement or (contextual.placement if contextual is not None else None)
+    statements = (begin(conn), *chosen.statements(where))
+    if contextual is not None:
+        contextual.context_begun = chosen
+    yield from _begun(conn, _encoded("; ".join(statements), conn.info.encoding), chosen, where)

@@ -18,10 +18,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pgcharter.errors import PgcharterError, RefusedError, UsageError
 from pgcharter.names import literal, quote
+
+if TYPE_CHECKING:
+    from pgcharter.runtime.placement import Schemas
 
 LONGEST = 1000
 """Most bytes that one value may have, in UTF-8."""
@@ -58,14 +61,17 @@ class Context:
     role: str = ""
     """Role that the transaction takes on (SET LOCAL ROLE), such as the maintenance role of `[tenancy]`."""
 
-    def statements(self) -> tuple[str, ...]:
+    def statements(self, placement: Schemas | None = None) -> tuple[str, ...]:
         """Statements that make it hold for the open transaction. Values are literals, whatever is in them.
 
-        Raises NoTenantError when it names no tenant and that is not meant.
+        `placement` says where tenants' data is, when it is not in rows. Raises NoTenantError when it names no tenant and that is not
+        meant, UsageError for what is no name of a tenant.
         """
         if not self.tenant and not self.everybody:
             raise NoTenantError
         said = [f"SET LOCAL pgcharter.{name} = {literal(value)}" for name in _NAMES if (value := getattr(self, name))]
+        if placement and self.tenant:
+            return (*said, *placement.statements(self.tenant, self.role))
         return (*said, f"SET LOCAL ROLE {quote(self.role)}") if self.role else tuple(said)
 
 

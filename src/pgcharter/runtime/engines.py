@@ -22,17 +22,24 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from pgcharter.runtime.placement import Schemas
+
     E = TypeVar("E", bound=Engine | AsyncEngine)
 
 _BEGUN = "pgcharter_context"
 OPTION = "pgcharter_context"
 """Execution option that gives a connection a context of its own: `engine.execution_options(pgcharter_context=Context(tenant=…))`."""
 
+PLACEMENT = "pgcharter_placement"
+"""Execution option that says where tenants' data is, for an engine that shares its connections with another one."""
 
-def bind(engine: E) -> E:
+
+def bind(engine: E, placement: Schemas | None = None) -> E:
     """Have every transaction of an engine begin with the current context; calling it again changes nothing. Gives the engine back.
 
-    Statements raise NoTenantError where no tenant is named, OtherContextError in another context than their transaction was begun in.
+    `placement` says where tenants' data is, when it is not in rows: `bind(engine, Schemas())`. Statements raise NoTenantError where no
+    tenant is named, ClosedTenantError where there is no such tenant or nobody is let in to it, and OtherContextError in another context
+    than their transaction was begun in.
     Raises UsageError for an engine that does not run on psycopg 3.
     """
     from sqlalchemy import event
@@ -44,6 +51,8 @@ def bind(engine: E) -> E:
             f"the engine runs on {driver or type(engine).__name__}, and a context goes with BEGIN on psycopg 3 alone",
             hint="create_engine('postgresql+psycopg://…')",
         )
+    if placement is not None:
+        sync.update_execution_options(**{PLACEMENT: placement})
     for name, heard in (("begin", _begin), ("begin_twophase", _refuse), ("before_cursor_execute", _before)):
         if not event.contains(sync, name, heard):
             event.listen(sync, name, heard)
@@ -64,17 +73,18 @@ def _begin(conn: Connection) -> None:
         return
     if driver.pgconn.transaction_status != TransactionStatus.IDLE:
         raise UsageError("a transaction is open on the connection that SQLAlchemy has not begun", hint="commit it on the raw connection")
+    placement = conn.get_execution_options().get(PLACEMENT)
     if hasattr(adapted, "run_async"):
-        adapted.run_async(lambda d: _open_async(d, chosen))
+        adapted.run_async(lambda d: _open_async(d, chosen, placement))
     else:
         with driver.lock:
-            driver.wait(opened(driver, chosen))
+            driver.wait(opened(driver, chosen, placement))
     conn.info[_BEGUN] = chosen
 
 
-async def _open_async(driver: Any, chosen: Context) -> None:
+async def _open_async(driver: Any, chosen: Context, placement: Schemas | None) -> None:
     async with driver.lock:
-        await driver.wait(opened(driver, chosen))
+        await driver.wait(opened(driver, chosen, placement))
 
 
 def _refuse(_conn: Connection, _xid: object) -> None:
