@@ -86,8 +86,10 @@ class Copy:
 
 
 @contextlib.contextmanager
-def build(scratch: Scratch, catalog: Catalog, cluster: Cluster | None, guards: Guards) -> Iterator[Copy]:
-    """Build, fill and copy. Raises PgcharterError when the schema cannot be built here."""
+def build(
+    scratch: Scratch, catalog: Catalog, cluster: Cluster | None, guards: Guards, apart: frozenset[ObjectId] = frozenset()
+) -> Iterator[Copy]:
+    """Build, fill and copy; rows of the tables `apart` are in `whole` alone. Raises PgcharterError when the schema cannot be built here."""
     with scratch.database() as whole:
         proving.build(whole, leakproof.without(catalog))
         whole.create_role(STRANGER)
@@ -95,19 +97,19 @@ def build(scratch: Scratch, catalog: Catalog, cluster: Cluster | None, guards: G
         password = secrets.token_urlsafe(24)
         with _roles(whole, _known(whole, cluster or Cluster()), password, private):
             future = _future(whole, catalog)
-            ground = Ground(catalog, guards, _first(whole, catalog, guards))
+            ground = Ground(catalog, guards, _first(whole, catalog, guards, apart))
             watch.install(whole.admin, ground)
             whole.admin.execute(leakproof.restore(catalog).encode())
             whole.close()
             with scratch.database(template=whole.name) as part:
-                _second(whole, catalog, ground.rows, guards)
+                _second(whole, catalog, ground.rows, guards, apart)
                 notices = stirred.work(whole, ground)
                 for database in (whole, part):
                     _settle(database, catalog)
                     _temporary(database, catalog)
                     _set(database, catalog)
                 path = ", ".join(quote(s.name) for s in catalog.schemas if not s.extension) or "public"
-                derived = stirred.derived(whole.conn, part.conn, ground)
+                derived = stirred.derived(whole.conn, part.conn, ground) - apart
                 yield Copy(whole, part, ground.rows, future, password, path, derived, notices)
 
 
@@ -195,23 +197,24 @@ def _future(database: ScratchDatabase, catalog: Catalog) -> tuple[ObjectId, ...]
     return tuple(found)
 
 
-def _first(database: ScratchDatabase, catalog: Catalog, guards: Guards) -> made.Rows:
+def _first(database: ScratchDatabase, catalog: Catalog, guards: Guards, apart: frozenset[ObjectId]) -> made.Rows:
     """The rows of the first tenant, and those that belong to none."""
     with without_triggers(database, catalog) as conn:
         rows = made.prepare(conn, catalog, guards)
         for last, tables in ((1, guards.users), (2, guards.tables - guards.users)):
-            made.write(conn, rows, (t.id for t in catalog.tables if t.id in tables), (1, last))
-        made.write(conn, rows, (t.id for t in catalog.tables if t.id not in guards.tables), (1, 4))
+            made.write(conn, rows, (t.id for t in catalog.tables if t.id in tables - apart), (1, last))
+        made.write(conn, rows, (t.id for t in catalog.tables if t.id not in guards.tables | apart), (1, 4))
         for sequence in catalog.sequences:
             if sequence.minimum < AHEAD < sequence.maximum:
                 conn.execute("SELECT setval(%s, %s)", [sequence.id.sql(), AHEAD])
     return rows
 
 
-def _second(database: ScratchDatabase, catalog: Catalog, rows: made.Rows, guards: Guards) -> None:
+def _second(database: ScratchDatabase, catalog: Catalog, rows: made.Rows, guards: Guards, apart: frozenset[ObjectId]) -> None:
     with without_triggers(database, catalog) as conn:
         for first, tables in ((2, guards.users), (3, guards.tables - guards.users)):
             made.write(conn, rows, (t.id for t in catalog.tables if t.id in tables), (first, 4))
+        made.write(conn, rows, (t.id for t in catalog.tables if t.id in apart), (1, 4))
 
 
 def _temporary(database: ScratchDatabase, catalog: Catalog) -> None:

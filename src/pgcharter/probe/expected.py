@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pgcharter.catalog.model import Catalog, Cluster, Role
 from pgcharter.names import ObjectId
 from pgcharter.policy.roles_settings import RolesSection
-from pgcharter.policy.tenancy_settings import TenancySection
+from pgcharter.policy.tenancy_settings import TenancySection, in_place
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,11 @@ class Declared:
         section = self.tenancy
         items = (*(v.id for v in catalog.own_views), *(f.id for f in catalog.own_functions))
         return frozenset(at for at in items if section and section.is_reviewed(at))
+
+    def is_tenant(self, role: str) -> bool:
+        """Whether a role is that of a tenant with a schema of its own."""
+        section = self.tenancy
+        return section is not None and section.placement == "schemas" and in_place(section, role)
 
     def shares(self, table: ObjectId) -> bool:
         """Whether a table is declared to be for all tenants."""
@@ -65,8 +70,8 @@ def sides(catalog: Catalog, cluster: Cluster | None, declared: Declared, there: 
     rest = [n for n in names if n not in above]
     for name in list(rest):
         role = every.get(name)
-        members = [m for m in rest if name in groups(m, cluster) and every.get(m, Role(m)).login]
-        if role is not None and not role.login and members:
+        members = [m for m in rest if name in groups(m, cluster, by_itself=True) and every.get(m, Role(m)).login]
+        if role is not None and not role.login and members and not declared.is_tenant(name):
             above[name] = f"its rights are tried by {', '.join(members[:3])}"
             rest.remove(name)
     return Sides(("", *rest), above, tuple(powers))
@@ -93,13 +98,14 @@ def _above(name: str, role: Role | None, owner: bool, declared: Declared, *, kno
     return "it owns the tables" if owner and not known else ""
 
 
-def groups(name: str, cluster: Cluster | None) -> set[str]:
-    """The roles that a role belongs to, directly or not."""
+def groups(name: str, cluster: Cluster | None, *, by_itself: bool = False) -> set[str]:
+    """The roles that a role belongs to, directly or not; `by_itself`: those whose rights it has without taking them on."""
     found: set[str] = set()
     waiting = [name]
     while waiting and cluster:
         member = waiting.pop()
-        new = {m.role for m in cluster.memberships if m.member == member} - found
+        held = cluster.role.get(member, Role(member)).inherit or not by_itself
+        new = {m.role for m in cluster.memberships if m.member == member and held and (m.inherit or not by_itself)} - found
         found |= new
         waiting += new
     return found

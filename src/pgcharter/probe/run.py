@@ -13,7 +13,7 @@ from pgcharter.findings import Gap
 from pgcharter.names import ObjectId, literal, quote
 from pgcharter.policy import guards as guarding
 from pgcharter.policy.probed import Cell, Hole, Probed
-from pgcharter.probe import attacks, attributes, copy, leakproof, membership, others, privileges, stirred, telling, watch
+from pgcharter.probe import attacks, attributes, copy, leakproof, membership, others, places, privileges, stirred, telling, watch
 from pgcharter.probe.attacks import Attack
 from pgcharter.probe.expected import Declared, Sides, sides
 from pgcharter.probe.ground import MINE, THEIRS, Ground, May, may
@@ -38,11 +38,12 @@ def probe(
     """
     said = declared or Declared()
     guards = guarding.found(catalog, said.tenancy)
-    with copy.build(scratch, catalog, cluster, guards) as made:
+    there = places.found(catalog, said.tenancy)
+    with copy.build(scratch, catalog, cluster, guards, there.apart) as made:
         ground = Ground(catalog, guards, made.rows, said.reviewed(catalog))
         parts = sides(catalog, cluster, said, {*made.whole.roles})
-        probing = _Probing(ground, parts, made, said, cluster)
-        probing.holes += [*attributes.holes(parts.attackers, parts, cluster), *stirred.told(made.notices, ground)]
+        probing = _Probing(ground, parts, made, said, cluster, there)
+        probing.holes += [*attributes.holes(parts.attackers, parts, cluster), *stirred.told(made.notices, ground), *places.tied(there)]
         for number, role in enumerate(parts.attackers):
             if progress:
                 progress(f"attacking as {role or 'anybody'}", number, len(parts.attackers))
@@ -53,7 +54,8 @@ def probe(
     gaps += tuple(Gap(str(at), f"{quote(role)} is refused its own rows: {why}") for (at, role), why in sorted(probing.blind.items()))
     gaps += tuple(Gap(str(at), "not tried any more after one attack took more than 5 s") for at in sorted(probing.slow))
     holes = tuple(sorted(set(probing.holes)))
-    tables = tuple(sorted(guards.tables))
+    gaps += there.gaps
+    tables = tuple(sorted(guards.tables | {t.id for t in catalog.own_tables if t.schema in there.names}))
     return Probed(holes, tuple(sorted(probing.cells)), parts.attackers, parts.above, tables, probing.attacks, gaps)
 
 
@@ -64,6 +66,7 @@ class _Probing:
     copy: copy.Copy
     declared: Declared
     cluster: Cluster | None
+    places: places.Places
     holes: list[Hole] = field(default_factory=list)
     cells: list[Cell] = field(default_factory=list)
     attacks: int = 0
@@ -130,11 +133,16 @@ class _Probing:
             yield from membership.of_role(role, ground.guards.settings)
             yield from leakproof.on_functions(ground, allowed)
         for view in views:
-            if view.id not in ground.reviewed and (ground.over[view.id] or _STATISTICS.search(view.definition)):
+            if (
+                view.id not in ground.reviewed
+                and self.places.compares(role, view.id)
+                and (ground.over[view.id] or _STATISTICS.search(view.definition))
+            ):
                 yield from attacks.on_view(view, ground, allowed)
         for function in others.callables(ground):
-            if function.id not in ground.reviewed:
+            if function.id not in ground.reviewed and self.places.compares(role, function.id):
                 yield from others.on_function(function, ground)
+        yield from (a for a in places.attacks(role, self.places, ground) if a.object not in ground.reviewed)
         yield from others.on_roles(n for n in self.sides.powers)
         yield from others.on_schemas(ground, stranger=not role)
         if ground.guards.tables:
