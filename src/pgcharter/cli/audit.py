@@ -152,12 +152,13 @@ def _reading(environment: str | None, target: str | None) -> Any:
 
     from pgcharter.cli import migrating
     from pgcharter.db import connect
+    from pgcharter.runtime.audit import CANONICAL
 
     @contextmanager
     def opened() -> Any:
         with connect(migrating.database(environment, target)[1], autocommit=False) as conn:
             conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            conn.execute("SET LOCAL TimeZone = 'UTC'")
+            conn.execute(CANONICAL.encode())
             yield conn
 
     return opened()

@@ -1,7 +1,8 @@
 """The chain of hashes over the trail: sealing what is committed, proving that nothing sealed has changed, dropping what is too old.
 
-A seal takes rows by number. Writers hold a shared lock from before they draw a number to the end of their transaction; so once the holders
-that there were after a number had been drawn are gone, no row up to that number can come any more (decision 10: a barrier, not a guess).
+A seal takes rows by number. Writers hold a lock (ROW EXCLUSIVE on audit_log, as INSERT takes it) from before they draw a number to the end
+of their transaction; so once the holders that there were after a number had been drawn are gone, no row up to that number can come any more
+(decision 10: a barrier, not a guess).
 """
 
 from __future__ import annotations

@@ -13,11 +13,11 @@ select pg_catalog.pg_try_advisory_xact_lock(1885827940, 2)
 -- name: drawn
 select case when is_called then last_value else 0 end from pgcharter.audit_log_number
 
--- Transactions that may have drawn a number and not ended, prepared ones included.
+-- Transactions that may have drawn a number and not ended, prepared ones included: whoever draws one has locked the trail before, to write.
 -- name: writers
 select l.virtualtransaction, coalesce(l.pid, 0), coalesce(a.usename::text, ''), coalesce(extract(epoch from now() - a.xact_start), 0)::float8
   from pg_catalog.pg_locks l left join pg_catalog.pg_stat_activity a on a.pid = l.pid
- where l.locktype = 'advisory' and l.granted and l.classid = 1885827940 and l.objid = 1 and l.objsubid = 2
+ where l.locktype = 'relation' and l.granted and l.mode = 'RowExclusiveLock' and l.relation = 'pgcharter.audit_log'::pg_catalog.regclass
    and l.database = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database())
 
 -- name: last
@@ -27,7 +27,7 @@ select seal, upto, hash from pgcharter.audit_seals order by seal desc limit 1
 with hashed as (
   select number, month, (pg_catalog.row_number() over (partition by month order by number) - 1) / 1000 as piece,
          pg_catalog.sha256(pg_catalog.convert_to(
-           row(month, changed_at, transaction_at, transaction_id, table_schema, table_name, relation, operation, key, new_key, old, new,
+           row(month, changed_at, transaction_at, transaction_id, table_schema, table_name, relation, operation, key, key_hash, new_key, old, new,
                session_role, actor, reason, correlation, client_address, statement, depth)::text, 'UTF8')) as hash
     from pgcharter.audit_log where number > %(after)s and number <= %(upto)s
 )
@@ -50,7 +50,7 @@ select s.seal, s.sealed_at, s.kind, s.month, s.upto, s.numbers, s.prints, s.dige
              || pg_catalog.string_agg(h.hash, ''::bytea order by h.number)) as digest
       from (
         select number, pg_catalog.sha256(pg_catalog.convert_to(
-           row(month, changed_at, transaction_at, transaction_id, table_schema, table_name, relation, operation, key, new_key, old, new,
+           row(month, changed_at, transaction_at, transaction_id, table_schema, table_name, relation, operation, key, key_hash, new_key, old, new,
                session_role, actor, reason, correlation, client_address, statement, depth)::text, 'UTF8')) as hash
           from pgcharter.audit_log l
          where l.month = s.month and l.number between s.numbers[1] and s.numbers[pg_catalog.cardinality(s.numbers)]
@@ -58,13 +58,18 @@ select s.seal, s.sealed_at, s.kind, s.month, s.upto, s.numbers, s.prints, s.dige
   ) r on s.kind = 'rows'
  order by s.seal
 
--- Rows with a number that is sealed long ago, and no seal that has them.
+-- Rows with a number that is sealed long ago, and no seal that has them. In one go along the numbers: each row beside each seal would take
+-- quadratic time, and unpack a seal's numbers each time.
 -- name: strangers
-select l.number from pgcharter.audit_log l
- where l.number <= %s and not exists (
-   select from pgcharter.audit_seals s
-    where s.kind = 'rows' and s.month = l.month and l.number between s.numbers[1] and s.numbers[pg_catalog.cardinality(s.numbers)]
- )
+select number from (
+  select number, seals_to, pg_catalog.max(seals_to) over (partition by month order by number, seals_to nulls last) as sealed_to
+    from (
+      select month, numbers[1] as number, numbers[pg_catalog.cardinality(numbers)] as seals_to from pgcharter.audit_seals where kind = 'rows'
+      union all
+      select month, number, null from pgcharter.audit_log where number <= %s
+    ) both_kinds
+  ) along
+ where seals_to is null and (sealed_to is null or sealed_to < number)
  order by 1 limit 1000
 
 -- name: months

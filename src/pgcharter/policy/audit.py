@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date
+from glob import escape
 from hashlib import sha256
 from importlib import resources
 from typing import Any
@@ -23,11 +24,33 @@ ROWS, TRUNCATION = "0_pgcharter_audit", "0_pgcharter_audit_truncate"
 what made them do it (documentation, "Overview of Trigger Behavior"; those of foreign keys are called RI_…)."""
 _FUNCTIONS = {
     "audit_row": ("", "trigger", "Records a changed row in audit_log"),
+    "audit_row_whole": ("", "trigger", "Records a changed row in audit_log, the quick way"),
+    "audit_statement": ("", "text", "First word of what the client sent"),
     "audit_truncate": ("", "trigger", "Records rows that TRUNCATE takes in audit_log"),
     "audit_guard": ("", "trigger", "Refuses to change what was recorded"),
     "audit_part": ("jsonb, text[]", "jsonb", "Some columns of a row"),
     "audit_masked": ("jsonb, jsonb, text[]", "jsonb", "A row with some columns masked"),
 }
+_STEADY = frozenset(
+    (
+        "bool",
+        "int2",
+        "int4",
+        "int8",
+        "numeric",
+        "text",
+        "varchar",
+        "bpchar",
+        "uuid",
+        "json",
+        "jsonb",
+        "date",
+        "time",
+        "timestamp",
+        "timestamptz",
+    )
+)
+"""Types whose text hangs on no setting but the time zone."""
 _OF_SCHEMA = {
     "audit_schema_change": ("", "event_trigger", "Records what commands make and change in audit_log"),
     "audit_schema_drop": ("", "event_trigger", "Records what commands drop in audit_log"),
@@ -48,6 +71,8 @@ def _apply(state: State, section: AuditSection) -> State:
     state = audit_questions.asked(state, section, heads)
     if state.questions:
         return state
+    told = sorted(audit_questions.told(state, heads))
+    section = replace(section, left_out=(*section.left_out, *map(escape, told)))
     owner = section.owner or catalog.database.owner
     catalog = _with_trail(catalog, section, owner, _months(state, section))
     catalog = replace(catalog, tables=tuple(_with_triggers(t, heads[t.id], section) if t.id in heads else t for t in catalog.tables))
@@ -147,7 +172,7 @@ def _with_triggers(table: Table, head: Table, section: AuditSection) -> Table:
         )  # fmt: skip
 
     ours = (
-        trigger(ROWS, "audit_row", ("insert", "update", "delete"), "row"),
+        trigger(ROWS, "audit_row_whole" if _whole(head, arguments) else "audit_row", ("insert", "update", "delete"), "row"),
         trigger(TRUNCATION, "audit_truncate", ("truncate",), "statement"),
     )
     return replace(table, triggers=tuple(sorted({t.name: t for t in (*table.triggers, *ours)}.values(), key=lambda t: t.name)))
@@ -162,6 +187,13 @@ def _arguments(table: Table, section: AuditSection) -> tuple[str, ...]:
     arrays = map(_array, (key, out, masked))
     alone = key if len(key) == 1 else ()
     return (table.schema, table.name, *arrays, section.content, str(section.unchanged).lower(), *alone)
+
+
+def _whole(table: Table, arguments: tuple[str, ...]) -> bool:
+    """Whether the quick function does for a table: nothing hidden, a key of one column, and types that JSON shows alike in all sessions."""
+    _, _, _, out, masked, content, unchanged, *alone = arguments
+    steady = all(c.type.kind == "enum" or c.type.basic in _STEADY for c in table.columns)
+    return bool(alone) and steady and (out, masked, content, unchanged) == ("{}", "{}", "full", "false")
 
 
 def _array(names: Iterable[str]) -> str:

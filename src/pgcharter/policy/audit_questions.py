@@ -15,12 +15,24 @@ def asked(state: State, section: AuditSection, heads: Mapping[ObjectId, Table]) 
     tables = list({t.id: t for t in heads.values()}.values())
     for question in (*_tables(state, section), *_columns(state, section, tables), *_owner(state, section)):
         state = state.asking(question)
+    if found := told(state, heads):
+        state = state.noting(
+            f"{', '.join(sorted(found))}: left out of what is recorded, since they tell of encrypted values, even when the key is"
+            " destroyed; what was recorded of them before stays until its month is retired"
+        )
     if section.schema_changes:
         state = state.noting(
             "only a superuser can make event triggers, which [audit] schema_changes needs; without one leave it out: "
             "what migrations change is in pgcharter's ledger all the same (pgcharter migrate status)"
         )
     return state
+
+
+def told(state: State, heads: Mapping[ObjectId, Table]) -> frozenset[str]:
+    """Columns of recorded tables that tell of encrypted values without their key; those of a key stay, or rows could not be told apart."""
+    tables = {t.id: t for t in heads.values()}.values()
+    keys = {f"{t.schema}.{t.name}.{c}" for t in tables if t.primary_key for c in t.primary_key.columns}
+    return state.telling.intersection(f"{t.schema}.{t.name}.{c.name}" for t in tables for c in t.columns) - keys
 
 
 def _tables(state: State, section: AuditSection) -> Iterator[str]:

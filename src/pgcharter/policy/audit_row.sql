@@ -1,6 +1,7 @@
 CREATE FUNCTION pgcharter.audit_row() RETURNS trigger
  LANGUAGE plpgsql SECURITY DEFINER
- SET search_path TO 'pg_catalog', 'pg_temp' SET "TimeZone" TO 'UTC'
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET "TimeZone" TO 'UTC' SET "DateStyle" TO 'ISO, YMD' SET "IntervalStyle" TO 'iso_8601' SET bytea_output TO 'hex' SET extra_float_digits TO '1'
 AS $audit$
 -- Arguments: schema, table, key columns, columns left out, columns masked, full or difference, whether to record unchanged rows; then the
 -- key column by itself where there is one only.
@@ -10,8 +11,7 @@ DECLARE
   after jsonb;
   key_before jsonb;
   key_after jsonb;
-  stamp CONSTANT text := statement_timestamp()::text || ' ';
-  statement text;
+  row_key jsonb;
 BEGIN
   IF TG_OP = 'UPDATE' AND TG_ARGV[6] = 'false' AND NOT (OLD *<> NEW) THEN
     RETURN NULL;
@@ -49,31 +49,23 @@ BEGIN
       key_after := pgcharter.audit_masked(key_after, key_after, TG_ARGV[4]::text[]);
     END IF;
   END IF;
-  -- current_query() copies the whole text: asked once a statement, or a long one with many rows would take quadratic time.
-  statement := current_setting('pgcharter.audit_statement', true);
-  IF statement IS NULL OR NOT statement ^@ stamp THEN
-    statement := set_config('pgcharter.audit_statement',
-      stamp || upper(coalesce(substring(current_query() FROM '^(?:\s|--[^\n]*\n|/\*.*?\*/|\()*([A-Za-z]+)'), '')), true);
-  END IF;
-  -- Held to the end of the transaction, and taken before the number is drawn: so the sealer knows when no smaller number can still come.
-  IF pg_advisory_xact_lock_shared(1885827940, 1) IS NULL THEN
-  END IF;
+  row_key := CASE TG_OP WHEN 'INSERT' THEN key_after ELSE key_before END;
   INSERT INTO pgcharter.audit_log (
     number, month, changed_at, transaction_at, transaction_id, table_schema, table_name, relation, operation,
-    key, new_key, old, new, session_role, actor, reason, correlation, client_address, statement, depth
+    key, key_hash, new_key, old, new, session_role, actor, reason, correlation, client_address, statement, depth
   )
   VALUES (
     nextval('pgcharter.audit_log_number'),
     CASE WHEN to_regclass('pgcharter.audit_log_' || to_char(at, 'YYYY_MM')) IS NULL THEN '1000-01-01' ELSE date_trunc('month', at) END,
     at, transaction_timestamp(), pg_current_xact_id(), TG_ARGV[0], TG_ARGV[1], TG_RELID, TG_OP,
-    CASE TG_OP WHEN 'INSERT' THEN key_after ELSE key_before END,
+    row_key, hashtextextended(row_key::text, 0),
     CASE WHEN TG_OP = 'UPDATE' AND key_after <> key_before THEN key_after END,
     before, after,
     session_user,
     nullif(current_setting('pgcharter.actor', true), ''),
     nullif(current_setting('pgcharter.reason', true), ''),
     nullif(current_setting('pgcharter.correlation', true), ''),
-    inet_client_addr(), substr(statement, length(stamp) + 1), pg_trigger_depth()
+    inet_client_addr(), pgcharter.audit_statement(), pg_trigger_depth()
   );
   RETURN NULL;
 END

@@ -11,8 +11,6 @@ DECLARE
     '(password"?\s*(?:=\s*)?)(?:(?:E|U&)?''(?!'')(?:[^''\\]|''''|\\.)*''|\$(\w*)\$.*?\$\2\$)', '\1''***''', 'gi'),
     '(password\s*=\s*)[^\s''";,()]+', '\1***', 'gi');
 BEGIN
-  IF pg_advisory_xact_lock_shared(1885827940, 1) IS NULL THEN
-  END IF;
   INSERT INTO pgcharter.audit_log (
     number, month, changed_at, transaction_at, transaction_id, table_schema, table_name, relation, operation,
     new, session_role, actor, reason, correlation, client_address, statement, depth

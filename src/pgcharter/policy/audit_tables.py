@@ -14,8 +14,6 @@ SEALS = ObjectId("table", SCHEMA, "audit_seals")
 NUMBER = ObjectId("sequence", SCHEMA, "audit_log_number")
 UNPLACED = ObjectId("table", SCHEMA, "audit_log_unplaced")
 """Partition of rows for whose month there was none."""
-BARRIER = (1885827940, 1)
-"""Advisory lock that every transaction holds, shared, from before it draws a number to its end (`audit_row.sql`)."""
 _TYPES = {"bigint": "int8", "timestamp with time zone": "timestamptz", "smallint": "int2", "bigint[]": "int8", "integer": "int4"}
 _COLUMNS: Mapping[str, tuple[str, bool, str]] = {
     "number": ("bigint", True, "order of writing: a later one was never written before an earlier one was drawn"),
@@ -28,6 +26,7 @@ _COLUMNS: Mapping[str, tuple[str, bool, str]] = {
     "relation": ("oid", True, "the table itself, or the partition that held the row"),
     "operation": ("text", True, "INSERT, UPDATE, DELETE, TRUNCATE (one for each row, and one without key for the statement), SCHEMA"),
     "key": ("jsonb", False, "primary key of the row before, or of the new one; the whole row where there is no primary key"),
+    "key_hash": ("bigint", False, "hashtextextended(key::text, 0), to look it up by"),
     "new_key": ("jsonb", False, "primary key afterwards, where an UPDATE changed it"),
     "old": ("jsonb", False, "row before; of an UPDATE only what differs where the charter says so"),
     "new": ("jsonb", False, "row afterwards; likewise"),
@@ -68,17 +67,7 @@ def partition(month: date) -> ObjectId:
 
 def log(owner: str, acl: Acl) -> Table:
     """The table of what is recorded."""
-    keyed = {"key": "audit_log_key", "new_key": "audit_log_new_key"}
-    indexes = [_index(LOG, "audit_log_pkey", ("number", "month"), primary=True)]
-    for column, name in keyed.items():
-        expression = f"hashtextextended(({column})::text, 0)"
-        where = f" WHERE ({column} IS NOT NULL)" if column == "new_key" else ""
-        indexes.append(
-            Index(
-                SCHEMA, name, LOG.name, keys=(IndexKey(expression=expression),), predicate=where[8:-1], partitioned=True,
-                definition=f"CREATE INDEX {name} ON ONLY {LOG.sql()} USING btree ({expression}){where}",
-            )
-        )  # fmt: skip
+    indexes = (_index(LOG, "audit_log_pkey", ("number", "month"), primary=True), *_lookups(LOG))
     comment = "History of rows as [audit] of the charter declares it; nobody changes or deletes what is in here"
     return Table(
         SCHEMA, LOG.name, "partitioned table", _columns(_COLUMNS), (_primary("audit_log_pkey", ("number", "month")),),
@@ -93,10 +82,28 @@ def parts(months: Iterable[date], owner: str) -> tuple[Table, ...]:
     bounds[UNPLACED] = "FOR VALUES FROM (MINVALUE) TO ('2000-01-01')"
     plain = _columns({n: (t, needed, "") for n, (t, needed, _) in _COLUMNS.items()})
     return tuple(
-        Table(SCHEMA, at.name, columns=plain, triggers=guards(at, partition=True), partition_of=LOG, partition_bound=bound,
-              owner=owner, acl=None)
+        Table(SCHEMA, at.name, columns=plain, indexes=_lookups(at), triggers=guards(at, partition=True), partition_of=LOG,
+              partition_bound=bound, owner=owner, acl=None)
         for at, bound in sorted(bounds.items())
     )  # fmt: skip
+
+
+def _lookups(at: ObjectId) -> tuple[Index, ...]:
+    """The indexes by a row's key, of the trail or of one of its partitions; each partition's is told, or the trail's would stay invalid."""
+    split = at == LOG
+    made = []
+    for column, key in (("key", IndexKey("key_hash")), ("new_key", IndexKey(expression="hashtextextended((new_key)::text, 0)"))):
+        where = "new_key IS NOT NULL" if column == "new_key" else ""
+        name = f"{at.name}_{column}"
+        made.append(
+            Index(
+                SCHEMA, name, at.name, keys=(key,), predicate=where, partitioned=split,
+                parent=None if split else ObjectId("index", SCHEMA, f"{LOG.name}_{column}"),
+                definition=f"CREATE INDEX {name} ON {'ONLY ' * split}{at.sql()} USING btree ({key.column or key.expression})"
+                + (f" WHERE ({where})" if where else ""),
+            )
+        )  # fmt: skip
+    return tuple(made)
 
 
 def seals(owner: str, acl: Acl) -> Table:

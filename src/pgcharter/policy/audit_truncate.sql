@@ -1,6 +1,7 @@
 CREATE FUNCTION pgcharter.audit_truncate() RETURNS trigger
  LANGUAGE plpgsql SECURITY DEFINER
- SET search_path TO 'pg_catalog', 'pg_temp' SET "TimeZone" TO 'UTC' SET row_security TO 'off'
+ SET search_path TO 'pg_catalog', 'pg_temp' SET row_security TO 'off'
+ SET "TimeZone" TO 'UTC' SET "DateStyle" TO 'ISO, YMD' SET "IntervalStyle" TO 'iso_8601' SET bytea_output TO 'hex' SET extra_float_digits TO '1'
 AS $audit$
 -- Arguments as of audit_row. Every row that goes is recorded, then the statement itself.
 DECLARE
@@ -9,8 +10,6 @@ DECLARE
 BEGIN
   IF to_regclass('pgcharter.audit_log_' || to_char(at, 'YYYY_MM')) IS NULL THEN
     month := '1000-01-01';
-  END IF;
-  IF pg_advisory_xact_lock_shared(1885827940, 1) IS NULL THEN
   END IF;
   EXECUTE format($insert$
     WITH gone AS MATERIALIZED (
@@ -21,10 +20,10 @@ BEGIN
     )
     INSERT INTO pgcharter.audit_log (
       number, month, changed_at, transaction_at, transaction_id, table_schema, table_name, relation, operation,
-      key, old, session_role, actor, reason, correlation, client_address, statement, depth
+      key, key_hash, old, session_role, actor, reason, correlation, client_address, statement, depth
     )
     SELECT nextval('pgcharter.audit_log_number'), $2, $3, transaction_timestamp(), pg_current_xact_id(), $1[1], $1[2], $4, 'TRUNCATE',
-      key, old, session_user,
+      key, hashtextextended(key::text, 0), old, session_user,
       nullif(current_setting('pgcharter.actor', true), ''),
       nullif(current_setting('pgcharter.reason', true), ''),
       nullif(current_setting('pgcharter.correlation', true), ''),

@@ -42,7 +42,14 @@ def _apply(state: State, section: EncryptionSection) -> State:
     names = Names.of(state.catalog)
     for spec in section.column:
         state = _noted(replace(state, catalog=_column(state.catalog, spec, names)), spec)
+        state = replace(state, telling=state.telling | _telling(state.catalog, spec))
     return state
+
+
+def _telling(catalog: Catalog, spec: EncryptedColumn) -> frozenset[str]:
+    """The columns that tell of its values without a key, in its table and those below."""
+    columns = (spec.column, *map(spec.column_of, spec.search))
+    return frozenset(f"{t.schema}.{t.name}.{c}" for t in _family(catalog, spec) for c in columns if c in t.column)
 
 
 def _asked(state: State, spec: EncryptedColumn) -> State:
@@ -95,17 +102,22 @@ def _noted(state: State, spec: EncryptedColumn) -> State:
 
 def _column(catalog: Catalog, spec: EncryptedColumn, names: Names) -> Catalog:
     """The catalog with all that one encrypted column needs, in its table and those below."""
-    family = [catalog.table[spec.id]]
-    for table in family:
-        family += [t for t in catalog.tables if table.id in t.parents and t.kind != "foreign table"]
     made: dict[ObjectId, Table] = {}
-    for table in family:
+    for table in _family(catalog, spec):
         made[table.id] = _table(table, spec, made, names, root=table.id == spec.id)
     tables = tuple(made.get(t.id, t) for t in catalog.tables)
     catalog = replace(catalog, tables=tables)
     if spec.column not in made[spec.id].column:
         return catalog
     return replace(catalog, functions=tuple(sorted((*catalog.functions, _stale(spec)), key=lambda f: (f.schema, f.name, f.identity))))
+
+
+def _family(catalog: Catalog, spec: EncryptedColumn) -> list[Table]:
+    """The table of a column, and those below it."""
+    family = [catalog.table[spec.id]]
+    for table in family:
+        family += [t for t in catalog.tables if table.id in t.parents and t.kind != "foreign table"]
+    return family
 
 
 def _table(table: Table, spec: EncryptedColumn, made: dict[ObjectId, Table], names: Names, *, root: bool) -> Table:

@@ -34,6 +34,9 @@ class State:
     """Whether a schema is a single tenant's, where nobody else is granted anything; and so its role, of the same name."""
     takers: frozenset[str] = frozenset()
     """Roles that take those roles on for a transaction, and must inherit none of them."""
+    telling: frozenset[str] = frozenset()
+    """Columns as schema.table.column that tell of encrypted values without their key: blind indexes, and clear columns that still
+    stand. Kept in a trail they would outlive the key."""
     questions: tuple[str, ...] = ()
     """What only a person can answer; nothing is planned while there is one. Each is a sentence with its remedy."""
     notes: tuple[str, ...] = ()

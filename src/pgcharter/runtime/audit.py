@@ -86,9 +86,17 @@ SELECT c.relkind::text, t.tgargs, t.tgparentid <> 0
   LEFT JOIN pg_catalog.pg_trigger t ON t.tgrelid = c.oid AND t.tgname = %s
  WHERE n.nspname = %s AND c.relname = %s
 """
-_HASHED = "(hashtextextended({0}::text, 0) = hashtextextended((%(key)s::jsonb)::text, 0) AND {0} = %(key)s::jsonb)"
-_SAME = f"({_HASHED.format('key')} OR (new_key IS NOT NULL AND {_HASHED.format('new_key')}))"
+_HASH = "hashtextextended((%(key)s::jsonb)::text, 0)"
+_SAME = (
+    f"((key_hash = {_HASH} AND key = %(key)s::jsonb) OR"
+    f" (new_key IS NOT NULL AND hashtextextended(new_key::text, 0) = {_HASH} AND new_key = %(key)s::jsonb))"
+)
 """A row by its key, in the words of the indexes (`policy.audit_tables`)."""
+SETTINGS = {"TimeZone": "UTC", "DateStyle": "ISO, YMD", "IntervalStyle": "iso_8601", "bytea_output": "hex", "extra_float_digits": "1"}
+"""What the text of values hangs on, as `audit_row.sql` has it."""
+CANONICAL = "SELECT " + ", ".join(f"set_config('{name}', '{value}', true)" for name, value in SETTINGS.items())
+_PRESENT = "SELECT " + ", ".join(f"current_setting('{name}')" for name in SETTINGS)
+_BACK = "SELECT " + ", ".join(f"set_config('{name}', %s, true)" for name in SETTINGS)
 _ARRAYS = "SELECT %s::text[], %s::text[], %s::text[]"
 
 
@@ -146,11 +154,11 @@ def as_of(table: str, at: datetime, *, limit: int | None = None) -> Steps[list[d
     Raises UsageError when the table is not recorded, or for a moment without time zone. From a big table: `as_of_query` with a cursor.
     """
     found = yield from recorded(table)
-    ((zone,),) = yield Query("SELECT current_setting('TimeZone')")
-    yield Query("SELECT set_config('TimeZone', 'UTC', true)")
+    (before,) = yield Query(_PRESENT)
+    yield Query(CANONICAL)
     query = as_of_query(found, at)
     rows = yield Query(query.sql + (" LIMIT %(limit)s" if limit is not None else ""), {**dict(query.parameters), "limit": limit})
-    yield Query("SELECT set_config('TimeZone', %s, true)", (zone,))
+    yield Query(_BACK, before)
     return [row[0] for row in rows]
 
 
@@ -177,7 +185,7 @@ def _address(table: str) -> ObjectId:
 
 
 def as_of_query(of: Recorded, at: datetime) -> Query:
-    """The statement that gives the rows of then, one JSON object each, for a session whose TimeZone is UTC.
+    """The statement that gives the rows of then, one JSON object each, for a session that has run CANONICAL.
 
     What was written since is taken back from what is there now; a row's first old image after the moment is what it was.
     """

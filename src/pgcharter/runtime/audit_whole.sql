@@ -1,7 +1,7 @@
 WITH entries AS MATERIALIZED (
   SELECT operation, key, coalesce(new_key, key) AS afterwards FROM pgcharter.audit_log
    WHERE table_schema = %(schema)s AND table_name = %(name)s AND changed_at > %(at)s
-     AND (month >= date_trunc('month', %(at)s::timestamptz AT TIME ZONE 'UTC')::date OR month < '2000-01-01')
+     AND (month >= date_trunc('month', (%(at)s::timestamptz - interval '1 hour') AT TIME ZONE 'UTC')::date OR month < '2000-01-01')
      AND operation <> 'SCHEMA' AND key IS NOT NULL
 ), images AS (
   -- Rows without a key are told by what they hold: so many as there are now, without those that came and with those that went.
