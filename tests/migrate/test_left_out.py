@@ -130,3 +130,31 @@ def test_a_declaration_that_mentions_no_tenant_leaves_their_schemas_as_they_are(
     do(many, *given_up)
     with psycopg.connect(many) as conn:
         assert conn.execute("SELECT count(*) FROM pgct_a.orders").fetchone() == (0,)
+
+
+def test_drift_knows_tenants_that_no_migration_made_and_what_was_done_to_them_by_hand(many: str) -> None:
+    from pgcharter.catalog.reading import Reading
+    from pgcharter.migrate import drift, left_out, policies, proving
+    from pgcharter.servers.scratch import open_scratch
+    from pgcharter.sources import live
+
+    def drifted() -> list[tuple[str, str]]:
+        with psycopg.connect(many, autocommit=True) as conn, open_scratch(live.read_catalog(conn).major) as scratch:
+            there, cluster, held = live.read_catalog(conn), live.read_cluster(conn), policies.held(many)
+            wish = Wish("", many, chosen=Chosen(POLICIES))
+            found = planning.declared(scratch, wish, Reading(many, "live", there, cluster=cluster), held).governed
+            with scratch.database() as database:
+                proving.build(database, ledger)
+                recorded = left_out.recorded(proving.read(database, ledger), found.catalog, Chosen(POLICIES).keeps)
+            made = drift.drift(there, recorded, None, {m.object: m.policy for m in held})
+            return [(str(d.difference.object), d.difference.field) for d in made]
+
+    do(many, *steps(many))
+    with psycopg.connect(many, autocommit=True) as conn:
+        ledger = left_out.cut(live.read_catalog(conn), ("pgct_a", "pgct_b"))
+    assert drifted() == []
+    do(many, TENANT.format("pgct_c"))
+    do(many, *steps(many, "pgct_a", "pgct_b"))
+    assert drifted() == []
+    do(many, "GRANT SELECT ON pgct_c.orders TO PUBLIC")
+    assert drifted() == [("table pgct_c.orders", "acl")]

@@ -59,23 +59,28 @@ def _found(place: Place, scratch_url: str | None) -> tuple[Drift, ...]:
         there = live.read_catalog(conn)
         with open_scratch(there.major, url=scratch_url) as scratch:
             recorded = drifting.recorded(conn, place.files, scratch, place.section.placeholders)
-            declared, policies = _declared(place, there, scratch, scratch_url)
+            declared, recorded, policies = _declared(place, there, recorded, scratch, scratch_url)
         return drifting.drift(there, recorded, declared, policies)
 
 
-def _declared(place: Place, there: Catalog, scratch: Scratch, scratch_url: str | None) -> tuple[Catalog | None, dict[ObjectId, str]]:
-    """What the charter says the database shall be (None when it does not say), and what its policies answer for."""
+def _declared(
+    place: Place, there: Catalog, recorded: Catalog, scratch: Scratch, scratch_url: str | None
+) -> tuple[Catalog | None, Catalog, dict[ObjectId, str]]:
+    """What the charter says the database shall be (None when it does not say), what is recorded, with the schemas of tenants, of which the
+    ledger knows nothing, and what policies answer for."""
     from pgcharter.catalog.reading import Reading
     from pgcharter.cli.plan import charters_wish
-    from pgcharter.migrate import planning, policies
+    from pgcharter.migrate import left_out, planning, policies
 
     held = policies.held(place.dsn)
     whose = {m.object: m.policy for m in held}
     wish = replace(charters_wish(place.charter, place.dsn, place.environment), scratch_url=scratch_url, checked=False)
-    if not wish.wanted:
-        return None, whose
+    keeps = wish.chosen.keeps if wish.chosen else lambda _: False
+    if not wish.wanted and not any(keeps(s.name) for s in there.schemas):
+        return None, recorded, whose
     found = planning.declared(scratch, wish, Reading(place.database, "live", there), held).governed
-    return found.catalog, whose | {m.object: m.policy for m in found.new}
+    recorded = left_out.recorded(recorded, found.catalog, keeps)
+    return found.catalog if wish.wanted else None, recorded, whose | {m.object: m.policy for m in found.new}
 
 
 def _data(place: Place, found: tuple[Drift, ...]) -> dict[str, Any]:

@@ -106,17 +106,28 @@ def joined(wanted: Catalog, there: Catalog, old: Iterable[Mark], keeps: Callable
     Those are tenants' that `keeps` says are, and those for which a role of the same name was made, when tenants are given up.
     """
     marked = {m.object.name for m in old if m.object.kind == "role" and not m.field and m.policy == "tenancy"}
-    known = {s.name for s in wanted.schemas} | {OUR_SCHEMA}
-    more = {s.name for s in there.schemas if s.name not in known and (keeps(s.name) or s.name in marked)}
-    if not more:
-        return wanted
-    groups: dict[str, Any] = {
-        name: (*getattr(wanted, name), *(i for i in getattr(there, name) if not isinstance(i, Publication) and _within(i, more)))
-        for name in _GROUPS
-    }
-    in_order: dict[str, Any] = {
-        name: tuple(sorted(found, key=lambda i: str(address_of(i)))) for name, found in groups.items() if name != "tables"
-    }
-    tables = tuple(sorted(groups["tables"], key=lambda t: (t.schema, t.name)))
-    dependencies = (*wanted.dependencies, *(d for d in there.dependencies if d.dependent.schema in more))
-    return replace(wanted, **in_order, tables=tables, dependencies=tuple(sorted(dependencies)))
+    more = {s.name for s in there.schemas if keeps(s.name) or s.name in marked}
+    return _with(wanted, there, more - {s.name for s in wanted.schemas})
+
+
+def recorded(ledger: Catalog, governed: Catalog, keeps: Callable[[str], bool]) -> Catalog:
+    """What the ledger tells, with the schemas of tenants, of which it knows nothing, as policies want them (`governed`)."""
+    more = {s.name for s in governed.schemas if keeps(s.name)} - {s.name for s in ledger.schemas}
+    return _with(ledger, governed, more, histories=True)
+
+
+def _with(catalog: Catalog, other: Catalog, schemas: Collection[str], *, histories: bool = False) -> Catalog:
+    """A catalog with some schemas of another one, and with the histories of their tables in our own schema."""
+    if not schemas:
+        return catalog
+    further = {(OUR_SCHEMA, view_name(t.id)) for t in other.tables if t.schema in schemas} if histories else set()
+
+    def comes(item: Any) -> bool:
+        return not isinstance(item, Publication) and (_within(item, schemas) or _pair(address_of(item)) in further)
+
+    found: dict[str, Any] = {name: (*getattr(catalog, name), *filter(comes, getattr(other, name))) for name in _GROUPS}
+    groups = {name: tuple(sorted(items, key=lambda i: str(address_of(i)))) for name, items in found.items() if name != "tables"}
+    tables = tuple(sorted(found["tables"], key=lambda t: (t.schema, t.name)))
+    dependencies = (*catalog.dependencies, *(d for d in other.dependencies if d.dependent.schema in schemas))
+    in_order: dict[str, Any] = {**groups, "tables": tables, "dependencies": tuple(sorted(dependencies))}
+    return replace(catalog, **in_order)
