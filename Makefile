@@ -16,9 +16,9 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	@$(RUN)python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: $(VENV)/.ready ## start PostgreSQL, build and check the example shop, then find what is wrong with a legacy schema
-	@$(RUN)pgcharter up --example shop --once
+demo: $(VENV)/.ready ## find what is wrong with a legacy schema; then start PostgreSQL, build and check the example shop, and walk through it
 	@$(RUN)pgcharter check examples/legacy; test $$? -le 1
+	@$(RUN)pgcharter up --example shop --once
 
 test: $(VENV)/.ready ## format, lint, types, imports and every test
 	@$(MAKE) --no-print-directory check

@@ -150,11 +150,14 @@ def test_python_in_a_folder_runs_only_when_asked_for(up: Up, notes: Path) -> Non
 def test_the_shop_as_a_document(up: Up, home: Path) -> None:
     document = shop_document(up, "--orders", 500)
     assert (document["format"], document["version"], document["database"], document["example"]) == ("pgcharter-up", 1, "shop", "shop")
-    assert document["build"]["applied"] == document["build"]["files"] == 9
+    assert document["build"]["applied"] == document["build"]["files"] == 12
     assert document["fill"]["loaded"] == document["fill"]["there"] == 500
     assert document["check"]["targets"][0]["guide"]["id"] == "cloudlab"
     assert document["check"]["targets"][0]["verdict"] == "fine", document["check"]["targets"][0]["findings"]
+    assert [len(part["seen"]) for part in document["walk"]] == [4, 3, 4, 4]
+    assert oct((data_home(home, "shop") / "keys" / "ring.json").stat().st_mode)[-3:] == "600"
     again = shop_document(up, "--orders", 500)
+    assert [part["title"] for part in again["walk"]] == [part["title"] for part in document["walk"]]
     assert (again["build"]["applied"], again["fill"]["loaded"], again["fill"]["there"]) == (0, 0, 500)
 
 
@@ -185,7 +188,7 @@ def test_ctrl_c_and_kill_leave_a_fill_that_goes_on(up: Up, home: Path) -> None:
 def test_two_at_once_share_the_server_and_the_work(up: Up, home: Path) -> None:
     children = [up("--example", "shop", "--orders", 3_000, "--once", "--format", "json") for _ in range(2)]
     documents = [json.loads(finish(child, 0, 1)[0]) for child in children]
-    assert sorted(d["build"]["applied"] for d in documents) == [0, 9]
+    assert sorted(d["build"]["applied"] for d in documents) == [0, 12]
     assert sorted(d["fill"]["loaded"] for d in documents) == [0, 3_000]
     assert {d["fill"]["there"] for d in documents} == {3_000}
     assert project.status(data_home(home, "shop")).state == "stopped"

@@ -26,7 +26,7 @@ CASES = [
 def sql_of(name: str) -> str:
     """The statements that make a schema: "pagila", "chinook" or "shop". What it says of owners is left out."""
     if name == "shop":
-        return "\n".join(f.read_text("utf-8").partition("-- Down Migration")[0] for f in sorted(SHOP.glob("*.sql")))
+        return "\n".join(f.read_text("utf-8").partition("-- Down Migration")[0] for f in sorted(SHOP.glob("00*.sql")))
     text = (Path(SAMPLES) / _FILES[name]).read_text("utf-8-sig").partition("\nINSERT INTO")[0]
     skipped = ("DROP DATABASE", "CREATE DATABASE", "\\")
     return "\n".join(line for line in text.splitlines() if not (line.startswith(skipped) or " OWNER TO " in line))

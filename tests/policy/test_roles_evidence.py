@@ -48,7 +48,7 @@ def sql_of(name: str) -> str:
     if name == "odd":
         return ODD
     if name == "shop":
-        files = sorted((EXAMPLES / "shop" / "migrations").glob("*.sql"))
+        files = sorted((EXAMPLES / "shop" / "migrations").glob("00*.sql"))
         return "\n".join(f.read_text("utf-8").partition("-- Down Migration")[0] for f in files)
     text = (Path(SAMPLES) / name).read_text("utf-8-sig")
     text = text.partition("INSERT INTO")[0] if name.startswith("Chinook") else text

@@ -39,7 +39,7 @@ def _sample(name: str) -> str:
 
 
 def _shop() -> str:
-    return "\n".join(f.read_text("utf-8").partition("-- Down Migration")[0] for f in sorted(SHOP.glob("*.sql")))
+    return "\n".join(f.read_text("utf-8").partition("-- Down Migration")[0] for f in sorted(SHOP.glob("00*.sql")))
 
 
 SCHEMAS: dict[str, Callable[[], str]] = {

