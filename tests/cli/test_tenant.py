@@ -357,6 +357,17 @@ def test_a_tenant_in_a_database_from_the_first_day_to_the_last(program: Program,
     assert "up to date" in program("migrate", "up").stdout
     assert program("tenant", "resume", "acme").returncode == 0
     assert value(psycopg.conninfo.make_conninfo(**api), "SELECT 1") == 1
+    roles = '\n[roles]\nreadonly = "pgct_tenants_reads"\nschemas = ["public"]\n'
+    (project / "pgcharter.toml").write_text((project / "pgcharter.toml").read_text() + roles)
+    applied(program, project)
+    assert "GRANT SELECT" in program("tenant", "enforce", "--dry-run").stdout
+    assert program("tenant", "enforce").returncode == 0
+    assert said(program("tenant", "enforce", "--format", "json"))["tenants"] == [{"tenant": "acme", "statements": []}]
+    assert value(psycopg.conninfo.make_conninfo(**api), "SELECT 1") == 1
+    assert program("tenant", "suspend", "acme").returncode == 0
+    assert program("tenant", "enforce", "acme").returncode == 0
+    verified = program("tenant", "verify")
+    assert verified.returncode == 0, verified.stdout
     assert program("tenant", "remove", "acme", "--export", "out", "--grace", "0d").returncode == 0
     assert program("tenant", "remove", "--due", "--yes").returncode == 0
     assert value(database, "SELECT count(*) FROM pg_database WHERE datname = 'pgct_t_acme'") == 0

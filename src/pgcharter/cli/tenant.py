@@ -13,10 +13,11 @@ from pgcharter.cli.output import Command, format_option, show_json
 from pgcharter.cli.signals import endable
 from pgcharter.cli.tenant_remove import remove
 from pgcharter.cli.tenant_verify import verify
-from pgcharter.cli.tenant_work import complete_tenants, enforce, ground, migrate, told
+from pgcharter.cli.tenant_work import complete_tenants, enforce, ground, migrate, migrations_here, told
 from pgcharter.errors import Exit, RefusedError, UsageError
 
 if TYPE_CHECKING:
+    from pgcharter.cli.migrating import Place
     from pgcharter.cli.tenant_work import Ground
     from pgcharter.db import Connection
     from pgcharter.tenants.table import Tenant
@@ -57,8 +58,9 @@ def add(name: str, id_: str, pairs: tuple[str, ...], confirm: str | None, enviro
         if known and known.state != "adding":
             _same(known, id_, _settings(pairs))
             return _done(known, f"tenant {name} is there already, {known.state}", form)
+        base = migrations_here() if place else None
         _written(conn, at, known, name, id_, _settings(pairs), place)
-        steps = _provisioned(conn, at, place, confirm)
+        steps = _provisioned(conn, at, base, place, confirm) if base else []
         table.turn(conn, name, "active")
         made = table.found(conn, name)
         return _done(made, f"tenant {name} is active: {', '.join((f'id {made.id}', *steps))}", form)
@@ -101,21 +103,19 @@ def _new_id(conn: Connection, at: Ground, name: str) -> str:
     return str(uuid.uuid4()) if kind == "uuid" else name if kind == "text" else table.next_number(conn)
 
 
-def _provisioned(conn: Connection, at: Ground, place: str, confirm: str | None) -> list[str]:
+def _provisioned(conn: Connection, at: Ground, base: Place, place: str, confirm: str | None) -> list[str]:
     """Make the place of a tenant, with migrations and policies; what was done, in words."""
     from pgcharter.cli.progress import progress
     from pgcharter.migrate import faults
     from pgcharter.tenants import places
 
-    if at.section.placement == "rows":
-        return []
     done: list[str] = [f"{at.section.placement.removesuffix('s')} {place}"]
     places.make(conn, at.section, place)
     faults.point("tenant place")
     with progress(f"adding {place}") as advance:
-        migrate(at, place, confirm, done.append)
+        migrate(at, base, place, confirm, done.append)
         faults.point("tenant migrated")
-        steps = enforce(at, place, advance)
+        steps = len(enforce(at, place, advance))
     done.append(f"{steps:,} {'statement' if steps == 1 else 'statements'} of policies")
     places.open_(conn, at.section, place)
     faults.point("tenant opened")
@@ -219,10 +219,62 @@ def resume(name: str, confirm: str | None, environment: str | None, target: str 
             )
         if known.state != "active":
             table.turn(conn, name, "active")
+        if at.section.placement == "databases" and known.state != "active":
+            enforce(at, known.place, used=True)
         places.open_(conn, at.section, known.place)
         if "suspended_because" in known.settings:
             table.unset(conn, name, "suspended_because")
         return _done(table.found(conn, name), f"tenant {name} is active", form)
+
+
+ENFORCE = (
+    ("pgcharter tenant enforce", "after [roles] or [audit] changed: in every tenant's schema or database"),
+    ("pgcharter tenant enforce acme --dry-run", "the statements for one of them"),
+)
+
+
+@tenant.command("enforce", cls=Command, examples=ENFORCE)
+@click.argument("names", nargs=-1, metavar="[NAME]…", shell_complete=complete_tenants)
+@click.option("--dry-run", is_flag=True, help="Print the statements; change nothing.")
+@confirm_option
+@database_options
+@format_option
+def enforce_(names: tuple[str, ...], confirm: str | None, environment: str | None, target: str | None, form: str, *, dry_run: bool) -> int:
+    """Apply the charter's policies in tenants' schemas or databases again, as `add` did.
+
+    What would rewrite or lose rows of a tenant at work is refused: that is for a migration.
+    """
+    from pgcharter.cli.progress import progress
+    from pgcharter.tenants import places, table
+
+    at = ground(environment, target)
+    if at.section.placement == "rows":
+        raise UsageError("tenants share their tables, so there is nothing to enforce for one of them", hint="pgcharter policy apply")
+    if not dry_run:
+        refuse_production(at.production, confirm)
+    done: list[dict[str, Any]] = []
+    with endable(), table.opened(at.dsn) as conn, progress("applying policies") as advance:
+        chosen = [table.found(conn, name) for name in names] or [t for t in table.tenants(conn) if t.state != "adding" and not t.deleting]
+        for known in chosen:
+            with table.alone(conn, known.name):
+                statements = enforce(at, known.place, advance, used=True, dry_run=dry_run)
+                if not dry_run:
+                    (places.open_ if known.state == "active" else places.shut)(conn, at.section, known.place)
+                done.append({"tenant": known.name, "statements": list(statements)})
+    _told(done, form, dry_run=dry_run)
+    return Exit.FINE
+
+
+def _told(done: list[dict[str, Any]], form: str, *, dry_run: bool) -> None:
+    from pgcharter.render import tenants as render
+
+    if form == "json":
+        show_json({"format": "pgcharter-tenants-enforced", "version": 1, "dry_run": dry_run, "tenants": done})
+    elif dry_run:
+        for one in done:
+            click.echo(f"-- {one['tenant']}\n" + "".join(f"{sql};\n" for sql in one["statements"]))
+    else:
+        told(lambda page: render.enforced(page, {one["tenant"]: len(one["statements"]) for one in done}))
 
 
 def _settings(pairs: tuple[str, ...]) -> dict[str, Any]:

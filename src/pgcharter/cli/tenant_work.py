@@ -14,6 +14,7 @@ from pgcharter.errors import PgcharterError, RefusedError, UsageError
 
 if TYPE_CHECKING:
     from pgcharter.charter import Charter
+    from pgcharter.cli.migrating import Place
     from pgcharter.cli.progress import Advance
     from pgcharter.policy.encryption_settings import EncryptedColumn
     from pgcharter.policy.tenancy_settings import TenancySection
@@ -78,7 +79,16 @@ def complete_tenants(ctx: click.Context, _parameter: click.Parameter, incomplete
         return []
 
 
-def migrate(at: Ground, place: str, confirm: str | None, say: Callable[[str], None]) -> None:
+def migrations_here() -> Place:
+    """The project's migrations, every file read. Raises PgcharterError when they cannot be run for tenants, before anything is done."""
+    base = migrating.open_place(None, "none", None)
+    if base.revisions:
+        raise RefusedError("an Alembic project knows one schema of one database, so it is not run for tenants", hint="[migrate] folder")
+    migrating.with_units(base, base.files.migrations)
+    return base
+
+
+def migrate(at: Ground, base: Place, place: str, confirm: str | None, say: Callable[[str], None]) -> None:
     """Apply the project's migrations where a tenant is going to be. Raises PgcharterError when they do not end well.
 
     Nobody uses the place yet: no gate, window or backup has to be waited for.
@@ -87,9 +97,6 @@ def migrate(at: Ground, place: str, confirm: str | None, say: Callable[[str], No
     from pgcharter.cli.watching import Voice
     from pgcharter.migrate import home, runner
 
-    base = migrating.open_place(None, "none", None)
-    if base.revisions:
-        raise RefusedError("an Alembic project knows one schema of one database, so it is not run for tenants", hint="[migrate] folder")
     there = replace(base, dsn=at.at(place), production=at.production)
     with migrating.ledger_of(there) as conn:
         home.refuse_elsewhere(conn)
@@ -117,13 +124,16 @@ _WISHES: dict[str, Any] = {
 }  # fmt: skip
 
 
-def enforce(at: Ground, place: str, advance: Advance | None = None) -> int:
-    """Apply the charter's policies to one tenant's place; how many statements that took."""
+def enforce(at: Ground, place: str, advance: Advance | None = None, *, used: bool = False, dry_run: bool = False) -> tuple[str, ...]:
+    """Apply the charter's policies to one tenant's place; the statements that took."""
     from pgcharter.cli.plan import charters_wish
     from pgcharter.tenants import enforcing
 
     dsn = at.dsn if at.section.placement == "schemas" else at.at(place)
-    return enforcing.enforce(charters_wish(at.charter, dsn, at.environment), at.section, place, advance)
+    wish = charters_wish(at.charter, dsn, at.environment)
+    if dry_run:
+        return tuple(step.sql for step in enforcing.planned(wish, at.section, place, advance, used=used).steps)
+    return enforcing.enforce(wish, at.section, place, advance, used=used)
 
 
 def told(write: Callable[[Page], None]) -> None:

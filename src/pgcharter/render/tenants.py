@@ -75,6 +75,14 @@ def said(page: Page, sentence: str, *more: str) -> None:
         page.flow(Styled(text, "dim"), indent=2, hanging=2)
 
 
+def enforced(page: Page, statements: Mapping[str, int]) -> None:
+    """Tenants by how many statements their policies took."""
+    for name, many in statements.items():
+        said(page, f"{name}: " + (f"{many:,} {'statement' if many == 1 else 'statements'}" if many else "in place"))
+    if not statements:
+        page.flow("there is no tenant: pgcharter tenant add NAME")
+
+
 def amounts(page: Page, name: str, where: str, rows: Iterable[tuple[str, int]]) -> None:
     """What a tenant still has, table by table."""
     found = list(rows)

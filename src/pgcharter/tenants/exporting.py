@@ -146,10 +146,9 @@ def _encrypted(
 
 
 def _left_out(conn: Connection, section: TenancySection, catalog: Catalog, tenant: Tenant) -> Iterator[str]:
-    if section.placement == "rows":
-        return
     for table in catalog.tables:
-        if table.kind == "foreign table" and (section.placement == "databases" or table.schema == tenant.place):
+        mine = {"databases": True, "schemas": table.schema == tenant.place, "rows": section.column in table.column}[section.placement]
+        if table.kind == "foreign table" and mine:
             yield f"foreign table {table.id.sql()}: its rows are on another server"
     if section.placement == "databases" and (count := _value(conn, "large_objects")):
         yield f"{count:,} large objects: pg_dump --large-objects has them"
