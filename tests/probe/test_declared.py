@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -53,11 +54,11 @@ ROLES = RolesSection(
 DECLARED = Declared(ROLES, TENANCY)
 
 
-@pytest.fixture
-def app(server_of: Callable[[int | None], Server]) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+@pytest.fixture(params=[False, True], ids=["", "asking"])
+def app(server_of: Callable[[int | None], Server], request: pytest.FixtureRequest) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
     server = server_of(18)
     with cases.built(server, [SCHEMA]) as conn:
-        policies = Chosen((tenancy.policy(TENANCY), roles.policy(ROLES)))
+        policies = Chosen((tenancy.policy(replace(TENANCY, ask_state=request.param)), roles.policy(ROLES)))
         plan = planning.make(planning.Wish("", server.dsn("prb_case"), chosen=policies)).plan
         assert plan.questions == ()
         for step in plan.steps:
@@ -85,8 +86,13 @@ def test_what_differs_from_the_declaration_is_said(
     app.execute("GRANT DELETE ON app.countries TO prb_reads; REVOKE INSERT ON app.orders FROM prb_writes")
     app.execute("CREATE TABLE app.later (id uuid PRIMARY KEY, tenant_id uuid NOT NULL); GRANT SELECT ON app.later TO prb_reads")
     app.execute("ALTER ROLE prb_api BYPASSRLS; GRANT USAGE ON SCHEMA app TO PUBLIC; GRANT SELECT ON app.countries TO PUBLIC")
+    app.execute(
+        "CREATE VIEW app.leaky AS SELECT * FROM app.notes WHERE tenant_id = nullif(current_setting('pgcharter.tenant', true), '')::uuid"
+    )
+    app.execute("ALTER VIEW app.leaky OWNER TO prb_maintenance; GRANT SELECT ON app.leaky TO prb_api")
     found = cases.said(attacked(app, scratch_of(18)).holes)
     assert {
+        ("prb_api", "view app.leaky", "function in WHERE"),
         ("prb_reports", "table app.countries", "privilege"),
         ("prb_api", "table app.orders", "privilege"),
         ("prb_reports", "table app.later", "SELECT"),

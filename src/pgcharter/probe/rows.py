@@ -21,6 +21,7 @@ from pgcharter.migrate.shape import TableShape
 from pgcharter.migrate.values import Make, Values, values
 from pgcharter.names import ObjectId, quote
 from pgcharter.policy.guards import Guards
+from pgcharter.policy.tenancy_settings import OWN_TENANTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,10 +58,10 @@ class Aligned(Generator):
         """Tables whose columns must not all be alike: later ones have later values (`ends_at > starts_at`)."""
 
     def columns(self, want: Want) -> dict[str, Make]:
-        """For each column its value by the row's number. Raises Unfillable."""
+        """For each column its value by the row's number; our own tenants are all active, as by default. Raises Unfillable."""
         made: dict[str, Make] = {}
         for column in want.table.columns:
-            if column.generated:
+            if column.generated or (want.table.id == OWN_TENANTS and column.default):
                 continue
             make = self._aligned(want, column.name)
             if make is None and column.not_null and not column.default:
