@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -16,8 +16,11 @@ from pgcharter.migrate.planning import Wish
 from pgcharter.migrate.policies import Chosen
 from pgcharter.policy import audit as policy
 from pgcharter.policy.audit_settings import AuditSection
+from pgcharter.policy.audit_tables import first
 
-MONTH = f"pgcharter.audit_log_{datetime.now(UTC):%Y_%m}"
+TODAY = datetime.now(UTC).date()
+MONTH = f"pgcharter.audit_log_{TODAY:%Y_%m}"
+BOUNDS = f"('{first(TODAY)}') TO ('{first(TODAY, 1)}')"
 SCHEMA = "CREATE SCHEMA app; CREATE TABLE app.t (id int PRIMARY KEY, v text, at timestamptz DEFAULT now())"
 
 
@@ -37,14 +40,16 @@ def fill(conn: Any, rows: int = 10, start: int = 1) -> None:
 
 def tamper(conn: Any, statement: str) -> None:
     """What a superuser can do who takes the guards away first."""
-    conn.execute(f"ALTER TABLE {MONTH} DISABLE TRIGGER ALL; ALTER TABLE pgcharter.audit_seals DISABLE TRIGGER ALL".encode())
+    for table in (MONTH, "pgcharter.audit_log_unplaced", "pgcharter.audit_seals"):
+        conn.execute(f"ALTER TABLE {table} DISABLE TRIGGER ALL".encode())
     conn.execute(statement.encode())
 
 
 def afresh(conn: Any) -> None:
     tamper(
         conn,
-        f"TRUNCATE {MONTH}, pgcharter.audit_seals; TRUNCATE app.t; TRUNCATE {MONTH}; ALTER SEQUENCE pgcharter.audit_log_number RESTART",
+        f"TRUNCATE {MONTH}, pgcharter.audit_log_unplaced, pgcharter.audit_seals; TRUNCATE app.t; TRUNCATE {MONTH};"
+        " ALTER SEQUENCE pgcharter.audit_log_number RESTART",
     )
     fill(conn)
     audit_seals.seal(conn)
@@ -85,11 +90,24 @@ CASES = {
     ),
     "all removed": (f"DELETE FROM {MONTH}", [("removed", n) for n in range(1, 11)]),
     "seal changed": ("UPDATE pgcharter.audit_seals SET upto = 9", [("broken", 0)]),
+    "key to look it up by changed": (f"UPDATE {MONTH} SET key_hash = 0 WHERE number = 3", [("changed", 3)]),
+    "moved to another month": (
+        "UPDATE pgcharter.audit_log SET month = '1000-01-01' WHERE number = 3",
+        [("removed", 3), ("put in", 3)],
+    ),
+    "digest changed": ("UPDATE pgcharter.audit_seals SET digest = prints", [("broken", 0), ("changed", 0)]),
+    "prints changed": ("UPDATE pgcharter.audit_seals SET prints = digest || digest || digest", []),
+    "month replaced": (f"""
+        ALTER TABLE pgcharter.audit_log DETACH PARTITION {MONTH}; ALTER TABLE {MONTH} RENAME TO forged;
+        CREATE TABLE {MONTH} (LIKE pgcharter.forged INCLUDING ALL);
+        INSERT INTO {MONTH} SELECT * FROM pgcharter.forged; UPDATE {MONTH} SET actor = 'bob' WHERE number = 3; DROP TABLE pgcharter.forged;
+        ALTER TABLE pgcharter.audit_log ATTACH PARTITION {MONTH} FOR VALUES FROM {BOUNDS}""", [("changed", 3)]),
     "month dropped": (f"DROP TABLE {MONTH}", [("dropped", 0)]),
 }  # fmt: skip
 
 
-def test_tampering_is_found(app: Any) -> None:
+@pytest.mark.parametrize("major", [15, 18])
+def test_tampering_is_found(app: Any, major: int) -> None:
     for statement, found in CASES.values():
         afresh(app)
         assert flaws(app) == []
@@ -109,6 +127,60 @@ def test_a_chain_made_anew_is_found_by_the_exported_head(app: Any) -> None:
     assert flaws(app, head) == [("cut", 0)]
     with pytest.raises(PgcharterError, match="no head of a chain"):
         Head.loads("{}")
+
+
+def test_the_end_of_the_chain_cut_off_is_found_by_the_exported_head(app: Any) -> None:
+    for start in (1, 100):
+        fill(app, 5, start)
+        audit_seals.seal(app)
+    head = audit_seals.head(app)
+    tamper(app, f"DELETE FROM pgcharter.audit_seals WHERE seal = 2; DELETE FROM {MONTH} WHERE number > 5")
+    assert flaws(app, head) == [("cut", 0)]
+    assert flaws(app) == [], "what only a kept head shows"
+
+
+def test_a_clock_turned_back_is_found(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for start, back in ((1, 0), (100, 3600), (200, 3602), (300, 0)):
+        monkeypatch.setattr(audit_seals, "_now", lambda _, back=back: datetime.now(UTC) - timedelta(seconds=back))
+        fill(app, 5, start)
+        audit_seals.seal(app)
+    assert flaws(app) == [("clock", 0)]
+
+
+def test_a_month_detached_or_dropped_without_a_word_is_found(app: Any) -> None:
+    fill(app)
+    audit_seals.seal(app)
+    app.execute(f"ALTER TABLE pgcharter.audit_log DETACH PARTITION {MONTH}".encode())
+    assert flaws(app) == [("dropped", 0)]
+    app.execute(f"DROP TABLE {MONTH}".encode())
+    assert flaws(app) == [("dropped", 0)]
+
+
+def test_retiring_goes_on_where_it_was_cut_off(app: Any, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A month that somebody reads stays pending; one that was detached and not dropped goes next time."""
+    monkeypatch.setattr(audit_seals, "_PATIENCE", 50)
+    fill(app, 5)
+    audit_seals.seal(app)
+    later = datetime(TODAY.year + 1, 12, 1, tzinfo=UTC)
+    with psycopg.connect(database) as reader:
+        reader.execute("SELECT count(*) FROM pgcharter.audit_log")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            audit_seals.retire(app, 3, now=later, told=lambda _: None)
+    second = f"pgcharter.audit_log_{first(TODAY, 1):%Y_%m}"
+    third = f"pgcharter.audit_log_{first(TODAY, 2):%Y_%m}"
+    app.execute(f"ALTER TABLE pgcharter.audit_log DETACH PARTITION {MONTH} FINALIZE".encode())
+    with app.transaction():
+        number, upto, previous = audit_seals._last(app)
+        audit_seals._add(app, number + 1, "retired", first(TODAY, 1), upto, [], b"", bytes(32), previous, "cut off")
+    app.execute(f"ALTER TABLE pgcharter.audit_log DETACH PARTITION {second}".encode())
+    app.execute(f"ALTER TABLE pgcharter.audit_log DETACH PARTITION {third}".encode())
+    told: list[str] = []
+    audit_seals.retire(app, 3, now=later, told=told.append)
+    left = [name for (name,) in app.execute("SELECT relname FROM pg_class WHERE relname ~ '^audit_log_[0-9_]*$'")]
+    assert third.partition(".")[2] in left, "nobody retired it: somebody detached it by hand"
+    assert MONTH.partition(".")[2] not in left
+    assert second.partition(".")[2] not in left
+    assert flaws(app) == []
 
 
 def test_nothing_slips_in_behind_a_seal(app: Any, database: str) -> None:

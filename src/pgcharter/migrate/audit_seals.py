@@ -21,6 +21,8 @@ from pgcharter.policy.audit_tables import LOG, first, partition
 
 ORIGIN = bytes(32)
 """What stands for the seal before the first."""
+_PATIENCE = 5_000
+"""Milliseconds that a month that is dropped waits for those who read it."""
 _AT_ONCE = 100_000
 """Numbers that one statement looks at, so that a long backlog needs no more memory than a short one."""
 
@@ -100,12 +102,13 @@ def retire(
 ) -> list[date]:
     """Drop the months before the last `keep` whole ones; each leaves its seals and one that says it was retired.
 
-    `conn` is in autocommit mode: partitions are detached concurrently. Raises RefusedError when rows of a month are not sealed yet.
+    `conn` is in autocommit mode: partitions are detached concurrently, and what was cut off goes on next time. Raises
+    RefusedError when rows of a month are not sealed yet.
     """
     sql = of_trail(conn)
     oldest = first((now or datetime.now(UTC)).date(), -keep)
-    gone = [month for month in _months(conn) if month < oldest]
-    for month in gone:
+    gone = {month: how for month, how in _standing(conn) if month < oldest and (how != "detached" or _retired(conn, month))}
+    for month, how in gone.items():
         at = partition(month)
         with conn.transaction():
             conn.execute(sql["canonical"])
@@ -118,13 +121,15 @@ def retire(
             if not _retired(conn, month):
                 who = f"{conn.info.user}: {reason or f'older than {keep} months'}"
                 _add(conn, number + 1, "retired", month, upto, [], b"", bytes(32), previous, who)
-        conn.execute("SET lock_timeout = '5s'")
-        conn.execute(f"ALTER TABLE {LOG.sql()} DETACH PARTITION {at.sql()} CONCURRENTLY".encode())
+        conn.execute(f"SET lock_timeout = {_PATIENCE}".encode())
+        if how != "detached":
+            form = "CONCURRENTLY" if how == "attached" else "FINALIZE"
+            conn.execute(f"ALTER TABLE {LOG.sql()} DETACH PARTITION {at.sql()} {form}".encode())
         with conn.transaction():
             conn.execute(f"DROP TABLE {at.sql()}".encode())
             conn.execute(sql["forget"], (at.name,))
         told(f"{at} is dropped; its seals stay")
-    return gone
+    return list(gone)
 
 
 def of_trail(conn: Connection) -> Mapping[str, str]:
@@ -180,11 +185,17 @@ def _add(
     previous: bytes,
     note: str,
 ) -> bytes:
-    at = datetime.now(UTC)
+    at = _now(conn)
     value = hashed(number, at, kind, month, upto, numbers, digest, previous, note)
     sql = queries.load("pgcharter.migrate", "audit_seals.sql")["insert"]
     conn.execute(sql, (number, at, kind, month, upto, numbers, prints, digest, previous, value, note))
     return value
+
+
+def _now(conn: Connection) -> datetime:
+    """The server's time: sealers may stand on several machines."""
+    at: datetime = _one(conn, queries.load("pgcharter.migrate", "audit_seals.sql")["clock"])[0]
+    return at
 
 
 def hashed(
@@ -196,12 +207,11 @@ def hashed(
     return sha256(json.dumps(data, ensure_ascii=True).encode()).digest()
 
 
-def _months(conn: Connection) -> Iterator[date]:
-    """Months that have a partition."""
-    for (name,) in conn.execute(queries.load("pgcharter.migrate", "audit_seals.sql")["months"]):
+def _standing(conn: Connection) -> Iterator[tuple[date, str]]:
+    """Months that have a table, and how it stands to the trail."""
+    for name, how in conn.execute(queries.load("pgcharter.migrate", "audit_seals.sql")["standing"]).fetchall():
         year, _, month = name.removeprefix(f"{LOG.name}_").partition("_")
-        if year.isdigit() and month.isdigit():
-            yield date(int(year), int(month), 1)
+        yield date(int(year), int(month), 1), how
 
 
 def _retired(conn: Connection, month: date) -> bool:

@@ -76,6 +76,15 @@ select number from (
 select c.relname from pg_catalog.pg_inherits i join pg_catalog.pg_class c on c.oid = i.inhrelid
  where i.inhparent = 'pgcharter.audit_log'::pg_catalog.regclass order by 1
 
+-- Months with a table, and how it stands to the trail: attached, pending (a detachment was cut off), detached.
+-- name: standing
+select c.relname, case when i.inhrelid is null then 'detached' when i.inhdetachpending then 'pending' else 'attached' end
+  from pg_catalog.pg_class c left join pg_catalog.pg_inherits i on i.inhrelid = c.oid and i.inhparent = 'pgcharter.audit_log'::pg_catalog.regclass
+ where c.relnamespace = 'pgcharter'::pg_catalog.regnamespace and c.relkind = 'r' and c.relname ~ '^audit_log_[0-9]{4}_[0-9]{2}$' order by 1
+
+-- name: clock
+select pg_catalog.clock_timestamp()
+
 -- name: waiting
 select pg_catalog.count(*), min(changed_at) from pgcharter.audit_log where number > %s
 

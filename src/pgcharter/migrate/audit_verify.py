@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from pgcharter.db import Connection
@@ -20,7 +20,7 @@ class Flaw:
     """One thing that is not as it was sealed."""
 
     kind: str
-    """changed, reordered, removed, put in, dropped (a month without a word), broken (a seal), cut (the chain)."""
+    """changed, reordered, removed, put in, dropped (a month without a word), broken (a seal), cut (the chain), clock (turned back)."""
     sentence: str
     seal: int = 0
     number: int = 0
@@ -53,15 +53,16 @@ def verify(conn: Connection, head: Head | None = None) -> Verified:
         conn.execute(sql["canonical"])
         there = {name for (name,) in conn.execute(sql["months"])}
         retired = {month for (month,) in conn.execute("SELECT month FROM pgcharter.audit_seals WHERE kind = 'retired'")}
-        previous, number = ORIGIN, 0
+        previous, number, sealed_at = ORIGIN, 0, None
         with conn.cursor(name="pgcharter_audit_seals") as cursor:
             cursor.itersize = 200
             for row in cursor.execute(sql["seals"].encode()):
                 found = _Seal(*row)
                 flaws += _chain(found, number, previous)
                 flaws += _head(found, head)
+                flaws += _clock(found, sealed_at)
                 flaws += _rows(found, there, retired)
-                previous, number, upto = bytes(found.hash), found.seal, found.upto
+                previous, number, upto, sealed_at = bytes(found.hash), found.seal, found.upto, found.sealed_at
                 rows, seals = rows + len(found.numbers), seals + 1
         strangers = conn.execute(sql["strangers"], (upto,)).fetchall()
         waiting = conn.execute(sql["waiting"], (upto,)).fetchone()
@@ -104,6 +105,12 @@ def _chain(s: _Seal, number: int, previous: bytes) -> Iterator[Flaw]:
 def _head(s: _Seal, head: Head | None) -> Iterator[Flaw]:
     if head and s.seal == head.seal and bytes(s.hash).hex() != head.hash:
         yield Flaw("broken", f"seal {s.seal} is not the one that was exported: the chain was made anew", s.seal)
+
+
+def _clock(s: _Seal, before: datetime | None) -> Iterator[Flaw]:
+    """The server's clock turned back by more than what keeping time does: rows of that while say wrong times."""
+    if before and s.sealed_at < before - timedelta(seconds=5):
+        yield Flaw("clock", f"seal {s.seal} says {s.sealed_at:%Y-%m-%d %H:%M:%S}Z and follows a later one: a clock was turned back", s.seal)
 
 
 def _rows(s: _Seal, there: set[str], retired: set[date]) -> Iterator[Flaw]:

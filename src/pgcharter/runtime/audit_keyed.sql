@@ -10,7 +10,8 @@ WITH entries AS MATERIALIZED (
   UNION ALL
   SELECT number, new_key, 'comes', NULL FROM entries WHERE new_key IS NOT NULL
 ), keys AS (
-  SELECT key, (array_agg(coalesce(what, '') ORDER BY number))[1] = 'comes' AS new, min(number) FILTER (WHERE what = 'goes') AS gone
+  SELECT key, (array_agg(coalesce(what, '') ORDER BY number))[1] = 'comes' AS new, min(number) FILTER (WHERE what = 'goes') AS gone,
+         (array_agg(old ORDER BY number))[1] AS whole
     FROM events GROUP BY key
 ), olds AS (
   SELECT DISTINCT ON (e.key, c.key) e.key, c.key AS name, c.value
@@ -25,6 +26,7 @@ WITH entries AS MATERIALIZED (
            || coalesce((SELECT jsonb_object_agg(m, '***') FROM unnest(%(masked)s::text[]) m WHERE to_jsonb(t)->m <> 'null'), '{}') AS image
     FROM {{table}} t
 )
-SELECT CASE WHEN k.key IS NULL THEN p.image WHEN k.gone IS NULL THEN p.image || b.old ELSE b.old END
+-- A whole row (one with its key) says all that there was, whatever became of the columns since.
+SELECT CASE WHEN k.key IS NULL THEN p.image WHEN k.whole ?& %(key)s::text[] THEN k.whole WHEN k.gone IS NULL THEN p.image || b.old ELSE b.old END
   FROM present p FULL JOIN keys k ON k.key = p.key LEFT JOIN before b ON b.key = k.key
  WHERE k.key IS NULL OR (NOT k.new AND (k.gone IS NOT NULL OR p.key IS NOT NULL))
