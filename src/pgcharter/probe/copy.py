@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -106,8 +106,8 @@ def build(
                 notices = stirred.work(whole, ground)
                 for database in (whole, part):
                     _settle(database, catalog)
-                    _temporary(database, catalog)
-                    _set(database, catalog)
+                    _temporary(database, catalog, whole.roles)
+                    _set(database, catalog, whole.roles)
                 path = ", ".join(quote(s.name) for s in catalog.schemas if not s.extension) or "public"
                 derived = stirred.derived(whole.conn, part.conn, ground) - apart
                 yield Copy(whole, part, ground.rows, future, password, path, derived, notices)
@@ -154,12 +154,12 @@ def _carried(text: str) -> bool:
     return "." in name or name in ("role", "row_security", "search_path")
 
 
-def _set(database: ScratchDatabase, catalog: Catalog) -> None:
+def _set(database: ScratchDatabase, catalog: Catalog, roles: Collection[str]) -> None:
     """The settings that sessions begin with in this database."""
     database.admin.execute(f"ALTER DATABASE {quote(database.name)} SET track_functions = 'all'".encode())
     for text in catalog.database.settings:
         role, colon, rest = text.partition(":") if ":" in text.partition("=")[0] else ("", "", text)
-        if _carried(rest) and (not colon or role in database.roles):
+        if _carried(rest) and (not colon or role in roles):
             whose = f"ROLE {quote(role)} IN DATABASE" if colon else "DATABASE"
             with contextlib.suppress(psycopg.Error):
                 database.admin.execute(f"ALTER {whose} {quote(database.name)} {setting(rest)}".encode())
@@ -217,14 +217,14 @@ def _second(database: ScratchDatabase, catalog: Catalog, rows: made.Rows, guards
         made.write(conn, rows, (t.id for t in catalog.tables if t.id in apart), (1, 4))
 
 
-def _temporary(database: ScratchDatabase, catalog: Catalog) -> None:
+def _temporary(database: ScratchDatabase, catalog: Catalog, roles: Collection[str]) -> None:
     """Who may make temporary tables and functions: that is a privilege on the database, which a copy does not get by itself."""
     if catalog.database.acl is None or any(g.grantee == "" and g.privilege == "TEMPORARY" for g in catalog.database.acl):
         return
     name = quote(database.name)
     database.admin.execute(f"REVOKE TEMPORARY ON DATABASE {name} FROM PUBLIC".encode())
     for grant in catalog.database.acl:
-        if grant.privilege == "TEMPORARY" and grant.grantee in database.roles:
+        if grant.privilege == "TEMPORARY" and grant.grantee in roles:
             database.admin.execute(f"GRANT TEMPORARY ON DATABASE {name} TO {quote(grant.grantee)}".encode())
 
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from pgcharter.servers.scratch import Scratch
     from pgcharter.sources import Progress
 
+_SILENT = ("", "42501", "57014", "55P03", "55000")
+"""States that leave nothing open: let through, refused, given up, and a materialized view that was never filled."""
 _STATISTICS = re.compile(r"\bpg_stat(s|istic)\b")
 """Where values of rows are published."""
 
@@ -91,6 +93,7 @@ class _Probing:
             self.holes += privileges.differing(whole, role, privileges.concerned(self.ground.catalog, self.declared.roles), self._rights)
         verbs: dict[ObjectId, list[str]] = {}
         for conn in (whole, part):
+            conn.pgconn.exec_(b"ROLLBACK")
             conn.pgconn.exec_(attacks.TOLD.encode())
         for attack in self._attacks(role, allowed):
             if attack.object in self.slow:
@@ -99,7 +102,7 @@ class _Probing:
             seen = self._observed(whole, attack)
             if seen.state == "57014":
                 self.slow.add(attack.object)
-            if attack.name == "SELECT" and attack.context == attacks.CONTEXT and seen.state not in ("", "42501", "57014", "55P03"):
+            if attack.name == "SELECT" and attack.context == attacks.CONTEXT and seen.state not in _SILENT:
                 self.blind[attack.object, role] = f"SQLSTATE {seen.state}"
             if attack.verb and not seen.state and (seen.rows or attack.verb in ("TRUNCATE", "EXECUTE", "SELECT")):
                 verbs.setdefault(attack.object, []).append(attack.verb)
@@ -188,7 +191,8 @@ class _Probing:
         if attack.judge == "unwritten":
             more = seen.written and other.written and [a - b for a, b in zip(seen.written[1:], other.written[1:], strict=True)]
             return f"{max(more)} more row{'s' * (max(more) != 1)} changed where others have rows" if more and max(more) > 0 else ""
-        if seen == other or seen != self._observed(whole, attack):
+        led = attack.name == telling.ECHO and "23503" in (seen.state, other.state)
+        if led or seen == other or seen != self._observed(whole, attack):
             return ""
         return _difference(seen, other)
 

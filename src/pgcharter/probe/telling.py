@@ -9,6 +9,9 @@ from pgcharter.names import literal, quote
 from pgcharter.probe.attacks import CONTEXT, Attack
 from pgcharter.probe.ground import NEW, THEIRS, Ground, May, guessable, natural
 
+ECHO = "values of others"
+"""An attack that foreign keys answer as well; they have attacks of their own."""
+
 
 def on_table(table: Table, ground: Ground, may: May) -> Iterator[Attack]:
     """What keys, triggers and checks tell of rows that cannot be seen, and whether a tenant that is always the same can be given rows."""
@@ -16,13 +19,15 @@ def on_table(table: Table, ground: Ground, may: May) -> Iterator[Attack]:
     if table.id not in ground.rows.columns:
         return
     tenants = ground.tenant_columns(table)
-    for key in table.unique_keys:
+    above = {key for at in _above(table, ground) for key in at.unique_keys}
+    for key in (k for k in table.unique_keys if k not in above):
         if not {*key} & tenants and {*key} <= allowed and natural(table, key, ground.guards):
             names, row = ground.values(
                 table, NEW, allowed, {c: ground.text(table.id, THEIRS, c) for c in key if c not in ground.owned(table)}
             )
             text = f"INSERT INTO {table.id.sql()} ({names}) OVERRIDING SYSTEM VALUE VALUES ({row})"
-            yield Attack(table.id, "unique key", text, "same", "not told what others have", part=", ".join(map(quote, key)))
+            numbers = all(table.column[c].type.basic in ("int2", "int4", "int8") for c in key)
+            yield Attack(table.id, "unique key", text, "same", "not told what others have", part=", ".join(map(quote, key)), weak=numbers)
     for fk in table.foreign_keys:
         parent = ground.catalog.table.get(fk.references) if fk.references else None
         if (
@@ -41,6 +46,14 @@ def on_table(table: Table, ground: Ground, may: May) -> Iterator[Attack]:
     yield from _fixed(table, ground, allowed)
 
 
+def _above(table: Table, ground: Ground) -> Iterator[Table]:
+    """The partitioned tables that a table is a part of: their keys are its own."""
+    above = ground.catalog.table.get(table.partition_of) if table.partition_of else None
+    if above is not None:
+        yield above
+        yield from _above(above, ground)
+
+
 def _echoed(table: Table, ground: Ground, allowed: Collection[str]) -> Iterator[Attack]:
     """An own row with the values of another's, but for what says whose it is and what nobody can guess.
 
@@ -53,7 +66,7 @@ def _echoed(table: Table, ground: Ground, allowed: Collection[str]) -> Iterator[
     if echoed:
         names, row = ground.values(table, NEW, allowed, echoed)
         text = f"INSERT INTO {table.id.sql()} ({names}) OVERRIDING SYSTEM VALUE VALUES ({row})"
-        yield Attack(table.id, "values of others", text, "same", "not told what others have")
+        yield Attack(table.id, ECHO, text, "same", "not told what others have")
 
 
 def _fixed(table: Table, ground: Ground, allowed: Collection[str]) -> Iterator[Attack]:
