@@ -9,6 +9,9 @@ from typing import Any
 
 import psycopg
 import pytest
+from sqlalchemy import create_engine, select
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from tests.db.test_flows import url
 from tests.runtime.test_encryption import Fixed
 
 from pgcharter.migrate import key_status, planning, reencrypt
@@ -19,6 +22,7 @@ from pgcharter.migrate.terms import Pace
 from pgcharter.policy import encryption as policy
 from pgcharter.policy.encryption_settings import EncryptedColumn, EncryptionSection
 from pgcharter.runtime.encryption import Encryption
+from pgcharter.runtime.encryption_sqlalchemy import Encrypted
 from pgcharter.runtime.keys import INDEX, KeyRing
 
 EMAIL = EncryptedColumn("app.users", "email", search=("folded",), unique=True)
@@ -195,3 +199,38 @@ def test_many_writers_while_the_job_works(app: str) -> None:
         rows = conn.execute("SELECT id, email_encrypted FROM app.users").fetchall()
     values = [reader.decrypt(data, row=key) for key, data in rows]
     assert len(values) == len(set(values)) > 10
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class User(Base):
+    __tablename__, __table_args__ = "users", {"schema": "app"}
+    id: Mapped[int] = mapped_column(primary_key=True)
+    email_encrypted: Mapped[bytes | None]
+    email_folded: Mapped[bytes | None]
+    email = Encrypted(Encryption((EMAIL,), Fixed(*RINGS["active"].keys)), NAME)
+
+
+def test_lookups_go_by_the_unique_index(app: str) -> None:
+    """By `where` as by SQLAlchemy, while the key is rotated, in plans that know the values and in those that do not."""
+    engine = create_engine(url(app), connect_args={"options": "-c plan_cache_mode=force_generic_plan"})
+    plans: list[str] = []
+    with psycopg.connect(app, autocommit=True) as conn:
+        conn.execute("INSERT INTO app.users (id) SELECT generate_series(100, 3000)")
+        conn.execute(INSERT, row("first", 1))
+        conn.execute("ANALYZE app.users")
+        condition, parameters = knows("active").column(NAME).where("ADA@example.org")
+        for mode in ("force_generic_plan", "force_custom_plan"):
+            conn.execute(f"SET plan_cache_mode = {mode}".encode())
+            found = conn.execute(f"EXPLAIN SELECT id FROM app.users WHERE {condition}".encode(), parameters, prepare=True).fetchall()
+            plans.append("\n".join(line for (line,) in found))
+    with Session(engine) as session:
+        query = select(User.id).where(User.email == "ADA@example.org")
+        assert session.scalars(query).all() == [1]
+        compiled = query.compile(engine, compile_kwargs={"render_postcompile": True})
+        found = session.connection().exec_driver_sql(f"EXPLAIN {compiled}", compiled.params).all()  # type: ignore[assignment]
+        plans.append("\n".join(line for (line,) in found))
+    engine.dispose()
+    assert all("users_email_folded_key" in plan and "Seq Scan" not in plan for plan in plans), plans
