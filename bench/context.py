@@ -10,19 +10,29 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import psycopg
+from psycopg.rows import TupleRow
 from sqlalchemy import create_engine, text
 
 from pgcharter.runtime.connections import ContextConnection
 from pgcharter.runtime.context import Context, using
 from pgcharter.runtime.engines import bind
+from pgcharter.runtime.placement import Schemas
 from pgcharter.servers import binaries, lifecycle
 
 TRANSACTIONS = 20_000
 CHOSEN = Context("00000000-0000-0000-0000-00000000000a", "ada@example.org", "", "4bf92f3577b34da6a3ce929d0e0e4736")
+PLACED = replace(CHOSEN, tenant="acme")
 SETTING = "SELECT " + ", ".join(f"set_config('pgcharter.{name}', %s, true)" for name in ("tenant", "actor", "correlation"))
 VALUES = (CHOSEN.tenant, CHOSEN.actor, CHOSEN.correlation)
+
+
+class PlacedConnection(ContextConnection[TupleRow]):
+    """A connection where tenants are in schemas."""
+
+    placement = Schemas()
 
 
 def run(transactions: int = TRANSACTIONS) -> None:
@@ -31,7 +41,9 @@ def run(transactions: int = TRANSACTIONS) -> None:
         dsn = server.dsn()
         url = dsn.replace("postgresql://", "postgresql+psycopg://", 1)
         plain, bound = create_engine(url), bind(create_engine(url))
-        with psycopg.connect(dsn) as bare, ContextConnection.connect(dsn) as contextual:
+        with psycopg.connect(dsn, autocommit=True) as conn:
+            conn.execute("CREATE ROLE tenant_acme; CREATE SCHEMA tenant_acme")
+        with psycopg.connect(dsn) as bare, ContextConnection.connect(dsn) as contextual, PlacedConnection.connect(dsn) as placed:
 
             def by_psycopg() -> None:
                 bare.execute("SELECT 1").fetchone()
@@ -46,6 +58,11 @@ def run(transactions: int = TRANSACTIONS) -> None:
                 contextual.execute("SELECT 1").fetchone()
                 contextual.commit()
 
+            def with_placement() -> None:
+                with using(PLACED):
+                    placed.execute("SELECT 1").fetchone()
+                    placed.commit()
+
             def by_engine() -> None:
                 with plain.begin() as conn:
                     conn.execute(text("SELECT 1")).scalar_one()
@@ -56,6 +73,7 @@ def run(transactions: int = TRANSACTIONS) -> None:
 
             forms: dict[str, Callable[[], None]] = {
                 "psycopg, bare": by_psycopg, "psycopg, set_config by hand": by_hand, "psycopg, ContextConnection": with_context,
+                "psycopg, with role and path": with_placement,
                 "SQLAlchemy, bare": by_engine, "SQLAlchemy, bind(engine)": by_bound_engine,
             }  # fmt: skip
             with using(CHOSEN):

@@ -105,6 +105,8 @@ def run(dsn: str, sql: str, role: str = "", login: str = "pgctapp") -> Any:
             if role:
                 conn.execute(f'SET LOCAL ROLE "{role}"'.encode())
             cursor = conn.execute(sql.encode())
+            while cursor.nextset():
+                pass
             return cursor.fetchall() if cursor.description else cursor.rowcount
         except psycopg.Error as error:
             return str(error.diag.message_primary)
@@ -312,6 +314,49 @@ def test_what_sees_into_a_schema_is_told(app: str) -> None:
     reviewed = replace(WISH, reviewed=("app.peek", "pgct_a.peek", "app.all_orders", "app.peeking", "pgct_gone.x"))
     quiet = "\n".join(planned(app, reviewed).plan.notes)
     assert "peek" not in quiet
+
+
+@pytest.mark.parametrize("major", [15, 18], ids=lambda major: f"pg{major}")
+def test_a_function_that_looks_where_its_caller_says_is_told(app: str, major: int) -> None:
+    body = "RETURNS bigint LANGUAGE sql SECURITY DEFINER {} AS 'SELECT count(*) FROM orders'"
+    do(
+        app,
+        "SET search_path = pgct_a; CREATE FUNCTION pgct_a.loose() " + body.format(""),
+        "CREATE FUNCTION pgct_a.tight() " + body.format("SET search_path = pgct_a, pg_temp"),
+        "CREATE FUNCTION pgct_a.standard() RETURNS bigint LANGUAGE sql SECURITY DEFINER RETURN (SELECT count(*) FROM pgct_a.orders)",
+        'DELETE FROM "pgct_b-2".orders WHERE v = 1',
+        "GRANT CREATE ON SCHEMA app TO PUBLIC",
+    )
+    notes = "\n".join(apply(app).plan.notes)
+    admit(app, major, *LIKE)
+    seen = {
+        name: run(app, f'SET LOCAL search_path = "pgct_b-2"; SELECT pgct_a.{name}()', "pgct_a") for name in ("loose", "tight", "standard")
+    }
+    assert seen == {"loose": [(1,)], "tight": [(2,)], "standard": [(2,)]}
+    assert "function pgct_a.loose() runs with its owner's rights and looks for names where its caller says" in notes
+    assert "pgct_a.tight" not in notes
+    assert "pgct_a.standard" not in notes
+    assert "everybody may make objects in schema app" in notes
+
+
+@pytest.mark.parametrize("major", [15, 18], ids=lambda major: f"pg{major}")
+def test_a_tenant_sees_nothing_of_what_others_run_or_hold(app: str, major: int) -> None:
+    apply(app)
+    admit(app, major, *LIKE)
+    do(app, 'ANALYZE "pgct_b-2".orders')
+    for sql in (
+        "SELECT * FROM pg_stats WHERE schemaname = 'pgct_b-2'",
+        "SELECT query FROM pg_stat_activity WHERE usename = 'pgctapp' AND query NOT LIKE '<insuff%'",
+        "SELECT 1 WHERE has_schema_privilege('pgct_b-2', 'USAGE') OR has_function_privilege('\"pgct_b-2\".number()', 'EXECUTE') IS NULL",
+        "SELECT 1 WHERE pg_has_role('pgct_b-2', 'USAGE') OR pg_has_role('pgctkeeper', 'MEMBER') OR pg_has_role('pgctapp', 'MEMBER')",
+    ):
+        found = run(app, sql, "pgct_a")
+        assert found == [] or DENIED in str(found), sql
+    for sql in ("CREATE SCHEMA mine", "CREATE ROLE x", "ALTER ROLE pgct_a LOGIN",
+                'ALTER SCHEMA "pgct_b-2" RENAME TO x', "ALTER DEFAULT PRIVILEGES FOR ROLE pgctapp GRANT ALL ON TABLES TO pgct_a",
+                "COPY pgct_a.orders TO PROGRAM 'true'"):  # fmt: skip
+        said = str(run(app, sql, "pgct_a"))
+        assert "denied" in said or "must be" in said, (sql, said)
 
 
 ROLES = RolesSection(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from pgcharter.catalog.model import Catalog, Cluster, Membership
+from pgcharter.catalog.model import Catalog, Cluster, Function, Membership, Table, View
 from pgcharter.names import ObjectId, quote
 from pgcharter.policy import tenancy_questions
 from pgcharter.policy.model import State
@@ -84,6 +84,7 @@ def notes(catalog: Catalog, section: TenancySection) -> Iterator[str]:
     """What a reader of the plan should know, one sentence each."""
     yield from _views(catalog, section)
     yield from _definers(catalog, section)
+    yield from _open(catalog)
     yield from _references(catalog, section)
     yield from _owned(catalog, section)
 
@@ -101,18 +102,40 @@ def _views(catalog: Catalog, section: TenancySection) -> Iterator[str]:
 
 
 def _definers(catalog: Catalog, section: TenancySection) -> Iterator[str]:
+    """Functions by which a tenant gets at what is another's: they name it, or look for names wherever their caller says."""
     before, _, after = section.place.partition("{name}")
     mentioned = re.compile(rf'(?<![\w$-])"?({re.escape(before)}[a-z0-9_-]+{re.escape(after)})"?\s*\.')
+    relations: tuple[Table | View, ...] = (*catalog.tables, *catalog.views)
+    names = sorted({re.escape(i.name) for i in relations if in_place(section, i.schema)}, key=len, reverse=True)
+    bare = re.compile(rf'(?<![\w$."-])"?({"|".join(names) or "(?!)"})(?![\w$-])')
     for function in catalog.own_functions:
         if not function.security_definer or function.schema == "pgcharter" or section.is_reviewed(function.id):
             continue
-        others = sorted(
-            {m for m in mentioned.findall(function.body or function.definition) if in_place(section, m) and m != function.schema}
-        )
+        found = mentioned.findall(function.body or function.definition)
+        others = sorted({m for m in found if in_place(section, m) and m != function.schema})
         if others:
             yield (
                 f"{function.id} runs with its owner's rights and names schema {', '.join(map(quote, others))}, a tenant's: whoever may run "
                 f"it gets at what is there: ALTER FUNCTION {function.id.sql()} SECURITY INVOKER, or [tenancy] reviewed"
+            )
+        elif function.setting("search_path") is None and not _resolved(function) and bare.search(function.body):
+            yield (
+                f"{function.id} runs with its owner's rights and looks for names where its caller says, so a tenant may point it to "
+                f"another's schema: ALTER FUNCTION {function.id.sql()} SET search_path = {quote(function.schema)}, pg_temp"
+            )
+
+
+def _resolved(function: Function) -> bool:
+    """Whether its body has the SQL standard's form, in which names were looked up once and for all."""
+    return function.language == "sql" and re.search(r"^AS \$", function.definition, re.MULTILINE) is None
+
+
+def _open(catalog: Catalog) -> Iterator[str]:
+    for schema in catalog.schemas:
+        if not schema.extension and any(g.grantee == "" and g.privilege == "CREATE" for g in schema.acl or ()):
+            yield (
+                f"everybody may make objects in schema {quote(schema.name)}, so a tenant can put a function there that others run by "
+                f"mistake: REVOKE CREATE ON SCHEMA {quote(schema.name)} FROM PUBLIC"
             )
 
 
