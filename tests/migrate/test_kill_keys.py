@@ -69,6 +69,12 @@ WORK = {
 """Job → the database it begins with, its key ring, its column."""
 
 
+SAID = re.compile(
+    r"connection .*(lost|closed|terminat|shutdown)|terminating connection|canceling statement|no server answers|lock was lost", re.S
+)
+"""What a job says that was broken from outside."""
+
+
 @dataclass(frozen=True)
 class Lab:
     """A server with databases to harm, and the rings from before and after a rotation."""
@@ -281,6 +287,8 @@ def problems(lab: Lab, name: str, kind: str, place: str, work: str, folder: Path
         found.append(f"the writer did only {writing.done}")
     found += _rows(lab, dsn, work, writing.rows)
     told = (said.read_text() if said.exists() else "") + seen + _of_jobs(lab.server.log.read_bytes()[log:].decode(errors="replace"))
+    if said.exists() and not SAID.search(said.read_text()):
+        found.append(f"it said: {said.read_text()}")
     if CANARY in told:
         found.append(f"in clear: …{told[max(told.index(CANARY) - 200, 0) :][:300]}…")
     with psycopg.connect(lab.server.dsn(), autocommit=True) as admin:

@@ -106,11 +106,12 @@ class Rows:
 
 def refused(table: str, error: psycopg.Error) -> PgcharterError:
     """A server's or driver's error without its detail, which may show the whole row in clear."""
+    again = "run the same command again: it goes on"
+    if error.sqlstate is None and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        return PgcharterError(f"the connection to the server was lost at work on {table}; what was committed stays", hint=again)
     if error.sqlstate is None:
         return PgcharterError(f"{table} holds a value that Python cannot hold ({type(error).__name__}), so its rows were not read")
-    return PgcharterError(
-        f"{table} could not be worked on: {error.diag.message_primary}", hint="mend it, and run the same command again: it goes on"
-    )
+    return PgcharterError(f"{table} could not be worked on: {error.diag.message_primary}", hint=f"mend it, and {again}")
 
 
 def bound_to(spec: EncryptedColumn, rows: Sequence[Found]) -> dict[str, Any]:
