@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pgcharter.cli import migrating
-from pgcharter.cli.output import screen, show
-from pgcharter.errors import PgcharterError, RefusedError, UsageError
+from pgcharter.cli.output import screen, show, show_json
+from pgcharter.errors import Exit, PgcharterError, RefusedError, UsageError
 
 if TYPE_CHECKING:
     from pgcharter.charter import Charter
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pgcharter.policy.encryption_settings import EncryptedColumn
     from pgcharter.policy.tenancy_settings import TenancySection
     from pgcharter.render.page import Page
+    from pgcharter.tenants.table import Tenant
 
 
 @dataclass(frozen=True)
@@ -143,3 +144,14 @@ def told(write: Callable[[Page], None]) -> None:
     page = Page(screen())
     write(page)
     show(page)
+
+
+def reported(known: Tenant, sentence: str, form: str, more: dict[str, Any] | None = None) -> int:
+    """Say what was done to a tenant, as text or JSON; the exit code."""
+    from pgcharter.render import tenants as render
+
+    if form == "json":
+        show_json({"format": "pgcharter-tenant", "version": 1, "message": sentence, "tenant": render.row(known), **(more or {})})
+    else:
+        told(lambda page: render.said(page, sentence))
+    return Exit.FINE

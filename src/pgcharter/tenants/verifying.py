@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pgcharter.db import connect, queries
+from pgcharter.db import connect
 from pgcharter.errors import ConnectError
 from pgcharter.migrate import ledger
 from pgcharter.migrate.state import applied_runs
@@ -19,6 +18,7 @@ from pgcharter.sources.live import read_catalog
 from pgcharter.tenants import alike
 from pgcharter.tenants.places import APPLY, unheld
 from pgcharter.tenants.table import APPLICATION
+from pgcharter.tenants.verifying_access import Places, Wrong, crossing, of_access, of_privileges, of_roles, placed, sql
 
 if TYPE_CHECKING:
     from pgcharter.catalog.model import Catalog
@@ -26,36 +26,6 @@ if TYPE_CHECKING:
     from pgcharter.policy.tenancy_settings import TenancySection
     from pgcharter.tenants.alike import Structure
     from pgcharter.tenants.table import Tenant
-
-Check = str
-"""state, place, role, access, history, structure, crossing, orphan."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wrong:
-    """One thing that is not as it should be."""
-
-    tenant: str
-    """Name; empty for what belongs to none."""
-    check: Check
-    message: str
-    hint: str = ""
-
-
-@dataclass(frozen=True)
-class Places:
-    """What is there, read with a fixed number of queries."""
-
-    section: TenancySection
-    tenants: Sequence[Tenant]
-    dsn_of: Callable[[str], str] = field(repr=False)
-    """The connection string of a place."""
-    there: frozenset[str]
-    roles: Mapping[str, Sequence[bool]]
-    members: Mapping[str, frozenset[str]]
-    """Members of each role, but for those that administer it."""
-    connecting: Mapping[str, frozenset[str]]
-    """Who may connect to each database by name, and "" for everybody."""
 
 
 def verify(
@@ -71,14 +41,14 @@ def verify(
         ]
     else:
         places = _read(conn, section, tenants, dsn_of)
-        found += [*_of_places(places), *_orphans(places), *_of_access(places)]
+        found += [*_of_places(places), *_orphans(places), *of_access(places)]
         if section.placement == "schemas":
-            found += [*_of_roles(places), *_crossing(conn, section)]
+            found += [*of_roles(places), *crossing(conn, section)]
         late = list(_of_histories(places))
         found += late
         behind = {w.tenant for w in late}
         whole = read_catalog(conn) if section.placement == "schemas" else None
-        found += _of_privileges(places, whole) if whole else ()
+        found += of_privileges(places, whole) if whole else ()
         found += _of_structures(places, {n: s for n, s in _structures(whole, places).items() if name_in(section, n) not in behind})
     return tuple(w for w in found if not chosen or w.tenant in chosen)
 
@@ -86,15 +56,15 @@ def verify(
 def _read(conn: Connection, section: TenancySection, tenants: Sequence[Tenant], dsn_of: Callable[[str], str]) -> Places:
     kind = "schemas" if section.placement == "schemas" else "databases"
     members: dict[str, set[str]] = {}
-    for role, member, admin in conn.execute(_sql("members")).fetchall():
+    for role, member, admin in conn.execute(sql("members")).fetchall():
         if not admin:
             members.setdefault(role, set()).add(member)
     connecting: dict[str, set[str]] = {}
-    for database, role in conn.execute(_sql("connecting")).fetchall():
+    for database, role in conn.execute(sql("connecting")).fetchall():
         connecting.setdefault(database, set()).add(role)
     return Places(
-        section, tenants, dsn_of, frozenset(row[0] for row in conn.execute(_sql(kind)).fetchall()),
-        {row[0]: row[1:] for row in conn.execute(_sql("roles")).fetchall()},
+        section, tenants, dsn_of, frozenset(row[0] for row in conn.execute(sql(kind)).fetchall()),
+        {row[0]: row[1:] for row in conn.execute(sql("roles")).fetchall()},
         {role: frozenset(names) for role, names in members.items()}, {d: frozenset(names) for d, names in connecting.items()},
     )  # fmt: skip
 
@@ -132,11 +102,6 @@ def _of_rows(catalog: Catalog, section: TenancySection) -> Iterator[Wrong]:
 # places
 
 
-def _placed(places: Places) -> Iterator[Tenant]:
-    """Tenants whose place should be there and is."""
-    return (t for t in places.tenants if t.place in places.there and t.state != "adding" and not t.deleting)
-
-
 def _of_places(places: Places) -> Iterator[Wrong]:
     kind = places.section.placement.removesuffix("s")
     for t in places.tenants:
@@ -161,68 +126,6 @@ def _orphan(kind: str, name: str) -> str:
     return f"when nobody needs it: DROP {kind.upper()} {quote(name)}{' CASCADE' * (kind == 'schema')}"
 
 
-_POWERS = ("LOGIN", "SUPERUSER", "CREATEROLE", "CREATEDB", "REPLICATION", "BYPASSRLS")
-
-
-def _of_roles(places: Places) -> Iterator[Wrong]:
-    for t in _placed(places):
-        powers = places.roles.get(t.place)
-        if powers is None:
-            yield Wrong(t.name, "role", f"role {quote(t.place)} is not there, so nobody can work for it", APPLY)
-            continue
-        has = [word for word, on in zip(_POWERS, powers, strict=True) if on]
-        if has:
-            no = " ".join(f"NO{word}" for word in has)
-            yield Wrong(t.name, "role", f"role {quote(t.place)} has {', '.join(has)}", f"ALTER ROLE {quote(t.place)} {no}")
-
-
-def _of_access(places: Places) -> Iterator[Wrong]:
-    """Who is let in, against what the state says."""
-    section, schemas = places.section, places.section.placement == "schemas"
-    apps = frozenset(section.application_roles)
-    for t in _placed(places):
-        have = places.members.get(t.place, frozenset()) if schemas else places.connecting.get(t.place, frozenset())
-        have -= {section.maintenance_role}
-        for role in sorted(apps - have) if t.state == "active" else ():
-            yield Wrong(t.name, "access", f"it is active, and role {quote(role)} is not let in", f"pgcharter tenant resume {t.name}")
-        for role in sorted(have if t.state != "active" else have - apps if schemas else have & {""}):
-            who = f"role {quote(role)}" if role else "everybody"
-            what = f"a member of {quote(t.place)}" if schemas else f"let into database {quote(t.place)}"
-            state = f"it is {t.state}, and " if t.state != "active" else ""
-            yield Wrong(t.name, "access", f"{state}{who} is {what}", _out(schemas, t.place, role))
-
-
-def _out(schemas: bool, place: str, role: str) -> str:
-    who = quote(role) if role else "PUBLIC"
-    return f"REVOKE {quote(place)} FROM {who}" if schemas else f"REVOKE CONNECT ON DATABASE {quote(place)} FROM {who}"
-
-
-def _crossing(conn: Connection, section: TenancySection) -> Iterator[Wrong]:
-    for source, target, sentence in conn.execute(_sql("crossing")).fetchall():
-        owner, other = name_in(section, source), name_in(section, target)
-        if other is not None:
-            yield Wrong(owner or other, "crossing", f"{sentence}, of tenant {other}", "drop it: a tenant's schema stands by itself")
-
-
-def _of_privileges(places: Places, catalog: Catalog) -> Iterator[Wrong]:
-    """Who has privileges in a tenant's schema that no one but its own role should have: everybody, applications, other tenants."""
-    section, found = places.section, {t.place: t for t in _placed(places)}
-    items: tuple[Any, ...] = (*catalog.schemas, *catalog.tables, *catalog.views, *catalog.sequences, *catalog.functions)
-    for item in items:
-        place = item.id.schema or item.id.name
-        if place not in found:
-            continue
-        open_to_all = item.id.kind in ("function", "procedure", "aggregate")
-        wrong = {
-            g.grantee for g in item.acl or ()
-            if (not g.grantee and not open_to_all) or g.grantee in section.application_roles
-            or (g.grantee != place and g.grantee and name_in(section, g.grantee) is not None)
-        }  # fmt: skip
-        for role in sorted(wrong):
-            who = f"role {quote(role)} has" if role else "everybody has"
-            yield Wrong(found[place].name, "access", f"{who} privileges on {item.id}, which are for its own role", APPLY)
-
-
 # alike
 
 
@@ -230,7 +133,7 @@ def _of_histories(places: Places) -> Iterator[Wrong]:
     """Who is behind the others, or elsewhere. Histories are compared as numbers, and read once for each that is different."""
     shared = Database("", places.dsn_of("")) if places.section.placement == "schemas" else None
     targets = []
-    for t in _placed(places):
+    for t in placed(places):
         dsn = places.dsn_of(t.place)
         targets.append(Target(t.name, dsn, shared or Database(t.place, dsn), t.place if shared else ""))
     every = [(group, _applied(group.targets[0])) for group in groups(targets)]
@@ -272,9 +175,9 @@ def _structures(catalog: Catalog | None, places: Places) -> dict[str, Structure]
     """The structure of each place: from the catalog of the database that all schemas are in, else from that of each database."""
     if catalog is not None:
         found = alike.structures(catalog)
-        return {t.place: found[t.place] for t in _placed(places) if t.place in found}
+        return {t.place: found[t.place] for t in placed(places) if t.place in found}
     made = {}
-    for t in _placed(places):
+    for t in placed(places):
         try:
             with connect(places.dsn_of(t.place), application_name=APPLICATION) as there:
                 made[t.place] = alike.whole(read_catalog(there), t.place)
@@ -285,7 +188,7 @@ def _structures(catalog: Catalog | None, places: Places) -> dict[str, Structure]
 
 def _of_structures(places: Places, found: Mapping[str, Structure]) -> Iterator[Wrong]:
     """Differences from the form that most have; of several such forms, from that of the tenant that was added first."""
-    order = [t for t in sorted(_placed(places), key=lambda t: t.created) if t.place in found]
+    order = [t for t in sorted(placed(places), key=lambda t: t.created) if t.place in found]
     if not order:
         return
     counts = Counter(found[t.place].text for t in order)
@@ -297,7 +200,3 @@ def _of_structures(places: Places, found: Mapping[str, Structure]) -> Iterator[W
             told[one.text] = list(alike.differing(found[reference.place], one, reference.place, t.place))
         for sentence in told[one.text]:
             yield Wrong(t.name, "structure", f"unlike tenant {reference.name}: {sentence}")
-
-
-def _sql(name: str) -> bytes:
-    return queries.load("pgcharter.tenants", "verifying.sql")[name].encode()
