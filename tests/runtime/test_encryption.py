@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import os
+import threading
+import time
 import uuid
 from decimal import Decimal
 from pathlib import Path
@@ -292,6 +294,31 @@ def test_a_ring_that_cannot_be_read_again_is_not_asked_for_by_every_value(monkey
     email.encryption._read -= encryption.REFRESH + 1
     for n in range(20):
         email.encrypt("x", row=n)
+    assert len(asked) == 1
+
+
+def test_nobody_waits_for_a_slow_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+    email = cipher()
+    email.encrypt("x", row=1)
+    provider, answers, asked = email.encryption._provider, threading.Event(), []
+    assert isinstance(provider, Fixed)
+    new, key = provider.ring.rotate("default", DATA)
+
+    def read() -> KeyRing:
+        asked.append(1)
+        assert answers.wait(10)
+        return new
+
+    monkeypatch.setattr(provider, "read", read)
+    monkeypatch.setattr(provider, "slow", True, raising=False)
+    email.encryption._read -= encryption.REFRESH + 1
+    for n in range(10):
+        assert (email.encrypt("x", row=n) or b"")[6:14] == DATA_KEY.id.to_bytes(8, "big")
+    answers.set()
+    until = time.monotonic() + 10
+    while (email.encrypt("x", row=1) or b"")[6:14] != key.id.to_bytes(8, "big") and time.monotonic() < until:
+        time.sleep(0.01)
+    assert (email.encrypt("x", row=1) or b"")[6:14] == key.id.to_bytes(8, "big")
     assert len(asked) == 1
 
 

@@ -51,6 +51,7 @@ class Encryption:
         self._provider = keys
         self._ring: KeyRing | None = None
         self._read = 0.0
+        self._renewing = False
         self._lock = threading.Lock()
         self._subjects: dict[str, SubjectKey] = {}
         self._ciphers: dict[str, Cipher] = {}
@@ -112,10 +113,24 @@ class Encryption:
         return changed
 
     def refresh(self) -> None:
-        """Read the key ring again when it was read long ago, so that a new key is soon in use. One that cannot be read stays."""
-        if self._ring is not None and time.monotonic() - self._read > REFRESH and not self._lock.locked():
+        """Read the key ring again when it was read long ago, so that a new key is soon in use. One that cannot be read stays.
+
+        From a slow provider, a program or a service, it is read beside: no writer and no event loop waits for that.
+        """
+        if self._ring is None or self._renewing or time.monotonic() - self._read <= REFRESH:
+            return
+        self._renewing = True
+        if getattr(self._provider, "slow", False):
+            threading.Thread(target=self._renew, name="pgcharter key ring", daemon=True).start()
+        else:
+            self._renew()
+
+    def _renew(self) -> None:
+        try:
             with contextlib.suppress(PgcharterError):
                 self.reload()
+        finally:
+            self._renewing = False
 
     def subject(self, subject: str, where: str) -> SubjectKey:
         """A subject's key that was loaded. Raises MissingKeyError when it was not, EncryptionError when it was destroyed."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from pgcharter.errors import RefusedError, UsageError
 from pgcharter.policy.encryption_settings import words
@@ -25,7 +25,7 @@ _RESTORE = "restore it: what another master key has wrapped can be read with tha
 
 
 class Provider(Protocol):
-    """Where a key ring comes from."""
+    """Where a key ring comes from. One with an attribute `slow` that is true is asked again beside the work, not in the middle of it."""
 
     def read(self) -> KeyRing:
         """The ring as it is now. Raises EncryptionError or RefusedError, without any key in it."""
@@ -83,6 +83,7 @@ class RingCommand:
     wrapper: Wrapper | None = field(default=None, repr=False)
     timeout: float = 30.0
     """Seconds."""
+    slow: ClassVar[bool] = True
 
     def read(self) -> KeyRing:
         """The ring. Raises EncryptionError when the program fails; what it wrote is not repeated."""
