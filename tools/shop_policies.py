@@ -20,7 +20,7 @@ from pgcharter.examples import build
 from pgcharter.migrate import planning
 from pgcharter.migrate.planning import Wish
 from pgcharter.migrate.policies import Chosen
-from pgcharter.plan.safe_ground import Plain
+from pgcharter.plan.safe_ground import Safe
 from pgcharter.policy import registry
 from pgcharter.policy.model import Policy
 from pgcharter.render import plan_forms
@@ -64,7 +64,7 @@ def written(name: str) -> str:
             build.install(conn)
             build.build(conn, [f for f in files if not f.shown.endswith(FILE.name)])
         chosen = tuple(on_its_day(p) for p in registry.chosen(open_project(FILE.parents[1]).charter))
-        planned = planning.make(Wish("", server.dsn(), style=Plain(), chosen=Chosen(chosen)))
+        planned = planning.make(Wish("", server.dsn(), style=Safe(small_rows=0, small_bytes=0), chosen=Chosen(chosen)))
         if planned.plan.questions:
             raise SystemExit("\n".join(planned.plan.questions))
         return plan_forms.body(planned.plan.steps, Story(planned.plan, "", "")).replace(server.login.user, name)
@@ -82,6 +82,7 @@ def shipped(sql: str, name: str) -> str:
         r"^(GRANT \w+ TO \w+)( WITH .*)(?=;$)", lambda m: _MEMBER.format(statement=m[1], options=m[2])[:-1], sql, flags=re.MULTILINE
     )
     sql = sql.replace(f" FOR ROLE {name}", "").replace(f"privileges of {name} on", "privileges on")
+    sql = sql.replace("BEGIN;\n--", "BEGIN;\nSET LOCAL lock_timeout = '5s';\n--")
     sql = re.sub(rf"'{name} on (\w+)'", r"current_user || ' on \1'", sql)
     return re.sub(rf"'\[\{{[^\n]*\"{name}\"[^\n]*\}}\]'", rf"replace(\g<0>, '{name}', current_user)", sql)
 

@@ -3,6 +3,8 @@
 -- Date: 2026-11-21
 -- Description: Row policies and audit triggers written by hand give way to what the charter declares; see 012
 
+SET LOCAL lock_timeout = '5s';
+
 -- From here on the tenant is named by pgcharter.tenant, which the runtime sets together with BEGIN.
 DROP POLICY tenant_isolation ON identity.tenants;
 DROP POLICY tenant_isolation ON identity.users;

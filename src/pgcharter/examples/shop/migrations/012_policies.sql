@@ -4,6 +4,7 @@
 -- Description: What [roles], [tenancy], [encryption] and [audit] of the charter want; written by tools/shop_policies.py
 
 BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- write down what policies make: nobody waits
 CREATE SCHEMA IF NOT EXISTS pgcharter;
 -- write down what policies make: nobody waits
@@ -120,6 +121,7 @@ INSERT INTO pgcharter.managed_objects (object_kind, schema_name, object_name, pa
 COMMIT;
 
 BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- create role shop_api: nobody waits
 DO $$
 BEGIN
@@ -163,6 +165,7 @@ $$;
 COMMIT;
 
 BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- who may connect to the database: nobody waits
 DO $pgcharter$BEGIN EXECUTE format('GRANT CONNECT ON DATABASE %I TO shop_readonly', current_database()); END$pgcharter$;
 -- who may connect to the database: nobody waits
@@ -170,6 +173,7 @@ DO $pgcharter$BEGIN EXECUTE format('GRANT TEMPORARY, CONNECT ON DATABASE %I TO s
 COMMIT;
 
 BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- create sequence pgcharter.audit_log_number: nobody waits
 CREATE SEQUENCE pgcharter.audit_log_number;
 -- comment on sequence pgcharter.audit_log_number: nobody waits
@@ -549,71 +553,85 @@ COMMENT ON TABLE pgcharter.key_jobs IS 'Jobs that encrypt or re-encrypt a column
 COMMIT;
 
 BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- change default of column catalog.categories.tenant_id: reads and writes wait ≤ 2 s
 ALTER TABLE catalog.categories ALTER COLUMN tenant_id SET DEFAULT (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid;
 COMMIT;
 
 BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- change default of column catalog.inventory_items.tenant_id: reads and writes wait ≤ 2 s
 ALTER TABLE catalog.inventory_items ALTER COLUMN tenant_id SET DEFAULT (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid;
 COMMIT;
 
 BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- change default of column catalog.products.tenant_id: reads and writes wait ≤ 2 s
 ALTER TABLE catalog.products ALTER COLUMN tenant_id SET DEFAULT (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid;
 COMMIT;
 
 BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- change default of column catalog.vendors.tenant_id: reads and writes wait ≤ 2 s
 ALTER TABLE catalog.vendors ALTER COLUMN tenant_id SET DEFAULT (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid;
 COMMIT;
 
 BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- change default of column identity.users.tenant_id: reads and writes wait ≤ 2 s
 ALTER TABLE identity.users ALTER COLUMN tenant_id SET DEFAULT (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid;
 COMMIT;
 
 BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- change default of column messaging.event_versions.tenant_id: reads and writes wait ≤ 2 s
 ALTER TABLE messaging.event_versions ALTER COLUMN tenant_id SET DEFAULT (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid;
 COMMIT;
 
 BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- change default of column messaging.events.tenant_id: reads and writes wait ≤ 2 s
 ALTER TABLE ONLY messaging.events ALTER COLUMN tenant_id SET DEFAULT (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid;
 COMMIT;
 
 BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- change default of column messaging.saga_instances.tenant_id: reads and writes wait ≤ 2 s
 ALTER TABLE messaging.saga_instances ALTER COLUMN tenant_id SET DEFAULT (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid;
 COMMIT;
 
 BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- change default of column messaging.saga_steps.tenant_id: reads and writes wait ≤ 2 s
 ALTER TABLE messaging.saga_steps ALTER COLUMN tenant_id SET DEFAULT (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid;
 COMMIT;
 
 BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- change default of column sales.order_items.tenant_id: reads and writes wait ≤ 2 s
 ALTER TABLE sales.order_items ALTER COLUMN tenant_id SET DEFAULT (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid;
 COMMIT;
 
 BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- change default of column sales.orders.tenant_id: reads and writes wait ≤ 2 s
 ALTER TABLE sales.orders ALTER COLUMN tenant_id SET DEFAULT (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid;
 COMMIT;
 
 BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- change privileges of column sales.payment_cards.payment_card_id: nobody waits
 GRANT SELECT (payment_card_id) ON TABLE sales.payment_cards TO shop_readonly;
 COMMIT;
 
 BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- change default, privileges of column sales.payment_cards.tenant_id: reads and writes wait ≤ 2 s
 ALTER TABLE sales.payment_cards ALTER COLUMN tenant_id SET DEFAULT (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid;
 COMMIT;
 
 BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- grant on column sales.payment_cards.tenant_id: nobody waits
 GRANT SELECT (tenant_id) ON TABLE sales.payment_cards TO shop_readonly;
 -- change privileges of column sales.payment_cards.user_id: nobody waits
@@ -629,26 +647,50 @@ GRANT SELECT (updated_at) ON TABLE sales.payment_cards TO shop_readonly;
 COMMIT;
 
 BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- change default of column sales.payments.tenant_id: reads and writes wait ≤ 2 s
 ALTER TABLE sales.payments ALTER COLUMN tenant_id SET DEFAULT (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid;
 COMMIT;
 
 BEGIN;
--- create constraint sales.payment_cards.payment_cards_card_number_encrypted_sealed: reads and writes wait while sales.payment_cards is read
-ALTER TABLE sales.payment_cards ADD CONSTRAINT payment_cards_card_number_encrypted_sealed CHECK (((octet_length(card_number_encrypted) >= 43) AND (SUBSTRING(card_number_encrypted FROM 1 FOR 4) = '\xfe706701'::bytea)));
+SET LOCAL lock_timeout = '5s';
+-- add payment_cards_card_number_encrypted_sealed for new rows: reads and writes wait ≤ 2 s
+-- old rows are read later, while everybody works on
+ALTER TABLE sales.payment_cards ADD CONSTRAINT payment_cards_card_number_encrypted_sealed CHECK (((octet_length(card_number_encrypted) >= 43) AND (SUBSTRING(card_number_encrypted FROM 1 FOR 4) = '\xfe706701'::bytea))) NOT VALID;
 COMMIT;
 
 BEGIN;
--- create constraint sales.payment_cards.payment_cards_card_number_exact_sealed: reads and writes wait while sales.payment_cards is read
-ALTER TABLE sales.payment_cards ADD CONSTRAINT payment_cards_card_number_exact_sealed CHECK ((octet_length(card_number_exact) = 20));
+SET LOCAL lock_timeout = '5s';
+-- validate payment_cards_card_number_encrypted_sealed: nobody waits · sales.payment_cards is read
+ALTER TABLE sales.payment_cards VALIDATE CONSTRAINT payment_cards_card_number_encrypted_sealed;
 COMMIT;
 
 BEGIN;
--- create constraint sales.payment_cards.payment_cards_card_number_last4_sealed: reads and writes wait while sales.payment_cards is read
-ALTER TABLE sales.payment_cards ADD CONSTRAINT payment_cards_card_number_last4_sealed CHECK ((octet_length(card_number_last4) = 20));
+SET LOCAL lock_timeout = '5s';
+-- add payment_cards_card_number_exact_sealed for new rows: reads and writes wait ≤ 2 s
+ALTER TABLE sales.payment_cards ADD CONSTRAINT payment_cards_card_number_exact_sealed CHECK ((octet_length(card_number_exact) = 20)) NOT VALID;
 COMMIT;
 
 BEGIN;
+SET LOCAL lock_timeout = '5s';
+-- validate payment_cards_card_number_exact_sealed: nobody waits · sales.payment_cards is read
+ALTER TABLE sales.payment_cards VALIDATE CONSTRAINT payment_cards_card_number_exact_sealed;
+COMMIT;
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+-- add payment_cards_card_number_last4_sealed for new rows: reads and writes wait ≤ 2 s
+ALTER TABLE sales.payment_cards ADD CONSTRAINT payment_cards_card_number_last4_sealed CHECK ((octet_length(card_number_last4) = 20)) NOT VALID;
+COMMIT;
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+-- validate payment_cards_card_number_last4_sealed: nobody waits · sales.payment_cards is read
+ALTER TABLE sales.payment_cards VALIDATE CONSTRAINT payment_cards_card_number_last4_sealed;
+COMMIT;
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- create index pgcharter.audit_log_key: nobody waits
 CREATE INDEX audit_log_key ON ONLY pgcharter.audit_log USING btree (key_hash);
 -- create index pgcharter.audit_log_2026_11_key: nobody waits
@@ -906,6 +948,7 @@ COMMENT ON VIEW pgcharter.audit_of_sales_payments IS 'History of sales.payments'
 COMMIT;
 
 BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- create trigger catalog.products."0_pgcharter_audit": reads go on, writes wait ≤ 2 s
 CREATE TRIGGER "0_pgcharter_audit" AFTER INSERT OR DELETE OR UPDATE ON catalog.products FOR EACH ROW EXECUTE FUNCTION pgcharter.audit_row('catalog', 'products', '{"product_id"}', '{"search_vector"}', '{}', 'full', 'false', 'product_id');
 -- set up trigger catalog.products."0_pgcharter_audit": reads go on, writes wait ≤ 2 s
@@ -917,6 +960,7 @@ ALTER TABLE catalog.products ENABLE ALWAYS TRIGGER "0_pgcharter_audit_truncate";
 COMMIT;
 
 BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- create trigger catalog.vendors."0_pgcharter_audit": reads go on, writes wait ≤ 2 s
 CREATE TRIGGER "0_pgcharter_audit" AFTER INSERT OR DELETE OR UPDATE ON catalog.vendors FOR EACH ROW EXECUTE FUNCTION pgcharter.audit_row_whole('catalog', 'vendors', '{"vendor_id"}', '{}', '{}', 'full', 'false', 'vendor_id');
 -- set up trigger catalog.vendors."0_pgcharter_audit": reads go on, writes wait ≤ 2 s
@@ -928,6 +972,7 @@ ALTER TABLE catalog.vendors ENABLE ALWAYS TRIGGER "0_pgcharter_audit_truncate";
 COMMIT;
 
 BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- create trigger identity.tenants."0_pgcharter_audit": reads go on, writes wait ≤ 2 s
 CREATE TRIGGER "0_pgcharter_audit" AFTER INSERT OR DELETE OR UPDATE ON identity.tenants FOR EACH ROW EXECUTE FUNCTION pgcharter.audit_row_whole('identity', 'tenants', '{"tenant_id"}', '{}', '{}', 'full', 'false', 'tenant_id');
 -- set up trigger identity.tenants."0_pgcharter_audit": reads go on, writes wait ≤ 2 s
@@ -939,6 +984,7 @@ ALTER TABLE identity.tenants ENABLE ALWAYS TRIGGER "0_pgcharter_audit_truncate";
 COMMIT;
 
 BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- create trigger identity.users."0_pgcharter_audit": reads go on, writes wait ≤ 2 s
 CREATE TRIGGER "0_pgcharter_audit" AFTER INSERT OR DELETE OR UPDATE ON identity.users FOR EACH ROW EXECUTE FUNCTION pgcharter.audit_row('identity', 'users', '{"user_id"}', '{"password_hash"}', '{}', 'full', 'false', 'user_id');
 -- set up trigger identity.users."0_pgcharter_audit": reads go on, writes wait ≤ 2 s
@@ -950,6 +996,7 @@ ALTER TABLE identity.users ENABLE ALWAYS TRIGGER "0_pgcharter_audit_truncate";
 COMMIT;
 
 BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- create trigger pgcharter.audit_log.audit_guard_rows: nobody waits
 CREATE TRIGGER audit_guard_rows BEFORE DELETE OR UPDATE ON pgcharter.audit_log FOR EACH ROW EXECUTE FUNCTION pgcharter.audit_guard();
 -- set up trigger pgcharter.audit_log.audit_guard_rows: nobody waits
@@ -1025,6 +1072,7 @@ ALTER TABLE pgcharter.audit_seals ENABLE ALWAYS TRIGGER audit_guard_whole;
 COMMIT;
 
 BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- create trigger sales.payment_cards."0_pgcharter_audit": reads go on, writes wait ≤ 2 s
 CREATE TRIGGER "0_pgcharter_audit" AFTER INSERT OR DELETE OR UPDATE ON sales.payment_cards FOR EACH ROW EXECUTE FUNCTION pgcharter.audit_row('sales', 'payment_cards', '{"payment_card_id"}', '{"card_number_encrypted","card_number_exact","card_number_last4"}', '{}', 'full', 'false', 'payment_card_id');
 -- set up trigger sales.payment_cards."0_pgcharter_audit": reads go on, writes wait ≤ 2 s
@@ -1036,6 +1084,7 @@ ALTER TABLE sales.payment_cards ENABLE ALWAYS TRIGGER "0_pgcharter_audit_truncat
 COMMIT;
 
 BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- create trigger sales.payments."0_pgcharter_audit": reads go on, writes wait ≤ 2 s
 CREATE TRIGGER "0_pgcharter_audit" AFTER INSERT OR DELETE OR UPDATE ON sales.payments FOR EACH ROW EXECUTE FUNCTION pgcharter.audit_row_whole('sales', 'payments', '{"payment_id"}', '{}', '{}', 'full', 'false', 'payment_id');
 -- set up trigger sales.payments."0_pgcharter_audit": reads go on, writes wait ≤ 2 s
@@ -1047,6 +1096,7 @@ ALTER TABLE sales.payments ENABLE ALWAYS TRIGGER "0_pgcharter_audit_truncate";
 COMMIT;
 
 BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- create policy catalog.categories.pgcharter_rows: reads and writes wait ≤ 2 s
 CREATE POLICY pgcharter_rows ON catalog.categories USING ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid)) WITH CHECK ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid));
 -- create policy catalog.categories.pgcharter_tenant: reads and writes wait ≤ 2 s
@@ -1054,6 +1104,7 @@ CREATE POLICY pgcharter_tenant ON catalog.categories AS RESTRICTIVE USING ((tena
 COMMIT;
 
 BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- create policy catalog.inventory_items.pgcharter_rows: reads and writes wait ≤ 2 s
 CREATE POLICY pgcharter_rows ON catalog.inventory_items USING ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid)) WITH CHECK ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid));
 -- create policy catalog.inventory_items.pgcharter_tenant: reads and writes wait ≤ 2 s
@@ -1061,6 +1112,7 @@ CREATE POLICY pgcharter_tenant ON catalog.inventory_items AS RESTRICTIVE USING (
 COMMIT;
 
 BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- create policy catalog.products.pgcharter_rows: reads and writes wait ≤ 2 s
 CREATE POLICY pgcharter_rows ON catalog.products USING ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid)) WITH CHECK ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid));
 -- create policy catalog.products.pgcharter_tenant: reads and writes wait ≤ 2 s
@@ -1068,6 +1120,7 @@ CREATE POLICY pgcharter_tenant ON catalog.products AS RESTRICTIVE USING ((tenant
 COMMIT;
 
 BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- create policy catalog.vendors.pgcharter_rows: reads and writes wait ≤ 2 s
 CREATE POLICY pgcharter_rows ON catalog.vendors USING ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid)) WITH CHECK ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid));
 -- create policy catalog.vendors.pgcharter_tenant: reads and writes wait ≤ 2 s
@@ -1075,6 +1128,7 @@ CREATE POLICY pgcharter_tenant ON catalog.vendors AS RESTRICTIVE USING ((tenant_
 COMMIT;
 
 BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- create policy identity.tenants.pgcharter_rows: reads and writes wait ≤ 2 s
 CREATE POLICY pgcharter_rows ON identity.tenants USING ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid)) WITH CHECK ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid));
 -- create policy identity.tenants.pgcharter_tenant: reads and writes wait ≤ 2 s
@@ -1082,6 +1136,7 @@ CREATE POLICY pgcharter_tenant ON identity.tenants AS RESTRICTIVE USING ((tenant
 COMMIT;
 
 BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- create policy identity.users.pgcharter_rows: reads and writes wait ≤ 2 s
 CREATE POLICY pgcharter_rows ON identity.users USING ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid)) WITH CHECK ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid));
 -- create policy identity.users.pgcharter_tenant: reads and writes wait ≤ 2 s
@@ -1089,6 +1144,7 @@ CREATE POLICY pgcharter_tenant ON identity.users AS RESTRICTIVE USING ((tenant_i
 COMMIT;
 
 BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- create policy messaging.event_versions.pgcharter_rows: reads and writes wait ≤ 2 s
 CREATE POLICY pgcharter_rows ON messaging.event_versions USING ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid)) WITH CHECK ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid));
 -- create policy messaging.event_versions.pgcharter_tenant: reads and writes wait ≤ 2 s
@@ -1096,6 +1152,7 @@ CREATE POLICY pgcharter_tenant ON messaging.event_versions AS RESTRICTIVE USING 
 COMMIT;
 
 BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- create policy messaging.events.pgcharter_rows: reads and writes wait ≤ 2 s
 CREATE POLICY pgcharter_rows ON messaging.events USING ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid)) WITH CHECK ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid));
 -- create policy messaging.events.pgcharter_tenant: reads and writes wait ≤ 2 s
@@ -1103,6 +1160,7 @@ CREATE POLICY pgcharter_tenant ON messaging.events AS RESTRICTIVE USING ((tenant
 COMMIT;
 
 BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- create policy messaging.saga_instances.pgcharter_rows: reads and writes wait ≤ 2 s
 CREATE POLICY pgcharter_rows ON messaging.saga_instances USING ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid)) WITH CHECK ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid));
 -- create policy messaging.saga_instances.pgcharter_tenant: reads and writes wait ≤ 2 s
@@ -1110,6 +1168,7 @@ CREATE POLICY pgcharter_tenant ON messaging.saga_instances AS RESTRICTIVE USING 
 COMMIT;
 
 BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- create policy messaging.saga_steps.pgcharter_rows: reads and writes wait ≤ 2 s
 CREATE POLICY pgcharter_rows ON messaging.saga_steps USING ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid)) WITH CHECK ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid));
 -- create policy messaging.saga_steps.pgcharter_tenant: reads and writes wait ≤ 2 s
@@ -1117,6 +1176,7 @@ CREATE POLICY pgcharter_tenant ON messaging.saga_steps AS RESTRICTIVE USING ((te
 COMMIT;
 
 BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- create policy sales.order_items.pgcharter_rows: reads and writes wait ≤ 2 s
 CREATE POLICY pgcharter_rows ON sales.order_items USING ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid)) WITH CHECK ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid));
 -- create policy sales.order_items.pgcharter_tenant: reads and writes wait ≤ 2 s
@@ -1124,6 +1184,7 @@ CREATE POLICY pgcharter_tenant ON sales.order_items AS RESTRICTIVE USING ((tenan
 COMMIT;
 
 BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- create policy sales.orders.pgcharter_rows: reads and writes wait ≤ 2 s
 CREATE POLICY pgcharter_rows ON sales.orders USING ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid)) WITH CHECK ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid));
 -- create policy sales.orders.pgcharter_tenant: reads and writes wait ≤ 2 s
@@ -1131,6 +1192,7 @@ CREATE POLICY pgcharter_tenant ON sales.orders AS RESTRICTIVE USING ((tenant_id 
 COMMIT;
 
 BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- create policy sales.payment_cards.pgcharter_rows: reads and writes wait ≤ 2 s
 CREATE POLICY pgcharter_rows ON sales.payment_cards USING ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid)) WITH CHECK ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid));
 -- create policy sales.payment_cards.pgcharter_tenant: reads and writes wait ≤ 2 s
@@ -1142,6 +1204,7 @@ ALTER TABLE sales.payment_cards FORCE ROW LEVEL SECURITY;
 COMMIT;
 
 BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- revoke on table sales.payment_cards: nobody waits
 REVOKE SELECT ON TABLE sales.payment_cards FROM shop_readonly;
 -- grant on table sales.payment_cards: nobody waits
@@ -1161,6 +1224,7 @@ GRANT SELECT (updated_at) ON TABLE sales.payment_cards TO shop_readonly;
 COMMIT;
 
 BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- create policy sales.payments.pgcharter_rows: reads and writes wait ≤ 2 s
 CREATE POLICY pgcharter_rows ON sales.payments USING ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid)) WITH CHECK ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid));
 -- create policy sales.payments.pgcharter_tenant: reads and writes wait ≤ 2 s
@@ -1168,6 +1232,7 @@ CREATE POLICY pgcharter_tenant ON sales.payments AS RESTRICTIVE USING ((tenant_i
 COMMIT;
 
 BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- create default privileges on sequences in schema catalog: nobody waits
 ALTER DEFAULT PRIVILEGES IN SCHEMA catalog GRANT SELECT ON SEQUENCES TO shop_readonly;
 -- set up default privileges on sequences in schema catalog: nobody waits
@@ -1181,6 +1246,7 @@ ALTER DEFAULT PRIVILEGES IN SCHEMA sales GRANT SELECT, USAGE ON SEQUENCES TO sho
 COMMIT;
 
 BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- who may no longer connect to the database: nobody waits
 DO $pgcharter$BEGIN EXECUTE format('REVOKE TEMPORARY, CONNECT ON DATABASE %I FROM PUBLIC', current_database()); END$pgcharter$;
 COMMIT;
