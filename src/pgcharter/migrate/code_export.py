@@ -25,10 +25,11 @@ _SAFE = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-$")
 def files(catalog: Catalog, schemas: Collection[str] = ()) -> Mapping[str, str]:
     """The text of each file by its path: routines of one name share a file, so do the triggers and rules of one relation.
 
-    What is not there: privileges, owners, code of extensions, and whatever lies outside `schemas` when any are named. Built over the same
-    tables, the files make the same code.
+    What is not there: privileges, owners, code of extensions and of policies, and whatever lies outside `schemas` when any are named. Built
+    over the same tables, the files make the same code.
     """
-    owned = {i for i in code_of(catalog) if i.schema != OUR_SCHEMA and (not schemas or i.schema in schemas)}
+    ours = {table.part("trigger", t.name) for table in catalog.tables for t in table.triggers if t.function.schema == OUR_SCHEMA}
+    owned = {i for i in code_of(catalog) if i.schema != OUR_SCHEMA and i not in ours and (not schemas or i.schema in schemas)}
     a, b = bare(without(catalog, owned)), bare(catalog)
     sides, indexes = ddl.Sides(a, b), {i.id: v.id for v in b.views for i in v.indexes}
     found: dict[str, list[str]] = {}

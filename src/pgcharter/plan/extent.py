@@ -80,9 +80,15 @@ def _without(catalog: Catalog, *, schemas: Collection[str], tables: Iterable[Obj
         name: kept(getattr(catalog, name))
         for name in ("tables", "views", "sequences", "functions", "types", "statistics", "collations", "others", "default_privileges")
     }
+    fields["tables"] = tuple(_without_our_triggers(t, ours) if OUR_SCHEMA in schemas else t for t in fields["tables"])
     fields["schemas"] = tuple(s for s in catalog.schemas if s.name not in schemas)
     fields["dependencies"] = tuple(d for d in catalog.dependencies if d.dependent.schema not in schemas and d.dependent.owner not in gone)
     return replace(catalog, **fields)
+
+
+def _without_our_triggers(table: Table, ours: Collection[ObjectId]) -> Table:
+    """A table without the triggers whose functions are in our schema, where that is left out: they could not be made there."""
+    return replace(table, triggers=tuple(t for t in table.triggers if t.function.schema != OUR_SCHEMA or t.function in ours))
 
 
 def _with_our_schema(catalog: Catalog, other: Catalog) -> Catalog:
