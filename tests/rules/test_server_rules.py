@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from pgcharter import sqltext
 from pgcharter.catalog.model import Catalog, Cluster, Membership, Role
@@ -197,3 +198,28 @@ def test_text_of_a_grant_is_left_to_the_rule_on_statements(database: str) -> Non
     assert [f.object.name for f in found(reading, "SEC26") if f.object] == ["public"]
     statements = sqltext.parse("GRANT SELECT ON ALL TABLES IN SCHEMA public TO pg_monitor;", "x.sql").statements
     assert found(replace(reading, statements=statements), "SEC26") == []
+
+
+def test_passwords_that_never_end_where_the_house_wants_an_end(server: ServerFactory) -> None:
+    dsn = server().dsn()
+    day = date.today()
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        conn.execute("CREATE ROLE by_certificate LOGIN; CREATE ROLE nobody_logs_in PASSWORD 'x'; CREATE ROLE forever LOGIN PASSWORD 'x'")
+        conn.execute(f"CREATE ROLE soon LOGIN PASSWORD 'x' VALID UNTIL '{day + timedelta(days=30)}'".encode())
+        conn.execute(f"CREATE ROLE late LOGIN PASSWORD 'x' VALID UNTIL '{day + timedelta(days=300)}'".encode())
+        conn.execute(
+            "CREATE ROLE always LOGIN PASSWORD 'x' VALID UNTIL 'infinity'; CREATE ROLE gone LOGIN PASSWORD 'x' VALID UNTIL '2001-01-01'"
+        )
+
+    class House(EveryRule):
+        options = replace(EveryRule.options, password_days=90)
+
+    result = engine.run(live.read(dsn), House(), only=("SRV20",))
+    told = {f.object.name: f.message for f in result.findings if f.object}
+    assert {"forever", "late", "always"} <= told.keys()
+    assert not {"by_certificate", "nobody_logs_in", "soon", "gone"} & told.keys()
+    assert "never ends; the house allows 90 days" in told["always"]
+    assert "300 days from now" in told["late"]
+    assert not engine.run(live.read(dsn), EveryRule(), only=("SRV20",)).findings
+    unseen = make_conninfo(dsn, user="forever", password="x")
+    assert not engine.run(live.read(unseen), House(), only=("SRV20",)).findings

@@ -110,6 +110,8 @@ class Options:
     """Somebody must have declared what encrypts data on disk and in backups."""
     encryption_at_rest: str | None = None
     """What encrypts data on disk and in backups, in words: nobody can see it from inside the database."""
+    password_days: int = 0
+    """Days after which the password of a role that logs in ends at the latest; 0: passwords need no end."""
     allowed_extensions: tuple[str, ...] = ()
     """Extensions that may be installed. Empty: any."""
     max_indexes: int = 12

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 
 from pgcharter.catalog.model import Cluster, HbaLine, Role
 from pgcharter.findings import Finding, Severity
@@ -70,6 +71,31 @@ def md5_password_encryption(ctx: Context) -> Iterator[Finding]:
         )
 
 
+@rule("SRV20", "password-without-end", Severity.WARNING, needs="cluster")
+def password_without_end(ctx: Context) -> Iterator[Finding]:
+    """A role that logs in with a password that never ends, or ends later than the house allows.
+
+    Why: a password that leaked years ago still opens the door, and nobody is reminded to change it.
+    Instead: `ALTER ROLE app VALID UNTIL '2027-01-01'` together with a new password, by `valid_until` of `[[roles.login]]`.
+    Except: asked for only where `password_days` says how long a password lives; roles without a password, which log in by certificate or
+    peer, and passwords that may not be seen (only superusers see whether a role has one) are not reported.
+    """
+    days, today = ctx.options.password_days, date.today()
+    for role in ctx.cluster.roles if days else ():
+        if role.login and role.password not in ("none", "unknown"):
+            ends = role.valid_until.partition(" ")[0]
+            left = (date.fromisoformat(ends) - today).days if _DAY.fullmatch(ends) else None
+            if left is None or left > days:
+                when = "never ends" if left is None else f"is good until {ends}, {left:,} days from now"
+                yield ctx.finding(
+                    role,
+                    f"the password of role {quote(role.name)} {when}; the house allows {days} days",
+                    hint=f"with a new password: ALTER ROLE {quote(role.name)} VALID UNTIL '{today + timedelta(days=days)}'",
+                )
+
+
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+"""A day as PostgreSQL writes it; infinity and years before Christ or beyond 9999 are far away alike."""
 _METHODS = {
     "trust": ("lets {who} in without a password", Severity.ERROR),
     "password": ("takes the password of {who} in the clear", Severity.ERROR),
