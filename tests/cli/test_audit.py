@@ -9,8 +9,9 @@ from typing import Any
 
 import psycopg
 import pytest
+from tests.conftest import ServerFactory
 
-from pgcharter.migrate import planning
+from pgcharter.migrate import audit_status, planning
 from pgcharter.migrate.planning import Wish
 from pgcharter.migrate.policies import Chosen
 from pgcharter.policy import audit
@@ -87,7 +88,7 @@ def test_what_goes_wrong_is_said(shop: Any, program: Program) -> None:
     lacking = program("audit", "settings", "--env", "dev")
     assert lacking.returncode == 1
     assert "ALTER SYSTEM SET shared_preload_libraries = pgaudit;" in lacking.stdout
-    assert "ALTER SYSTEM SET pgaudit.log = 'ddl, role';" in lacking.stdout
+    assert "restart, ask again for ddl, role" in lacking.stdout
     assert program("audit", "head", "--env", "dev").returncode == 3
     for words, said in (
         (("log", "--key", "nonsense"), "is no key"),
@@ -103,3 +104,30 @@ def test_what_goes_wrong_is_said(shop: Any, program: Program) -> None:
     assert done.returncode == 1
     assert "the trigger of app.orders is not always on" in done.stdout
     shop.execute("ALTER TABLE app.orders ENABLE TRIGGER ALL; DROP TABLE pgcharter.audit_log_unplaced")
+
+
+def test_what_pgaudit_logs() -> None:
+    for setting, classes in (
+        ("", set()), ("none", set()), ("Read, -read, WRITE", {"write"}), ("all", set(audit_status.CLASSES)), ("misc, all, -all", set()),
+        ("all, -misc", set(audit_status.CLASSES) - {"misc"}), ("-misc, all", set(audit_status.CLASSES)),
+    ):  # fmt: skip
+        assert audit_status.logs(setting) == classes, setting
+
+
+def test_settings_against_the_real_extension(server_of: Any, server: ServerFactory) -> None:
+    """What is said to be lacking can be run as it stands, and is lacking no more."""
+    with psycopg.connect(server_of(15).dsn()) as conn:
+        if not conn.execute("SELECT 1 FROM pg_available_extensions WHERE name = 'pgaudit'").fetchone():
+            pytest.skip("this PostgreSQL 15 has no pgaudit")
+    own = server(15, settings={"shared_preload_libraries": "pgaudit"})
+    with psycopg.connect(own.dsn(), autocommit=True) as conn:
+        for wanted, setting in ((("ddl", "role"), "ddl, role"), (("read",), "ddl, read, role"), (("all",), "all")):
+            for one in audit_status.pgaudit(conn, wanted):
+                for statement in one.remedy.split("; "):
+                    conn.execute(statement.encode())
+            with psycopg.connect(own.dsn(), autocommit=True) as later:
+                assert audit_status.pgaudit(later, wanted) == []
+                (now,) = later.execute("SHOW pgaudit.log").fetchone() or ("",)
+                assert sorted(now.split(", ")) == setting.split(", ")
+        conn.execute("CREATE TABLE proof (id int)")
+        assert "AUDIT: SESSION" in own.log.read_text()

@@ -94,19 +94,34 @@ def pgaudit(conn: Connection, wanted: Sequence[str]) -> list[Lacking]:
     ).fetchone()
     libraries, classes, installed = row or ("", "", False)
     loaded = [name.strip(" '\"") for name in libraries.split(",") if name.strip()]
-    found = []
     if "pgaudit" not in loaded:
         names = ", ".join((*loaded, "pgaudit"))
-        found.append(
-            Lacking(
-                "pgAudit is not loaded, so it logs nothing; this needs a restart", f"ALTER SYSTEM SET shared_preload_libraries = {names};"
-            )
+        sentence = (
+            f"pgAudit is not loaded, so it logs nothing and takes no setting yet: set this, restart, ask again for {', '.join(wanted)}"
         )
-    logged = {c.strip().lower() for c in (classes or "").split(",")}
-    lacking = [c for c in wanted if c not in logged and ("all" not in logged or f"-{c}" in logged)]
-    if lacking:
-        every = ", ".join(dict.fromkeys((*wanted, *sorted(logged - {"", "none"}))))
-        found.append(Lacking(f"pgAudit does not log {', '.join(lacking)}", f"ALTER SYSTEM SET pgaudit.log = '{every}';"))
-    if not installed and not {"ddl", "all"}.isdisjoint(wanted):
+        return [Lacking(sentence, f"ALTER SYSTEM SET shared_preload_libraries = {names};")]
+    found = []
+    logged, asked = logs(classes or ""), logs(",".join(wanted))
+    if lacking := [c for c in CLASSES if c in asked - logged]:
+        every = [c for c in CLASSES if c in asked | logged]
+        words = "all" if len(every) == len(CLASSES) else ", ".join(every)
+        found.append(
+            Lacking(f"pgAudit does not log {', '.join(lacking)}", f"ALTER SYSTEM SET pgaudit.log = '{words}'; SELECT pg_reload_conf();")
+        )
+    if not installed and "ddl" in asked:
         found.append(Lacking("extension pgaudit is not made here, without which it tells no object of DDL", "CREATE EXTENSION pgaudit;"))
     return found
+
+
+CLASSES = ("read", "write", "function", "role", "ddl", "misc", "misc_set")
+"""What `all` stands for."""
+
+
+def logs(setting: str) -> frozenset[str]:
+    """The classes that a value of `pgaudit.log` logs: it is read from left to right, and a minus takes a class away (pgaudit.c)."""
+    found: set[str] = set()
+    for word in setting.lower().split(","):
+        name = word.strip().removeprefix("-").strip()
+        meant = CLASSES if name == "all" else (name,) if name in CLASSES else ()
+        found = found.difference(meant) if word.strip().startswith("-") else found.union(meant)
+    return frozenset(found)
