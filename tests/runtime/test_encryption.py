@@ -282,7 +282,9 @@ def test_a_rotated_ring_is_written_with_before_long(monkeypatch: pytest.MonkeyPa
     assert email.where("x") == ("email_exact IN (%s, %s)", email.lookups("x"))
 
 
-def test_a_ring_that_cannot_be_read_again_is_not_asked_for_by_every_value(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_ring_that_cannot_be_read_again_is_not_asked_for_by_every_value(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     email, asked = cipher(), []
     email.encrypt("x", row=1)
 
@@ -295,6 +297,9 @@ def test_a_ring_that_cannot_be_read_again_is_not_asked_for_by_every_value(monkey
     for n in range(20):
         email.encrypt("x", row=n)
     assert len(asked) == 1
+    assert [r.message for r in caplog.records if r.name == "pgcharter.encryption"] == [
+        "the key ring could not be read again, so the one of before stays in use: the key service does not answer"
+    ]
 
 
 def test_nobody_waits_for_a_slow_provider(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ email.decrypt(row[0], row=7)
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import threading
 import time
 from collections.abc import Iterable, Mapping
@@ -24,6 +24,7 @@ from pgcharter.runtime.encryption_format import EncryptionError, MissingKeyError
 from pgcharter.runtime.keys import KeyRing
 from pgcharter.runtime.keys_providers import Provider, provider
 
+_LOG = logging.getLogger("pgcharter.encryption")
 RELOAD = 1.0
 """Seconds between two readings of the key ring because a key was missing."""
 SUBJECT_LIFE = 60.0
@@ -113,7 +114,8 @@ class Encryption:
         return changed
 
     def refresh(self) -> None:
-        """Read the key ring again when it was read long ago, so that a new key is soon in use. One that cannot be read stays.
+        """Read the key ring again when it was read long ago, so that a new key is soon in use. Where it cannot be read, the one of before
+        stays, with a warning in the log `pgcharter.encryption`.
 
         From a slow provider, a program or a service, it is read beside: no writer and no event loop waits for that.
         """
@@ -127,8 +129,9 @@ class Encryption:
 
     def _renew(self) -> None:
         try:
-            with contextlib.suppress(PgcharterError):
-                self.reload()
+            self.reload()
+        except PgcharterError as error:
+            _LOG.warning("the key ring could not be read again, so the one of before stays in use: %s", error.message)
         finally:
             self._renewing = False
 
