@@ -254,6 +254,39 @@ def test_what_is_there_already_or_may_not_be_made_is_told_before_anything_is_don
     assert value(database, "SELECT count(*) FROM pgcharter.tenants") == 0
 
 
+BROKEN = """
+CREATE SCHEMA pgct_t_lost; CREATE ROLE pgct_t_old;
+ALTER ROLE pgct_t_one CREATEDB; GRANT SELECT ON pgct_t_one.orders TO PUBLIC; GRANT pgct_t_two TO pgct_tenants_api;
+ALTER TABLE pgct_t_one.lines ADD FOREIGN KEY (id) REFERENCES pgct_t_two.lines;
+CREATE TABLE pgct_t_one.more (id int); CREATE VIEW public.spy AS SELECT * FROM pgct_t_one.orders;
+DROP SCHEMA pgct_t_three CASCADE; REVOKE pgct_t_one FROM pgct_tenants_api;
+UPDATE pgcharter.tenants SET state = 'adding' WHERE name = 'four'
+"""
+
+
+def test_each_kind_of_disorder_is_found_and_told_by_its_tenant(program: Program, project: Path, database: str) -> None:
+    lay(project, SCHEMAS)
+    applied(program, project)
+    for name in ("one", "two", "three", "four", "five", "six"):
+        done = program("tenant", "add", name)
+        assert done.returncode == 0, done.stderr
+    assert program("tenant", "suspend", "two").returncode == 0
+    assert program("tenant", "verify").returncode == 0
+    (project / "migrations" / "003_more.sql").write_text("CREATE TABLE later (id int PRIMARY KEY);\n")
+    assert program("migrate", "up", "--schemas", "pgct_t_five").returncode == 0
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute(BROKEN)
+    done = program("tenant", "verify", "--format", "json")
+    assert done.returncode == 1
+    found = {(w["tenant"], w["check"]) for w in json.loads(done.stdout)["findings"]}
+    assert found == {
+        ("four", "state"), ("three", "place"), ("", "orphan"), ("one", "role"), ("one", "access"), ("two", "access"), ("one", "crossing"),
+        ("one", "structure"), ("five", "history"),
+    }  # fmt: skip
+    assert json.loads(program("tenant", "verify", "five", "--format", "json").stdout)["tenants"] == 1
+    assert program("tenant", "verify", "nobody").returncode == 2
+
+
 def test_the_audit_trail_stays_and_nothing_else_does(program: Program, project: Path, database: str) -> None:
     lay(project, SCHEMAS)
     (project / "pgcharter.toml").write_text((project / "pgcharter.toml").read_text() + '\n[audit]\ntables = ["pgct_t_*.orders"]\n')
