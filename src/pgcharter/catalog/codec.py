@@ -57,9 +57,14 @@ def plain(value: Any) -> Any:
 def field_value(cls: type, name: str, data: Any) -> Any:
     """A field's value of a dataclass of the model from what `plain` made of it. Raises PgcharterError when `data` is not of that shape."""
     try:
-        return _decode_as(get_type_hints(cls)[name])(data)
+        return _field_decoder(cls, name)(data)
     except (_MisshapenError, KeyError) as error:
         raise PgcharterError(f"the value of {cls.__name__}.{name} is damaged:{error}") from None
+
+
+@cache
+def _field_decoder(cls: type, name: str) -> _Coder:
+    return _decode_as(get_type_hints(cls)[name])
 
 
 def dumps(catalog: Catalog, cluster: Cluster | None = None) -> str:
