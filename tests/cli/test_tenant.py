@@ -402,6 +402,10 @@ def test_a_tenant_in_a_database_from_the_first_day_to_the_last(program: Program,
     verified = program("tenant", "verify")
     assert verified.returncode == 0, verified.stdout
     assert program("tenant", "remove", "acme", "--export", "out", "--grace", "0d").returncode == 0
-    assert program("tenant", "remove", "--due", "--yes").returncode == 0
+    code, text = killed(project, "tenant database closed", "remove", "--due", "--yes")
+    assert code == -signal.SIGKILL, text
+    again = program("tenant", "remove", "--due", "--yes")
+    assert (again.returncode, "is shut already" in again.stdout) == (0, True), again.stderr
+    assert program("tenant", "remove", "--due", "--no-export").returncode == 2
     assert value(database, "SELECT count(*) FROM pg_database WHERE datname = 'pgct_t_acme'") == 0
     assert program("tenant", "verify", "--export", "out").returncode == 0

@@ -84,6 +84,8 @@ def remove(
 
     if (name is None) != due:
         raise UsageError("name a tenant, or say --due for all whose time has come; not both", hint="pgcharter tenant remove NAME")
+    if due and (export or no_export or grace is not None):
+        raise UsageError("--due deletes what is exported already: --export, --no-export and --grace are for one tenant that is to leave")
     if export and no_export:
         raise UsageError("--export and --no-export cannot both be meant", hint="leave one of them out")
     at = ground(environment, target)
@@ -194,8 +196,11 @@ def _delete(conn: Connection, known: Tenant, wish: _Wish) -> dict[str, Any]:
     from pgcharter.tenants import deleting, table
 
     at = wish.at
-    found = _amounts(conn, known, wish)
-    if wish.form == "text":
+    known_rows = _amounts(conn, known, wish)
+    found = known_rows or ()
+    if wish.form == "text" and known_rows is None:
+        told(lambda page: page.flow(f"database {known.place} of tenant {known.name} is shut already, and only its end is missing"))
+    elif wish.form == "text":
         told(lambda page: render.amounts(page, known.name, known.place or at.database, [(a.table, a.rows) for a in found]))
     if not wish.yes and not click.confirm(f"delete it for good from {at.database}?", err=True):
         raise RefusedError("nothing was deleted", hint="--yes answers beforehand")
@@ -212,7 +217,8 @@ def _delete(conn: Connection, known: Tenant, wish: _Wish) -> dict[str, Any]:
     return {**_data(known, wish, "deleted", None), "rows": rows, "audit_rows": audit, "stays": stays}
 
 
-def _amounts(conn: Connection, known: Tenant, wish: _Wish) -> tuple[Amount, ...]:
+def _amounts(conn: Connection, known: Tenant, wish: _Wish) -> tuple[Amount, ...] | None:
+    """Rows by table; None where a database lets nobody in any more."""
     from pgcharter.tenants import deleting, places
     from pgcharter.tenants.rows import seeing_all
 
@@ -224,7 +230,7 @@ def _amounts(conn: Connection, known: Tenant, wish: _Wish) -> tuple[Amount, ...]
             return deleting.amounts(data, at.section, known)
     except ConnectError:
         if at.section.placement == "databases" and known.deleting:
-            return ()
+            return None
         raise
 
 

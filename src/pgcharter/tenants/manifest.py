@@ -89,7 +89,7 @@ def read(folder: Path) -> Manifest:
             raise ValueError(f"it is none of format {FORMAT}, version {VERSION}")
         return Manifest(**{**data, "tables": [TableFile(**t) for t in data["tables"]]})
     except FileNotFoundError:
-        raise UsageError(f"{folder} holds no {NAME}, so it is no export, or one that was cut off", place=str(folder)) from None
+        raise UsageError(f"{folder} holds no {NAME}, so it is no export, or one that was cut off") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise PgcharterError(f"{path} cannot be read: {error}") from None
 
