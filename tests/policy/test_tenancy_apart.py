@@ -274,7 +274,20 @@ def test_an_application_that_inherits_is_asked_about(app: str, major: int) -> No
     assert steps(app) == []
     do(app, "CREATE ROLE pgctmid", "GRANT pgctkeeper TO pgctmid", "GRANT pgctmid TO pgctapp WITH INHERIT TRUE")
     (question,) = planned(app).plan.questions
-    assert "inherits the rights of pgctkeeper through pgctmid" in question
+    assert "role pgctapp inherits the rights of pgctkeeper through pgctmid" in question
+
+
+def test_what_all_tenants_are_members_of_can_inherit_no_tenant(app: str) -> None:
+    """PostgreSQL refuses circles of membership."""
+    apply(app)
+    for role in ("pgct_a", "pgctkeeper"):
+        with pytest.raises(psycopg.errors.InvalidGrantOperation):
+            do(app, f"GRANT {role} TO pgctall")
+
+
+def test_an_application_that_gives_roles_away_is_asked_about(app: str) -> None:
+    do(app, "ALTER ROLE pgctapp CREATEROLE")
+    assert "ALTER ROLE pgctapp NOCREATEROLE" in "\n".join(planned(app).plan.questions)
 
 
 def test_roles_that_are_there_and_are_somebodys_are_asked_about(app: str) -> None:

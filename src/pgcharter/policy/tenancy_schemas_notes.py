@@ -30,32 +30,34 @@ def _of_applications(state: State, section: TenancySection, cluster: Cluster) ->
     old = 0 < cluster.server_version < 160000
     for name in section.application_roles:
         role = cluster.role.get(name)
-        if role is not None and role.superuser:
-            state = state.asking(
-                f"application role {quote(name)} is a superuser, whom no privilege holds: ALTER ROLE {quote(name)} NOSUPERUSER"
-            )
+        if role is not None and (role.superuser or role.create_role):
+            what, remedy = ("is a superuser", "NOSUPERUSER") if role.superuser else ("may give roles away (CREATEROLE)", "NOCREATEROLE")
+            state = state.asking(f"application role {quote(name)} {what}, so nothing keeps it out: ALTER ROLE {quote(name)} {remedy}")
         elif role is not None and old and role.inherit:
             state = state.asking(
                 f"application role {quote(name)} would inherit the rights of all tenants, because before PostgreSQL 16 a role inherits all "
                 f"that it is a member of, or nothing: ALTER ROLE {quote(name)} NOINHERIT"
             )
         else:
-            for m in _inherited(cluster, name):
-                if m.role == section.maintenance_role or (in_place(section, m.role) and m.member != section.maintenance_role):
-                    state = state.asking(_inheriting(name, m))
+            state = _inheriting(state, section, cluster, name)
     keeper = cluster.role.get(section.maintenance_role)
     if keeper is not None and keeper.superuser:
         state = state.asking(f"maintenance role {quote(keeper.name)} is a superuser: name a role of its own in [tenancy] maintenance_role")
     return state
 
 
-def _inheriting(name: str, m: Membership) -> str:
-    through = "" if m.member == name else f" through {quote(m.member)}"
-    by = f" GRANTED BY {quote(m.grantor)}" if m.grantor else ""
-    return (
-        f"application role {quote(name)} inherits the rights of {quote(m.role)}{through}, so it has them without taking that role on: "
-        f"REVOKE INHERIT OPTION FOR {quote(m.role)} FROM {quote(m.member)}{by}"
-    )
+def _inheriting(state: State, section: TenancySection, cluster: Cluster, name: str) -> State:
+    """Asks where a role has the rights of a tenant, or of maintenance, without taking them on."""
+    for m in _inherited(cluster, name):
+        if m.role == section.maintenance_role or (in_place(section, m.role) and m.member != section.maintenance_role):
+            through = "" if m.member == name else f" through {quote(m.member)}"
+            newer = cluster.server_version >= 160000
+            by = f" GRANTED BY {quote(m.grantor)}" if m.grantor and newer else ""
+            state = state.asking(
+                f"role {quote(name)} inherits the rights of {quote(m.role)}{through}, so it has them without taking that role on: "
+                f"REVOKE {'INHERIT OPTION FOR ' * newer}{quote(m.role)} FROM {quote(m.member)}{by}"
+            )
+    return state
 
 
 def _inherited(cluster: Cluster, name: str) -> Iterator[Membership]:
