@@ -70,7 +70,8 @@ WORK = {
 
 
 SAID = re.compile(
-    r"connection .*(lost|closed|terminat|shutdown)|terminating connection|canceling statement|no server answers|lock was lost", re.S
+    r"connection .*(lost|closed|terminat|shutdown)|terminating connection|canceling statement|no server answers|lock was lost|was cut off",
+    re.S,
 )
 """What a job says that was broken from outside."""
 

@@ -109,6 +109,8 @@ def refused(table: str, error: psycopg.Error) -> PgcharterError:
     again = "run the same command again: it goes on"
     if error.sqlstate is None and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         return PgcharterError(f"the connection to the server was lost at work on {table}; what was committed stays", hint=again)
+    if error.sqlstate is None and not isinstance(error, psycopg.DataError):
+        return PgcharterError(f"work on {table} was cut off ({type(error).__name__}); what was committed stays", hint=again)
     if error.sqlstate is None:
         return PgcharterError(f"{table} holds a value that Python cannot hold ({type(error).__name__}), so its rows were not read")
     return PgcharterError(f"{table} could not be worked on: {error.diag.message_primary}", hint=f"mend it, and {again}")
