@@ -208,6 +208,15 @@ def _owning(table: Table) -> Iterator[Attack]:
     yield Attack(table.id, "TRIGGER", trigger, "refused", "refused: it would run with the rights of others")
 
 
+def on_foreign(table: Table) -> Iterator[Attack]:
+    """Reading and writing a foreign table, on which no row policy can stand; there is no other side here, so rights are asked for."""
+    at, usage = literal(table.id.sql()), f"has_schema_privilege({literal(table.schema)}, 'USAGE')"
+    for verb in ("SELECT", "INSERT", "UPDATE", "DELETE"):
+        right = f"has_table_privilege({at}, 'DELETE')" if verb == "DELETE" else f"has_any_column_privilege({at}, '{verb}')"
+        text = f"SELECT 1 WHERE {usage} AND {right}"
+        yield Attack(table.id, verb, text, "nothing", "no right: row policies do not hold on foreign tables")
+
+
 def on_derived(table: Table, ground: Ground, may: May) -> Iterator[Attack]:
     """Reading a table that says nothing of tenants, and into which something of their rows is written."""
     yield from _reading(table.id, _listed(table, may), ground)

@@ -8,6 +8,7 @@ from pgcharter.policy.probed import Hole
 from pgcharter.probe.ground import Ground
 
 _POLICY = "pgcharter_tenant"
+_VERBS = ("INSERT", "UPDATE", "DELETE")
 
 
 def remedy(hole: Hole, part: str, ground: Ground) -> str:
@@ -65,8 +66,8 @@ def _of_table(table: Table, hole: Hole, part: str, role: str, ground: Ground) ->
         if table.owner == hole.role or hole.attack == "switch off":
             return f"ALTER TABLE {name} OWNER TO a role that nobody logs in as"
         return f"REVOKE {hole.attack} ON {name} FROM {role}"
-    if table.id not in ground.guards.tables:
-        return f"REVOKE SELECT ON {name} FROM {role}"
+    if table.id not in ground.guards.tables or table.kind == "foreign table":
+        return f"REVOKE {hole.attack if hole.attack in _VERBS else 'SELECT'} ON {name} FROM {role}"
     if hole.attack == "temporary table":
         return f"ALTER FUNCTION {part} SET search_path = {quote(table.schema)}, pg_temp"
     if hole.attack == "self-made membership":

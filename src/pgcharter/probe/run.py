@@ -132,6 +132,9 @@ class _Probing:
                 yield from membership.on_table(table, ground, allowed)
             elif table.id in self.copy.derived and not self.declared.shares(table.id):
                 yield from attacks.on_derived(table, ground, allowed)
+        for table in ground.catalog.own_tables if role else ():
+            if table.kind == "foreign table" and table.id in ground.guards.tables:
+                yield from attacks.on_foreign(table)
         if role:
             yield from membership.of_role(role, ground.guards.settings)
             yield from leakproof.on_functions(ground, allowed)
