@@ -1,11 +1,13 @@
 """Audit: what recording costs beside an unaudited table and beside the usual jsonb trigger, sealing as it goes.
 
 `python -m bench.audit [seconds]`, 8 a round unless said. 16 sessions of pgbench, single rows of a million picked at random, commits durable
-and not; then 100,000 rows by one statement. The variants take turns, and the ratios are of the medians of one run.
+and not; then the CPU time of one session's server process for a row, which other load on the machine disturbs least (Linux alone tells it);
+then 100,000 rows by one statement. The variants take turns, and the ratios are of the medians of one run.
 """
 
 from __future__ import annotations
 
+import random
 import statistics
 import subprocess
 import sys
@@ -24,7 +26,7 @@ from pgcharter.policy import audit
 from pgcharter.policy.audit_settings import AuditSection
 from pgcharter.servers import binaries, lifecycle
 
-ROWS, BULK, SESSIONS, ROUNDS = 1_000_000, 100_000, 16, 3
+ROWS, BULK, UPDATES, SESSIONS, ROUNDS = 1_000_000, 100_000, 2_000, 16, 3
 SETTINGS: dict[str, lifecycle.Setting] = {
     "shared_buffers": "512MB", "max_wal_size": "8GB", "fsync": True, "synchronous_commit": True, "full_page_writes": True,
     "autovacuum": True,
@@ -92,6 +94,22 @@ def bulk(dsn: str, table: str) -> tuple[float, float]:
     return between - began, end - between
 
 
+def cpu(dsn: str) -> dict[str, list[float]]:
+    """Microseconds of the server process for a single-row update, commits not waited for; of each variant several."""
+    found: dict[str, list[float]] = {name: [] for name in TABLES}
+    with connect(dsn) as conn:
+        conn.prepare_threshold = 0
+        conn.execute("SET synchronous_commit = off")
+        at = Path(f"/proc/{conn.info.backend_pid}/schedstat")
+        for turn in range(3 * ROUNDS):
+            for name, table in TABLES.items():
+                picked, before = random.Random(turn), int(at.read_text().split()[0])
+                for _ in range(UPDATES):
+                    conn.execute(f"UPDATE {table} SET balance = balance + 1 WHERE id = %s".encode(), (picked.randint(1, ROWS),))
+                found[name].append((int(at.read_text().split()[0]) - before) / UPDATES / 1000)
+    return found
+
+
 def sealing(dsn: str, over: threading.Event, sealed: list[int]) -> None:
     """What a service does: seal once a second."""
     with connect(dsn) as conn:
@@ -111,7 +129,17 @@ def run() -> None:
                 conn.execute(f"ALTER SYSTEM SET synchronous_commit = {'on' if durable else 'off'}".encode())
                 conn.execute("SELECT pg_reload_conf()")
             report_single(pgbench, dsn, seconds, durable=durable)
+        if Path("/proc/self/schedstat").exists():
+            report_cpu(dsn)
         report_bulk(dsn)
+
+
+def report_cpu(dsn: str) -> None:
+    print("CPU of the server process, single-row update, one session, microseconds")
+    found = cpu(dsn)
+    base = statistics.median(found["unaudited"])
+    for name, times in found.items():
+        print(f"  {name:22} {statistics.median(times):6.1f}  +{statistics.median(times) - base:5.1f}   (least {min(times):.1f})")
 
 
 def report_single(pgbench: str, dsn: str, seconds: int, *, durable: bool) -> None:

@@ -196,3 +196,19 @@ def write(dsn: str, worker: int) -> None:
             conn.execute(f"SAVEPOINT s; INSERT INTO app.t VALUES ({worker * 1000 + 500 + i}, 'y'); ROLLBACK TO s".encode())
             if i % (worker % 4 + 1) == 0:
                 conn.commit()
+
+
+@both
+def test_what_counts_as_a_change(database: str, major: int) -> None:
+    """A row written as it was is none; what JSON takes for the same is one, also where the key is written anew."""
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute(
+            "CREATE SCHEMA app; CREATE TABLE app.t (id numeric PRIMARY KEY, v numeric, j json); INSERT INTO app.t VALUES (1, 1.0, '{}')"
+        )
+        install(database, AuditSection(tables=("app.t",)))
+        for change in ("v = v", "v = 1.00", "j = '{ }'", "id = 1.00", "id = 2", "id = 2, v = 1.00", "v = NULL", "v = NULL"):
+            conn.execute(f"UPDATE app.t SET {change}".encode())
+        found = conn.execute("SELECT key->>'id', new_key->>'id', new->>'v' FROM pgcharter.audit_log ORDER BY number").fetchall()
+        assert found == [
+            ("1", None, "1.00"), ("1", None, "1.00"), ("1", None, "1.00"), ("1.00", "2", "1.00"), ("2", None, None),
+        ]  # fmt: skip
