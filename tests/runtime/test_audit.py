@@ -97,9 +97,10 @@ def then(conn: psycopg.Connection[Any], table: str, at: datetime) -> list[str]:
         return sorted(cursor.execute("SELECT %s::jsonb::text", (json.dumps(row),)).fetchone()[0] for row in rows)  # type: ignore[index]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.lists(STATEMENTS, min_size=1, max_size=4), min_size=1, max_size=5))
-def test_as_of_equals_the_snapshot_taken_then(app: psycopg.Connection[Any], rounds: list[list[str]]) -> None:
+@pytest.mark.parametrize("major", [15, 18])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rounds=st.lists(st.lists(STATEMENTS, min_size=1, max_size=4), min_size=1, max_size=5))
+def test_as_of_equals_the_snapshot_taken_then(app: psycopg.Connection[Any], major: int, rounds: list[list[str]]) -> None:
     taken = []
     for statements in rounds:
         row = app.execute("SELECT clock_timestamp()").fetchone()

@@ -218,6 +218,39 @@ def test_sealing_under_load_loses_nothing(app: Any, database: str) -> None:
     assert flaws(app) == []
 
 
+class Dying(psycopg.Connection[Any]):
+    """A connection whose server process is ended before its statement number `last`."""
+
+    last = 0
+
+    def execute(self, query: Any, *args: Any, **options: Any) -> Any:
+        self.last -= 1
+        if self.last == 0:
+            with psycopg.connect(self.info.dsn, password=self.info.password, autocommit=True) as other:
+                other.execute("SELECT pg_terminate_backend(%s, 5000)", (self.info.backend_pid,))
+        return super().execute(query, *args, **options)
+
+
+def test_a_sealer_that_dies_anywhere_leaves_all_or_nothing(app: Any, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit_seals, "_AT_ONCE", 4)
+    fill(app, 10)
+    died = 0
+    for last in range(1, 100):
+        with Dying.connect(database, autocommit=True) as conn:
+            conn.last = last
+            try:
+                sealed = audit_seals.seal(conn).rows
+                break
+            except psycopg.OperationalError:
+                died += 1
+        found = audit_verify.verify(app)
+        assert (found.rows, found.unsealed, found.flaws) == (0, 10, ())
+    assert sealed == 10
+    assert died > 8
+    found = audit_verify.verify(app)
+    assert (found.rows, found.unsealed, found.flaws) == (10, 0, ())
+
+
 def test_one_sealer_at_a_time(app: Any, database: str) -> None:
     with psycopg.connect(database) as other:
         other.execute("SELECT pg_advisory_xact_lock(1885827940, 2)")
