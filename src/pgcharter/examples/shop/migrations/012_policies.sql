@@ -317,13 +317,11 @@ DECLARE
   row_key jsonb := jsonb_build_object(TG_ARGV[7], coalesce(before, after)->TG_ARGV[7]);
   other_key jsonb;
 BEGIN
-  -- JSON takes 1.0 and 1.00 for the same, so equal images are asked for again; without one of both this is not true.
-  IF before = after OR before->TG_ARGV[7] <> after->TG_ARGV[7] THEN
+  IF TG_OP = 'UPDATE' AND (OLD *= NEW OR before->TG_ARGV[7] <> after->TG_ARGV[7]) THEN
     IF OLD *= NEW THEN
       RETURN NULL;
-    ELSIF before <> after THEN
-      other_key := jsonb_build_object(TG_ARGV[7], after->TG_ARGV[7]);
     END IF;
+    other_key := jsonb_build_object(TG_ARGV[7], after->TG_ARGV[7]);
   END IF;
   -- The lock on audit_log that this takes before it draws a number, and holds to the end of the transaction, tells the sealer when no
   -- smaller number can still come.
