@@ -18,7 +18,9 @@ from pgcharter.migrate.planning import Planned, Wish
 from pgcharter.migrate.policies import Chosen
 from pgcharter.names import ObjectId, literal
 from pgcharter.plan.model import Step
+from pgcharter.policy import roles
 from pgcharter.policy.model import Policy, State
+from pgcharter.policy.roles_settings import RolesSection
 from pgcharter.sources import live
 
 NAMES = ObjectId("table", "app", "Näme")
@@ -94,6 +96,31 @@ def test_with_a_wanted_side_policies_are_added_to_it(app: str, tmp_path: Path) -
     run(app, planned(app, OFF, str(wanted)).plan.steps)
     assert {t.id.sql() for t in catalog(app).tables if t.schema != "pgcharter"} == {'app."Näme"', "app.more", "other.left_alone"}
     assert catalog(app).table[NAMES].policies == ()
+
+
+def test_what_is_not_mentioned_is_not_dropped_because_policies_changed_something_of_it(app: str, tmp_path: Path) -> None:
+    """A schema that what is wanted never mentions, and a library's table: policies answer for what they did there, not for all of it."""
+    with psycopg.connect(app, autocommit=True) as conn:
+        conn.execute("CREATE SCHEMA extra; CREATE TABLE extra.x (id serial PRIMARY KEY); CREATE VIEW extra.v AS SELECT * FROM extra.x")
+        conn.execute("CREATE FUNCTION extra.f() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE TYPE extra.mood AS ENUM ('sad')")
+        conn.execute("CREATE TABLE app.flyway_schema_history (installed_rank serial PRIMARY KEY, at timestamptz)")
+    wanted = tmp_path / "wanted.sql"
+    wanted.write_text('CREATE SCHEMA app; CREATE TABLE app."Näme" (id int); CREATE TABLE app.more (id int);')
+    levels = Chosen((roles.policy(RolesSection(readonly="pgcg_reads", readwrite="pgcg_writes")),))
+    before = {o for o, _ in catalog(app).objects() if o.schema != "pgcharter"}
+    try:
+        run(app, planned(app, levels).plan.steps)
+        for chosen in (levels, OFF):
+            plan = planned(app, chosen, str(wanted)).plan
+            assert [s.sql for s in plan.steps if s.sql.startswith("DROP") and " ROLE " not in s.sql] == []
+            run(app, plan.steps)
+            assert planned(app, chosen, str(wanted)).plan.empty
+        assert before <= {o for o, _ in catalog(app).objects()}
+    finally:
+        with psycopg.connect(app, autocommit=True) as conn:
+            for role in ("pgcg_reads", "pgcg_writes"):
+                if conn.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone():
+                    conn.execute(f"DROP OWNED BY {role}; DROP ROLE {role}".encode())
 
 
 def test_cut_off_anywhere_what_was_made_can_still_be_told(app: str) -> None:

@@ -1,4 +1,4 @@
-"""Plans for a part of a database: schemas that are left out, as those of other tenants, and those of tenants that nobody declares."""
+"""Plans for a part of a database: schemas that are left out, as those of other tenants; and what nobody declares and policies govern."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pgcharter.names import ObjectId, quote
 from pgcharter.plan.extent import OUR_SCHEMA
 from pgcharter.policy.audit import view_name
 from pgcharter.policy.model import Mark
+from pgcharter.rules.library_tables import is_named
 
 _GROUPS = tuple(f.name for f in fields(Catalog) if f.name not in ("server_version", "database", "dependencies", "gaps"))
 
@@ -101,13 +102,18 @@ def marks(old: Iterable[Mark], catalog: Catalog, schemas: Collection[str]) -> tu
 
 
 def joined(wanted: Catalog, there: Catalog, old: Iterable[Mark], keeps: Callable[[str], bool]) -> Catalog:
-    """What is wanted, with the schemas of tenants, which it does not mention: they stay as they are `there`, without policies.
+    """What is wanted, with what it does not mention and policies have to do with: that stays as it is `there`, without policies.
 
-    Those are tenants' that `keeps` says are, and those for which a role of the same name was made, when tenants are given up.
+    Those are schemas of tenants, which `keeps` tells, or a role of the same name when tenants are given up; and schemas, and tables of
+    libraries, that policies have changed something of: they answer for that, and not for what they found there.
     """
-    marked = {m.object.name for m in old if m.object.kind == "role" and not m.field and m.policy == "tenancy"}
-    more = {s.name for s in there.schemas if keeps(s.name) or s.name in marked}
-    return _with(wanted, there, more - {s.name for s in wanted.schemas})
+    held = tuple(old)
+    marked = {m.object.name for m in held if m.object.kind == "role" and not m.field and m.policy == "tenancy"}
+    marked |= {m.object.name if m.object.kind == "schema" else m.object.schema for m in held} - {OUR_SCHEMA}
+    more = {s.name for s in there.schemas if keeps(s.name) or s.name in marked} - {s.name for s in wanted.schemas}
+    touched = {m.object.owner for m in held}
+    tables = {t.id for t in there.tables if t.id in touched and is_named(t.id) and t.id not in wanted.table and t.schema not in more}
+    return _with(wanted, there, more, tables=tables)
 
 
 def recorded(ledger: Catalog, governed: Catalog, keeps: Callable[[str], bool]) -> Catalog:
@@ -116,18 +122,24 @@ def recorded(ledger: Catalog, governed: Catalog, keeps: Callable[[str], bool]) -
     return _with(ledger, governed, more, histories=True)
 
 
-def _with(catalog: Catalog, other: Catalog, schemas: Collection[str], *, histories: bool = False) -> Catalog:
-    """A catalog with some schemas of another one, and with the histories of their tables in our own schema."""
-    if not schemas:
+def _with(
+    catalog: Catalog, other: Catalog, schemas: Collection[str], *, tables: Collection[ObjectId] = (), histories: bool = False
+) -> Catalog:
+    """A catalog with some schemas and tables of another one, and with the histories of their tables in our own schema."""
+    if not (schemas or tables):
         return catalog
     further = {(OUR_SCHEMA, view_name(t.id)) for t in other.tables if t.schema in schemas} if histories else set()
 
     def comes(item: Any) -> bool:
-        return not isinstance(item, Publication) and (_within(item, schemas) or _pair(address_of(item)) in further)
+        if isinstance(item, Publication):
+            return False
+        held_by = getattr(item, "owned_by", None)
+        mine = address_of(item) in tables or (held_by is not None and held_by.owner in tables)
+        return mine or _within(item, schemas) or _pair(address_of(item)) in further
 
     found: dict[str, Any] = {name: (*getattr(catalog, name), *filter(comes, getattr(other, name))) for name in _GROUPS}
     groups = {name: tuple(sorted(items, key=lambda i: str(address_of(i)))) for name, items in found.items() if name != "tables"}
-    tables = tuple(sorted(found["tables"], key=lambda t: (t.schema, t.name)))
-    dependencies = (*catalog.dependencies, *(d for d in other.dependencies if d.dependent.schema in schemas))
-    in_order: dict[str, Any] = {**groups, "tables": tables, "dependencies": tuple(sorted(dependencies))}
+    every = tuple(sorted(found["tables"], key=lambda t: (t.schema, t.name)))
+    theirs = (d for d in other.dependencies if d.dependent.schema in schemas or d.dependent.owner in tables)
+    in_order: dict[str, Any] = {**groups, "tables": every, "dependencies": tuple(sorted({*catalog.dependencies, *theirs}))}
     return replace(catalog, **in_order)
