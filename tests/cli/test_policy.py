@@ -122,6 +122,7 @@ def test_drift_names_the_policy(program: Program, shop: Path, database: str) -> 
     assert applied.returncode == 0, applied.stderr
     clean = program("migrate", "drift")
     assert clean.returncode == 0, clean.stdout
+    assert program("plan", "--on", "env:POLICY_DB").returncode == 0, "the record of policies is read there too"
     with psycopg.connect(database, autocommit=True) as conn:
         conn.execute("GRANT DELETE ON app.orders TO PUBLIC")
     drifted = program("migrate", "drift", "--format", "json")

@@ -117,6 +117,17 @@ def test_on_again_off(made: str, name: str, major: int) -> None:
         assert conn.execute("SELECT count(*) FROM pg_roles WHERE rolname ^@ 'pgcv'").fetchone() == (0,)
 
 
+@pytest.mark.parametrize("major", [15, 18])
+def test_what_the_owner_made_since_is_the_database_owners_when_it_goes(made: str, major: int) -> None:
+    apply(made, WISH)
+    with psycopg.connect(made, autocommit=True) as conn:
+        conn.execute('SET ROLE "pgcv Owner"; CREATE TABLE later (id int); CREATE SCHEMA more; CREATE TYPE more.mood AS ENUM ()')
+        conn.execute("CREATE VIEW v AS SELECT * FROM later; CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; RESET ROLE")
+    apply(made, None)
+    with psycopg.connect(made) as conn:
+        assert conn.execute("SELECT count(*) FROM pg_roles WHERE rolname ^@ 'pgcv'").fetchone() == (0,)
+
+
 def test_five_hundred_tables_take_few_statements(made: str, major_server: Server) -> None:
     with psycopg.connect(made, autocommit=True) as conn:
         conn.execute(

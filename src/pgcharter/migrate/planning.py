@@ -22,7 +22,7 @@ from pgcharter.plan.releases import Releases
 from pgcharter.plan.safe_ground import Safe, Style
 from pgcharter.policy.model import Mark
 from pgcharter.rules.library_tables import is_named
-from pgcharter.sources import Look, Progress
+from pgcharter.sources import Look, Progress, address
 from pgcharter.sources import read as read_target
 from pgcharter.sources.code_check import CODES, CodeCheck
 
@@ -88,7 +88,7 @@ def make(wish: Wish, progress: Progress | None = None) -> Planned:
         actual = _read(wish.actual, None, wish, progress)
         a = _catalog(actual)
         live = actual.source == "live"
-        old = left_out.marks(policies.held(wish.actual), a, wish.left_out) if wish.chosen and live else ()
+        old = left_out.marks(policies.held(address(wish.actual)), a, wish.left_out) if wish.chosen and live else ()
         actual = replace(actual, catalog=left_out.cut(a, wish.left_out))
         a = _catalog(actual)
         with open_scratch(a.major, url=wish.scratch_url) as scratch:

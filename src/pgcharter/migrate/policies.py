@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -122,14 +122,19 @@ def base(actual: Catalog, old: Iterable[Mark]) -> Catalog:
 def given_back(catalog: Catalog, governed: Governed) -> Catalog:
     """The wanted side with what no policy owns any more in the hands it came from: an owner that a scratch server knows nothing of.
 
-    Roles that go have nothing any more, also of what they were given by default since.
+    Roles that go have nothing any more, also of what they were given by default since; what they made since is the database owner's.
     """
     still = {(m.object, m.field) for m in governed.new}
     owners = {m.object: json.loads(m.before) for m in governed.old if m.field == "owner" and (m.object, m.field) not in still}
     lost = governed.before.role.keys() - governed.cluster.role.keys()
     if not owners and not lost:
         return catalog
-    groups: dict[str, Any] = {group: tuple(_left(_handed(item, owners), lost) for item in getattr(catalog, group)) for group in OWNED}
+
+    def handed(item: Any) -> Any:
+        before = owners.get(item.id) or (governed.here.owner if item.owner in lost else "")
+        return given(item, before) if before else item
+
+    groups: dict[str, Any] = {group: tuple(_left(handed(item), lost) for item in getattr(catalog, group)) for group in OWNED}
     defaults = (replace(d, grants=_kept(d.grants, lost) or ()) for d in catalog.default_privileges if d.role not in lost)
     return replace(catalog, **groups, default_privileges=tuple(d for d in defaults if d.grants))
 
@@ -146,11 +151,6 @@ def _left(item: Any, lost: Collection[str]) -> Any:
 
 def _kept(acl: Acl, lost: Collection[str]) -> Acl:
     return None if acl is None else tuple(g for g in acl if g.grantee not in lost)
-
-
-def _handed(item: Any, owners: Mapping[ObjectId, str]) -> Any:
-    before = owners.get(item.id)
-    return item if before is None else given(item, before)
 
 
 def recorded(plan: Plan, governed: Governed) -> Plan:
