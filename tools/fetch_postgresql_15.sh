@@ -1,48 +1,49 @@
 #!/usr/bin/env bash
 # Prints the bin folder of a PostgreSQL 15 that runs here, fetching Debian's package when there is none. For CI and for developers:
 #   export PGCHARTER_PG_BIN="$(bash tools/fetch_postgresql_15.sh)"
-# With it comes the extension plpgsql_check, which tests of stored code need; a PostgreSQL 15 of the system that lacks it is passed over,
-# unless there is nothing else.
+# With it come the extensions plpgsql_check and pgaudit, which tests of stored code and of the audit need; a PostgreSQL 15 of the system that
+# lacks one is passed over, unless there is nothing else.
 # Needs no rights: the packages (as root also the libraries they lack) are fetched and unpacked into
-# ${XDG_CACHE_HOME:-~/.cache}/pgcharter/debian-postgresql-15-plpgsql-check (as root: /var/cache/pgcharter/...); no server is installed.
+# ${XDG_CACHE_HOME:-~/.cache}/pgcharter/debian-postgresql-15-extensions (as root: /var/cache/pgcharter/...); no server is installed.
 # Debian 12 carries version 15; elsewhere point PGCHARTER_PG_BIN to your own.
 set -euo pipefail
 
 say() { printf '%s\n' "$*" >&2; }
 runs() { [ -x "$1/postgres" ] && "$1/postgres" --version 2>/dev/null | grep -q ' 15\.'; }
-checks() { [ -e "$1/../../../share/postgresql/15/extension/plpgsql_check.control" ] || [ -e "$1/../share/extension/plpgsql_check.control" ]; }
+has() { [ -e "$1/../../../share/postgresql/15/extension/$2.control" ] || [ -e "$1/../share/extension/$2.control" ]; }
+extended() { has "$1" plpgsql_check && has "$1" pgaudit; }
 
 system=""
 for bin in /usr/lib/postgresql/15/bin /usr/pgsql-15/bin; do
-    if runs "$bin" && checks "$bin"; then echo "$bin"; exit 0; fi
+    if runs "$bin" && extended "$bin"; then echo "$bin"; exit 0; fi
     if [ -z "$system" ] && runs "$bin"; then system="$bin"; fi
 done
-unchecked() {
+unextended() {
     [ -n "$system" ] || exit 3
-    say "$1; $system lacks the extension plpgsql_check"
+    say "$1; $system lacks the extension plpgsql_check or pgaudit"
     echo "$system"
     exit 0
 }
 
 if [ "$(id -u)" = 0 ]; then home=/var/cache/pgcharter; else home="${XDG_CACHE_HOME:-$HOME/.cache}/pgcharter"; fi
-target="$home/debian-postgresql-15-plpgsql-check"
+target="$home/debian-postgresql-15-extensions"
 bin="$target/usr/lib/postgresql/15/bin"
 if runs "$bin"; then echo "$bin"; exit 0; fi
 
 for program in apt-get dpkg-deb; do
-    command -v "$program" > /dev/null || unchecked "no $program here: install PostgreSQL 15 and set PGCHARTER_PG_BIN to its bin folder"
+    command -v "$program" > /dev/null || unextended "no $program here: install PostgreSQL 15 and set PGCHARTER_PG_BIN to its bin folder"
 done
 mkdir -p "$home"
 chmod 755 "$home"
 partial="$(mktemp -d "$home/.partial-XXXXXX")"
 trap 'rm -rf "$partial"' EXIT
 cd "$partial"
-packages="postgresql-15 postgresql-client-15 postgresql-15-plpgsql-check"
+packages="postgresql-15 postgresql-client-15 postgresql-15-plpgsql-check postgresql-15-pgaudit"
 say "fetching $packages into $target (once)"
 # shellcheck disable=SC2086 # one word a package
 if ! apt-get download $packages >&2; then
     if [ "$(id -u)" != 0 ] || ! { apt-get update -qq >&2 && apt-get download $packages >&2; }; then
-        unchecked "apt does not offer $packages: install PostgreSQL 15 from elsewhere and set PGCHARTER_PG_BIN to its bin folder"
+        unextended "apt does not offer $packages: install PostgreSQL 15 from elsewhere and set PGCHARTER_PG_BIN to its bin folder"
     fi
 fi
 mkdir root
@@ -55,7 +56,7 @@ if [ -n "$(missing)" ] && [ "$(id -u)" = 0 ]; then
 fi
 if [ -n "$(missing)" ]; then
     say "PostgreSQL 15 was fetched but lacks shared libraries: $(missing)"
-    unchecked "remedy, as root: apt-get install -y $libraries"
+    unextended "remedy, as root: apt-get install -y $libraries"
 fi
 chmod -R a+rX root
 mv -T root "$target" 2> /dev/null || runs "$bin"
