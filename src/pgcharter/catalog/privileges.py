@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -73,23 +73,6 @@ def given(item: T, owner: str) -> T:
         changed["columns"] = tuple(replace(c, acl=handed(c.acl, old.owner, owner)) for c in old.columns)
     made: T = replace(old, **changed)
     return made
-
-
-def opened(item: T, kind: str, role: str, privileges: Iterable[str], major: int) -> T:
-    """An object that its owner has granted `role` something on; as it is where nobody knows who the owner is, or it is `role`."""
-    old: Any = item
-    owner = old.owner or owner_in(old.acl)
-    if not owner or role in ("", owner):
-        return item
-    acl = default(kind, owner, major) if old.acl is None else old.acl
-    made: T = replace(old, acl=tuple(sorted({*acl, *(Grant(role, p, grantor=owner) for p in privileges)})))
-    return made
-
-
-def closed(kind: str, owner: str, grants: Iterable[tuple[str, str]], major: int) -> Acl:
-    """The owner's own privileges and those given, as role and privilege; nothing for PUBLIC."""
-    own = tuple(g for g in default(kind, owner, major) if g.grantee)
-    return tuple(sorted({*own, *(Grant(role, privilege, grantor=owner) for role, privilege in grants)}))
 
 
 def owner_in(acl: Acl) -> str:

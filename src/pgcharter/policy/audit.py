@@ -10,14 +10,14 @@ from hashlib import sha256
 from importlib import resources
 from typing import Any
 
-from pgcharter.catalog.model import Acl, Catalog, Cluster, Column, EventTrigger, Function, Grant, Role, Schema, Table, Trigger, View
-from pgcharter.catalog.privileges import default, owner_in
+from pgcharter.catalog.model import Catalog, Cluster, Column, EventTrigger, Function, Grant, Role, Schema, Table, Trigger, View
 from pgcharter.names import MAX_BYTES, ObjectId, literal, quote
 from pgcharter.policy import audit_questions, audit_tables
 from pgcharter.policy.audit_settings import SECTION, AuditSection, fits
 from pgcharter.policy.audit_tables import COLUMNS, LOG
 from pgcharter.policy.compose import SCHEMA
 from pgcharter.policy.model import Policy, State
+from pgcharter.policy.rights import closed, granted
 
 ROWS, TRUNCATION = "0_pgcharter_audit", "0_pgcharter_audit_truncate"
 """Names of the triggers: PostgreSQL runs triggers by name, and ours must be first, or what others do to the row would be recorded before
@@ -117,9 +117,9 @@ def _months(state: State, section: AuditSection) -> tuple[date, ...]:
 def _with_trail(catalog: Catalog, section: AuditSection, owner: str, months: Iterable[date]) -> Catalog:
     own, major, sealer = section.owner, catalog.major, (section.sealer,) if section.sealer else ()
     read = [(r, "SELECT") for r in dict.fromkeys((*section.readers, *sealer))]
-    log = audit_tables.log(own, _acl("table", owner, read, major))
-    seals = audit_tables.seals(own, _acl("table", owner, [*read, *((s, "INSERT") for s in sealer)], major))
-    number = replace(audit_tables.number(own), acl=_acl("sequence", owner, read, major))
+    log = audit_tables.log(own, closed("table", owner, read, major))
+    seals = audit_tables.seals(own, closed("table", owner, [*read, *((s, "INSERT") for s in sealer)], major))
+    number = replace(audit_tables.number(own), acl=closed("sequence", owner, read, major))
     needed = {**_FUNCTIONS, **(_OF_SCHEMA if section.schema_changes else {})}
     return replace(
         catalog,
@@ -133,12 +133,6 @@ def _with_trail(catalog: Catalog, section: AuditSection, owner: str, months: Ite
 def _joined(held: Iterable[Any], more: Iterable[Any]) -> tuple[Any, ...]:
     by_id = {i.id: i for i in held} | {i.id: i for i in more}
     return tuple(sorted(by_id.values(), key=lambda i: (getattr(i, "schema", ""), i.name)))
-
-
-def _acl(kind: str, owner: str, given: Iterable[tuple[str, str]], major: int) -> Acl:
-    """The owner's own privileges and those given; nothing for PUBLIC."""
-    own = tuple(g for g in default(kind, owner, major) if g.grantee)
-    return tuple(sorted({*own, *(Grant(role, privilege, grantor=owner) for role, privilege in given)}))
 
 
 def _function(name: str, section: AuditSection, owner: str) -> Function:
@@ -209,7 +203,7 @@ def _view(table: Table, section: AuditSection, owner: str, major: int) -> View:
     return View(
         SCHEMA, view_name(table.id), columns=tuple(Column(c, i, types[c]) for i, c in enumerate(shown, 1)),
         definition=f"SELECT {columns} FROM {LOG.sql()} l WHERE {where};", security_invoker=True, owner=section.owner,
-        acl=_acl("table", owner, [(r, "SELECT") for r in section.readers], major), comment=f"History of {table.schema}.{table.name}",
+        acl=closed("table", owner, [(r, "SELECT") for r in section.readers], major), comment=f"History of {table.schema}.{table.name}",
     )  # fmt: skip
 
 
@@ -219,30 +213,21 @@ def _readable(catalog: Catalog, role: str, recorded: Iterable[ObjectId]) -> Cata
     schemas = {i.schema for i in tables}
     return replace(
         catalog,
-        tables=tuple(_given(t, "table", role, "SELECT", major) if t.id in tables else t for t in catalog.tables),
-        schemas=tuple(_given(s, "schema", role, "USAGE", major) if s.name in schemas else s for s in catalog.schemas),
+        tables=tuple(granted(t, "table", role, ("SELECT",), major) if t.id in tables else t for t in catalog.tables),
+        schemas=tuple(granted(s, "schema", role, ("USAGE",), major) if s.name in schemas else s for s in catalog.schemas),
     )
-
-
-def _given(item: Any, kind: str, role: str, privilege: str, major: int) -> Any:
-    owner = item.owner or owner_in(item.acl)
-    if not owner or role in ("", owner):
-        return item
-    acl = default(kind, owner, major) if item.acl is None else item.acl
-    return replace(item, acl=tuple(sorted({*acl, Grant(role, privilege, grantor=owner)})))
 
 
 def _with_home(catalog: Catalog, section: AuditSection) -> Catalog:
     """With our schema open to whoever reads, seals or owns the trail."""
 
-    def opened(schema: Schema) -> Schema:
+    def home(schema: Schema) -> Schema:
         schema = replace(schema, owner=schema.owner or catalog.database.owner)
         for role in dict.fromkeys((*section.readers, section.sealer, section.owner)):
-            schema = _given(schema, "schema", role, "USAGE", catalog.major)
-        found: Schema = _given(schema, "schema", section.owner, "CREATE", catalog.major)
-        return found
+            schema = granted(schema, "schema", role, ("USAGE",), catalog.major)
+        return granted(schema, "schema", section.owner, ("CREATE",), catalog.major)
 
-    return replace(catalog, schemas=tuple(opened(s) if s.name == SCHEMA else s for s in catalog.schemas))
+    return replace(catalog, schemas=tuple(home(s) if s.name == SCHEMA else s for s in catalog.schemas))
 
 
 def _cluster(cluster: Cluster, section: AuditSection, heads: Iterable[Table]) -> Cluster:

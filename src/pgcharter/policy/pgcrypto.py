@@ -10,11 +10,11 @@ from dataclasses import replace
 from importlib import resources
 
 from pgcharter.catalog.model import Function, Schema
-from pgcharter.catalog.privileges import closed, opened
 from pgcharter.names import quote
 from pgcharter.policy.compose import SCHEMA
 from pgcharter.policy.model import Policy, State
 from pgcharter.policy.pgcrypto_settings import SECTION, PgcryptoSection
+from pgcharter.policy.rights import closed, granted
 
 EXTENSION = "pgcrypto"
 _FUNCTIONS = {
@@ -50,7 +50,7 @@ def _apply(state: State, section: PgcryptoSection) -> State:
 
     def home(schema: Schema) -> Schema:
         for user in section.users if schema.name in (SCHEMA, found.schema) else ():
-            schema = opened(replace(schema, owner=schema.owner or owner), "schema", user, ("USAGE",), catalog.major)
+            schema = granted(replace(schema, owner=schema.owner or owner), "schema", user, ("USAGE",), catalog.major)
         return schema
 
     made = {f.id: f for f in (*catalog.functions, *map(function, _FUNCTIONS))}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from pgcharter.catalog.model import Acl, Function, Grant
 from pgcharter.catalog.privileges import ALL, default, handed, owner_in
 
+T = TypeVar("T")
 RIGHTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "readonly": {"database": ("CONNECT",), "schema": ("USAGE",), "table": ("SELECT",), "sequence": ("SELECT",)},
     "readwrite": {
@@ -59,10 +60,19 @@ def callable_by_readers(function: Function) -> bool:
     return function.kind != "procedure" and function.volatility in ("stable", "immutable") and not function.security_definer
 
 
-def granted(item: Any, of: str, role: str, privileges: Iterable[str], major: int) -> Any:
-    """An object on which a role has privileges beside what everybody has already; itself where nobody knows whose it is."""
-    owner = item.owner or owner_in(item.acl)
-    if not owner:
+def granted(item: T, of: str, role: str, privileges: Iterable[str], major: int) -> T:
+    """An object on which a role has privileges beside what everybody has already; itself where nobody knows whose it is, where it is the
+    role's own, and for a role without a name."""
+    given: Any = item
+    owner = given.owner or owner_in(given.acl)
+    if not owner or role in ("", owner):
         return item
-    acl = default(of, owner, major) if item.acl is None else item.acl
-    return replace(item, acl=tuple(sorted({*acl, *(Grant(role, p, grantor=owner) for p in privileges)})))
+    acl = default(of, owner, major) if given.acl is None else given.acl
+    made: T = replace(given, acl=tuple(sorted({*acl, *(Grant(role, p, grantor=owner) for p in privileges)})))
+    return made
+
+
+def closed(of: str, owner: str, grants: Iterable[tuple[str, str]], major: int) -> Acl:
+    """The owner's own privileges and those given, as role and privilege; nothing for PUBLIC."""
+    own = (g for g in default(of, owner, major) if g.grantee)
+    return tuple(sorted({*own, *(Grant(role, privilege, grantor=owner) for role, privilege in grants)}))
