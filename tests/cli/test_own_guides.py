@@ -12,6 +12,7 @@ import pytest
 
 from pgcharter import charter as charters
 from pgcharter import examples, guides
+from pgcharter.cli.project import sections
 from pgcharter.errors import Exit
 
 
@@ -68,7 +69,7 @@ def test_charters_of_the_examples_are_valid(charter_schema: dict[str, Any]) -> N
 
 
 def test_every_key_of_a_charter_is_in_its_schema(charter_schema: dict[str, Any]) -> None:
-    assert charter_schema["properties"].keys() == {*charters._OWN_KEYS}
+    assert charter_schema["properties"].keys() == {*charters._OWN_KEYS, *(s.name for s in sections())}
 
 
 def test_a_clause_is_explained_by_its_id_and_its_query_by_its_code(program: Any, tmp_path: Path) -> None:

@@ -144,12 +144,14 @@ def print_schema(charter: bool) -> None:
     """Print the JSON Schema of a guide's file, for completion and checking in an editor."""
     from pgcharter import charter as charters
     from pgcharter import guides as library
+    from pgcharter.cli.project import sections
     from pgcharter.guides.schema import charter_schema, guide_schema
     from pgcharter.render.source_codes import all_described
 
     codes, known = all_described().keys(), library.available()
     if charter:
-        tables, lists = {charters.CHECK.name: charters.CHECK.model}, {"waiver": charters.Waiver, "path": charters.PathSetting}
+        tables = {s.name: s.model for s in (charters.CHECK, *sections())}
+        lists = {"waiver": charters.Waiver, "path": charters.PathSetting}
         show_json(charter_schema(codes, known, tables, lists, {"environments": charters.Environment}))
         return
     show_json(guide_schema(codes, known))

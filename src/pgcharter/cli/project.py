@@ -59,9 +59,13 @@ def charter_here(start: Path | None = None) -> Charter:
     return _charter(charters.find(start or Path()))
 
 
+def sections() -> tuple[Section[Any], ...]:
+    """The charter's sections that packages declare."""
+    return (PLAN, MIGRATE, RELEASES, TRANSPORT, *registry.sections())
+
+
 def _charter(path: Path | None) -> Charter:
-    known: tuple[Section[Any], ...] = (PLAN, MIGRATE, RELEASES, TRANSPORT, *registry.sections())
-    return charters.read(path, sections=known, name=shortest(path)) if path else Charter()
+    return charters.read(path, sections=sections(), name=shortest(path)) if path else Charter()
 
 
 def _open(path: Path | None, guide: str | None) -> Project:

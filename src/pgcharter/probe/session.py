@@ -53,7 +53,7 @@ class Seen:
     wrote: tuple[Wrote, ...] = field(default=(), compare=False)
     """Whose rows of guarded tables they were."""
     key: str = ""
-    """The foreign key that stopped it: schema, table and constraint, with dots."""
+    """The foreign key that stopped a row from being written, not one from being deleted: schema, table and constraint, with dots."""
     taken: int = 0
     """Temporary tables of the attacker that were read or written by what was run."""
     astray: bool = False
@@ -156,7 +156,7 @@ def _refused(result: pq.abc.PGresult) -> Seen:
     message = result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or b""
     detail = result.error_field(pq.DiagnosticField.MESSAGE_DETAIL) or b""
     fields = (pq.DiagnosticField.SCHEMA_NAME, pq.DiagnosticField.TABLE_NAME, pq.DiagnosticField.CONSTRAINT_NAME)
-    key = ".".join((result.error_field(f) or b"").decode() for f in fields) if state == "23503" else ""
+    key = ".".join((result.error_field(f) or b"").decode() for f in fields) if message.startswith(b"insert or update on table") else ""
     return Seen(state or "08006", print=_print([message, detail]), key=key, astray=b"no partition of relation" in message)
 
 
