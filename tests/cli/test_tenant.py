@@ -326,6 +326,27 @@ def test_what_all_tenants_share_is_not_changed_along_with_one(program: Program, 
     assert program("tenant", "verify").returncode == 0
 
 
+def test_a_migration_of_policies_names_no_tenant(program: Program, project: Path, database: str) -> None:
+    """What somebody did by hand in a tenant's schema is mended by `tenant enforce`; a migration that named it fits no other database."""
+    lay(project, SCHEMAS)
+    applied(program, project)
+    assert program("tenant", "add", "acme").returncode == 0
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute("GRANT USAGE ON SCHEMA pgct_t_acme TO PUBLIC; CREATE TABLE public.countries (code text PRIMARY KEY)")
+    assert program("policy", "verify").returncode == 1
+    (project / "pgcharter.toml").write_text(
+        (project / "pgcharter.toml").read_text() + 'group = "pgct_tenants_all"\nshared = ["public.countries"]\n'
+    )
+    done = program("policy", "apply", "--yes")
+    assert (done.returncode, "schemas of tenants (1), which pgcharter tenant enforce sees to" in done.stdout) == (0, True), done.stderr
+    assert "pgct_tenants_all" in "".join(f.read_text() for f in (project / "migrations_shared").iterdir())
+    assert "pgct_t_acme" not in "".join(f.read_text() for f in (project / "migrations_shared").iterdir())
+    assert program("tenant", "enforce").returncode == 0
+    verified = program("policy", "verify")
+    assert verified.returncode == 0, verified.stdout
+    assert as_tenant(database, "pgct_t_acme", "SELECT count(*) FROM public.countries") == 0
+
+
 FAULTS = ("tenant written", "tenant place", "after alone", "before commit", "tenant migrated", "tenant policies", "tenant opened")
 
 

@@ -89,7 +89,7 @@ def apply(ctx: click.Context, environment: str | None, target: str | None, confi
     from pgcharter.render.plan import Story
 
     charter = charter_here()
-    database, planned = _planned(environment, target, prove=True)
+    database, planned = _planned(environment, target, applied=True)
     migrating.refuse_production(migrating.production(charter, *migrating.database(environment, target)), confirm)
     proven = planned.proof.sentence if planned.proof else ""
     story = Story(planned.plan, "the charter's policies", redact(database), planned.stats, proven=proven)
@@ -141,18 +141,30 @@ def _refuse_pending(charter: Charter, environment: str | None, target: str | Non
         )
 
 
-def _planned(environment: str | None, target: str | None, *, prove: bool = False) -> tuple[str, Planned]:
-    """The database as messages call it, and the way to what the policies want there."""
+def _planned(environment: str | None, target: str | None, *, applied: bool = False) -> tuple[str, Planned]:
+    """The database as messages call it, and the way to what the policies want there.
+
+    What is `applied` is proven, and leaves the schemas of tenants to `tenant enforce`: a migration that names them fits no other database.
+    """
     from pgcharter.cli import migrating
     from pgcharter.cli.plan import charters_wish
     from pgcharter.cli.progress import progress
     from pgcharter.cli.project import charter_here
     from pgcharter.migrate import planning
+    from pgcharter.policy.tenancy_settings import SECTION
+    from pgcharter.tenants import enforcing
 
     named, dsn = migrating.database(environment, target)
-    wish = replace(charters_wish(charter_here(), dsn, named), prove=prove)
+    charter = charter_here()
+    there = SECTION.name in charter.sections and applied
+    tenants = enforcing.places(dsn, charter.section(SECTION)) if there else frozenset()
+    wish = replace(charters_wish(charter, dsn, named), prove=applied, left_out=tenants)
     with progress("planning") as advance:
-        return migrating.called(named, dsn), planning.make(wish, advance)
+        made = planning.make(wish, advance)
+    if tenants:
+        note = f"left alone: schemas of tenants ({len(tenants):,}), which pgcharter tenant enforce sees to"
+        made = replace(made, plan=replace(made.plan, notes=(*made.plan.notes, note)))
+    return migrating.called(named, dsn), made
 
 
 def _differing(planned: Planned) -> list[tuple[str, Step]]:

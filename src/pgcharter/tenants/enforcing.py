@@ -61,7 +61,7 @@ def _run(conn: Connection, block: Sequence[Step]) -> None:
 def planned(wish: Wish, section: TenancySection, place: str, progress: Progress | None = None, *, used: bool = False) -> Plan:
     """What `enforce` would do. Raises RefusedError as it does."""
     schemas = section.placement == "schemas"
-    others = _others(wish.actual, section, place) if schemas else frozenset()
+    others = places(wish.actual, section) - {place}
     chosen = wish.chosen if schemas or wish.chosen is None else replace(wish.chosen, policies=_of_database(wish.chosen))
     style = wish.style if used else Plain()
     asked = replace(wish, wanted="", code="", style=style, prove=False, checked=False, left_out=others, chosen=chosen)
@@ -89,11 +89,13 @@ def _of_database(chosen: Chosen) -> tuple[Policy, ...]:
     return tuple(p for p in chosen.policies if p.name != SECTION.name)
 
 
-def _others(dsn: str, section: TenancySection, place: str) -> frozenset[str]:
-    """Schemas of other tenants, or called like them."""
+def places(dsn: str, section: TenancySection) -> frozenset[str]:
+    """Schemas of tenants, or called like them; none where tenants are not in schemas."""
+    if section.placement != "schemas":
+        return frozenset()
     with connect(dsn, application_name=APPLICATION) as conn:
         names = [name for (name,) in conn.execute("SELECT nspname::text FROM pg_catalog.pg_namespace").fetchall()]
-    return frozenset(name for name in names if name != place and in_place(section, name))
+    return frozenset(name for name in names if in_place(section, name))
 
 
 def _about(at: ObjectId, place: str) -> bool:
