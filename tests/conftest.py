@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import psycopg
 import pytest
@@ -69,14 +69,19 @@ def pytest_report_header() -> str:
     return "PostgreSQL: " + (", ".join(found) or "none")
 
 
+def lacking(why: str) -> NoReturn:
+    """Skip the test for what this machine has not; fail it where env CI is set."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{why} (CI allows nothing missing)")
+    pytest.skip(why)
+
+
 def installation(major: int | None = None) -> binaries.Installation:
     """The installation of `major`; skips the test when it is missing, fails it when env CI is set."""
     try:
         return binaries.choose(major)
     except UnavailableError as error:
-        if os.environ.get("CI"):
-            pytest.fail(f"{error} (CI allows no missing version)")
-        pytest.skip(str(error))
+        lacking(str(error))
 
 
 @pytest.fixture(scope="session")

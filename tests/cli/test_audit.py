@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from tests.conftest import ServerFactory
+from tests.conftest import ServerFactory, lacking
 
 from pgcharter.migrate import audit_status, planning
 from pgcharter.migrate.planning import Wish
@@ -118,7 +118,7 @@ def test_settings_against_the_real_extension(server_of: Any, server: ServerFacto
     """What is said to be lacking can be run as it stands, and is lacking no more."""
     with psycopg.connect(server_of(15).dsn()) as conn:
         if not conn.execute("SELECT 1 FROM pg_available_extensions WHERE name = 'pgaudit'").fetchone():
-            pytest.skip("this PostgreSQL 15 has no pgaudit")
+            lacking("this PostgreSQL 15 has no pgaudit")
     own = server(15, settings={"shared_preload_libraries": "pgaudit"})
     with psycopg.connect(own.dsn(), autocommit=True) as conn:
         for wanted, setting in ((("ddl", "role"), "ddl, role"), (("read",), "ddl, read, role"), (("all",), "all")):

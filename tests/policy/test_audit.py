@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from tests.policy.schemas import CASES, sql_of
 
 from pgcharter.catalog.compare import compare
 from pgcharter.catalog.model import Catalog
@@ -23,8 +22,6 @@ from pgcharter.policy.audit_settings import AuditSection
 from pgcharter.policy.model import State
 from pgcharter.sources import live
 
-SAMPLES = os.environ.get("PGCHARTER_SAMPLES", "")
-SHOP = Path(planning.__file__).parents[1] / "examples" / "shop" / "migrations"
 SCHEMA = """
 CREATE SCHEMA app;
 CREATE TABLE app."Näme" (id int PRIMARY KEY, v text, "g G" int GENERATED ALWAYS AS (id * 2) STORED, secret text);
@@ -272,28 +269,13 @@ def test_names_of_views_are_short_and_different() -> None:
     assert names[0] == "audit_of_a_b_c"
 
 
-@pytest.mark.parametrize(
-    ("name", "major"),
-    [("shop", 15), ("shop", 18), ("Chinook_PostgreSql.sql", 15), ("Chinook_PostgreSql.sql", 18), ("pagila-schema.sql", 18)],
-)
+@pytest.mark.parametrize(("name", "major"), CASES)
 def test_on_real_schemas_it_comes_and_goes(name: str, major: int, database: str) -> None:
-    if name != "shop" and not SAMPLES:
-        pytest.skip("PGCHARTER_SAMPLES names no folder")
     with psycopg.connect(database, autocommit=True) as conn:
-        conn.execute("DO $$ BEGIN CREATE ROLE postgres; EXCEPTION WHEN duplicate_object THEN END $$")
-        conn.execute(sample(name).encode())
+        conn.execute(sql_of(name).encode())
     before = catalog(database)
     section = AuditSection(tables=("*",))
     assert apply(database, section).proof
     assert planned(database, section).plan.empty
     assert apply(database, OFF).proof
     assert [d for d in compare(before, catalog(database)) if GONE not in (d.object.schema, d.object.name)] == []
-
-
-def sample(name: str) -> str:
-    """A schema, without data and what psql would do."""
-    if name == "shop":
-        return "\n".join(f.read_text("utf-8").partition("-- Down Migration")[0] for f in sorted(SHOP.glob("00*.sql")))
-    text = (Path(SAMPLES) / name).read_text("utf-8-sig")
-    text = text.partition("INSERT INTO")[0] if name.startswith("Chinook") else text
-    return "\n".join(line for line in text.splitlines() if not line.startswith(("DROP DATABASE", "CREATE DATABASE", "\\")))

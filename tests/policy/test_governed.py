@@ -19,6 +19,7 @@ from pgcharter.migrate.policies import Chosen
 from pgcharter.names import ObjectId, literal
 from pgcharter.plan.model import Step
 from pgcharter.policy import roles
+from pgcharter.policy.marks import without
 from pgcharter.policy.model import Policy, State
 from pgcharter.policy.roles_settings import RolesSection
 from pgcharter.sources import live
@@ -129,7 +130,7 @@ def test_cut_off_anywhere_what_was_made_can_still_be_told(app: str) -> None:
     for step in steps:
         run(app, (step,))
         if policies.held(app):
-            left = policies.base(catalog(app), policies.held(app))
+            left = without(catalog(app), policies.held(app))
             assert [
                 d for d in compare(before, left) if d.object.schema != "pgcharter" and "pgcharter" not in (d.object.schema, d.object.name)
             ] == [], step.title

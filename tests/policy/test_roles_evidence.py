@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import psycopg
 import pytest
+from tests.policy.schemas import CASES, sql_of
 
-import pgcharter
 from pgcharter.catalog import codec
 from pgcharter.catalog.compare import compare
 from pgcharter.catalog.effective import Effective
@@ -24,8 +22,6 @@ from pgcharter.policy.roles_settings import Login, RolesSection
 from pgcharter.servers.lifecycle import Server
 from pgcharter.sources import live
 
-EXAMPLES = Path(pgcharter.__file__).parent / "examples"
-SAMPLES = os.environ.get("PGCHARTER_SAMPLES", "")
 WISH = RolesSection(
     owner="pgcv Owner", readonly="pgcv_reads", readwrite='pgcv"writes', admin="pgcv_ädmin",
     login=(Login("pgcv_api", ("readwrite",)), Login("pgcv deploy", ("owner",))),
@@ -42,18 +38,6 @@ CREATE TABLE typed OF pair; CREATE SEQUENCE alone; CREATE TABLE keyed (id bigint
 CREATE EXTENSION postgres_fdw; CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw;
 CREATE FOREIGN TABLE ft (id int) SERVER far; GRANT USAGE ON TYPE mood TO PUBLIC; GRANT CREATE ON SCHEMA public TO PUBLIC;
 """  # noqa: E501
-
-
-def sql_of(name: str) -> str:
-    if name == "odd":
-        return ODD
-    if name == "shop":
-        files = sorted((EXAMPLES / "shop" / "migrations").glob("00*.sql"))
-        return "\n".join(f.read_text("utf-8").partition("-- Down Migration")[0] for f in files)
-    text = (Path(SAMPLES) / name).read_text("utf-8-sig")
-    text = text.partition("INSERT INTO")[0] if name.startswith("Chinook") else text
-    skipped = ("DROP DATABASE", "CREATE DATABASE", "\\")
-    return "\n".join(line for line in text.splitlines() if not (line.startswith(skipped) or " OWNER TO " in line))
 
 
 @pytest.fixture
@@ -93,18 +77,14 @@ def differences(a: Catalog, b: Catalog) -> list[str]:
     return [*map(str, found), *([] if equal else ["database"])]
 
 
-SCHEMAS = [
-    *(pytest.param("shop", major, id=f"shop-pg{major}") for major in (15, 16, 17, 18)),
-    *(pytest.param("odd", major, id=f"odd-pg{major}") for major in (15, 18)),
-    *([pytest.param("Chinook_PostgreSql.sql", 18, id="chinook"), pytest.param("pagila-schema.sql", 18, id="pagila")] if SAMPLES else []),
-]
+SCHEMAS = [*CASES, *(pytest.param("odd", major, id=f"odd-pg{major}") for major in (15, 18))]
 
 
 @pytest.mark.parametrize(("name", "major"), SCHEMAS)
 def test_on_again_off(made: str, name: str, major: int) -> None:
     with psycopg.connect(made, autocommit=True) as conn:
         conn.execute("SET client_min_messages = error")
-        conn.execute(sql_of(name).encode())
+        conn.execute((ODD if name == "odd" else sql_of(name)).encode())
     before = read(made)
     first = apply(made, WISH)
     assert first.plan.steps

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Iterator
 
 import psycopg
 import pytest
 from tests.policy.by_hand import lose
+from tests.policy.schemas import CASES, sql_of
 
-import pgcharter
 from pgcharter.catalog.compare import compare
 from pgcharter.catalog.model import Catalog
 from pgcharter.migrate import planning
@@ -21,30 +18,12 @@ from pgcharter.policy import tenancy
 from pgcharter.policy.tenancy_settings import OWN_TENANTS, TenancySection
 from pgcharter.servers.lifecycle import Server
 from pgcharter.sources import live
-from pgcharter.sqltext import parse
 
-SAMPLES = os.environ.get("PGCHARTER_SAMPLES", "")
-needs_samples = pytest.mark.skipif(not SAMPLES, reason="PGCHARTER_SAMPLES names no folder")
-SHOP = Path(pgcharter.__file__).parent / "examples" / "shop" / "migrations"
 SECTIONS = {
     "pagila": TenancySection(type="bigint", shared=("public.country", "public.language")),
     "chinook": TenancySection(type="text", column="Mandant", maintenance_role="pgct_keeper"),
     "shop": TenancySection(schemas=("identity", "catalog", "sales"), tenants="identity.tenants"),
 }
-
-
-def _sample(name: str) -> str:
-    text = (Path(SAMPLES) / name).read_text("utf-8-sig").partition("\nINSERT INTO")[0]
-    return "\n".join(line for line in text.splitlines() if not line.startswith(("DROP DATABASE", "CREATE DATABASE", "\\")))
-
-
-def _shop() -> str:
-    return "\n".join(f.read_text("utf-8").partition("-- Down Migration")[0] for f in sorted(SHOP.glob("00*.sql")))
-
-
-SCHEMAS: dict[str, Callable[[], str]] = {
-    "pagila": lambda: _sample("pagila-schema.sql"), "chinook": lambda: _sample("Chinook_PostgreSql.sql"), "shop": _shop
-}  # fmt: skip
 
 
 @pytest.fixture
@@ -60,13 +39,11 @@ def roles(major_server: Server) -> Iterator[None]:
 
 
 @pytest.fixture
-def schema(roles: None, database: str, request: pytest.FixtureRequest) -> str:
+def schema(roles: None, database: str, name: str) -> str:
     """A database with the schema of the test's parameter `name`."""
     with psycopg.connect(database, autocommit=True) as conn:
-        conn.execute("CREATE ROLE postgres") if not conn.execute("SELECT 1 FROM pg_roles WHERE rolname = 'postgres'").fetchone() else None
-        for statement in parse(SCHEMAS[request.node.callspec.params["name"]](), "a.sql").statements:
-            with suppress(psycopg.errors.DuplicateSchema):
-                conn.execute(statement.text.encode())
+        conn.execute("SET client_min_messages = error")
+        conn.execute(sql_of(name).encode())
     return database
 
 
@@ -86,13 +63,7 @@ def catalog(dsn: str) -> Catalog:
         return live.read_catalog(conn)
 
 
-CASES = [(name, major) for name in SCHEMAS for major in (15, 18) if (name, major) != ("pagila", 15)]
-"""Pagila calls uuidv7(), which comes with 18."""
-
-
-@pytest.mark.parametrize(
-    ("name", "major"), [pytest.param(n, m, marks=() if n == "shop" else needs_samples, id=f"{n}-pg{m}") for n, m in CASES]
-)
+@pytest.mark.parametrize(("name", "major"), CASES)
 def test_on_twice_and_off(schema: str, name: str, major: int) -> None:
     section, before = SECTIONS[name], catalog(schema)
     run(schema, planned(schema, section, prove=True))

@@ -20,6 +20,7 @@ from pgcharter.plan.model import Plan
 from pgcharter.plan.normal import normalised, unowned
 from pgcharter.plan.releases import Releases
 from pgcharter.plan.safe_ground import Safe, Style
+from pgcharter.policy.marks import without as without_policies
 from pgcharter.policy.model import Mark
 from pgcharter.rules.library_tables import is_named
 from pgcharter.sources import Look, Progress, address
@@ -142,7 +143,7 @@ def _declared(
     found, notes = _with_code(scratch, wanted, files, actual, old, _looks(wish))
     base = left_out.cut(_of_major(scratch, _catalog(found), major), wish.left_out)
     if wish.chosen and actual.source == "live":
-        base = left_out.joined(base, policies.base(_catalog(actual), old), old, wish.chosen.keeps)
+        base = left_out.joined(base, without_policies(_catalog(actual), old), old, wish.chosen.keeps)
     return Declared(found, policies.govern(scratch, base, actual, old, wish.chosen or policies.Chosen()), notes)
 
 
@@ -168,7 +169,7 @@ def _as_it_is(actual: Reading, old: tuple[Mark, ...]) -> Reading:
             "nothing says what the database shall be, and only a live database tells what policies have made in it",
             hint="name a database: --on DSN or --env NAME; or say what is wanted: [plan] wanted in the charter",
         )
-    return replace(actual, catalog=policies.base(_catalog(actual), old), source="policies")
+    return replace(actual, catalog=without_policies(_catalog(actual), old), source="policies")
 
 
 def _of_major(scratch: Scratch, catalog: Catalog, major: int) -> Catalog:

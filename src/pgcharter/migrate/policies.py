@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -112,11 +112,6 @@ def govern(scratch: Scratch, base: Catalog, actual: Reading, old: tuple[Mark, ..
             proving.build(database, state.catalog)
             state = replace(state, catalog=proving.read(database, state.catalog))
     return Governed(state.catalog, before, state.cluster, here, state.database, old, composed.marks, state.questions, state.notes)
-
-
-def base(actual: Catalog, old: Iterable[Mark]) -> Catalog:
-    """What is there, without what policies made."""
-    return without_policies(actual, old)
 
 
 def given_back(catalog: Catalog, governed: Governed) -> Catalog:

@@ -56,7 +56,7 @@ class Policy:
     """An intent of the charter, ready to be applied."""
 
     name: str
-    """As the charter's section is called: roles, tenancy, audit, encryption."""
+    """As the charter's section is called, one of `registry.NAMES`."""
     apply: Callable[[State], State]
     """Pure and idempotent: applied to what it gave back, it changes nothing. Objects that it makes may be written in any form that
     PostgreSQL understands: everything is built and read back before it is compared."""

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from pgcharter.db import connect
-from pgcharter.errors import PgcharterError, RefusedError
+from pgcharter.errors import RefusedError
 from pgcharter.names import quote
-from pgcharter.redact import redact
-from pgcharter.tenants.table import APPLICATION
+from pgcharter.tenants.table import APPLICATION, understood
 
 if TYPE_CHECKING:
     from pgcharter.db import Connection
@@ -32,20 +31,18 @@ def seeing_all(dsn: str, maintenance: str = "") -> Iterator[Connection]:
         conn.execute("SET statement_timeout = 0; SET lock_timeout = '10s'; SET row_security = off; SET idle_session_timeout = 0")
         if maintenance and conn.execute(_EXEMPT).fetchone() == (False,) and conn.execute(_MEMBER, (maintenance,)).fetchone() == (True,):
             conn.execute(f"SET ROLE {quote(maintenance)}".encode())
-        try:
+        with understood(conn), _reaching_all(conn, maintenance):
             yield conn
-        except psycopg.errors.InsufficientPrivilege as error:
-            said = error.diag.message_primary or "permission denied"
-            as_whom = f"SET ROLE to {quote(maintenance)} from a member of it" if maintenance else "a superuser, or a role with BYPASSRLS"
-            raise RefusedError(
-                f"role {conn.info.user} cannot reach all rows of the tenant, so nothing more was done: {said}",
-                hint=f"connect as a role that can: {as_whom}",
-            ) from None
-        except psycopg.errors.LockNotAvailable as error:
-            raise RefusedError(
-                f"another session has held a lock for more than 10 s: {error.diag.message_primary}; what was done before is kept",
-                hint="say the same again; who it is: SELECT pid, query FROM pg_stat_activity WHERE wait_event_type = 'Lock'",
-            ) from None
-        except psycopg.Error as error:
-            said = redact(error.diag.message_primary or str(error).strip().partition("\n")[0])
-            raise PgcharterError(f"the server ended the work: {said}", hint="say the same again: what was done before is kept") from None
+
+
+@contextmanager
+def _reaching_all(conn: Connection, maintenance: str) -> Iterator[None]:
+    try:
+        yield
+    except psycopg.errors.InsufficientPrivilege as error:
+        said = error.diag.message_primary or "permission denied"
+        as_whom = f"SET ROLE to {quote(maintenance)} from a member of it" if maintenance else "a superuser, or a role with BYPASSRLS"
+        raise RefusedError(
+            f"role {conn.info.user} cannot reach all rows of the tenant, so nothing more was done: {said}",
+            hint=f"connect as a role that can: {as_whom}",
+        ) from None

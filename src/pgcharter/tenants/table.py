@@ -80,7 +80,7 @@ def understood(conn: Connection) -> Iterator[None]:
         ) from None
     except psycopg.errors.LockNotAvailable as error:
         raise RefusedError(
-            f"another session has held a lock for more than 5 s: {error.diag.message_primary}; what was done before is kept",
+            f"another session has held a lock for too long: {error.diag.message_primary}; what was done before is kept",
             hint="say the same again; who it is: SELECT pid, query FROM pg_stat_activity WHERE wait_event_type = 'Lock'",
         ) from None
     except psycopg.Error as error:
