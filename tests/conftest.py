@@ -53,6 +53,7 @@ def _work_in_memory() -> None:
 _work_in_memory()
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each of hundreds of program starts would compile all of pgcharter, a third of a second
 sys.dont_write_bytecode = False
+os.environ.pop("PYTHONUNBUFFERED", None)  # users have buffers: what is left in them meets a terminal that is gone
 
 MAJORS = (15, 16, 17, 18)
 """Every supported major; parametrize with it, the fixtures skip what is missing."""

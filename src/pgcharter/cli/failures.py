@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from pgcharter.cli.signals import INTERRUPTED, EndingError
 from pgcharter.errors import Exit, PgcharterError, UsageError
@@ -32,7 +32,7 @@ def run(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
         return code
     except BrokenPipeError:
-        _silence_stdout()
+        _silence(sys.stdout)
         return PIPE_CLOSED
     except KeyboardInterrupt as asked:
         with contextlib.suppress(OSError):
@@ -42,6 +42,17 @@ def run(arguments: Sequence[str]) -> int:
         return _tell(error, arguments)
     except Exception as error:
         return _tell(_environment(error) or _unexpected(error, arguments), arguments)
+    finally:
+        _leave_quietly()
+
+
+def _leave_quietly() -> None:
+    """Write what is left; where a terminal is gone, drop it, or the interpreter's last flush would fail and make the exit code 120."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            _silence(stream)
 
 
 def _standard_streams() -> None:
@@ -107,7 +118,7 @@ def _environment(error: Exception) -> PgcharterError | None:
                 "the current folder does not exist any more, so nothing can be found from it", hint="cd to another folder"
             )
         if error.errno in _FULL and not error.filename:
-            _silence_stdout()
+            _silence(sys.stdout)
             return PgcharterError(f"the output cannot be written: {error.strerror}")
         if error.errno in (*_FULL, *_FORBIDDEN) and error.filename:
             return PgcharterError(f"{error.filename} cannot be used: {error.strerror}")
@@ -161,14 +172,14 @@ def _tell(error: PgcharterError, arguments: Sequence[str]) -> int:
         try:
             print(dumps(without_secrets(error_data(error))), flush=True)
         except OSError:
-            _silence_stdout()
+            _silence(sys.stdout)
     with contextlib.suppress(OSError):
         print(redact(error_page(error, screen(sys.stderr))), file=sys.stderr, end="", flush=True)
     return int(error.exit_code)
 
 
-def _silence_stdout() -> None:
-    """Point stdout at nothing, so that the interpreter's last flush stays silent too."""
+def _silence(stream: TextIO) -> None:
+    """Point a stream at nothing, so that the interpreter's last flush stays silent too."""
     sink = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(sink, sys.stdout.fileno())
+    os.dup2(sink, stream.fileno())
     os.close(sink)
