@@ -163,3 +163,26 @@ def test_a_batch_is_one_round_trip(database: str, tmp_path: Path) -> None:
         sent = [line.split(b"\t")[3] for line in (tmp_path / "trace").read_bytes().splitlines() if line.split(b"\t")[1] == b"F"]
     assert sent.count(b"Sync") == 1
     assert sent.count(b"Execute") == 2
+
+
+@flow
+def divided(batched: bool) -> Steps[str]:
+    """What the server refuses, said by the flow itself."""
+    query = Query("SELECT 1 / (%s::int - 1)", (1,))
+    try:
+        yield Batch((query, query)) if batched else query
+    except psycopg.errors.DivisionByZero:
+        return "nothing can be divided by 0"
+    return "fine"
+
+
+@pytest.mark.parametrize("batched", [False, True])
+def test_a_flow_hears_what_the_server_refuses(database: str, batched: bool) -> None:
+    with psycopg.connect(database) as conn:
+        assert divided(conn, batched) == "nothing can be divided by 0"
+
+    async def go() -> str:
+        async with await psycopg.AsyncConnection.connect(database) as conn:
+            return await divided.aio(conn, batched)
+
+    assert asyncio.run(go()) == "nothing can be divided by 0"

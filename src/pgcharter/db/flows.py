@@ -11,7 +11,7 @@ A flow is a generator that yields what it wants of the server and is sent what c
     await publish.aio(conn, "orders", "…")  # their async twins
 
 A flow joins the caller's transaction: it never begins, commits or rolls back one. A Session is flushed first. It reads rows as tuples
-whatever the caller's row factory is.
+whatever the caller's row factory is. What the server refuses is raised at the `yield` that asked for it.
 """
 
 from __future__ import annotations
@@ -70,35 +70,45 @@ class Flow(Generic[P, T]):
         """
         driver = _sync(conn)
         steps = self._steps(*args, **kwargs)
-        sent: Any = None
         with driver.cursor(row_factory=tuple_row) as cursor:
-            while True:
-                try:
-                    step = steps.send(sent)
-                except StopIteration as end:
-                    return end.value  # type: ignore[no-any-return]
-                if isinstance(step, Query):
-                    cursor.execute(step.sql.encode(), step.parameters or None)
-                    sent = cursor.fetchall() if cursor.description else []
-                else:
-                    sent = _batch(driver, step)
+            try:
+                step = next(steps)
+                while True:
+                    sent: Any
+                    try:
+                        if isinstance(step, Query):
+                            cursor.execute(step.sql.encode(), step.parameters or None)
+                            sent = cursor.fetchall() if cursor.description else []
+                        else:
+                            sent = _batch(driver, step)
+                    except psycopg.Error as error:
+                        step = steps.throw(error)
+                    else:
+                        step = steps.send(sent)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
 
     async def aio(self, conn: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
         """The same on a psycopg.AsyncConnection, or on an AsyncConnection or AsyncSession of SQLAlchemy over psycopg."""
         driver = await _async(conn)
         steps = self._steps(*args, **kwargs)
-        sent: Any = None
         async with driver.cursor(row_factory=tuple_row) as cursor:
-            while True:
-                try:
-                    step = steps.send(sent)
-                except StopIteration as end:
-                    return end.value  # type: ignore[no-any-return]
-                if isinstance(step, Query):
-                    await cursor.execute(step.sql.encode(), step.parameters or None)
-                    sent = await cursor.fetchall() if cursor.description else []
-                else:
-                    sent = await _abatch(driver, step)
+            try:
+                step = next(steps)
+                while True:
+                    sent: Any
+                    try:
+                        if isinstance(step, Query):
+                            await cursor.execute(step.sql.encode(), step.parameters or None)
+                            sent = await cursor.fetchall() if cursor.description else []
+                        else:
+                            sent = await _abatch(driver, step)
+                    except psycopg.Error as error:
+                        step = steps.throw(error)
+                    else:
+                        step = steps.send(sent)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
 
 
 def flow(steps: Callable[P, Steps[T]]) -> Flow[P, T]:
