@@ -108,7 +108,7 @@ def _is_key(table: Table, column: str) -> bool:
 def _seeds(catalog: Catalog) -> Iterator[tuple[Place, str]]:
     """Columns that policies compare with settings; an empty setting is the role."""
     readers = {f.id.sql().partition("(")[0]: _SETTING.findall(f.body or f.definition) for f in catalog.own_functions}
-    for table in catalog.own_tables:
+    for table in _theirs(catalog):
         for policy in table.policies:
             for text in filter(None, (policy.using, policy.check)):
                 for position, setting in _read(text, readers):
@@ -150,7 +150,12 @@ def _bare(name: str) -> str:
 
 def _with_policies(catalog: Catalog) -> Iterator[ObjectId]:
     """Tables with policies that are more than true."""
-    return (t.id for t in catalog.own_tables if any(_says(p) for p in t.policies))
+    return (t.id for t in _theirs(catalog) if any(_says(p) for p in t.policies))
+
+
+def _theirs(catalog: Catalog) -> Iterator[Table]:
+    """Tables of the project, and that of tenants: what else is ours keeps tenants apart by a setting, and holds nothing of theirs."""
+    return (t for t in catalog.own_tables if t.schema != OWN_TENANTS.schema or t.id == OWN_TENANTS)
 
 
 def _says(policy: Policy) -> bool:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pgcharter.charter import Charter, Section
     from pgcharter.policy.model import Mark, Policy
 
-NAMES = ("tenancy", "encryption", "pgcrypto", "audit", "roles")
+NAMES = ("tenancy", "encryption", "pgcrypto", "audit", "idempotency", "two_phase", "roles")
 """Policies as their sections are called. Each has a module of settings with its `SECTION`, and one with the `policy` made from its values.
 Audit comes after encryption, whose columns it may leave out. Roles come last of all: they grant what the others have made."""
 
@@ -27,6 +27,8 @@ KEEP = {
 
 
 _OWN = {
+    ObjectId("table", SCHEMA, "idempotency_keys"): "the answers to requests, which would be done again when they come again",
+    ObjectId("table", SCHEMA, "two_phase_log"): "the decisions about transactions over several databases, some perhaps not carried out yet",
     ObjectId("table", SCHEMA, "subject_keys"): "the keys of persons, without which nothing of theirs can be read",
     ObjectId("table", SCHEMA, "tenants"): "the tenants",
 }
