@@ -41,23 +41,27 @@ def begin(conn: AnyConnection) -> str:
     return " ".join(parts)
 
 
-def _sent(conn: AnyConnection, message: bytes) -> Steps:
+def sent(conn: AnyConnection, message: bytes) -> Generator[Any, Any, list[Any]]:
     """Send statements in one message and wait for their results. Raises psycopg's error for the first that fails."""
     conn.pgconn.send_query(message)
-    for result in (yield from generators.execute(conn.pgconn)):
+    results: list[Any] = yield from generators.execute(conn.pgconn)
+    for result in results:
         if result.status not in _GOOD:
             raise error_from_result(result, encoding=conn.info.encoding)
+    return results
 
 
 def _begun(conn: AnyConnection, message: bytes, chosen: Context, placement: Schemas | None) -> Steps:
     """Begin a transaction with a context. One that cannot begin is not left open; raises ClosedTenantError where the tenant is why."""
     try:
-        yield from _sent(conn, message)
+        results = yield from sent(conn, message)
     except psycopg.Error as error:
         if conn.pgconn.transaction_status == TransactionStatus.INERROR:
-            yield from _sent(conn, b"ROLLBACK")
+            yield from sent(conn, b"ROLLBACK")
         _refuse(error, chosen, placement)
         raise
+    if isinstance(conn, ContextConnection | AsyncContextConnection):
+        conn.began(results)
 
 
 def _refuse(error: psycopg.Error, chosen: Context, placement: Schemas | None) -> None:
@@ -96,7 +100,7 @@ def _start_query(conn: Any) -> Steps:
         if not now.everybody:
             raise alone()
     elif conn._pipeline:
-        statements = (begin(conn), *now.statements(conn.placement))
+        statements = conn.opening(now)
         conn.context_begun = now
         try:
             for statement in statements:
@@ -114,12 +118,26 @@ def _start_command(conn: Any) -> bytes:
     if conn._pipeline:
         raise UsageError("a transaction is to begin inside a pipeline", hint="with conn.transaction(), conn.pipeline(): …")
     now = current()
-    statements = (begin(conn), *now.statements(conn.placement))
+    statements = conn.opening(now)
     conn.context_begun = now
     return _Opening(_encoded("; ".join(statements), conn.info.encoding))
 
 
-class ContextConnection(psycopg.Connection[Row]):
+class _Opens:
+    """What a connection whose transactions begin with their context may say of that beginning."""
+
+    placement: ClassVar[Schemas | None] = None
+    """Where tenants' data is; None: in rows."""
+
+    def opening(self, now: Context) -> tuple[str, ...]:
+        """Statements that a transaction begins with, in one message."""
+        return begin(self), *now.statements(self.placement)  # type: ignore[arg-type]
+
+    def began(self, results: list[Any]) -> None:
+        """Hear what those statements gave."""
+
+
+class ContextConnection(_Opens, psycopg.Connection[Row]):
     """A connection whose transactions begin with the current context, in one round trip; for pools: connection_class=ContextConnection.
 
     A statement raises NoTenantError where no tenant is named, OtherContextError in another context than its transaction was begun in, and
@@ -128,8 +146,6 @@ class ContextConnection(psycopg.Connection[Row]):
 
     context_begun: Context = NOTHING
     """The context that the open transaction was begun with."""
-    placement: ClassVar[Schemas | None] = None
-    """Where tenants' data is; None: in rows."""
     _start_query = _start_query
     _get_tx_start_command = _start_command
 
@@ -140,13 +156,11 @@ class ContextConnection(psycopg.Connection[Row]):
         return super()._exec_command(command, result_format)
 
 
-class AsyncContextConnection(psycopg.AsyncConnection[Row]):
+class AsyncContextConnection(_Opens, psycopg.AsyncConnection[Row]):
     """The async twin of `ContextConnection`."""
 
     context_begun: Context = NOTHING
     """The context that the open transaction was begun with."""
-    placement: ClassVar[Schemas | None] = None
-    """Where tenants' data is; None: in rows."""
     _start_query = _start_query
     _get_tx_start_command = _start_command
 
@@ -197,9 +211,9 @@ def opened(conn: AnyConnection, chosen: Context, placement: Schemas | None = Non
     """Begin a transaction with a context, for `conn.wait`."""
     if conn.pgconn.transaction_status != TransactionStatus.IDLE or conn.pgconn.pipeline_status != pq.PipelineStatus.OFF:
         raise UsageError("a transaction or pipeline is open already, and its context cannot be changed", hint="commit it first")
-    contextual = conn if isinstance(conn, ContextConnection | AsyncContextConnection) else None
-    where = placement or (contextual.placement if contextual is not None else None)
-    statements = (begin(conn), *chosen.statements(where))
-    if contextual is not None:
-        contextual.context_begun = chosen
+    where, statements = placement, (begin(conn), *chosen.statements(placement))
+    if isinstance(conn, ContextConnection | AsyncContextConnection):
+        where = placement or conn.placement
+        statements = conn.opening(chosen) if placement is None else statements
+        conn.context_begun = chosen
     yield from _begun(conn, _encoded("; ".join(statements), conn.info.encoding), chosen, where)

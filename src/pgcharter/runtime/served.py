@@ -1,0 +1,189 @@
+"""Connections of a `Database`: what a transaction needs to know rides with BEGIN and COMMIT, and a unit of work alone ends it.
+
+With BEGIN go isolation level, timeouts, context, and what is asked of the server: the transaction's id where it may write, how far the
+log is replayed where it reads a replica. With COMMIT goes the position in the log, and which watched tables were written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any, ClassVar
+
+from psycopg import generators, pq
+from psycopg.errors import error_from_result
+from psycopg.pq import TransactionStatus
+from psycopg.rows import Row
+
+from pgcharter.errors import PgcharterError, UsageError
+from pgcharter.names import literal
+from pgcharter.runtime.connections import AsyncContextConnection, ContextConnection
+from pgcharter.runtime.context import Context
+
+ID = "SELECT pg_current_xact_id()::text, substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)"
+"""Asked with BEGIN of what may write: the id under which the outcome can be asked about, and the timeline on which it means anything."""
+REPLAYED = "SELECT pg_last_wal_replay_lsn()::text"
+"""Asked with BEGIN on a replica; null where it is no replica any more."""
+LSN = "pg_current_wal_insert_lsn()::text"
+
+
+class EndedError(PgcharterError):
+    """A unit of work goes on after its transaction has ended."""
+
+
+class RolledBackError(PgcharterError):
+    """COMMIT was answered with ROLLBACK: a statement had failed, its error was caught, and the transaction could keep nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a transaction is to be. Hashable: the statements of each are made once."""
+
+    isolation: str = ""
+    """`read committed`, `repeatable read` or `serializable`; empty: as the server is set."""
+    readonly: bool = False
+    deferrable: bool = False
+    settings: tuple[tuple[str, str], ...] = ()
+    """Settings that hold for the transaction, such as timeouts."""
+    asks: str = ""
+    """What is asked with BEGIN: `ID`, `REPLAYED` or nothing."""
+    tells: str = ""
+    """What is asked with COMMIT, as a SELECT list; empty for nothing."""
+
+    @property
+    def commit(self) -> bytes:
+        """The message that ends it well."""
+        return f"COMMIT; SELECT {self.tells}".encode() if self.tells else b"COMMIT"
+
+
+@lru_cache(maxsize=4096)
+def _statements(terms: Terms, now: Context, placement: Any) -> tuple[str, ...]:
+    begin = ["BEGIN"]
+    if terms.isolation:
+        begin.append(f"ISOLATION LEVEL {terms.isolation.upper()}")
+    if terms.readonly:
+        begin.append("READ ONLY")
+    if terms.deferrable:
+        begin.append("DEFERRABLE")
+    local = (f"SET LOCAL {name} = {literal(value)}" for name, value in terms.settings)
+    return (" ".join(begin), *local, *now.statements(placement), *((terms.asks,) if terms.asks else ()))
+
+
+@dataclass(slots=True)
+class Said:
+    """What the server has said of the transaction that a connection has begun last."""
+
+    id: str = ""
+    timeline: str = ""
+    replayed: str = ""
+    """How far a replica had replayed the log when the transaction began."""
+    state: str = ""
+    """What became of it: empty while it is open, `sent` when COMMIT is on its way, `committed`, `rolled back`."""
+    told: tuple[Any, ...] = ()
+    """The row that came with COMMIT."""
+
+
+@dataclass(slots=True)
+class Held:
+    """The unit of work that has a connection: its terms, and what is known of its transaction."""
+
+    terms: Terms
+    said: Said = field(default_factory=Said)
+    ending: bool = False
+    """The unit of work itself ends the transaction now."""
+
+
+class _Served:
+    """What both colours share."""
+
+    everyone: ClassVar[bool] = True
+    """A transaction may begin without a tenant: there is no tenancy."""
+    held: Held | None = None
+    """The unit of work that the connection is lent to."""
+    usual: Terms = Terms()
+    """Terms of transactions outside a unit of work."""
+
+    def opening(self: Any, now: Context) -> tuple[str, ...]:
+        """Statements that a transaction begins with. Raises EndedError where a unit of work has lost its transaction."""
+        held = self.held
+        if held is not None and held.said.state:
+            raise EndedError(
+                "the transaction of this unit of work has been rolled back, so nothing more can be done in it",
+                hint="let the error pass that rolled it back; to go on after one, put what may fail into a db.run of its own",
+            )
+        if self.everyone and not now.tenant and not now.everybody:
+            now = replace(now, everybody=True)
+        terms = held.terms if held is not None else self.usual
+        if not terms.settings and self.usual.settings:
+            terms = replace(terms, settings=self.usual.settings)
+        return _statements(terms, now, self.placement)
+
+    def began(self: Any, results: list[Any]) -> None:
+        """Take down what came with BEGIN."""
+        held = self.held
+        if held is None:
+            return
+        held.said.state = ""
+        if held.terms.asks:
+            row = results[-1]
+            if held.terms.asks == ID:
+                held.said.id, held.said.timeline = row.get_value(0, 0).decode(), row.get_value(0, 1).decode()
+            else:
+                held.said.replayed = (row.get_value(0, 0) or b"").decode()
+
+    def _commit_gen(self: Any) -> Generator[Any, Any, None]:
+        """Commit, and hear what comes with it."""
+        held = self.held
+        if held is None or self._num_transactions or self._tpc or self._pipeline:
+            yield from super()._commit_gen()  # type: ignore[misc]
+            return
+        if not held.ending:
+            raise UsageError(
+                "a unit of work commits when its function returns, and this is a commit inside it",
+                hint="leave the commit out; what must be kept by itself goes into a db.run before or after",
+            )
+        status = self.pgconn.transaction_status
+        if status == TransactionStatus.IDLE:
+            return
+        if status == TransactionStatus.INERROR:
+            yield from self._rollback_gen()
+            raise RolledBackError(
+                "a statement of this unit of work failed and its error was caught, so the server has kept nothing of the whole transaction",
+                hint="let the error pass; or put the statement that may fail into a db.run of its own, which is a savepoint",
+            )
+        held.said.state = "sent"
+        yield from _committed(self, held)
+
+    def _rollback_gen(self: Any) -> Generator[Any, Any, None]:
+        """Roll back; a unit of work cannot go on after it."""
+        was_open = self.pgconn.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
+        yield from super()._rollback_gen()  # type: ignore[misc]
+        if self.held is not None and was_open:
+            self.held.said.state = "rolled back"
+
+
+def _committed(conn: Any, held: Held) -> Generator[Any, Any, None]:
+    """Send COMMIT with what is asked beside it. Only COMMIT's own answer says what became of the transaction."""
+    conn.pgconn.send_query(held.terms.commit)
+    results = yield from generators.execute(conn.pgconn)
+    first = results[0]
+    if first.status != pq.ExecStatus.COMMAND_OK:
+        if conn.pgconn.transaction_status == TransactionStatus.IDLE:
+            held.said.state = "rolled back"
+        raise error_from_result(first, encoding=conn.info.encoding)
+    if first.command_status != b"COMMIT":
+        held.said.state = "rolled back"
+        raise RolledBackError("the server has answered COMMIT with ROLLBACK, so nothing of the transaction was kept")
+    held.said.state = "committed"
+    if len(results) > 1 and results[1].status == pq.ExecStatus.TUPLES_OK:
+        row = results[1]
+        held.said.told = tuple(row.get_value(0, column) for column in range(row.nfields))
+
+
+class ServedConnection(_Served, ContextConnection[Row]):
+    """A connection of a `Database`."""
+
+
+class AsyncServedConnection(_Served, AsyncContextConnection[Row]):
+    """A connection of an `AsyncDatabase`."""
