@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,6 +26,7 @@ from pgcharter.runtime.context import NOTHING, using
 from pgcharter.runtime.outcomes import Budget, Retry, UnknownOutcomeError, judge, left
 from pgcharter.runtime.placement import Schemas
 from pgcharter.runtime.pools import Dsn, Loan, PoolSize, Server, needed
+from pgcharter.runtime.routing import Router, Routing, Token
 from pgcharter.runtime.served import ID, LSN, AsyncServedConnection, ServedConnection, Terms
 from pgcharter.runtime.work import AnyWork, AsyncWork, Work, called, current_work, entered, nested
 
@@ -95,6 +96,8 @@ class _Any:
         tenants: bool = False,
         placement: Schemas | None = None,
         tokens: bool = False,
+        replicas: Sequence[Dsn] = (),
+        routing: Routing | None = None,
         session_class: Any = None,
         session_options: dict[str, Any] | None = None,
         engine_options: dict[str, Any] | None = None,
@@ -109,7 +112,7 @@ class _Any:
         self.budget = budget or Budget()
         self.tenants = tenants or placement is not None
         self.placement = placement
-        self.tokens = tokens
+        self.tokens = tokens or bool(replicas)
         self._session_class = session_class
         self.session_options: dict[str, Any] = {"expire_on_commit": False, **(session_options or {})}
         self.engine_options = engine_options or {}
@@ -123,7 +126,9 @@ class _Any:
         self._terms: dict[tuple[Any, ...], Terms] = {}
         self._opened = False
         self._lock = threading.Lock()
-        self.primary = Server("the primary", None)
+        self.primary = Server("the primary", dsn)
+        self.replicas = tuple(Server(f"replica {number}", each) for number, each in enumerate(replicas, 1))
+        self.router = Router(self, routing or Routing()) if replicas else None
 
     # what a transaction is to be
 
@@ -143,17 +148,19 @@ class _Any:
 
     # connections
 
-    def _made_pool(self, kind: Any, connection: Any) -> Any:
+    @property
+    def servers(self) -> tuple[Server, ...]:
+        """The primary and the replicas."""
+        return self.primary, *self.replicas
+
+    def _made_pool(self, server: Server, kind: Any, connection: Any) -> Any:
         size = self.size
         served: Any = type(connection.__name__, (connection,), {"everyone": not self.tenants, "placement": self.placement})
         return kind(
-            self._conninfo, connection_class=served, kwargs=self._connect_kwargs(), min_size=size.min, max_size=size.max, open=False,
+            server.conninfo, connection_class=served, kwargs=self._connect_kwargs(), min_size=size.min, max_size=size.max, open=False,
             configure=self._configure, check=kind.check_connection if size.check else None, timeout=size.wait, max_waiting=size.waiting,
             max_idle=size.idle, max_lifetime=size.lifetime, name=self.application or "pgcharter",
         )  # fmt: skip
-
-    def _conninfo(self) -> str:
-        return self.dsn() if callable(self.dsn) else self.dsn
 
     def _connect_kwargs(self) -> dict[str, Any]:
         named = {"application_name": self.application} if self.application else {}
@@ -175,7 +182,7 @@ class _Any:
 
     # units of work
 
-    def _run(self, fn: Callable[[Any], Any], terms: Terms, retry: Retry) -> Steps[Any]:
+    def _run(self, fn: Callable[[Any], Any], terms: Terms, retry: Retry, after: Token | None) -> Steps[Any]:
         outer = current_work()
         if outer is not None and outer.database is self:
             return (yield from nested(outer, fn, terms))
@@ -186,7 +193,7 @@ class _Any:
         while True:
             work: AnyWork | None = None
             try:
-                work = yield from self._begun(terms, attempt)
+                work = yield from self._begun(terms, attempt, after)
                 return (yield from self._attempt(work, fn, deadline))
             except BaseException as error:
                 broken = work is None or bool(work._conn.closed)
@@ -204,12 +211,19 @@ class _Any:
             attempt += 1
             yield partial(self._sleep, pause)
             if verdict == "lost":
-                yield self.primary.pool.check
+                yield (work.server if work is not None else self.primary).pool.check
 
-    def _begun(self, terms: Terms, attempt: int) -> Steps[AnyWork]:
-        """Borrow a connection and begin on it."""
-        server = self.primary
-        conn = yield from server.borrow()
+    def _begun(self, terms: Terms, attempt: int, after: Token | None) -> Steps[AnyWork]:
+        """Begin where the work belongs: what only reads on a replica that is far enough, all else on the primary."""
+        if terms.readonly and self.router is not None:
+            work = yield from self.router.begun(terms, attempt, after)
+            if work is not None:
+                return work
+        return (yield from self.begun_on(self.primary, terms, attempt))
+
+    def begun_on(self, server: Server, terms: Terms, attempt: int, wait: float | None = None) -> Steps[AnyWork]:
+        """Borrow a connection of a server, waiting at most `wait` seconds, and begin on it."""
+        conn = yield from server.borrow(wait)
         work = self._work(server, conn, terms, attempt)
         try:
             yield from work._opened()
@@ -241,6 +255,8 @@ class _Any:
             yield from self._released(work)
         if state == "committed":
             self.counts.committed += 1
+            if self.router is not None:
+                self.router.committed(work)
             yield from work._hooks(work._committed)
         else:
             self.counts.rolled_back += 1
@@ -339,8 +355,11 @@ class Database(_Any):
             if not self._opened:
                 with needed():
                     import psycopg_pool
-                self.primary.pool = self._made_pool(psycopg_pool.ConnectionPool, ServedConnection)
-                self.primary.pool.open()
+                for server in self.servers:
+                    server.pool = self._made_pool(server, psycopg_pool.ConnectionPool, ServedConnection)
+                    server.pool.open()
+                if self.router is not None:
+                    self.router.start()
                 self._opened = True
         return self
 
@@ -348,7 +367,10 @@ class Database(_Any):
         """Close the pools: unlent connections at once, lent ones when they come back. Waits at most `timeout` seconds for threads."""
         with self._lock:
             if self._opened:
-                self.primary.pool.close(timeout)
+                if self.router is not None:
+                    self.router.stop()
+                for server in self.servers:
+                    server.pool.close(timeout)
                 self._opened = False
 
     def __enter__(self) -> Database:
@@ -358,7 +380,14 @@ class Database(_Any):
         self.close()
 
     def run(
-        self, fn: Callable[[Work], T], *, isolation: Isolation = "", readonly: bool = False, retry: Retry | None = None, kind: str = ""
+        self,
+        fn: Callable[[Work], T],
+        *,
+        isolation: Isolation = "",
+        readonly: bool = False,
+        retry: Retry | None = None,
+        kind: str = "",
+        after: Token | None = None,
     ) -> T:
         """Call `fn` with a unit of work and commit; what it returns is returned.
 
@@ -366,17 +395,20 @@ class Database(_Any):
         nothing that a rollback does not undo, except through `work.after_commit`. Inside another unit of work of this database it is a
         savepoint of that, which alone is tried again.
 
+        With `readonly` it may run on a replica: one that has replayed what this context has committed, and `after`, where that is given.
+
         Raises what `fn` raises; PoolExhaustedError, ConnectError; UnknownOutcomeError where nobody can tell whether it is committed.
         """
         self._opened or self.open()
-        return driven(self._run(fn, self.terms(isolation, readonly, kind), retry or self.retry))
+        value: T = driven(self._run(fn, self.terms(isolation, readonly, kind), retry or self.retry, after))
+        return value
 
     @contextmanager
     def begin(self, *, isolation: Isolation = "", readonly: bool = False, kind: str = "") -> Iterator[Work]:
         """A unit of work that is not tried again: `with db.begin() as work: …`. Raises UsageError inside another one."""
         self._opened or self.open()
         _outermost(self)
-        work: Any = driven(self._begun(self.terms(isolation, readonly, kind), 1))
+        work: Any = driven(self._begun(self.terms(isolation, readonly, kind), 1, None))
         error = None
         with entered(work):
             try:
@@ -389,13 +421,14 @@ class Database(_Any):
     def engine(self) -> Engine:
         """An engine of SQLAlchemy on the primary's pool, for what is no unit of work."""
         self._opened or self.open()
-        return self.engine_of(self.primary)
+        engine: Engine = self.engine_of(self.primary)
+        return engine
 
     def _sleep(self, seconds: float) -> None:
         time.sleep(seconds)
 
     def _status(self, xid: str) -> Any:
-        with psycopg.connect(self._conninfo(), autocommit=True, **self._connect_kwargs()) as conn:
+        with psycopg.connect(self.primary.conninfo(), autocommit=True, **self._connect_kwargs()) as conn:
             return conn.execute(_ASK, (xid,)).fetchone()
 
     def _configure(self, conn: Any) -> None:
@@ -407,7 +440,7 @@ class Database(_Any):
     def _engine(self, server: Server) -> Any:
         with needed():
             from pgcharter.runtime.pools_sqlalchemy import engine_of
-        with psycopg.connect(self._conninfo(), **self._connect_kwargs()) as first:
+        with psycopg.connect(server.conninfo(), **self._connect_kwargs()) as first:
             return engine_of(server, self.engine_options, first)
 
     def _usual_session(self) -> Any:
@@ -424,16 +457,22 @@ class AsyncDatabase(_Any):
         if not self._opened:
             with needed():
                 import psycopg_pool
-            self.primary.pool = self._made_pool(psycopg_pool.AsyncConnectionPool, AsyncServedConnection)
-            await self.primary.pool.open()
-            await self._made_engine(self.primary)
+            for server in self.servers:
+                server.pool = self._made_pool(server, psycopg_pool.AsyncConnectionPool, AsyncServedConnection)
+                await server.pool.open()
+                await self._made_engine(server)
+            if self.router is not None:
+                self.router.start_async()
             self._opened = True
         return self
 
     async def close(self, timeout: float = 30.0) -> None:
         """Close the pools: unlent connections at once, lent ones when they come back."""
         if self._opened:
-            await self.primary.pool.close(timeout)
+            if self.router is not None:
+                await self.router.stop_async()
+            for server in self.servers:
+                await server.pool.close(timeout)
             self._opened = False
 
     async def __aenter__(self) -> AsyncDatabase:
@@ -450,11 +489,13 @@ class AsyncDatabase(_Any):
         readonly: bool = False,
         retry: Retry | None = None,
         kind: str = "",
+        after: Token | None = None,
     ) -> T:
         """The async twin of `Database.run`."""
         if not self._opened:
             await self.open()
-        return await awaited(self._run(fn, self.terms(isolation, readonly, kind), retry or self.retry))
+        value: T = await awaited(self._run(fn, self.terms(isolation, readonly, kind), retry or self.retry, after))
+        return value
 
     @asynccontextmanager
     async def begin(self, *, isolation: Isolation = "", readonly: bool = False, kind: str = "") -> AsyncIterator[AsyncWork]:
@@ -462,7 +503,7 @@ class AsyncDatabase(_Any):
         if not self._opened:
             await self.open()
         _outermost(self)
-        work: Any = await awaited(self._begun(self.terms(isolation, readonly, kind), 1))
+        work: Any = await awaited(self._begun(self.terms(isolation, readonly, kind), 1, None))
         error = None
         with entered(work):
             try:
@@ -474,13 +515,14 @@ class AsyncDatabase(_Any):
     @property
     def engine(self) -> AsyncEngine:
         """An engine of SQLAlchemy on the primary's pool, for what is no unit of work."""
-        return self.engine_of(self.primary)
+        engine: AsyncEngine = self.engine_of(self.primary)
+        return engine
 
     async def _sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
     async def _status(self, xid: str) -> Any:
-        async with await psycopg.AsyncConnection.connect(self._conninfo(), autocommit=True, **self._connect_kwargs()) as conn:
+        async with await psycopg.AsyncConnection.connect(self.primary.conninfo(), autocommit=True, **self._connect_kwargs()) as conn:
             return await (await conn.execute(_ASK, (xid,))).fetchone()
 
     async def _configure(self, conn: Any) -> None:
@@ -494,7 +536,7 @@ class AsyncDatabase(_Any):
             from pgcharter.runtime.pools_sqlalchemy import async_engine_of
         except ImportError:
             return
-        async with await psycopg.AsyncConnection.connect(self._conninfo(), **self._connect_kwargs()) as first:
+        async with await psycopg.AsyncConnection.connect(server.conninfo(), **self._connect_kwargs()) as first:
             self._engines[server.name] = await async_engine_of(server, self.engine_options, first)
 
     def _engine(self, server: Server) -> Any:

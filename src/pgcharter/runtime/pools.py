@@ -90,11 +90,16 @@ def place() -> str:
 class Server:
     """One PostgreSQL server of a `Database`: its pool, and who has borrowed from it."""
 
-    def __init__(self, name: str, pool: Any) -> None:
+    def __init__(self, name: str, dsn: Dsn) -> None:
         self.name = name
-        self.pool = pool
+        self.dsn = dsn
+        self.pool: Any = None
         self.loans: dict[int, Loan] = {}
         """By the identity of the connection."""
+
+    def conninfo(self) -> str:
+        """Where it is: asked for anew with each new connection, so that a password may change."""
+        return self.dsn() if callable(self.dsn) else self.dsn
 
     def borrow(self, timeout: float | None = None) -> Steps[Any]:
         """A connection. Raises PoolExhaustedError naming who holds them all, ConnectError where none can be made."""
