@@ -68,7 +68,7 @@ class Flow(Generic[P, T]):
 
         Raises UsageError for anything else, and where there is no transaction to join.
         """
-        driver = _sync(conn)
+        driver = sync_driver(conn)
         steps = self._steps(*args, **kwargs)
         with driver.cursor(row_factory=tuple_row) as cursor:
             try:
@@ -90,7 +90,7 @@ class Flow(Generic[P, T]):
 
     async def aio(self, conn: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
         """The same on a psycopg.AsyncConnection, or on an AsyncConnection or AsyncSession of SQLAlchemy over psycopg."""
-        driver = await _async(conn)
+        driver = await async_driver(conn)
         steps = self._steps(*args, **kwargs)
         async with driver.cursor(row_factory=tuple_row) as cursor:
             try:
@@ -133,7 +133,8 @@ async def _abatch(driver: psycopg.AsyncConnection[Any], batch: Batch) -> list[li
     return [await cursor.fetchall() if cursor.description else [] for cursor in cursors]
 
 
-def _sync(conn: Any) -> psycopg.Connection[Any]:
+def sync_driver(conn: Any) -> psycopg.Connection[Any]:
+    """The psycopg.Connection of what a flow is called on; a Session is flushed. Raises UsageError as a call of a flow does."""
     if isinstance(conn, psycopg.Connection):
         return _joined(conn)
     if _is(conn, "Session"):
@@ -146,7 +147,8 @@ def _sync(conn: Any) -> psycopg.Connection[Any]:
     return _joined(conn)
 
 
-async def _async(conn: Any) -> psycopg.AsyncConnection[Any]:
+async def async_driver(conn: Any) -> psycopg.AsyncConnection[Any]:
+    """The async twin of `sync_driver`."""
     if isinstance(conn, psycopg.AsyncConnection):
         return _joined(conn)
     if _is(conn, "AsyncSession"):
