@@ -131,7 +131,8 @@ PLACED = Placed(
 )
 VALUES = [
     None, True, 0, -1, 10**30, 1.5, float("inf"), "", "a\0b", "\ud800", "ä€😀", b"\0\xff", Decimal("1.10"), Decimal("NaN"),
-    uuid.UUID(int=3), date(2027, 1, 31), datetime(2027, 1, 31, 1, 2, 3, 4, UTC), datetime(1, 1, 1), timedelta(-1, 2, 3), (1, (2,)), [1, [2]],
+    uuid.UUID(int=3), date(2027, 1, 31), datetime(2027, 1, 31, 1, 2, 3, 4, UTC), datetime(1, 1, 1),
+    timedelta(-1, 2, 3), (1, (2,)), [1, [2]],
     {"a": 1, "b": {"$": 1}}, {1: 2, (3,): 4}, {"$": "uuid", "v": 1}, {"z": 1, "a": 2}, PLACED, Colour.RED,
 ]  # fmt: skip
 
