@@ -281,4 +281,4 @@ if __name__ == "__main__":
             connected.execute(text(TABLE))
             law(connected, int(sys.argv[1]) if len(sys.argv) > 1 else 20_000)
         made.dispose()
-    print("ok")
+    sys.stdout.write("ok\n")

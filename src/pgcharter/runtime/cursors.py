@@ -16,6 +16,7 @@ import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 
 from pgcharter.errors import PgcharterError, UsageError
@@ -143,6 +144,7 @@ def _tag(key: bytes, body: bytes) -> bytes:
     return hmac.digest(key, _VERSION + body, "sha256")[:_TAG]
 
 
+@lru_cache(maxsize=1024)
 def _digest(key: bytes, what: bytes) -> bytes:
     return hmac.digest(key, what, "sha256")[:_BOUND]
 

@@ -174,24 +174,25 @@ class Pager:
     def _made(self, found: Found, position: Position | None, count: int, query: bytes, *, came: bool) -> Page[Any]:
         """The page of rows of which one more than wanted was asked for."""
         backward = position is not None and position.backward
-        items, places, more = found.items[:count], found.places[:count], len(found.items) > count
-        if more and found.places[count] == places[-1]:
+        items, more = found.items[:count], len(found.items) > count
+        if more and found.place(count) == found.place(count - 1):
             raise UsageError(
                 "two rows have the same place in the order, and one of them would be lost between two pages",
                 hint="have tie= name columns that tell all rows apart",
             )
-        if backward:
-            items.reverse()
-            places.reverse()
-        forth, back = (came, more) if backward else (more, came)
-        if not places:
+        if not items:
             turned = Position(position.values, not backward, not position.inclusive) if position else None
             there = self.cursors.seal(turned, query) if turned else None
             return Page([], there if backward else None, None if backward else there)
+        first, last = 0, len(items) - 1
+        if backward:
+            items.reverse()
+            first, last = last, first
+        forth, back = (came, more) if backward else (more, came)
         return Page(
             items,
-            self.cursors.seal(Position(places[-1]), query) if forth else None,
-            self.cursors.seal(Position(places[0], backward=True), query) if back else None,
+            self.cursors.seal(Position(found.place(last)), query) if forth else None,
+            self.cursors.seal(Position(found.place(first), backward=True), query) if back else None,
         )
 
     def _look(self, conn: Any, query: Any, tie: Sequence[Any], listing: Any) -> Steps[None]:

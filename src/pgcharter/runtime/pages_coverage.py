@@ -75,7 +75,7 @@ def _asked(query: Any, tie: Sequence[Any]) -> tuple[str, Any, Ordered, list[str]
     """The statement of a first page, its parameters, its order, and columns that its WHERE fixes."""
     if isinstance(query, Listing):
         sql, parameters = query.statement(None, 21)
-        return sql, parameters or (), [("", k.expression, k.direction) for k in query.keys], []
+        return sql if parameters else sql.replace("%%", "%"), parameters, [("", k.expression, k.direction) for k in query.keys], []
     from pgcharter.runtime.pages_explain import asked
 
     return asked(query, tie)

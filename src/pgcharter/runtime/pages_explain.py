@@ -18,11 +18,12 @@ Ordered = list[tuple[str, str, Direction]]
 def asked(query: Any, tie: Sequence[Any]) -> tuple[str, Any, Ordered, list[str]]:
     """The statement, its parameters, its order, and columns of the order's table that have one value in all rows."""
     selected = Selected(query, tie)
-    compiled = selected.statement(None, 21).compile(dialect=DIALECT, compile_kwargs={"render_postcompile": True})
+    statement, _ = selected.statement(None, 21)
+    compiled = statement.compile(dialect=DIALECT, compile_kwargs={"render_postcompile": True})
     sent = {name: _sent(compiled, name, value) for name, value in compiled.params.items()}
-    order = [(_table(expression), _text(expression), way) for expression, way in selected.ordered]
+    order = [(_table(k.expression), _text(k.expression), k.direction) for k in selected.keys]
     found = facts(query)
-    owners = {hash(c.table) for expression, _ in selected.ordered for c in _columns(expression)}
+    owners = {hash(c.table) for k in selected.keys for c in _columns(k.expression)}
     fixed = sorted(column for table, column in found.fixed if table in owners)
     return str(compiled), sent, order, fixed
 

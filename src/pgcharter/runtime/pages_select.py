@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -18,14 +18,14 @@ from pgcharter.errors import UsageError
 from pgcharter.runtime.colours import Steps
 from pgcharter.runtime.cursors import Position
 from pgcharter.runtime.pages_after import Compare, Condition, Direction, Equal, after, bound
-from pgcharter.runtime.pages_unique import Facts, Name, facts, name
+from pgcharter.runtime.pages_unique import Name, facts, name
 from pgcharter.runtime.pages_values import Found, fingerprint
 
 _OPERATORS = {"<": operators.lt, "<=": operators.le, ">": operators.gt, ">=": operators.ge}
 _MODIFIERS = {operators.desc_op: "desc", operators.asc_op: "asc", operators.nulls_first_op: "first", operators.nulls_last_op: "last"}
 _KEY = "pgcharter_place_{}"
 _SHAPES: dict[Any, _Shape] = {}
-_MOST_SHAPES = 500
+_MOST_SHAPES, _MOST_PAGES = 500, 50
 DIALECT: Any = postgresql.psycopg.dialect()  # type: ignore[no-untyped-call]
 
 
@@ -41,122 +41,145 @@ class _Key:
     direction: Direction
 
 
+_Form = tuple[bool, bool, tuple[bool, ...]]
+"""Of a place: whether one goes backward from it, whether it is part of the page, and which of its values are NULL."""
+
+
 @dataclass(frozen=True)
 class _Shape:
     """What is the same for all statements of one form."""
 
     text: str
-    ties: tuple[Any, ...]
+    bare: Any
+    """The first of them, without its order."""
+    keys: tuple[_Key, ...]
     identity: tuple[Any, ...]
-    nullable: tuple[bool, ...]
-    """Of each part of the order, ties among them."""
+    """Columns that tell rows apart, whatever the order; none where they can be NULL."""
+    binds: tuple[str, ...] = ()
+    """What its parameters are called."""
+    pages: dict[Any, Any] = field(default_factory=dict)
+    """Statements of pages, by the form of the place, limit and offset."""
+
+    def page(self, form: _Form | None, limit: int, offset: int) -> Any:
+        """The statement of a page, the values of its place to be given as parameters."""
+        order = [k.direction.reverse if form and form[0] else k.direction for k in self.keys]
+        by = [_by(k.expression, way) for k, way in zip(self.keys, order, strict=True)]
+        places = [cast(k.expression, Text).label(_KEY.format(n)) for n, k in enumerate(self.keys)]
+        page = self.bare.add_columns(*places).order_by(*by).limit(limit)
+        if form is None:
+            return page.offset(offset) if offset else page
+        values = [None if null else "" for null in form[2]]
+        clauses = [self._clause(condition) for condition in after(order, values, inclusive=form[1])]
+        if len(clauses) < 2:
+            return page.where(*(clauses or [literal_column("false")]))
+        if not self.identity:
+            return page.where(self._clause(bound(order, values)), or_(*clauses))
+        narrow = _optionless(self.bare).with_only_columns(*self.identity, maintain_column_froms=True).correlate(None)
+        parts = union_all(*(narrow.where(clause).order_by(*by).limit(limit) for clause in clauses))
+        which: Any = self.identity[0] if len(self.identity) == 1 else tuple_(*self.identity)
+        return page.where(which.in_(parts))
+
+    def _clause(self, condition: Condition) -> ColumnElement[bool]:
+        return and_(*map(self._part, condition)) if condition else literal_column("true")
+
+    def _part(self, part: Any) -> Any:
+        if isinstance(part, Compare):
+            at = range(part.first, part.last + 1)
+            left, right = [self.keys[i].expression for i in at], [_value(i) for i in at]
+            if len(at) == 1:
+                return BinaryExpression(left[0], right[0], _OPERATORS[part.operator])
+            return BinaryExpression(tuple_(*left), tuple_(*right), _OPERATORS[part.operator])
+        expression = self.keys[part.at].expression
+        if isinstance(part, Equal):
+            return BinaryExpression(expression, _value(part.at), operators.eq)
+        return expression.is_(None) if part.wanted else expression.is_not(None)
 
 
 class Selected:
     """A `select()` to be read in pages."""
 
     def __init__(self, statement: Select[*tuple[Any, ...]], tie: Sequence[Any] = ()) -> None:
-        _refuse(statement)
-        self._bare = statement.order_by(None)
-        self._statement = statement
-        given = [_parsed(clause) for clause in statement._order_by_clauses]
-        cached = statement._generate_cache_key()
-        key = None if cached is None else (cached.key, len(tie), *(getattr(t, "key", id(t)) for t in tie))
-        shape = _SHAPES.get(key)
-        values: Any = [p.effective_value for p in cached.bindparams] if cached else None
+        self._statement, self._tie = statement, tie
+        cached = None if tie or statement._execution_options else statement._generate_cache_key()
+        shape = _SHAPES.get(cached.key) if cached else None
         if shape is None:
-            shape, found = self._shaped([k.expression for k in given], tie)
-            if key is not None and found.plain and not tie:
+            _refuse(statement)
+            shape, kept = self._shaped()
+            if cached and kept:
                 if len(_SHAPES) >= _MOST_SHAPES:
                     _SHAPES.clear()
-                _SHAPES[key] = shape
-        if values is None:
-            values = self._compiled().params
-        down = given[-1].direction.descending if given else False
-        tail = [_Key(tied, Direction(down, down)) for tied in shape.ties]
-        self.keys = [
-            _Key(k.expression, Direction(k.direction.descending, k.direction.nulls_first, nullable))
-            for k, nullable in zip((*given, *tail), shape.nullable, strict=True)
-        ]
-        if not self.keys:
-            raise UsageError("the query has no order and no primary key to go by", hint="order_by(…), and tie=[…] for what is equal in it")
-        self.text, self._identity = shape.text, shape.identity
-        self.fingerprint = fingerprint(shape.text, values, repr([k.direction for k in self.keys]))
+                _SHAPES[cached.key] = replace(shape, binds=tuple(p.key for p in cached.bindparams))
+        self._shape = shape
+        self._values = [p.effective_value for p in cached.bindparams] if cached else None
+        self.text = shape.text
+        values = self._compiled().params if self._values is None else self._values
+        self.fingerprint = fingerprint(shape.text, values)
 
-    def _shaped(self, given: list[Any], tie: Sequence[Any]) -> tuple[_Shape, Facts]:
-        found = facts(self._bare)
-        names: set[Name] = {of for e in given if (of := name(e))}
-        if found.strange and not tie:
+    @property
+    def keys(self) -> tuple[_Key, ...]:
+        """The whole order, with what breaks its ties."""
+        return self._shape.keys
+
+    def _shaped(self) -> tuple[_Shape, bool]:
+        """Look at the statement; whether what was found is true of all statements of its form."""
+        bare = self._statement.order_by(None)
+        given = [_parsed(clause) for clause in self._statement._order_by_clauses]
+        found = facts(bare)
+        names: set[Name] = {of for k in given if (of := name(k.expression))}
+        if found.strange and not self._tie:
             raise UsageError(
                 f"nothing tells the rows of {_named(found.strange[0])} apart, and those that are equal in their order would be lost",
                 hint="pager.page(…, tie=[sub.c.id])",
             )
-        ties = [t for t in map(_element, tie) if name(t) not in names] if tie else found.ties(names)
-        identity = [*map(_element, tie)] if tie else found.ties(())
-        nullable = tuple(not found.never_null(e) for e in (*given, *ties))
-        sure = all(map(found.never_null, identity))
-        return _Shape(str(self._compiled()), tuple(ties), tuple(identity) if sure else (), nullable), found
+        tie = [_element(t) for t in self._tie]
+        ties = [t for t in tie if name(t) not in names] if tie else found.ties(names)
+        down = given[-1].direction.descending if given else False
+        keys = tuple(
+            _Key(k.expression, replace(k.direction, nullable=not found.never_null(k.expression)))
+            for k in (*given, *(_Key(t, Direction(down, down)) for t in ties))
+        )
+        if not keys:
+            raise UsageError("the query has no order and no primary key to go by", hint="order_by(…), and tie=[…] for what is equal in it")
+        identity = tuple(tie or found.ties(()))
+        text = f"{self._compiled()} {[k.direction for k in keys]}"
+        return _Shape(text, bare, keys, identity if all(map(found.never_null, identity)) else ()), found.plain and not tie
 
     def _compiled(self) -> Any:
         """What it is known by: FROM, WHERE and order, without the columns, which may change as the application does."""
-        bare = _optionless(self._bare).with_only_columns(literal_column("1"), maintain_column_froms=True)
-        return bare.order_by(*self._statement._order_by_clauses).compile(dialect=DIALECT)
+        bare = _optionless(self._statement).with_only_columns(literal_column("1"), maintain_column_froms=True)
+        return bare.compile(dialect=DIALECT)
 
-    @property
-    def ordered(self) -> list[tuple[Any, Direction]]:
-        """The whole order, with what breaks its ties."""
-        return [(k.expression, k.direction) for k in self.keys]
-
-    def statement(self, position: Position | None, limit: int, offset: int = 0) -> Select[*tuple[Any, ...]]:
-        """The statement of a page; values of the order stand behind the columns, as text."""
-        backward = position is not None and position.backward
-        order = [k.direction.reverse if backward else k.direction for k in self.keys]
-        by = [_by(k.expression, way) for k, way in zip(self.keys, order, strict=True)]
-        places = [cast(k.expression, Text).label(_KEY.format(n)) for n, k in enumerate(self.keys)]
-        page = self._bare.add_columns(*places).order_by(*by).limit(limit)
-        if offset:
-            page = page.offset(offset)
-        if position is None:
-            return page
-        conditions = after(order, position.values, inclusive=position.inclusive)
-        clauses = [self._clause(condition, position) for condition in conditions]
-        if len(clauses) < 2:
-            return page.where(*(clauses or [literal_column("false")]))
-        if not self._identity:
-            return page.where(self._clause(bound(order, position.values), position), or_(*clauses))
-        narrow = _optionless(self._bare).with_only_columns(*self._identity, maintain_column_froms=True).correlate(None)
-        parts = union_all(*(narrow.where(clause).order_by(*by).limit(limit) for clause in clauses))
-        which: Any = self._identity[0] if len(self._identity) == 1 else tuple_(*self._identity)
-        return page.where(which.in_(parts))
-
-    def _clause(self, condition: Condition, position: Position) -> ColumnElement[bool]:
-        return and_(*(self._part(part, position) for part in condition)) if condition else literal_column("true")
-
-    def _part(self, part: Any, position: Position) -> Any:
-        def value(at: int) -> Any:
-            return bindparam(None, position.values[at], type_=_AsIs(), unique=True)
-
-        if isinstance(part, Compare):
-            at = range(part.first, part.last + 1)
-            left, right = [self.keys[i].expression for i in at], [value(i) for i in at]
-            if len(at) == 1:
-                return BinaryExpression(left[0], right[0], _OPERATORS[part.operator])
-            return BinaryExpression(tuple_(*left), tuple_(*right), _OPERATORS[part.operator])
-        expression = self.keys[part.at].expression
-        if isinstance(part, Equal):
-            return BinaryExpression(expression, value(part.at), operators.eq)
-        return expression.is_(None) if part.wanted else expression.is_not(None)
+    def statement(self, position: Position | None, limit: int, offset: int = 0) -> tuple[Any, dict[str, Any]]:
+        """The statement of a page with its parameters; values of the order stand behind the columns, as text."""
+        form = (position.backward, position.inclusive, tuple(v is None for v in position.values)) if position else None
+        known = self._shape.pages.get((form, limit, offset))
+        if known is None:
+            known = self._shape.page(form, limit, offset)
+            if len(self._shape.pages) >= _MOST_PAGES:
+                self._shape.pages.clear()
+            self._shape.pages[form, limit, offset] = known
+        values = dict(zip(self._shape.binds, self._values or (), strict=False))
+        values.update((_KEY.format(n), v) for n, v in enumerate(position.values if position else ()) if v is not None)
+        return known, values
 
     def rows(self, conn: Any, position: Position | None, limit: int, offset: int = 0) -> Steps[Found]:
         """The rows of a page, in the order they were asked for, each with its place."""
-        result = yield partial(conn.execute, self.statement(position, limit, offset))
+        statement, values = self.statement(position, limit, offset)
+        result = yield partial(conn.execute, statement, values)
         names = list(result.keys())
         shown = len(names) - len(self.keys)
-        if self._bare._propagate_attrs.get("compile_state_plugin") == "orm":
+        if self._statement._propagate_attrs.get("compile_state_plugin") == "orm":
             result = result.unique()  # joined eager loading wants it; no row is there twice
         rows = result.all()
+        places = slice(shown, None)
+        if shown == 1:
+            return Found([row[0] for row in rows], rows, places)
         make = result_tuple(names[:shown])
-        return Found([row[0] if shown == 1 else make(row[:shown]) for row in rows], [tuple(row[shown:]) for row in rows])
+        return Found([make(row[:shown]) for row in rows], rows, places)
+
+
+def _value(at: int) -> Any:
+    return bindparam(_KEY.format(at), type_=_AsIs(), required=True)
 
 
 def _by(expression: Any, way: Direction) -> Any:

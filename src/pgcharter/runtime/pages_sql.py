@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
+from psycopg.rows import tuple_row
 from psycopg.sql import Composable
 
 from pgcharter.errors import UsageError
@@ -15,13 +16,15 @@ from pgcharter.names import quote
 from pgcharter.runtime.colours import Steps
 from pgcharter.runtime.cursors import Position
 from pgcharter.runtime.pages_after import Compare, Condition, Direction, Equal, after
-from pgcharter.runtime.pages_values import Found, Narrow, fingerprint
+from pgcharter.runtime.pages_values import Found, fingerprint, narrowed
 
 _WORDS = re.compile(
     r"\s*(?P<expression>.*?)(?:\s+(?P<way>asc|desc))?(?:\s+nulls\s+(?P<nulls>first|last))?(?P<filled>\s+not\s+null)?\s*", re.I | re.S
 )
 _NAME = re.compile(r"[^\W\d]\w*")
 _PLACE, _BY = "pgcharter_place_", "pgcharter_by_"
+_Form = tuple[bool, bool, tuple[bool, ...]]
+"""Of a place: whether one goes backward from it, whether it is part of the page, and which of its values are NULL."""
 _NOTHING: Condition = (Compare(0, -1, ">"),)
 
 
@@ -70,30 +73,20 @@ class Listing:
     tie: Sequence[str]
     parameters: Sequence[Any] | Mapping[str, Any] = ()
     keys: tuple[Key, ...] = field(init=False)
+    """The whole order, with what breaks its ties."""
     _text: str = field(init=False)
 
     def __post_init__(self) -> None:
-        given = tuple(key(part) for part in self.order)
-        named = {part.expression for part in given}
-        last = given[-1] if given else Key("")
-        ties = (replace(key(part), descending=last.descending, nullable=False) for part in self.tie)
-        if not self.tie:
-            raise UsageError("nothing tells rows apart that are equal in their order, and they would be lost", hint='tie=("id",)')
-        known = set(self.tie)
-        firm = tuple(replace(k, nullable=False) if k.expression in known else k for k in given)
+        if not self.tie or isinstance(self.tie, str):
+            raise UsageError("no columns tell rows apart that are equal in their order, and they would be lost", hint='tie=("id",)')
         text = (self.sql if isinstance(self.sql, str) else self.sql.as_string(None)).rstrip().rstrip(";")
-        object.__setattr__(self, "keys", (*firm, *(k for k in ties if k.expression not in named)))
+        object.__setattr__(self, "keys", _keys(tuple(self.order), tuple(self.tie)))
         object.__setattr__(self, "_text", text if self.parameters else text.replace("%", "%%"))
-
-    @property
-    def directions(self) -> tuple[Direction, ...]:
-        """Which way each part of the order goes."""
-        return tuple(k.direction for k in self.keys)
 
     @property
     def text(self) -> str:
         """Its SQL and order, whatever the values."""
-        return f"{self._text} {self.keys}"
+        return f"{self._text} {_told(self.keys)}"
 
     @property
     def fingerprint(self) -> bytes:
@@ -101,63 +94,91 @@ class Listing:
         return fingerprint(self.text, self.parameters)
 
     def statement(self, position: Position | None, limit: int, offset: int = 0) -> tuple[str, Any]:
-        """The statement of a page, its parameters with it. The values of the order stand behind the query's columns, as text."""
-        backward = position is not None and position.backward
-        order = [k.direction.reverse if backward else k.direction for k in self.keys]
-        conditions = after(order, position.values, inclusive=position.inclusive) if position else [()]
+        """The statement of a page and its parameters; values of the order stand behind the query's columns, as text."""
+        written = self._written(position, limit, offset)
         values = position.values if position else ()
-        named = isinstance(self.parameters, Mapping)
-        given: list[Any] = []
-        joined = len(conditions) > 1
-        shown = f"SELECT *, {self._hidden(typed=joined)} FROM q "
-        rest = f"ORDER BY {', '.join(map(_ordered, self.keys, order))} LIMIT {limit:d}" + (f" OFFSET {offset:d}" if offset else "")
-        parts = [f"{shown}{self._where(condition, values, given, named=named)}{rest}" for condition in conditions or [_NOTHING]]
-        text = f"SELECT * FROM ({' UNION ALL '.join(f'({part})' for part in parts)}) AS p {_joined(order, limit)}" if joined else parts[0]
-        sql = f"WITH q AS NOT MATERIALIZED (\n{self._text}\n) {text}"
         if isinstance(self.parameters, Mapping):
-            return sql, {**self.parameters, **{f"{_PLACE}{n}": value for n, value in enumerate(values)}}
-        return sql, [*self.parameters, *given] or None
+            return written.sql, {**self.parameters, **{f"{_PLACE}{n}": value for n, value in enumerate(values)}}
+        return written.sql, [*self.parameters, *(values[n] for n in written.places)]
 
-    def _hidden(self, *, typed: bool) -> str:
-        """Columns behind the query's own: values of the order as text, and as they are where a union is to be ordered by them."""
-        texts = [f"({k.expression})::text AS {_PLACE}{n}" for n, k in enumerate(self.keys)]
-        return ", ".join([*texts, *(f"{k.expression} AS {_BY}{n}" for n, k in enumerate(self.keys) if typed)])
-
-    def _where(self, condition: Condition, values: Sequence[Any], given: list[Any], *, named: bool) -> str:
-        def place(at: int) -> str:
-            if named:
-                return f"%({_PLACE}{at})s"
-            given.append(values[at])
-            return "%s"
-
-        def text(part: Any) -> str:
-            if isinstance(part, Compare):
-                at = range(part.first, part.last + 1)
-                if not at:
-                    return "false"
-                left, right = (", ".join(f"({self.keys[i].expression})" for i in at), ", ".join(map(place, at)))
-                return f"{left} {part.operator} {right}" if len(at) == 1 else f"({left}) {part.operator} ({right})"
-            if isinstance(part, Equal):
-                return f"({self.keys[part.at].expression}) = {place(part.at)}"
-            return f"({self.keys[part.at].expression}) IS {'' if part.wanted else 'NOT '}NULL"
-
-        return f"WHERE {' AND '.join(map(text, condition))} " if condition else ""
+    def _written(self, position: Position | None, limit: int, offset: int) -> _Written:
+        form = (position.backward, position.inclusive, tuple(v is None for v in position.values)) if position else None
+        return _write(
+            self._text, self.keys, isinstance(self.parameters, Mapping), form, f"LIMIT {limit:d}", f" OFFSET {offset:d}" * bool(offset)
+        )
 
     def rows(self, conn: Any, position: Position | None, limit: int, offset: int = 0) -> Steps[Found]:
         """The rows of a page, in the order they were asked for, each with its place."""
         sql, parameters = self.statement(position, limit, offset)
-        hidden = len(self.keys) * (2 if f" AS {_BY}0" in sql else 1)
-        cursor = conn.cursor(row_factory=Narrow(conn.row_factory, len(self.keys), hidden))
+        cursor = conn.cursor(row_factory=tuple_row)
         try:
             yield partial(cursor.execute, sql.encode(), parameters)
-            made = yield cursor.fetchall
+            rows = yield cursor.fetchall
+            shown = cursor.pgresult.nfields - self._written(position, limit, offset).hidden
+            return Found(narrowed(rows, cursor, conn.row_factory, shown), rows, slice(shown, shown + len(self.keys)))
         finally:
             yield cursor.close
-        return Found([item for item, _ in made], [place for _, place in made])
 
 
-def _joined(order: Sequence[Direction], limit: int) -> str:
-    return f"ORDER BY {', '.join(_ordered(Key(f'{_BY}{n}'), way) for n, way in enumerate(order))} LIMIT {limit:d}"
+@lru_cache(maxsize=1000)
+def _keys(order: tuple[str | Key, ...], tie: tuple[str, ...]) -> tuple[Key, ...]:
+    given, ties = [key(part) for part in order], [key(part) for part in tie]
+    firm, named = {k.expression for k in ties}, {k.expression for k in given}
+    down = bool(given) and given[-1].descending
+    last = (replace(k, descending=down, nullable=False) for k in ties if k.expression not in named)
+    return (*(replace(k, nullable=k.nullable and k.expression not in firm) for k in given), *last)
+
+
+@lru_cache(maxsize=1000)
+def _told(keys: tuple[Key, ...]) -> str:
+    return ", ".join(_ordered(k, k.direction) for k in keys)
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A statement, which values of the place go where `%s` stands, and how many columns stand behind the query's own."""
+
+    sql: str
+    places: tuple[int, ...]
+    hidden: int
+
+
+@lru_cache(maxsize=1000)
+def _write(query: str, keys: tuple[Key, ...], named: bool, form: _Form | None, limit: str, offset: str) -> _Written:
+    order = [k.direction.reverse if form and form[0] else k.direction for k in keys]
+    conditions = after(order, [None if null else "" for null in form[2]], inclusive=form[1]) if form else [()]
+    joined = len(conditions) > 1
+    hidden = [f"({k.expression})::text AS {_PLACE}{n}" for n, k in enumerate(keys)]
+    if joined:  # a union is ordered by its columns alone
+        hidden += [f"{k.expression} AS {_BY}{n}" for n, k in enumerate(keys)]
+    rest = f"ORDER BY {', '.join(map(_ordered, keys, order))} {limit}{offset}"
+    wheres = [_where(condition, keys, named) for condition in conditions or [_NOTHING]]
+    parts = [f"SELECT *, {', '.join(hidden)} FROM q {where}{rest}" for where, _ in wheres]
+    text = f"SELECT * FROM ({' UNION ALL '.join(f'({part})' for part in parts)}) AS p {_joined(order, limit)}" if joined else parts[0]
+    return _Written(f"WITH q AS NOT MATERIALIZED (\n{query}\n) {text}", tuple(n for _, at in wheres for n in at), len(hidden))
+
+
+def _where(condition: Condition, keys: Sequence[Key], named: bool) -> tuple[str, list[int]]:
+    given: list[int] = []
+
+    def place(at: int) -> str:
+        given.append(at)
+        return f"%({_PLACE}{at})s" if named else "%s"
+
+    def text(part: Any) -> str:
+        if isinstance(part, Compare):
+            at = range(part.first, part.last + 1)
+            left, right = (", ".join(f"({keys[i].expression})" for i in at), ", ".join(map(place, at)))
+            return f"{left} {part.operator} {right}" if len(at) == 1 else f"({left}) {part.operator} ({right})" if at else "false"
+        if isinstance(part, Equal):
+            return f"({keys[part.at].expression}) = {place(part.at)}"
+        return f"({keys[part.at].expression}) IS {'' if part.wanted else 'NOT '}NULL"
+
+    return f"WHERE {' AND '.join(map(text, condition))} " if condition else "", given
+
+
+def _joined(order: Sequence[Direction], limit: str) -> str:
+    return f"ORDER BY {', '.join(_ordered(Key(f'{_BY}{n}'), way) for n, way in enumerate(order))} {limit}"
 
 
 def _ordered(part: Key, way: Direction) -> str:

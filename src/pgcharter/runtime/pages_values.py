@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from hashlib import sha256
@@ -19,7 +19,14 @@ class Found:
     """Rows in the order they were asked for, and the place of each."""
 
     items: list[Any]
-    places: list[tuple[Value, ...]]
+    rows: Sequence[Any]
+    """The same with the values of the order behind."""
+    places: slice
+    """Where those stand."""
+
+    def place(self, at: int) -> tuple[Value, ...]:
+        """Where a row stands in the order."""
+        return tuple(self.rows[at][self.places])
 
 
 def fingerprint(*parts: Any) -> bytes:
@@ -46,20 +53,12 @@ def _told(value: Any) -> str:
     return f"{type(value).__qualname__}({value!r})"
 
 
-class Narrow:
-    """A row factory of psycopg that shows another one only the first columns, and gives the rest as text beside what that makes."""
-
-    def __init__(self, factory: Any, places: int, hidden: int) -> None:
-        self._factory, self._places, self._hidden = factory, places, hidden
-
-    def __call__(self, cursor: Any) -> Callable[[Sequence[Any]], tuple[Any, tuple[Value, ...]]]:
-        """What makes one row."""
-        shown = cursor.pgresult.nfields - self._hidden
-        end = shown + self._places
-        if self._factory is tuple_row:
-            return lambda values: (tuple(values[:shown]), tuple(values[shown:end]))
-        make = self._factory(_Shown(cursor, shown))
-        return lambda values: (make(values[:shown]), tuple(values[shown:end]))
+def narrowed(rows: list[Any], cursor: Any, factory: Any, shown: int) -> list[Any]:
+    """What a row factory of psycopg makes of tuples' first columns."""
+    if factory is tuple_row:
+        return [row[:shown] for row in rows]
+    make = factory(_Shown(cursor, shown))
+    return [make(row[:shown]) for row in rows]
 
 
 class _Shown:
