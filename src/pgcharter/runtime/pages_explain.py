@@ -9,7 +9,7 @@ from sqlalchemy import Column
 from sqlalchemy.sql import visitors
 
 from pgcharter.runtime.pages_after import Direction
-from pgcharter.runtime.pages_select import DIALECT, Selected
+from pgcharter.runtime.pages_select import DIALECT, Selected, optionless
 from pgcharter.runtime.pages_unique import facts
 
 Ordered = list[tuple[str, str, Direction]]
@@ -22,7 +22,7 @@ def asked(query: Any, tie: Sequence[Any]) -> tuple[str, Any, Ordered, list[str]]
     compiled = statement.compile(dialect=DIALECT, compile_kwargs={"render_postcompile": True})
     sent = {name: _sent(compiled, name, value) for name, value in compiled.params.items()}
     order = [(_table(k.expression), _text(k.expression), k.direction) for k in selected.keys]
-    found = facts(query)
+    found = facts(optionless(query))
     owners = {hash(c.table) for k in selected.keys for c in _columns(k.expression)}
     fixed = sorted(column for table, column in found.fixed if table in owners)
     return str(compiled), sent, order, fixed

@@ -52,6 +52,8 @@ class _Shape:
     text: str
     bare: Any
     """The first of them, without its order."""
+    names: tuple[str, ...]
+    """Of its columns."""
     keys: tuple[_Key, ...]
     identity: tuple[Any, ...]
     """Columns that tell rows apart, whatever the order; none where they can be NULL."""
@@ -74,7 +76,7 @@ class _Shape:
             return page.where(*(clauses or [literal_column("false")]))
         if not self.identity:
             return page.where(self._clause(bound(order, values)), or_(*clauses))
-        narrow = _optionless(self.bare).with_only_columns(*self.identity, maintain_column_froms=True).correlate(None)
+        narrow = optionless(self.bare).with_only_columns(*self.identity, maintain_column_froms=True).correlate(None)
         parts = union_all(*(narrow.where(clause).order_by(*by).limit(limit) for clause in clauses))
         which: Any = self.identity[0] if len(self.identity) == 1 else tuple_(*self.identity)
         return page.where(which.in_(parts))
@@ -124,15 +126,15 @@ class Selected:
         """Look at the statement; whether what was found is true of all statements of its form."""
         bare = self._statement.order_by(None)
         given = [_parsed(clause) for clause in self._statement._order_by_clauses]
-        found = facts(bare)
-        names: set[Name] = {of for k in given if (of := name(k.expression))}
+        found = facts(optionless(bare))
+        ordered: set[Name] = {of for k in given if (of := name(k.expression))}
         if found.strange and not self._tie:
             raise UsageError(
                 f"nothing tells the rows of {_named(found.strange[0])} apart, and those that are equal in their order would be lost",
                 hint="pager.page(…, tie=[sub.c.id])",
             )
         tie = [_element(t) for t in self._tie]
-        ties = [t for t in tie if name(t) not in names] if tie else found.ties(names)
+        ties = [t for t in tie if name(t) not in ordered] if tie else found.ties(ordered)
         down = given[-1].direction.descending if given else False
         keys = tuple(
             _Key(k.expression, replace(k.direction, nullable=not found.never_null(k.expression)))
@@ -142,11 +144,12 @@ class Selected:
             raise UsageError("the query has no order and no primary key to go by", hint="order_by(…), and tie=[…] for what is equal in it")
         identity = tuple(tie or found.ties(()))
         text = f"{self._compiled()} {[k.direction for k in keys]}"
-        return _Shape(text, bare, keys, identity if all(map(found.never_null, identity)) else ()), found.plain and not tie
+        names = tuple(d["name"] or f"column_{n}" for n, d in enumerate(bare.column_descriptions))
+        return _Shape(text, bare, names, keys, identity if all(map(found.never_null, identity)) else ()), found.plain and not tie
 
     def _compiled(self) -> Any:
         """What it is known by: FROM, WHERE and order, without the columns, which may change as the application does."""
-        bare = _optionless(self._statement).with_only_columns(literal_column("1"), maintain_column_froms=True)
+        bare = optionless(self._statement).with_only_columns(literal_column("1"), maintain_column_froms=True)
         return bare.compile(dialect=DIALECT)
 
     def statement(self, position: Position | None, limit: int, offset: int = 0) -> tuple[Any, dict[str, Any]]:
@@ -166,16 +169,19 @@ class Selected:
         """The rows of a page, in the order they were asked for, each with its place."""
         statement, values = self.statement(position, limit, offset)
         result = yield partial(conn.execute, statement, values)
-        names = list(result.keys())
-        shown = len(names) - len(self.keys)
         if self._statement._propagate_attrs.get("compile_state_plugin") == "orm":
-            result = result.unique()  # joined eager loading wants it; no row is there twice
-        rows = result.all()
+            result = result.unique(_same)  # joined eager loading of collections wants it
+        rows, shown = result.all(), len(self._shape.names)
         places = slice(shown, None)
         if shown == 1:
             return Found([row[0] for row in rows], rows, places)
-        make = result_tuple(names[:shown])
+        make = result_tuple(self._shape.names)
         return Found([make(row[:shown]) for row in rows], rows, places)
+
+
+def _same(row: Any) -> tuple[Any, ...]:
+    """What two rows have in common that are the same one."""
+    return tuple(id(v) if hasattr(v, "_sa_instance_state") else v if v.__hash__ else repr(v) for v in row)
 
 
 def _value(at: int) -> Any:
@@ -211,7 +217,7 @@ def _parsed(clause: Any) -> _Key:
     return _Key(clause, Direction(down, "first" in words if words & {"first", "last"} else down))
 
 
-def _optionless(statement: Any) -> Any:
+def optionless(statement: Any) -> Any:
     """Without what says how to load, which means nothing to single columns; criteria stay."""
     copy = statement._generate()
     copy._with_options = tuple(o for o in statement._with_options if getattr(o, "_is_criteria_option", False))
@@ -240,4 +246,5 @@ def _refuse(statement: Any) -> None:
 
 
 def _named(leaf: Any) -> str:
-    return getattr(leaf, "name", None) or type(leaf).__name__
+    name_ = getattr(leaf, "name", None)
+    return f"a {type(leaf).__name__}" if not isinstance(name_, str) or name_.startswith("%(") else name_
