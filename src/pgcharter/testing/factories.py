@@ -26,6 +26,7 @@ from psycopg.types.json import Json, Jsonb
 from pgcharter.catalog.model import Constraint, Table
 from pgcharter.errors import PgcharterError, UsageError
 from pgcharter.names import quote
+from pgcharter.runtime.context import current
 from pgcharter.runtime.repeats import allowed
 from pgcharter.testing.recipes import Recipe, Recipes
 from pgcharter.testing.rolledback import aside
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 M = TypeVar("M")
-_TRIES = 5
-"""How many times other numbers are tried where a made-up value is there already."""
+_TRIES = 100
+"""How many numbers are tried where a made-up value is there already, or a check takes some only."""
 _BASES = 997
 """Tests begin at one of so many numbers, by their seed."""
 
@@ -123,7 +124,10 @@ class Make:
         return self.recipes.table(f"{mapped.schema}.{mapped.name}" if mapped.schema else mapped.name)
 
     def _fitting(self, table: Table) -> dict[str, Any]:
-        return {name: value for name, value in self.shared.items() if name in table.column}
+        """Values that hold for every table: those of `within`, and the tenant of the context that is in force."""
+        tenant = current().tenant
+        own = dict.fromkeys(self.recipes.of(table).tenant, tenant) if tenant else {}
+        return {**own, **{name: value for name, value in self.shared.items() if name in table.column}}
 
     def _columns(self, table: Table, values: Mapping[str, Any]) -> dict[str, Any]:
         """Values by column; a row or object stands for the columns of the foreign key that leads to its table."""
@@ -183,26 +187,27 @@ class Make:
             values.setdefault(here, row[there])
 
     def _inserted(self, recipe: Recipe, count: int, values: Mapping[str, Any]) -> list[Row]:
+        """Insert, with other numbers where a made-up value is there already, or where a check takes some of them only."""
         name = recipe.table.id.sql()
+        for column, why in recipe.unknown.items():
+            if column not in values:
+                raise UsageError(f"no row of {name} can be made up: {why}", hint=f"give it: pg_make(…, {column}=…)")
         for attempt in range(_TRIES):
             first = self._numbers.get(name, self.seed % _BASES) + 1
             self._numbers[name] = first + count - 1
             sql, parameters = _insert(recipe, values, first, count)
             try:
                 with self.conn.transaction(), self.conn.cursor(row_factory=dict_row) as cursor:
-                    cursor.execute(sql.encode(), parameters)
+                    cursor.execute(sql.encode(), parameters or None)
                     return [Row(recipe.table, row) for row in cursor.fetchall()]
-            except psycopg.errors.UniqueViolation as error:
-                if attempt == _TRIES - 1 or not self._made_up(recipe, error, values):
-                    raise _refused(name, error) from None
+            except (psycopg.errors.UniqueViolation, psycopg.errors.CheckViolation) as error:
+                if attempt == _TRIES - 1 or recipe.doubt or not _made_up(recipe, error, values):
+                    raise _refused(recipe, error) from None
+                if count > 1:
+                    return [row for _ in range(count) for row in self._inserted(recipe, 1, values)]
             except psycopg.Error as error:
-                raise _refused(name, error) from None
+                raise _refused(recipe, error) from None
         raise AssertionError("unreachable")
-
-    def _made_up(self, recipe: Recipe, error: psycopg.Error, values: Mapping[str, Any]) -> bool:
-        """Whether what is there twice is made up, so that another number may help."""
-        key = next((c.columns for c in recipe.table.constraints if c.name == error.diag.constraint_name), ())
-        return not key or bool({*key} & (recipe.columns.keys() - values.keys()))
 
     def _object(self, what: type[M], row: Row) -> M:
         """The object of a row."""
@@ -259,22 +264,21 @@ def _parent(value: object) -> tuple[str, Mapping[str, Any]] | None:
 
 def _insert(recipe: Recipe, values: Mapping[str, Any], first: int, count: int) -> tuple[str, list[Any]]:
     """The statement that makes rows `first` to `first + count - 1`, and its parameters."""
-    table = recipe.table
-    parts: dict[str, str] = {
-        name: sql.replace("{i}", "g.i").replace("%", "%%") for name, sql in recipe.columns.items() if name not in values
-    }
-    parameters: list[Any] = []
+    table, into = recipe.table, f"INSERT INTO {recipe.table.id.sql()}"
+    made = {name: sql.replace("{i}", "g.i") for name, sql in recipe.columns.items() if name not in values}
+    if not made and not values:  # an INSERT must name a column
+        some = next(c.name for c in table.columns if not c.generated)
+        return f"{into} ({quote(some)}) VALUES {', '.join(['(DEFAULT)'] * count)} RETURNING *", []
+    names = ", ".join(map(quote, (*made, *values)))
+    above = " OVERRIDING SYSTEM VALUE" * any(table.column[name].identity for name in values)
+    head = f"{into} ({names}){above} SELECT {', '.join(made.values())}{', ' * bool(made and values)}"
+    head = head.replace("%", "%%") if values else head
+    source = f"FROM pg_catalog.generate_series({first}::bigint, {first + count - 1}::bigint) AS g(i)"
+    parameters = []
     for name, value in values.items():
         kind = table.column[name].type
-        parts[name] = f"%s::{kind.sql.replace('%', '%%')}"
-        parameters.append(_adapted(value(first) if callable(value) else value, kind.basic if not kind.array else ""))
-    source = f"pg_catalog.generate_series({first}::bigint, {first + count - 1}::bigint) AS g(i)"
-    if not parts:  # an INSERT must name a column
-        some = next(c.name for c in table.columns if not c.generated)
-        return f"INSERT INTO {table.id.sql()} ({quote(some)}) VALUES {', '.join(['(DEFAULT)'] * count)} RETURNING *", []
-    names = ", ".join(quote(name).replace("%", "%%") for name in parts)
-    above = " OVERRIDING SYSTEM VALUE" * any(table.column[name].identity for name in parts)
-    return f"INSERT INTO {table.id.sql()} ({names}){above} SELECT {', '.join(parts.values())} FROM {source} RETURNING *", parameters
+        parameters.append(_adapted(value(first) if callable(value) else value, "" if kind.array else kind.basic))
+    return f"{head}{', '.join(['%s'] * len(values))} {source} RETURNING *", parameters
 
 
 def _adapted(value: Any, kind: str) -> Any:
@@ -283,7 +287,16 @@ def _adapted(value: Any, kind: str) -> Any:
     return value
 
 
-def _refused(table: str, error: psycopg.Error) -> PgcharterError:
+def _made_up(recipe: Recipe, error: psycopg.Error, values: Mapping[str, Any]) -> bool:
+    """Whether what is refused is made up, so that another number may help."""
+    named = next((c.columns for c in recipe.table.constraints if c.name == error.diag.constraint_name), ())
+    return bool(({*named} or recipe.columns.keys()) & (recipe.columns.keys() - values.keys()))
+
+
+def _refused(recipe: Recipe, error: psycopg.Error) -> PgcharterError:
     said = (error.diag.message_primary or str(error)).strip()
-    detail = f" ({error.diag.message_detail})" if error.diag.message_detail else ""
-    return PgcharterError(f"no row of {table} could be made: {said}{detail}", hint="give the values that matter: pg_make(…, column=value)")
+    said += f" ({error.diag.message_detail})" if error.diag.message_detail else ""
+    said += f"; {recipe.doubt}" if recipe.doubt else ""
+    return PgcharterError(
+        f"no row of {recipe.table.id.sql()} could be made: {said}", hint="give the values that matter: pg_make(…, column=value)"
+    )

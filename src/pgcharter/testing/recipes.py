@@ -7,7 +7,7 @@ are unique and the same numbers give the same rows, and checks, domains and boun
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pgcharter.catalog.model import Catalog, Column, Constraint, Table
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
 ROWS = 10_000
 """Rows of one table in one test for which unique values are sure to be found, where the type has as many."""
-_RANDOM = ("gen_random_uuid()", "uuidv7(", "uuidv4()", "uuid_generate", "random()")
-"""Defaults of columns that would be others in each run."""
+_UNSURE = ("gen_random_uuid()", "uuidv7(", "uuidv4()", "uuid_generate", "random()", "current_setting(")
+"""Defaults of columns that would be others in each run, or NULL where nobody has set what they read."""
+TENANT = "'pgcharter.tenant'"
+"""What stands in the default of a column that tenancy fills."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,21 @@ class Recipe:
     """Columns that must be filled: SQL of the value, with {i} for the row's number, from 1."""
     parents: tuple[Constraint, ...]
     """Foreign keys that a row must have, the widest first."""
+    unknown: dict[str, str] = field(default_factory=dict)
+    """Columns for which no value is known: why."""
+    doubt: str = ""
+    """What no made-up row was found to meet."""
 
     @property
     def key(self) -> tuple[str, ...]:
         """Columns of the primary key."""
         found = self.table.primary_key
         return found.columns if found else ()
+
+    @property
+    def tenant(self) -> tuple[str, ...]:
+        """Columns that hold the tenant of the transaction by default."""
+        return tuple(c.name for c in self.table.columns if TENANT in c.default and not c.generated)
 
 
 class Recipes:
@@ -73,14 +84,9 @@ class Recipes:
         raise UsageError(f"there are {len(found)} tables {name}", hint=f"say which: {', '.join(t.id.sql() for t in found)}")
 
     def of(self, table: Table) -> Recipe:
-        """The recipe of a table. Raises UsageError where no row can be made up, with what stands against it."""
+        """The recipe of a table."""
         if table.id not in self._known:
-            try:
-                self._known[table.id] = self._found(table)
-            except Unfillable as error:
-                raise UsageError(
-                    f"no row of {table.id.sql()} can be made up, because {error}", hint="give the values: pg_make(…, column=value)"
-                ) from None
+            self._known[table.id] = self._found(table)
         return self._known[table.id]
 
     def _found(self, table: Table) -> Recipe:
@@ -91,12 +97,15 @@ class Recipes:
         )
         apart_from_itself(want)
         generator = _Sparse(self.catalog, {c.name for c in table.columns if _needed(c)})
-        conditions = rules(table, None, self.catalog, "")
+        conditions, doubt = rules(table, None, self.catalog, ""), ""
         if conditions:
-            Fitter(self._connected(), generator, want, conditions).fit()
+            try:
+                Fitter(self._connected(), generator, want, conditions).fit()
+            except Unfillable as error:
+                doubt = str(error)
         made = generator.columns(want)
         columns = {name: f"{make('{i}')}::{bare(table.column[name].type, self.catalog)}" for name, make in made.items() if name not in led}
-        return Recipe(table, columns, parents)
+        return Recipe(table, columns, parents, {n: why for n, why in generator.unknown.items() if n not in led}, doubt)
 
 
 class _Sparse(Generator):
@@ -105,28 +114,27 @@ class _Sparse(Generator):
     def __init__(self, catalog: Catalog, needed: set[str]) -> None:
         super().__init__(catalog, {}, {})
         self.needed = needed
+        self.unknown: dict[str, str] = {}
 
     def columns(self, want: Want) -> dict[str, Make]:
-        """For each column that is to be filled, its value by the row's number (from 1). Raises Unfillable."""
+        """For each column that is to be filled, its value by the row's number (from 1)."""
         self._numbers.pop(want.table.id, None)
         made: dict[str, Make] = {}
         for name in (c.name for c in want.table.columns if c.name in self.needed or (c.name in want.chosen and not c.generated)):
             make = self._value(want, name, frozenset())
             if make is None:
-                raise Unfillable(f"no values are known for column {name} of type {want.table.column[name].type.sql}")
-            made[name] = make
+                self.unknown[name] = f"no values of type {want.table.column[name].type.sql} are known"
+            else:
+                made[name] = make
         return made
 
 
 def _needed(column: Column) -> bool:
     if column.generated or column.identity:
         return False
-    return (column.not_null and not column.default) or any(word in column.default for word in _RANDOM)
+    return (column.not_null and not column.default) or any(word in column.default for word in _UNSURE)
 
 
 def _must(fk: Constraint, table: Table) -> bool:
-    """Whether a row must have the parent: one column that is NULL makes none necessary, unless all must be given together."""
-    columns = [table.column[c] for c in fk.columns]
-    return all(c.not_null for c in columns) and not all(
-        c.default and c.name not in {c.name for c in columns if _needed(c)} for c in columns
-    )
+    """Whether a row must have the parent: one column that is NULL makes none necessary. A default names a parent that may not be there."""
+    return all(table.column[c].not_null for c in fk.columns)

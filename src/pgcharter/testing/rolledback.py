@@ -142,7 +142,7 @@ class _RolledBack:
         """Become the role of the tests again. Work before a transaction of the test is kept, whatever the test rolls back after it."""
         if self.state.role:
             yield from self._sent(self._as_role())
-        if self.state.fresh:
+        if self.state.fresh and not self._num_transactions:
             yield from self._sent(f"RELEASE {_KEPT}; SAVEPOINT {_KEPT}")
 
     def _commit_gen(self) -> Steps:

@@ -78,12 +78,8 @@ def _migrations(path: Path, dsn: str, project: Project, root: Path) -> str:
     ended = runner.apply(dsn, ready, terms=Terms(gates_passed=gates, old_plans=True))
     if ended.status != "done":
         raise PgcharterError(f"the database for tests cannot be made: {ended.message}", hint=ended.hint, place=ended.place)
-    what = "Alembic's revisions" if alembic else "migrations"
-    return f"schema from {_short(path, root)}{'/' if path.is_dir() else ''} ({len(ready)} {what if alembic else _files(len(ready))})"
-
-
-def _files(count: int) -> str:
-    return "file" if count == 1 else "files"
+    what = f"{'revision' if alembic else 'file'}{'s' * (len(ready) != 1)}"
+    return f"schema from {_short(path, root)}{'/' * path.is_dir()} ({len(ready)} {what})"
 
 
 def _run(text: str, dsn: str, name: str) -> None:
