@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pgcharter.charter import Charter, Section
     from pgcharter.policy.model import Mark, Policy
 
-NAMES = ("tenancy", "encryption", "pgcrypto", "audit", "idempotency", "two_phase", "roles")
+NAMES = ("tenancy", "soft_delete", "encryption", "pgcrypto", "audit", "idempotency", "two_phase", "roles")
 """Policies as their sections are called. Each has a module of settings with its `SECTION`, and one with the `policy` made from its values.
 Audit comes after encryption, whose columns it may leave out. Roles come last of all: they grant what the others have made."""
 
@@ -41,7 +41,27 @@ def kept(old: Iterable[Mark], present: Catalog, wanted: Catalog) -> tuple[str, .
     Nobody loses it by leaving a line out of the charter, or a section: whoever wants to lose it drops it with the statement given.
     """
     made = sorted({m.object for m in old if not m.field})
-    return tuple(sentence for at in made if (sentence := _of_column(at, present, wanted) or _of_table(at, present, wanted)))
+    deleted = sorted({m.object for m in old if not m.field and m.policy == "soft_delete" and m.object.kind == "column"})
+    found = (_of_column(at, present, wanted) or _of_table(at, present, wanted) for at in made)
+    return tuple(filter(None, (*found, *(_of_mark(at, present, wanted) for at in deleted))))
+
+
+def _of_mark(at: ObjectId, present: Catalog, wanted: Catalog) -> str:
+    """For a column that says which rows are deleted: without it all of them would be alive again."""
+    if not _is_lost(at, present, wanted):
+        return ""
+    return (
+        f"{at.sql()} says which rows are deleted, and nothing in the charter wants it any more: name its table in [soft_delete] again; or"
+        f" lose it by your own hand, ALTER TABLE {at.owner.sql()} DROP COLUMN {quote(at.part)}"
+    )
+
+
+def _is_lost(at: ObjectId, present: Catalog, wanted: Catalog) -> bool:
+    """Whether a column would go whose table stays. One that is inherited goes with its parent's."""
+    table, there = present.table.get(at.owner), wanted.table.get(at.owner)
+    if table is None or there is None or at.part not in table.column or at.part in there.column:
+        return False
+    return not table.column[at.part].inherited
 
 
 def _of_table(at: ObjectId, present: Catalog, wanted: Catalog) -> str:
@@ -55,10 +75,9 @@ def _of_table(at: ObjectId, present: Catalog, wanted: Catalog) -> str:
 
 def _of_column(at: ObjectId, present: Catalog, wanted: Catalog) -> str:
     """For a column of encrypted values, which its check tells. One whose table goes, goes with it."""
-    table = present.table.get(at.owner) if at.kind == "column" else None
-    there = wanted.table.get(at.owner)
-    if table is None or there is None or at.part not in table.column or at.part in there.column or table.column[at.part].inherited:
+    if at.kind != "column" or not _is_lost(at, present, wanted):
         return ""
+    table = present.table[at.owner]
     if not any(c.columns == (at.part,) and HEADER.hex() in c.expression for c in table.constraints):
         return ""
     before = "".join(f"DROP TRIGGER {quote(t.name)} ON {table.id.sql()}; " for t in table.triggers if quote(at.part) in t.condition)

@@ -1,14 +1,14 @@
 """What SQLAlchemy before 2.1 leaves out: criteria for entities that stand in a WHERE alone, as in `exists()`, `any()` and `has()`.
 
 There such rows would be found although they are deleted (sqlalchemy#13070, mended in 2.1). The mending is done here in the same place, for
-statements with criteria of ours and no others.
+statements with criteria of ours and no others. And options of a union were no part of the key of what is compiled (in 2.0.36).
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import __version__, inspect
+from sqlalchemy import CompoundSelect, Executable, __version__, inspect
 from sqlalchemy.orm import RelationshipProperty, context
 from sqlalchemy.util import immutabledict
 
@@ -60,6 +60,7 @@ def _existing(original: Any) -> Any:
 def mend() -> None:
     """Done once, where it is needed."""
     if __version__.startswith("2.0."):
+        _key_with_options()
         state: Any = context
         for there, name, mended in (
             (state.ORMSelectCompileState, "_adjust_for_extra_criteria", _mended),
@@ -68,3 +69,10 @@ def mend() -> None:
             original: Any = getattr(there, name)
             if original.__name__ != "mended":
                 setattr(there, name, mended(original))
+
+
+def _key_with_options() -> None:
+    union: Any = CompoundSelect
+    if "_with_options" not in dict(union._traverse_internals):
+        union._traverse_internals = [*union._traverse_internals, *Executable._executable_traverse_internals]
+        union._generate_cache_attrs()
