@@ -1,0 +1,173 @@
+"""The coordinator killed at every point, servers stopped and gone meanwhile: recovered, it is all or nothing, and nothing stays prepared.
+
+`python -m tests.runtime.test_twophase_crash [rounds]` runs the whole matrix, servers stopped in between as well, and prints the count.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from tests.conftest import installation
+from tests.runtime.own_tables import install
+
+from pgcharter.runtime.twophase_recover import Recovery, look, recover
+from pgcharter.servers import lifecycle
+from pgcharter.servers.lifecycle import Server
+
+SETTINGS: dict[str, Any] = {"max_prepared_transactions": "20"}
+NAMES = ("a", "b", "c")
+
+
+def points(names: tuple[str, ...]) -> list[str]:
+    """Every point that a transaction over these passes."""
+    prepared = [f"{when} prepare {n}" for n in names for when in ("before", "after")]
+    committed = [f"{when} commit {n}" for n in names for when in ("before", "after")]
+    return ["worked", *prepared, "before decision", "after decision", *committed, "before forgetting", "after forgetting", "end", "never"]
+
+
+DECIDED = ("after decision", "commit", "forgetting", "end", "never")
+
+
+@dataclass
+class Ground:
+    """Two servers: a and c are databases of the first, which has the log in a third; b is one of the second."""
+
+    one: Server
+    two: Server
+    child: subprocess.Popen[str]
+    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    model: dict[int, bool] = field(default_factory=dict)
+
+    def dsns(self) -> dict[str, str]:
+        return {"a": self.one.dsn("a"), "b": self.two.dsn("b"), "c": self.one.dsn("c")}
+
+    @property
+    def log(self) -> str:
+        return self.one.dsn("log")
+
+    def run(self, at: str, names: tuple[str, ...]) -> None:
+        """One transaction, killed at a point; what should have become of it goes into the model."""
+        number = next(self.numbers)
+        assert self.child.stdin
+        assert self.child.stdout
+        said = {"log": self.log, "participants": {n: self.dsns()[n] for n in names}, "number": number, "at": at}
+        self.child.stdin.write(json.dumps(said) + "\n")
+        self.child.stdin.flush()
+        assert int(self.child.stdout.readline()) == (0 if at == "never" else -9)
+        self.model[number] = any(word in at for word in DECIDED)
+
+    def recover(self, **dsns: str) -> Recovery:
+        return recover(self.log, {**self.dsns(), **dsns}, system="test", older=timedelta(0))
+
+    def settled(self) -> None:
+        """The coordinators' sessions are gone: the kernel closes a dead process's sockets, and the server has heard of it."""
+        with psycopg.connect(self.log, autocommit=True) as conn:
+            while conn.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'").fetchone() != (0,):
+                pass
+
+    def check(self, names: tuple[str, ...] = NAMES) -> None:
+        """All or nothing as the model says, and nothing left."""
+        wanted = sorted(n for n, committed in self.model.items() if committed)
+        for name, dsn in self.dsns().items():
+            with psycopg.connect(dsn) as conn:
+                found = [row[0] for row in conn.execute("SELECT number FROM done ORDER BY number").fetchall()]
+                assert found == (wanted if name in names else []), name
+                assert conn.execute("SELECT count(*) FROM pg_prepared_xacts").fetchone() == (0,)
+        with psycopg.connect(self.log) as conn:
+            assert conn.execute("SELECT * FROM pgcharter.two_phase_log").fetchall() == []
+
+    def clear(self) -> None:
+        self.model.clear()
+        for dsn in self.dsns().values():
+            with psycopg.connect(dsn) as conn:
+                conn.execute("TRUNCATE done")
+
+
+@contextmanager
+def ground(major: int | None = None) -> Iterator[Ground]:
+    with ExitStack() as stack:
+        one, two = (stack.enter_context(lifecycle.start_ephemeral(installation(major), settings=SETTINGS)) for _ in range(2))
+        for server, names in ((one, ("a", "c", "log")), (two, ("b",))):
+            for name in names:
+                with psycopg.connect(server.dsn(), autocommit=True) as admin:
+                    admin.execute(f"CREATE DATABASE {name}".encode())
+                with psycopg.connect(server.dsn(name)) as conn:
+                    conn.execute("CREATE TABLE done (number int, name text)")
+        install(one.dsn("log"), "two_phase")
+        command = [sys.executable, "-m", "tests.runtime.twophase_child"]
+        child = stack.enter_context(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+        try:
+            yield Ground(one, two, child)
+        finally:
+            assert child.stdin
+            child.stdin.close()
+            child.wait(10)
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[Ground]:
+    with ground() as found:
+        yield found
+
+
+@pytest.fixture
+def field_(servers: Ground) -> Ground:
+    servers.clear()
+    return servers
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("b", "a", "c")], ids="".join)
+def test_killed_at_every_point(field_: Ground, names: tuple[str, ...]) -> None:
+    for at in points(names):
+        field_.run(at, names)
+        field_.settled()
+        found = field_.recover()
+        assert (found.left, found.unreachable, found.waiting) == ((), {}, ()), at
+        field_.check(names)
+
+
+def test_killed_at_every_point_and_recovered_together(field_: Ground) -> None:
+    """All of them first, then four recoveries at a time, and once more."""
+    for at in points(NAMES):
+        field_.run(at, NAMES)
+    field_.settled()
+    assert {p.state for p in look(field_.log, field_.dsns(), system="test").left} == {"commit", "orphan"}
+    threads = [threading.Thread(target=field_.recover) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join(30)
+    field_.recover()
+    field_.check()
+    assert field_.recover() == Recovery()
+
+
+def test_a_participant_that_is_not_there_is_left_for_the_next_time(field_: Ground) -> None:
+    for at in points(NAMES):
+        field_.run(at, NAMES)
+    field_.settled()
+    found = field_.recover(b="host=127.0.0.1 port=1 dbname=b")
+    assert list(found.unreachable) == ["b"]
+    decided_and_not_forgotten = [p for p in points(NAMES) if p == "after decision" or "commit" in p or p == "before forgetting"]
+    assert len(found.waiting) == len(decided_and_not_forgotten)
+    with psycopg.connect(field_.dsns()["b"]) as conn:
+        assert conn.execute("SELECT count(*) > 0 FROM pg_prepared_xacts").fetchone() == (True,)
+    assert field_.recover().waiting == ()
+    field_.check()
+
+
+def stopped(server: Server) -> None:
+    """Stop at once, as in a crash, and start again."""
+    lifecycle.stop(server, mode="immediate")
+    lifecycle.start(server)
