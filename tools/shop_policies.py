@@ -1,4 +1,4 @@
-"""Write the shop's migration 012 anew: what the policies of its charter want on top of 001 to 011.
+"""Write the shop's migration 013 anew: what the policies of its charter want on top of 001 to 012.
 
     python tools/shop_policies.py
 
@@ -27,14 +27,14 @@ from pgcharter.render import plan_forms
 from pgcharter.render.plan import Story
 from pgcharter.servers import binaries, lifecycle
 
-FILE = examples.folder("shop") / "migrations" / "012_policies.sql"
+FILE = examples.folder("shop") / "migrations" / "013_policies.sql"
 DAY = datetime(2026, 11, 21, tzinfo=UTC)
 """The day that the months of the trail are reckoned from."""
 HEADER = f"""\
 -- Migration: Policies
 -- Author: pgcharter
 -- Date: {DAY:%Y-%m-%d}
--- Description: What [roles], [tenancy], [encryption] and [audit] of the charter want; written by tools/shop_policies.py
+-- Description: What [roles], [tenancy], [encryption], [audit] and [idempotency] of the charter want; written by tools/shop_policies.py
 """
 _ROLE = """\
 DO $$
@@ -84,6 +84,7 @@ def shipped(sql: str, name: str) -> str:
     sql = sql.replace(f" FOR ROLE {name}", "").replace(f"privileges of {name} on", "privileges on")
     sql = sql.replace("BEGIN;\n--", "BEGIN;\nSET LOCAL lock_timeout = '5s';\n--")
     sql = re.sub(rf"'{name} on (\w+)'", r"current_user || ' on \1'", sql)
+    sql = sql.replace(f" TO {name} ", " TO CURRENT_USER ")
     return re.sub(rf"'\[\{{[^\n]*\"{name}\"[^\n]*\}}\]'", rf"replace(\g<0>, '{name}', current_user)", sql)
 
 

@@ -96,7 +96,7 @@ def test_every_table_with_a_tenant_is_forced_for_its_owner(two: Connection) -> N
         WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY 1
         """
     ).fetchall()
-    assert len(rows) == 15
+    assert len(rows) == 17
     assert all(enabled and forced and has_policy for _, enabled, forced, has_policy in rows), rows
 
 
@@ -250,10 +250,10 @@ def _at(state: State, moment: datetime) -> State:
 
 @every_major
 def test_all_that_its_charter_declares_is_in_place(template_of: Template, major_server: Server, major: int) -> None:
-    """Migration 012 is what the policies want, on every version, on the day it was written. If not: python tools/shop_policies.py"""
+    """Migration 013 is what the policies want, on every version, on the day it was written. If not: python tools/shop_policies.py"""
     charter = open_project(examples.folder("shop")).charter
     chosen = tuple(_in(p, datetime(2026, 11, 21, tzinfo=UTC)) for p in registry.chosen(charter))
-    assert {p.name for p in chosen} == {"roles", "tenancy", "audit", "encryption"}
+    assert {p.name for p in chosen} == {"roles", "tenancy", "audit", "encryption", "idempotency"}
     built = major_server.dsn(template_of("shop", major_server))  # a copy would not have the privileges of the database itself
     planned = planning.make(Wish("", built, chosen=Chosen(chosen)))
     assert planned.plan.questions == ()

@@ -96,6 +96,7 @@ class World:
         self.tenants = [uuid7(-380 * _DAY, rng.getrandbits(74)) for _ in words.TENANTS]
         self.products: list[list[Product]] = []
         self._customers: list[str] = []
+        self._money = Random(SEED + 2)  # noqa: S311
         self._people = Random(SEED + 1)  # noqa: S311
         for number, (name, code, currency) in enumerate(words.TENANTS):
             at = stamp(-380 * _DAY)
@@ -121,6 +122,10 @@ class World:
             at = stamp(second)
             self.base.add("catalog.vendors", "\t".join((vendor, self.tenants[tenant], owner, name, "approved", rate, at, at)))
             vendors.append(vendor)
+            account = uuid7(second, self._money.getrandbits(74))
+            balance = money(self._money.randrange(50_000, 5_000_000))
+            currency = words.TENANTS[tenant][2]
+            self.base.add("sales.accounts", "\t".join((account, self.tenants[tenant], vendor, currency, balance, at, at)))
         return vendors
 
     def _assortment(self, rng: Random, tenant: int, vendors: list[str]) -> list[Product]:

@@ -17,7 +17,7 @@ NAME = "shop"
 UNIT = "orders"
 TOTAL = 100_000
 STEP = 5_000
-VERSION = 1
+VERSION = 2
 
 _COLUMNS = {
     "identity.tenants": "tenant_id, tenant_name, tenant_code, currency_code, created_at, updated_at",
@@ -27,6 +27,7 @@ _COLUMNS = {
     "catalog.categories": "category_id, tenant_id, parent_category_id, category_name, created_at, updated_at",
     "catalog.products": "product_id, tenant_id, vendor_id, category_id, sku, product_name, description, product_status, price_amount, "
     "weight_kg, created_at, updated_at",
+    "sales.accounts": "account_id, tenant_id, vendor_id, currency_code, balance_amount, created_at, updated_at",
     "catalog.inventory_items": "inventory_item_id, tenant_id, product_id, received_quantity, created_at, updated_at",
     "sales.orders": "order_id, tenant_id, user_id, order_number, order_status, currency_code, items_amount, shipping_amount, "
     "shipping_city, created_at, updated_at",

@@ -1,7 +1,7 @@
 -- Migration: Hand over to the charter
 -- Author: pgcharter
 -- Date: 2026-11-21
--- Description: Row policies and audit triggers written by hand give way to what the charter declares; see 012
+-- Description: Row policies and audit triggers written by hand give way to what the charter declares; see 013
 
 SET LOCAL lock_timeout = '5s';
 

@@ -31,7 +31,7 @@ COMMENT ON COLUMN sales.payment_cards.payment_card_id IS 'Key, which the encrypt
 COMMENT ON COLUMN sales.payment_cards.tenant_id IS 'Tenant of the customer, which the encrypted number is bound to as well';
 COMMENT ON COLUMN sales.payment_cards.user_id IS 'Customer whose card it is';
 COMMENT ON COLUMN sales.payment_cards.card_brand IS 'Network that the card belongs to';
-COMMENT ON COLUMN sales.payment_cards.card_number_encrypted IS 'The number, encrypted by the application; 012 sees to it that nothing else gets in';
+COMMENT ON COLUMN sales.payment_cards.card_number_encrypted IS 'The number, encrypted by the application; 013 sees to it that nothing else gets in';
 COMMENT ON COLUMN sales.payment_cards.card_number_exact IS 'Blind index: a keyed digest of the number, to look it up by';
 COMMENT ON COLUMN sales.payment_cards.card_number_last4 IS 'Blind index of the last four digits, which customers know their cards by';
 COMMENT ON COLUMN sales.payment_cards.valid_until IS 'Last day on which it is accepted';

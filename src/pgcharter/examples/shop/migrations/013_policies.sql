@@ -1,7 +1,7 @@
 -- Migration: Policies
 -- Author: pgcharter
 -- Date: 2026-11-21
--- Description: What [roles], [tenancy], [encryption] and [audit] of the charter want; written by tools/shop_policies.py
+-- Description: What [roles], [tenancy], [encryption], [audit] and [idempotency] of the charter want; written by tools/shop_policies.py
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
@@ -22,6 +22,7 @@ INSERT INTO pgcharter.managed_objects (object_kind, schema_name, object_name, pa
   ('column', 'messaging', 'events', 'tenant_id', 'default', 'tenancy', '""'),
   ('column', 'messaging', 'saga_instances', 'tenant_id', 'default', 'tenancy', '""'),
   ('column', 'messaging', 'saga_steps', 'tenant_id', 'default', 'tenancy', '""'),
+  ('column', 'sales', 'accounts', 'tenant_id', 'default', 'tenancy', '""'),
   ('column', 'sales', 'order_items', 'tenant_id', 'default', 'tenancy', '""'),
   ('column', 'sales', 'orders', 'tenant_id', 'default', 'tenancy', '""'),
   ('column', 'sales', 'payment_cards', 'card_brand', 'acl', 'roles', 'null'),
@@ -33,6 +34,7 @@ INSERT INTO pgcharter.managed_objects (object_kind, schema_name, object_name, pa
   ('column', 'sales', 'payment_cards', 'user_id', 'acl', 'roles', 'null'),
   ('column', 'sales', 'payment_cards', 'valid_until', 'acl', 'roles', 'null'),
   ('column', 'sales', 'payments', 'tenant_id', 'default', 'tenancy', '""'),
+  ('column', 'sales', 'transfers', 'tenant_id', 'default', 'tenancy', '""'),
   ('constraint', 'sales', 'payment_cards', 'payment_cards_card_number_encrypted_sealed', '', 'encryption', ''),
   ('constraint', 'sales', 'payment_cards', 'payment_cards_card_number_exact_sealed', '', 'encryption', ''),
   ('constraint', 'sales', 'payment_cards', 'payment_cards_card_number_last4_sealed', '', 'encryption', ''),
@@ -69,6 +71,8 @@ INSERT INTO pgcharter.managed_objects (object_kind, schema_name, object_name, pa
   ('policy', 'messaging', 'saga_instances', 'pgcharter_tenant', '', 'tenancy', ''),
   ('policy', 'messaging', 'saga_steps', 'pgcharter_rows', '', 'tenancy', ''),
   ('policy', 'messaging', 'saga_steps', 'pgcharter_tenant', '', 'tenancy', ''),
+  ('policy', 'sales', 'accounts', 'pgcharter_rows', '', 'tenancy', ''),
+  ('policy', 'sales', 'accounts', 'pgcharter_tenant', '', 'tenancy', ''),
   ('policy', 'sales', 'order_items', 'pgcharter_rows', '', 'tenancy', ''),
   ('policy', 'sales', 'order_items', 'pgcharter_tenant', '', 'tenancy', ''),
   ('policy', 'sales', 'orders', 'pgcharter_rows', '', 'tenancy', ''),
@@ -77,8 +81,11 @@ INSERT INTO pgcharter.managed_objects (object_kind, schema_name, object_name, pa
   ('policy', 'sales', 'payment_cards', 'pgcharter_tenant', '', 'tenancy', ''),
   ('policy', 'sales', 'payments', 'pgcharter_rows', '', 'tenancy', ''),
   ('policy', 'sales', 'payments', 'pgcharter_tenant', '', 'tenancy', ''),
+  ('policy', 'sales', 'transfers', 'pgcharter_rows', '', 'tenancy', ''),
+  ('policy', 'sales', 'transfers', 'pgcharter_tenant', '', 'tenancy', ''),
   ('role', '', 'shop_api', '', '', 'roles', ''),
   ('role', '', 'shop_reports', '', '', 'roles', ''),
+  ('schema', '', 'pgcharter', '', 'acl', 'idempotency', 'null'),
   ('sequence', 'pgcharter', 'audit_log_number', '', '', 'audit', ''),
   ('table', 'pgcharter', 'audit_log', '', '', 'audit', ''),
   ('table', 'pgcharter', 'audit_log_2026_11', '', '', 'audit', ''),
@@ -96,10 +103,15 @@ INSERT INTO pgcharter.managed_objects (object_kind, schema_name, object_name, pa
   ('table', 'pgcharter', 'audit_log_2027_11', '', '', 'audit', ''),
   ('table', 'pgcharter', 'audit_log_unplaced', '', '', 'audit', ''),
   ('table', 'pgcharter', 'audit_seals', '', '', 'audit', ''),
+  ('table', 'pgcharter', 'idempotency_keys', '', '', 'idempotency', ''),
   ('table', 'pgcharter', 'key_jobs', '', '', 'encryption', ''),
+  ('table', 'sales', 'accounts', '', 'force_row_security', 'tenancy', 'false'),
+  ('table', 'sales', 'accounts', '', 'row_security', 'tenancy', 'false'),
   ('table', 'sales', 'payment_cards', '', 'acl', 'roles', replace('[{"grantee": "its_superuser", "privilege": "DELETE", "grantor": "its_superuser"}, {"grantee": "its_superuser", "privilege": "INSERT", "grantor": "its_superuser"}, {"grantee": "its_superuser", "privilege": "MAINTAIN", "grantor": "its_superuser"}, {"grantee": "its_superuser", "privilege": "REFERENCES", "grantor": "its_superuser"}, {"grantee": "its_superuser", "privilege": "SELECT", "grantor": "its_superuser"}, {"grantee": "its_superuser", "privilege": "TRIGGER", "grantor": "its_superuser"}, {"grantee": "its_superuser", "privilege": "TRUNCATE", "grantor": "its_superuser"}, {"grantee": "its_superuser", "privilege": "UPDATE", "grantor": "its_superuser"}, {"grantee": "shop_admin", "privilege": "DELETE", "grantor": "its_superuser"}, {"grantee": "shop_admin", "privilege": "INSERT", "grantor": "its_superuser"}, {"grantee": "shop_admin", "privilege": "SELECT", "grantor": "its_superuser"}, {"grantee": "shop_admin", "privilege": "UPDATE", "grantor": "its_superuser"}, {"grantee": "shop_readonly", "privilege": "SELECT", "grantor": "its_superuser"}, {"grantee": "shop_readwrite", "privilege": "DELETE", "grantor": "its_superuser"}, {"grantee": "shop_readwrite", "privilege": "INSERT", "grantor": "its_superuser"}, {"grantee": "shop_readwrite", "privilege": "SELECT", "grantor": "its_superuser"}, {"grantee": "shop_readwrite", "privilege": "UPDATE", "grantor": "its_superuser"}]', 'its_superuser', current_user)),
   ('table', 'sales', 'payment_cards', '', 'force_row_security', 'tenancy', 'false'),
   ('table', 'sales', 'payment_cards', '', 'row_security', 'tenancy', 'false'),
+  ('table', 'sales', 'transfers', '', 'force_row_security', 'tenancy', 'false'),
+  ('table', 'sales', 'transfers', '', 'row_security', 'tenancy', 'false'),
   ('trigger', 'catalog', 'products', '0_pgcharter_audit', '', 'audit', ''),
   ('trigger', 'catalog', 'products', '0_pgcharter_audit_truncate', '', 'audit', ''),
   ('trigger', 'catalog', 'vendors', '0_pgcharter_audit', '', 'audit', ''),
@@ -108,6 +120,8 @@ INSERT INTO pgcharter.managed_objects (object_kind, schema_name, object_name, pa
   ('trigger', 'identity', 'tenants', '0_pgcharter_audit_truncate', '', 'audit', ''),
   ('trigger', 'identity', 'users', '0_pgcharter_audit', '', 'audit', ''),
   ('trigger', 'identity', 'users', '0_pgcharter_audit_truncate', '', 'audit', ''),
+  ('trigger', 'sales', 'accounts', '0_pgcharter_audit', '', 'audit', ''),
+  ('trigger', 'sales', 'accounts', '0_pgcharter_audit_truncate', '', 'audit', ''),
   ('trigger', 'sales', 'payment_cards', '0_pgcharter_audit', '', 'audit', ''),
   ('trigger', 'sales', 'payment_cards', '0_pgcharter_audit_truncate', '', 'audit', ''),
   ('trigger', 'sales', 'payments', '0_pgcharter_audit', '', 'audit', ''),
@@ -116,6 +130,7 @@ INSERT INTO pgcharter.managed_objects (object_kind, schema_name, object_name, pa
   ('view', 'pgcharter', 'audit_of_catalog_vendors', '', '', 'audit', ''),
   ('view', 'pgcharter', 'audit_of_identity_tenants', '', '', 'audit', ''),
   ('view', 'pgcharter', 'audit_of_identity_users', '', '', 'audit', ''),
+  ('view', 'pgcharter', 'audit_of_sales_accounts', '', '', 'audit', ''),
   ('view', 'pgcharter', 'audit_of_sales_payment_cards', '', '', 'audit', ''),
   ('view', 'pgcharter', 'audit_of_sales_payments', '', '', 'audit', '');
 COMMIT;
@@ -174,6 +189,8 @@ COMMIT;
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
+-- change privileges of schema pgcharter: nobody waits
+GRANT USAGE ON SCHEMA pgcharter TO shop_readwrite;
 -- create sequence pgcharter.audit_log_number: nobody waits
 CREATE SEQUENCE pgcharter.audit_log_number;
 -- comment on sequence pgcharter.audit_log_number: nobody waits
@@ -546,6 +563,32 @@ COMMENT ON COLUMN pgcharter.audit_seals.hash IS 'SHA-256 of all of this but the 
 COMMENT ON COLUMN pgcharter.audit_seals.note IS 'who dropped a month, and why';
 -- comment on table pgcharter.audit_seals: nobody waits
 COMMENT ON TABLE pgcharter.audit_seals IS 'Chain of hashes over audit_log, made by pgcharter audit seal and proven by pgcharter audit verify';
+-- create table pgcharter.idempotency_keys: nobody waits
+CREATE TABLE pgcharter.idempotency_keys (tenant text DEFAULT COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text) NOT NULL, operation text NOT NULL, key text NOT NULL, fingerprint bytea NOT NULL, transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL, created_at timestamp with time zone DEFAULT now() NOT NULL, expires_at timestamp with time zone DEFAULT (now() + '24:00:00'::interval) NOT NULL, answer_limit integer DEFAULT 65536 NOT NULL, answer json, CONSTRAINT idempotency_keys_pkey PRIMARY KEY (tenant, operation, key)) WITH (fillfactor=70);
+-- set up table pgcharter.idempotency_keys: nobody waits
+ALTER TABLE pgcharter.idempotency_keys ENABLE ROW LEVEL SECURITY;
+-- set up table pgcharter.idempotency_keys: nobody waits
+ALTER TABLE pgcharter.idempotency_keys FORCE ROW LEVEL SECURITY;
+-- comment on table pgcharter.idempotency_keys: nobody waits
+COMMENT ON COLUMN pgcharter.idempotency_keys.tenant IS 'tenant of the transaction; empty: it had none';
+-- comment on table pgcharter.idempotency_keys: nobody waits
+COMMENT ON COLUMN pgcharter.idempotency_keys.operation IS 'what was asked for';
+-- comment on table pgcharter.idempotency_keys: nobody waits
+COMMENT ON COLUMN pgcharter.idempotency_keys.key IS 'name that whoever asked gave the request';
+-- comment on table pgcharter.idempotency_keys: nobody waits
+COMMENT ON COLUMN pgcharter.idempotency_keys.fingerprint IS 'SHA-256 of the request: another request with the same key is refused';
+-- comment on table pgcharter.idempotency_keys: nobody waits
+COMMENT ON COLUMN pgcharter.idempotency_keys.transaction_id IS 'transaction that did it';
+-- comment on table pgcharter.idempotency_keys: nobody waits
+COMMENT ON COLUMN pgcharter.idempotency_keys.expires_at IS 'from then on the key is free';
+-- comment on table pgcharter.idempotency_keys: nobody waits
+COMMENT ON COLUMN pgcharter.idempotency_keys.answer_limit IS 'most bytes that the answer may have';
+-- comment on table pgcharter.idempotency_keys: nobody waits
+COMMENT ON COLUMN pgcharter.idempotency_keys.answer IS 'NULL: it was done, and nothing was answered';
+-- comment on table pgcharter.idempotency_keys: nobody waits
+COMMENT ON TABLE pgcharter.idempotency_keys IS 'Keys of requests and what was answered, so that a request that comes again gets the first answer';
+-- grant on table pgcharter.idempotency_keys: nobody waits
+GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE pgcharter.idempotency_keys TO shop_readwrite;
 -- create table pgcharter.key_jobs: nobody waits
 CREATE TABLE pgcharter.key_jobs (job text NOT NULL, "position" jsonb NOT NULL, updated_at timestamp with time zone DEFAULT now() NOT NULL, CONSTRAINT key_jobs_pkey PRIMARY KEY (job));
 -- comment on table pgcharter.key_jobs: nobody waits
@@ -608,6 +651,12 @@ COMMIT;
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
+-- change default of column sales.accounts.tenant_id: reads and writes wait ≤ 2 s
+ALTER TABLE sales.accounts ALTER COLUMN tenant_id SET DEFAULT (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid;
+COMMIT;
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- change default of column sales.order_items.tenant_id: reads and writes wait ≤ 2 s
 ALTER TABLE sales.order_items ALTER COLUMN tenant_id SET DEFAULT (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid;
 COMMIT;
@@ -650,6 +699,12 @@ BEGIN;
 SET LOCAL lock_timeout = '5s';
 -- change default of column sales.payments.tenant_id: reads and writes wait ≤ 2 s
 ALTER TABLE sales.payments ALTER COLUMN tenant_id SET DEFAULT (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid;
+COMMIT;
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+-- change default of column sales.transfers.tenant_id: reads and writes wait ≤ 2 s
+ALTER TABLE sales.transfers ALTER COLUMN tenant_id SET DEFAULT (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid;
 COMMIT;
 
 BEGIN;
@@ -807,6 +862,8 @@ ALTER INDEX pgcharter.audit_log_key ATTACH PARTITION pgcharter.audit_log_unplace
 CREATE INDEX audit_log_unplaced_new_key ON pgcharter.audit_log_unplaced USING btree (hashtextextended((new_key)::text, (0)::bigint)) WHERE (new_key IS NOT NULL);
 -- set up index pgcharter.audit_log_unplaced_new_key: nobody waits
 ALTER INDEX pgcharter.audit_log_new_key ATTACH PARTITION pgcharter.audit_log_unplaced_new_key;
+-- create index pgcharter.idempotency_keys_expires_at: nobody waits
+CREATE INDEX idempotency_keys_expires_at ON pgcharter.idempotency_keys USING btree (expires_at);
 -- create view pgcharter.audit_of_catalog_products: nobody waits
 CREATE VIEW pgcharter.audit_of_catalog_products AS SELECT number,
     changed_at,
@@ -899,6 +956,29 @@ CREATE VIEW pgcharter.audit_of_identity_users AS SELECT number,
   WHERE ((table_schema = 'identity'::text) AND (table_name = 'users'::text));
 -- comment on view pgcharter.audit_of_identity_users: nobody waits
 COMMENT ON VIEW pgcharter.audit_of_identity_users IS 'History of identity.users';
+-- create view pgcharter.audit_of_sales_accounts: nobody waits
+CREATE VIEW pgcharter.audit_of_sales_accounts AS SELECT number,
+    changed_at,
+    transaction_at,
+    transaction_id,
+    relation,
+    operation,
+    key,
+    key_hash,
+    new_key,
+    old,
+    new,
+    session_role,
+    actor,
+    reason,
+    correlation,
+    client_address,
+    statement,
+    depth
+   FROM pgcharter.audit_log l
+  WHERE ((table_schema = 'sales'::text) AND (table_name = 'accounts'::text));
+-- comment on view pgcharter.audit_of_sales_accounts: nobody waits
+COMMENT ON VIEW pgcharter.audit_of_sales_accounts IS 'History of sales.accounts';
 -- create view pgcharter.audit_of_sales_payment_cards: nobody waits
 CREATE VIEW pgcharter.audit_of_sales_payment_cards AS SELECT number,
     changed_at,
@@ -1073,6 +1153,18 @@ COMMIT;
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
+-- create trigger sales.accounts."0_pgcharter_audit": reads go on, writes wait ≤ 2 s
+CREATE TRIGGER "0_pgcharter_audit" AFTER INSERT OR DELETE OR UPDATE ON sales.accounts FOR EACH ROW EXECUTE FUNCTION pgcharter.audit_row_whole('sales', 'accounts', '{"account_id"}', '{}', '{}', 'full', 'false', 'account_id');
+-- set up trigger sales.accounts."0_pgcharter_audit": reads go on, writes wait ≤ 2 s
+ALTER TABLE sales.accounts ENABLE ALWAYS TRIGGER "0_pgcharter_audit";
+-- create trigger sales.accounts."0_pgcharter_audit_truncate": reads go on, writes wait ≤ 2 s
+CREATE TRIGGER "0_pgcharter_audit_truncate" BEFORE TRUNCATE ON sales.accounts FOR EACH STATEMENT EXECUTE FUNCTION pgcharter.audit_truncate('sales', 'accounts', '{"account_id"}', '{}', '{}', 'full', 'false', 'account_id');
+-- set up trigger sales.accounts."0_pgcharter_audit_truncate": reads go on, writes wait ≤ 2 s
+ALTER TABLE sales.accounts ENABLE ALWAYS TRIGGER "0_pgcharter_audit_truncate";
+COMMIT;
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- create trigger sales.payment_cards."0_pgcharter_audit": reads go on, writes wait ≤ 2 s
 CREATE TRIGGER "0_pgcharter_audit" AFTER INSERT OR DELETE OR UPDATE ON sales.payment_cards FOR EACH ROW EXECUTE FUNCTION pgcharter.audit_row('sales', 'payment_cards', '{"payment_card_id"}', '{"card_number_encrypted","card_number_exact","card_number_last4"}', '{}', 'full', 'false', 'payment_card_id');
 -- set up trigger sales.payment_cards."0_pgcharter_audit": reads go on, writes wait ≤ 2 s
@@ -1177,6 +1269,26 @@ COMMIT;
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
+-- create policy pgcharter.idempotency_keys.pgcharter_owner: nobody waits
+CREATE POLICY pgcharter_owner ON pgcharter.idempotency_keys TO CURRENT_USER USING (true) WITH CHECK (true);
+-- create policy pgcharter.idempotency_keys.pgcharter_tenant: nobody waits
+CREATE POLICY pgcharter_tenant ON pgcharter.idempotency_keys USING ((tenant = COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text))) WITH CHECK ((tenant = COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text)));
+COMMIT;
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+-- create policy sales.accounts.pgcharter_rows: reads and writes wait ≤ 2 s
+CREATE POLICY pgcharter_rows ON sales.accounts USING ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid)) WITH CHECK ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid));
+-- create policy sales.accounts.pgcharter_tenant: reads and writes wait ≤ 2 s
+CREATE POLICY pgcharter_tenant ON sales.accounts AS RESTRICTIVE USING ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid)) WITH CHECK ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid));
+-- change row security, force row security of table sales.accounts: reads and writes wait ≤ 2 s
+ALTER TABLE sales.accounts ENABLE ROW LEVEL SECURITY;
+-- set up table sales.accounts: reads and writes wait ≤ 2 s
+ALTER TABLE sales.accounts FORCE ROW LEVEL SECURITY;
+COMMIT;
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- create policy sales.order_items.pgcharter_rows: reads and writes wait ≤ 2 s
 CREATE POLICY pgcharter_rows ON sales.order_items USING ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid)) WITH CHECK ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid));
 -- create policy sales.order_items.pgcharter_tenant: reads and writes wait ≤ 2 s
@@ -1229,6 +1341,18 @@ SET LOCAL lock_timeout = '5s';
 CREATE POLICY pgcharter_rows ON sales.payments USING ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid)) WITH CHECK ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid));
 -- create policy sales.payments.pgcharter_tenant: reads and writes wait ≤ 2 s
 CREATE POLICY pgcharter_tenant ON sales.payments AS RESTRICTIVE USING ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid)) WITH CHECK ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid));
+COMMIT;
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+-- create policy sales.transfers.pgcharter_rows: reads and writes wait ≤ 2 s
+CREATE POLICY pgcharter_rows ON sales.transfers USING ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid)) WITH CHECK ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid));
+-- create policy sales.transfers.pgcharter_tenant: reads and writes wait ≤ 2 s
+CREATE POLICY pgcharter_tenant ON sales.transfers AS RESTRICTIVE USING ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid)) WITH CHECK ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid));
+-- change row security, force row security of table sales.transfers: reads and writes wait ≤ 2 s
+ALTER TABLE sales.transfers ENABLE ROW LEVEL SECURITY;
+-- set up table sales.transfers: reads and writes wait ≤ 2 s
+ALTER TABLE sales.transfers FORCE ROW LEVEL SECURITY;
 COMMIT;
 
 BEGIN;
