@@ -13,9 +13,10 @@ import psycopg
 import pytest
 from tests.testing.conftest import Inner
 
-from pgcharter.errors import RefusedError
+from pgcharter.errors import RefusedError, UnavailableError
 from pgcharter.names import quote
 from pgcharter.testing import project, servers
+from pgcharter.testing.sessions import Run
 
 MARK = "ALTER DATABASE {} SET pgcharter.for_tests = on"
 
@@ -146,3 +147,20 @@ def test_two_ways_to_name_a_server(ours: str, theirs: str, same: bool, tmp_path:
             project.refuse_production(project.read(tmp_path), ours)
     else:
         project.refuse_production(project.read(tmp_path), ours)
+
+
+def test_who_may_make_no_database_is_told(database: str) -> None:
+    mark(database)
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute("CREATE ROLE testing_poor LOGIN PASSWORD 'x'")
+    try:
+        dsn = re.sub(r"//[^@]*@", "//testing_poor:x@", database)
+        with (
+            servers.given(dsn, project.Project(Path())) as server,
+            pytest.raises(UnavailableError, match="may not make databases") as raised,
+        ):
+            Run(server, "", lambda _: "")
+        assert raised.value.hint == "as a superuser: ALTER ROLE testing_poor CREATEDB"
+    finally:
+        with psycopg.connect(database, autocommit=True) as conn:
+            conn.execute("DROP ROLE testing_poor")

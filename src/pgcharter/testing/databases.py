@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from pgcharter.errors import UsageError
+from pgcharter.errors import UnavailableError, UsageError
 from pgcharter.names import literal, quote
 from pgcharter.testing.servers import PREFIX, PgServer, comment
 
@@ -76,9 +76,12 @@ class Databases:
         self.conn.execute("SELECT pg_advisory_lock(%s)", [_MIGRATING])
         try:
             told = install(self.server.database(name))
+            self._become()
+        except BaseException:
+            self.drop(name)
+            raise
         finally:
             self.conn.execute("SELECT pg_advisory_unlock(%s)", [_MIGRATING])
-        self._become()
         self.after = (*self._settings(name), *self._rights(name))
         self._run(f"ALTER DATABASE {quote(name)} ALLOW_CONNECTIONS false")
         self.template = name
@@ -105,7 +108,13 @@ class Databases:
         return f"{PREFIX}{self.server.key:x}_{what}"
 
     def _made(self, statement: str, name: str) -> None:
-        self._run(statement)
+        try:
+            self._run(statement)
+        except psycopg.errors.InsufficientPrivilege:
+            who = self.conn.info.user
+            raise UnavailableError(
+                f"{who} may not make databases, so tests have none", hint=f"as a superuser: ALTER ROLE {quote(who)} CREATEDB"
+            ) from None
         if not self.server.own:
             self._run(comment(self.server, name))
 

@@ -11,7 +11,7 @@ other connections, NOTIFY is not delivered, and now() stands still, since all of
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,7 @@ _COMMIT = (
     f"SAVEPOINT {_CHECKED}; SET CONSTRAINTS ALL IMMEDIATE; ROLLBACK TO {_CHECKED}; RELEASE {_CHECKED}; RELEASE {_KEPT}; SAVEPOINT {_KEPT}"
 )
 """Checking what is deferred, and taking back that it was: the mode of constraints is the transaction's."""
+_END = "ROLLBACK; SELECT pg_advisory_unlock_all()"
 _TOKEN = "pgcharter.rolled_back"  # noqa: S105
 """Setting that ends with the transaction: where it is gone, somebody has ended that by SQL of his own."""
 
@@ -89,15 +90,17 @@ class _RolledBack:
         return f"SET LOCAL ROLE {quote(self.state.role)}" if self.state.role else "SET LOCAL ROLE NONE"
 
     def _sent(self, message: str) -> Steps:
-        """Send statements in one message; one by one in a pipeline. Raises psycopg's error for the first that fails."""
+        """Send statements in one message; one by one in a pipeline; their results. Raises psycopg's error for the first that fails."""
         if self._pipeline:
             for statement in message.split("; "):
                 yield from self._exec_command(statement.encode())
-            return
+            return ()
         self.pgconn.send_query(message.encode())
-        for result in (yield from generators.execute(self.pgconn)):
+        found = yield from generators.execute(self.pgconn)
+        for result in found:
             if result.status not in (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK):
                 raise error_from_result(result, encoding="utf-8")
+        return found
 
     def _exec_command(self, command: Any, result_format: pq.Format = pq.Format.TEXT) -> Steps:
         """A block of `conn.transaction()` outside of any transaction would be one: its end is a commit or a rollback."""
@@ -189,13 +192,15 @@ class RolledBackConnection(_RolledBack, psycopg.Connection[Any]):
 
     def undone(self) -> None:
         """Roll everything back. Raises PgcharterError where the test has ended the transaction by SQL: what it wrote is there to stay."""
-        whole = self.pgconn.transaction_status != TransactionStatus.IDLE
-        with suppress(psycopg.Error):
-            if self.pgconn.transaction_status == TransactionStatus.INERROR:
-                self.wait(self._sent(f"ROLLBACK TO {_KEPT}"))
-        whole = whole and self._token()
-        self.wait(self._sent("ROLLBACK"))
-        self.wait(self._sent("SELECT pg_advisory_unlock_all()"))
+        begin = f"ROLLBACK TO {_KEPT}; " if self.pgconn.transaction_status == TransactionStatus.INERROR else ""
+        try:
+            found = self.wait(self._sent(f"{begin}SELECT current_setting({literal(_TOKEN)}, true); {_END}"))
+            whole = any(result.ntuples and result.get_value(0, 0) == b"on" for result in found)
+        except psycopg.OperationalError:
+            raise
+        except psycopg.Error:
+            self.wait(self._sent(_END))
+            whole = False
         self._prepared.clear()
         self._num_transactions = 0
         if not whole:
@@ -204,13 +209,6 @@ class RolledBackConnection(_RolledBack, psycopg.Connection[Any]):
                 " stay; the next test gets a new database",
                 hint="commit by the connection or session, or take the fixture pg_database, a database of the test's own",
             )
-
-    def _token(self) -> bool:
-        if self.pgconn.transaction_status != TransactionStatus.INTRANS:
-            return False
-        with self.apart(), self.cursor(row_factory=tuple_row) as cursor:
-            row = cursor.execute(f"SELECT current_setting({literal(_TOKEN)}, true)".encode()).fetchone()
-        return bool(row and row[0] == "on")
 
     def twin(self) -> RolledBackAsyncConnection:
         """The async connection of the same session."""

@@ -190,8 +190,12 @@ class Run:
         self.server = server
         self.conn = self._stack.enter_context(connect(server.dsn, application_name="pgcharter tests"))
         self.databases = Databases(server, self.conn, role)
-        self.told = self.databases.prepare(install)
-        """What the schema was made from."""
+        try:
+            self.told = self.databases.prepare(install)
+            """What the schema was made from."""
+        except BaseException:
+            self._stack.close()
+            raise
 
     @contextmanager
     def clone(self) -> Iterator[Clone]:
