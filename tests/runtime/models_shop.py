@@ -20,7 +20,7 @@ class Owner(UUIDKey, Timestamps, SoftDelete, Versioned, Base):
     name: Mapped[str]
     orders: Mapped[list[Order]] = relationship(back_populates="owner", cascade="all, delete-orphan")
     notes: Mapped[list[Note]] = relationship(cascade="all, delete-orphan")
-    __table_args__ = (living_key("uq_owners_name", "name"),)
+    __table_args__ = (living_key("idx_owners_name", "name"),)
 
 
 class Order(UUIDKey, Timestamps, SoftDelete, Versioned, Base):
@@ -54,6 +54,6 @@ class Place(IdentityKey, SoftDelete, Base):
 
 class Town(Place):
     __tablename__ = "towns"
-    id: Mapped[int] = mapped_column(ForeignKey("app.places.id"), primary_key=True)
+    id: Mapped[int] = mapped_column(ForeignKey("app.places.id"), primary_key=True, comment="The place that it is")
     people: Mapped[int]
     __mapper_args__ = {"polymorphic_identity": "town"}  # noqa: RUF012

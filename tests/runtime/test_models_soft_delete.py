@@ -262,7 +262,7 @@ def test_a_key_of_a_deleted_row_can_be_used_again(sessions: Sessions) -> None:
         session.add(Owner(name="c"))
         session.commit()
         old = session.scalars(select(Owner).where(Owner.name == "c").options(only_deleted(Owner))).one()
-        with pytest.raises(IntegrityError, match="uq_owners_name"):
+        with pytest.raises(IntegrityError, match="idx_owners_name"):
             restore(session, old)
 
 

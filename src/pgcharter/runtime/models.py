@@ -16,10 +16,11 @@ from pgcharter.errors import UnavailableError, UsageError
 
 try:
     from sqlalchemy import BigInteger, DateTime, Identity, Text, Uuid, event, func, text
-    from sqlalchemy.orm import Mapped, MappedColumn, Mapper, declared_attr, mapped_column
+    from sqlalchemy.orm import Mapped, MappedColumn, Mapper, mapped_column
 except ImportError:
     raise UnavailableError("SQLAlchemy is not installed, and models need it", hint="pip install 'pgcharter[serve]'") from None
 
+from pgcharter.runtime.models_declared import declared
 from pgcharter.runtime.models_uuid import uuid7
 
 __all__ = ["IdentityKey", "TenantRow", "Timestamps", "UUIDKey", "Versioned", "tenant_column", "uuid7", "uuid_key"]
@@ -41,19 +42,19 @@ def uuid_key(by: Literal["client", "random", "server"] = "client", **options: An
 class UUIDKey:
     """A mixin: `id uuid`, version 7, made by the client."""
 
-    @declared_attr
+    @declared
     def id(cls) -> Mapped[uuid.UUID]:  # noqa: N805
         """The key."""
-        return uuid_key(comment="Key")
+        return uuid_key(comment="Made by the client, in order of time")
 
 
 class IdentityKey:
     """A mixin: `id bigint GENERATED ALWAYS AS IDENTITY`."""
 
-    @declared_attr
+    @declared
     def id(cls) -> Mapped[int]:  # noqa: N805
         """The key."""
-        return mapped_column(BigInteger, Identity(always=True), primary_key=True, comment="Key")
+        return mapped_column(BigInteger, Identity(always=True), primary_key=True, comment="Counted by the server")
 
 
 class Timestamps:
@@ -63,12 +64,12 @@ class Timestamps:
     short one that has begun later: no cursor for readers. Whoever writes SQL by hand needs the trigger of `[soft_delete] touch`.
     """
 
-    @declared_attr
+    @declared
     def created_at(cls) -> Mapped[datetime]:  # noqa: N805
         """When the row was made."""
         return mapped_column(DateTime(timezone=True), nullable=False, server_default=func.now(), comment="When the row was made")
 
-    @declared_attr
+    @declared
     def updated_at(cls) -> Mapped[datetime]:  # noqa: N805
         """When the row was last changed."""
         return mapped_column(
@@ -79,7 +80,7 @@ class Timestamps:
 class Versioned:
     """A mixin: a version that every change counts up, and without which no change is made (`models_versions`)."""
 
-    @declared_attr
+    @declared
     def version(cls) -> Mapped[int]:  # noqa: N805
         """How often the row was written."""
         return mapped_column(BigInteger, nullable=False, server_default=text("1"), comment="Counted up by every change")
@@ -98,7 +99,7 @@ def tenant_column(kind: Literal["uuid", "bigint", "text"] = "uuid", **options: A
 class TenantRow:
     """A mixin: `tenant_id uuid`, filled by the server with the transaction's tenant."""
 
-    @declared_attr
+    @declared
     def tenant_id(cls) -> Mapped[uuid.UUID]:  # noqa: N805
         """Whose row it is."""
         return tenant_column(comment="Tenant that the row belongs to")

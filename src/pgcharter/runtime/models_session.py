@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
+from psycopg.pq import TransactionStatus
 from sqlalchemy import CompoundSelect, Connection, Select, Update, event, inspect, select, tuple_
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
@@ -86,17 +87,21 @@ def _table(mapper: Mapper[Any]) -> Any:
 
 
 def _versions(conn: Connection, mapper: Mapper[Any], keys: list[tuple[Any, ...]]) -> dict[tuple[Any, ...], int]:
-    """Asked where the flush was: its transaction is rolled back, so a new one of ours, which leaves nothing open."""
-    own = None if conn.in_transaction() else conn.begin()
-    try:
-        version: Any = mapper.version_id_col
-        table = version.table
-        key = [table.c[c.name] for c in mapper.primary_key]
-        rows = conn.execute(select(version, *key).where(tuple_(*key).in_(keys)))
-        return {tuple(row[1:]): row[0] for row in rows}
-    finally:
-        if own is not None:
-            own.rollback()
+    """Asked on the connection of the flush: after its savepoint, or where all is rolled back, in a transaction that leaves nothing open.
+
+    For that one a Connection of its own, as the caller's transaction on the other one is closed and has it refuse.
+    """
+    version: Any = mapper.version_id_col
+    key = [version.table.c[c.name] for c in mapper.primary_key]
+    statement = select(version, *key).where(tuple_(*key).in_(keys))
+    driver: Any = conn.connection.driver_connection
+    if driver.info.transaction_status != TransactionStatus.IDLE:
+        return {tuple(row[1:]): row[0] for row in conn.execute(statement)}
+    own = Connection(conn.engine, conn.connection)
+    with own.begin() as begun:
+        found = {tuple(row[1:]): row[0] for row in own.execute(statement)}
+        begun.rollback()
+    return found
 
 
 @event.listens_for(ModelSession, "do_orm_execute")

@@ -32,7 +32,6 @@ from sqlalchemy.orm import (
     RelationshipDirection,
     RelationshipProperty,
     Session,
-    declared_attr,
     mapped_column,
     with_parent,
 )
@@ -43,6 +42,7 @@ from sqlalchemy.sql.visitors import InternalTraversal
 
 from pgcharter.errors import UsageError
 from pgcharter.names import quote
+from pgcharter.runtime.models_declared import declared
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -52,7 +52,7 @@ _EVERYTHING, _FOR_GOOD = "pgcharter_with_deleted", "pgcharter_for_good"
 class SoftDelete:
     """A mixin: rows are marked by the time of their deletion (the server's, at the start of the transaction), and hidden from then on."""
 
-    @declared_attr
+    @declared
     def deleted_at(cls) -> Mapped[datetime | None]:  # noqa: N805
         """When the row was deleted; None: it is alive."""
         return mapped_column(DateTime(timezone=True), nullable=True, comment="When the row was deleted; NULL: it is alive")
