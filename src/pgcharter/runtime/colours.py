@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from inspect import isawaitable
+from types import CoroutineType
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -48,7 +49,7 @@ async def awaited(steps: Steps[T]) -> T:
         while True:
             try:
                 given = call()
-                if isawaitable(given):
+                if type(given) is CoroutineType or isawaitable(given):
                     given = await given
             except BaseException as error:
                 call = steps.throw(error)

@@ -60,7 +60,7 @@ def _begun(conn: AnyConnection, message: bytes, chosen: Context, placement: Sche
             yield from sent(conn, b"ROLLBACK")
         _refuse(error, chosen, placement)
         raise
-    if isinstance(conn, ContextConnection | AsyncContextConnection):
+    if isinstance(conn, _Opens):
         conn.began(results)
 
 
@@ -118,9 +118,9 @@ def _start_command(conn: Any) -> bytes:
     if conn._pipeline:
         raise UsageError("a transaction is to begin inside a pipeline", hint="with conn.transaction(), conn.pipeline(): …")
     now = current()
-    statements = conn.opening(now)
+    message = conn.message(now)
     conn.context_begun = now
-    return _Opening(_encoded("; ".join(statements), conn.info.encoding))
+    return _Opening(message)
 
 
 class _Opens:
@@ -128,10 +128,16 @@ class _Opens:
 
     placement: ClassVar[Schemas | None] = None
     """Where tenants' data is; None: in rows."""
+    context_begun: Context = NOTHING
+    """The context that the open transaction was begun with."""
 
     def opening(self, now: Context) -> tuple[str, ...]:
         """Statements that a transaction begins with, in one message."""
         return begin(self), *now.statements(self.placement)  # type: ignore[arg-type]
+
+    def message(self: Any, now: Context) -> bytes:
+        """Those statements as they are sent."""
+        return _encoded("; ".join(self.opening(now)), self.info.encoding)
 
     def began(self, results: list[Any]) -> None:
         """Hear what those statements gave."""
@@ -144,8 +150,6 @@ class ContextConnection(_Opens, psycopg.Connection[Row]):
     UsageError in autocommit mode outside a transaction. Where tenants are in schemas, a class of your own says so: `placement = Schemas()`.
     """
 
-    context_begun: Context = NOTHING
-    """The context that the open transaction was begun with."""
     _start_query = _start_query
     _get_tx_start_command = _start_command
 
@@ -159,8 +163,6 @@ class ContextConnection(_Opens, psycopg.Connection[Row]):
 class AsyncContextConnection(_Opens, psycopg.AsyncConnection[Row]):
     """The async twin of `ContextConnection`."""
 
-    context_begun: Context = NOTHING
-    """The context that the open transaction was begun with."""
     _start_query = _start_query
     _get_tx_start_command = _start_command
 
@@ -211,9 +213,10 @@ def opened(conn: AnyConnection, chosen: Context, placement: Schemas | None = Non
     """Begin a transaction with a context, for `conn.wait`."""
     if conn.pgconn.transaction_status != TransactionStatus.IDLE or conn.pgconn.pipeline_status != pq.PipelineStatus.OFF:
         raise UsageError("a transaction or pipeline is open already, and its context cannot be changed", hint="commit it first")
-    where, statements = placement, (begin(conn), *chosen.statements(placement))
-    if isinstance(conn, ContextConnection | AsyncContextConnection):
-        where = placement or conn.placement
-        statements = conn.opening(chosen) if placement is None else statements
+    if isinstance(conn, _Opens) and placement is None:
+        placement, message = conn.placement, conn.message(chosen)
+    else:
+        message = _encoded("; ".join((begin(conn), *chosen.statements(placement))), conn.info.encoding)
+    if isinstance(conn, _Opens):
         conn.context_begun = chosen
-    yield from _begun(conn, _encoded("; ".join(statements), conn.info.encoding), chosen, where)
+    yield from _begun(conn, message, chosen, placement)

@@ -12,366 +12,73 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
 
-from pgcharter.errors import ConnectError, UsageError
-from pgcharter.runtime.colours import Steps, awaited, driven
-from pgcharter.runtime.context import NOTHING, using
-from pgcharter.runtime.outcomes import Budget, Retry, UnknownOutcomeError, judge, left
-from pgcharter.runtime.placement import Schemas
-from pgcharter.runtime.pools import Dsn, Loan, PoolSize, Server, needed
-from pgcharter.runtime.routing import Router, Routing, Token
-from pgcharter.runtime.served import ID, LSN, AsyncServedConnection, ServedConnection, Terms
-from pgcharter.runtime.work import AnyWork, AsyncWork, Work, called, current_work, entered, nested
+from pgcharter.errors import UsageError
+from pgcharter.runtime.colours import awaited, driven
+from pgcharter.runtime.database_counts import Counts, Health, PoolStats
+from pgcharter.runtime.database_runs import Isolation, Runs, Timeouts
+from pgcharter.runtime.outcomes import Retry
+from pgcharter.runtime.pools import Loan, Server, needed
+from pgcharter.runtime.routing import Token
+from pgcharter.runtime.served import AsyncServedConnection, ServedConnection, Terms
+from pgcharter.runtime.work import AsyncWork, Work, around, entered
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from pgcharter.runtime.idempotency import Key
+
+__all__ = ["AsyncDatabase", "Counts", "Database", "Health", "Isolation", "PoolStats", "Timeouts"]
+
 T = TypeVar("T")
-Isolation = Literal["", "read committed", "repeatable read", "serializable"]
-
-_FACTS = """
-SELECT pg_backend_pid(), (SELECT system_identifier::text FROM pg_control_system()), pg_is_in_recovery()
-"""
-_ASK = """
-SELECT pg_xact_status(%s::xid8), (SELECT system_identifier::text FROM pg_control_system()),
-       substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)
-"""
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Limits of a kind of work, in seconds; None: as the server is set, 0: none."""
-
-    statement: float | None = 30.0
-    """Longest that one statement runs (statement_timeout)."""
-    lock: float | None = 5.0
-    """Longest that a statement waits for a lock (lock_timeout)."""
-    idle: float | None = 60.0
-    """Longest that the transaction does nothing (idle_in_transaction_session_timeout)."""
-
-    def settings(self) -> tuple[tuple[str, str], ...]:
-        """Names and values of PostgreSQL's settings."""
-        named = ("statement_timeout", self.statement), ("lock_timeout", self.lock), ("idle_in_transaction_session_timeout", self.idle)
-        return tuple((name, f"{round(seconds * 1000)}ms") for name, seconds in named if seconds is not None)
-
-
-@dataclass(slots=True)
-class Counts:
-    """What a `Database` has done since it was opened."""
-
-    runs: int = 0
-    committed: int = 0
-    rolled_back: int = 0
-    tried_again: int = 0
-    lost: int = 0
-    """Tries that ended because the connection was lost before COMMIT was sent."""
-    asked: int = 0
-    """Commits whose answer was lost, and whose outcome was asked of the server."""
-    unknown: int = 0
-    """Those of them that nobody could tell."""
-    hooks_failed: int = 0
-
-
-class _Any:
-    """What both colours share."""
-
-    def __init__(
-        self,
-        dsn: Dsn,
-        *,
-        application: str = "",
-        size: PoolSize | None = None,
-        timeouts: Timeouts | None = None,
-        kinds: dict[str, Timeouts] | None = None,
-        retry: Retry | None = None,
-        budget: Budget | None = None,
-        tenants: bool = False,
-        placement: Schemas | None = None,
-        tokens: bool = False,
-        replicas: Sequence[Dsn] = (),
-        routing: Routing | None = None,
-        session_class: Any = None,
-        session_options: dict[str, Any] | None = None,
-        engine_options: dict[str, Any] | None = None,
-        connect: dict[str, Any] | None = None,
-    ) -> None:
-        self.dsn = dsn
-        self.application = application
-        self.size = size or PoolSize()
-        self.timeouts = timeouts or Timeouts()
-        self.kinds = {"": self.timeouts, **(kinds or {})}
-        self.retry = retry or Retry()
-        self.budget = budget or Budget()
-        self.tenants = tenants or placement is not None
-        self.placement = placement
-        self.tokens = tokens or bool(replicas)
-        self._session_class = session_class
-        self.session_options: dict[str, Any] = {"expire_on_commit": False, **(session_options or {})}
-        self.engine_options = engine_options or {}
-        self.connect_options = connect or {}
-        self.counts = Counts()
-        self.pooler = False
-        """A pooler such as PgBouncer stands between: the server's process is not the one that greeted us."""
-        self.system = ""
-        """The server's system identifier."""
-        self._engines: dict[str, Any] = {}
-        self._terms: dict[tuple[Any, ...], Terms] = {}
-        self._opened = False
-        self._lock = threading.Lock()
-        self.primary = Server("the primary", dsn)
-        self.replicas = tuple(Server(f"replica {number}", each) for number, each in enumerate(replicas, 1))
-        self.router = Router(self, routing or Routing()) if replicas else None
-
-    # what a transaction is to be
-
-    def terms(self, isolation: Isolation, readonly: bool, kind: str, deferrable: bool = False) -> Terms:
-        """Terms of a transaction. Raises UsageError for a kind of work that is not declared."""
-        key = (isolation, readonly, kind, deferrable)
-        made = self._terms.get(key)
-        if made is None:
-            if kind not in self.kinds:
-                known = ", ".join(sorted(k for k in self.kinds if k)) or "none but the usual"
-                raise UsageError(f"there is no kind of work {kind!r}; there are {known}", hint="declare it: kinds={…: Timeouts(…)}")
-            limits = self.kinds[kind].settings() if kind else ()
-            tells = "" if readonly or not self.tokens else LSN
-            made = Terms(isolation, readonly, deferrable, limits, "" if readonly else ID, tells)
-            self._terms[key] = made
-        return made
-
-    # connections
-
-    @property
-    def servers(self) -> tuple[Server, ...]:
-        """The primary and the replicas."""
-        return self.primary, *self.replicas
-
-    def _made_pool(self, server: Server, kind: Any, connection: Any) -> Any:
-        size = self.size
-        served: Any = type(connection.__name__, (connection,), {"everyone": not self.tenants, "placement": self.placement})
-        return kind(
-            server.conninfo, connection_class=served, kwargs=self._connect_kwargs(), min_size=size.min, max_size=size.max, open=False,
-            configure=self._configure, check=kind.check_connection if size.check else None, timeout=size.wait, max_waiting=size.waiting,
-            max_idle=size.idle, max_lifetime=size.lifetime, name=self.application or "pgcharter",
-        )  # fmt: skip
-
-    def _connect_kwargs(self) -> dict[str, Any]:
-        named = {"application_name": self.application} if self.application else {}
-        return {**named, **self.connect_options}
-
-    def _configured(self, conn: Any) -> Steps[None]:
-        """Learn of a new connection where it leads, and set what holds for all its transactions."""
-        with using(replace(NOTHING, everybody=True)):
-            cursor = yield partial(conn.execute, _FACTS)
-            pid, self.system, _standby = yield cursor.fetchone
-            if pid != conn.info.backend_pid:
-                self.pooler = True
-                conn.prepare_threshold = None
-                conn.usual = Terms(settings=self.timeouts.settings())
-            else:
-                for name, value in self.timeouts.settings():
-                    yield partial(conn.execute, f"SET {name} = '{value}'")
-            yield conn.commit
-
-    # units of work
-
-    def _run(self, fn: Callable[[Any], Any], terms: Terms, retry: Retry, after: Token | None) -> Steps[Any]:
-        outer = current_work()
-        if outer is not None and outer.database is self:
-            return (yield from nested(outer, fn, terms))
-        deadline = time.monotonic() + retry.deadline
-        self.counts.runs += 1
-        self.budget.earn()
-        attempt = 1
-        while True:
-            work: AnyWork | None = None
-            try:
-                work = yield from self._begun(terms, attempt, after)
-                return (yield from self._attempt(work, fn, deadline))
-            except BaseException as error:
-                broken = work is None or bool(work._conn.closed)
-                verdict = judge(error, retry, broken)
-                if work is not None and work.held.said.state in ("sent", "committed"):
-                    raise
-                pause = retry.pause(attempt)
-                if verdict == "final" or attempt >= retry.attempts or pause > left(deadline) or not self.budget.take():
-                    if attempt > 1:
-                        error.add_note(f"pgcharter: tried {attempt} times")
-                    raise
-                if verdict == "lost":
-                    self.counts.lost += 1
-            self.counts.tried_again += 1
-            attempt += 1
-            yield partial(self._sleep, pause)
-            if verdict == "lost":
-                yield (work.server if work is not None else self.primary).pool.check
-
-    def _begun(self, terms: Terms, attempt: int, after: Token | None) -> Steps[AnyWork]:
-        """Begin where the work belongs: what only reads on a replica that is far enough, all else on the primary."""
-        if terms.readonly and self.router is not None:
-            work = yield from self.router.begun(terms, attempt, after)
-            if work is not None:
-                return work
-        return (yield from self.begun_on(self.primary, terms, attempt))
-
-    def begun_on(self, server: Server, terms: Terms, attempt: int, wait: float | None = None) -> Steps[AnyWork]:
-        """Borrow a connection of a server, waiting at most `wait` seconds, and begin on it."""
-        conn = yield from server.borrow(wait)
-        work = self._work(server, conn, terms, attempt)
-        try:
-            yield from work._opened()
-        except BaseException:
-            yield from self._released(work)
-            raise
-        return work
-
-    def _attempt(self, work: AnyWork, fn: Callable[[Any], Any], deadline: float) -> Steps[Any]:
-        value = error = None
-        try:
-            value = yield from called(work, fn)
-        except BaseException as raised:
-            error = raised
-        yield from self._finished(work, error, deadline)
-        return value
-
-    def _finished(self, work: AnyWork, error: BaseException | None, deadline: float) -> Steps[None]:
-        """Commit, or roll back after an error; then, with the connection given back, the hooks. Raises what went wrong."""
-        state = "committed"
-        try:
-            if error is not None:
-                raise error
-            yield from work._ended()
-        except BaseException as raised:
-            error = raised
-            state = yield from self._failed(work, raised, deadline)
-        finally:
-            yield from self._released(work)
-        if state == "committed":
-            self.counts.committed += 1
-            if self.router is not None:
-                self.router.committed(work)
-            yield from work._hooks(work._committed)
-        else:
-            self.counts.rolled_back += 1
-            yield from work._hooks(work._undone[::-1])
-        if error is not None and not (state == "committed" and isinstance(error, Exception)):
-            raise error
-
-    def _failed(self, work: AnyWork, error: BaseException, deadline: float) -> Steps[str]:
-        """What became of a transaction whose function or commit raised; undone where it is open. Raises UnknownOutcomeError."""
-        said = work.held.said
-        if said.state == "sent":
-            said.state = yield from self._asked(work, error, deadline)
-        if said.state != "committed":
-            yield from work._undo()
-        return said.state or "rolled back"
-
-    def _asked(self, work: AnyWork, error: BaseException, deadline: float) -> Steps[str]:
-        """Ask the server what became of a commit whose answer was lost."""
-        self.counts.asked += 1
-        said = work.held.said
-        pause = 0.01
-        while said.id:
-            try:
-                found = yield partial(self._status, said.id)
-            except (psycopg.OperationalError, ConnectError):
-                found = None
-            if found is not None:
-                status, system, timeline = found
-                if system != self.system or timeline != said.timeline:
-                    break
-                if status in ("committed", "aborted"):
-                    return "committed" if status == "committed" else "rolled back"
-                if status is None:
-                    break
-            if left(deadline) <= pause:
-                break
-            yield partial(self._sleep, pause)
-            pause = min(1.0, pause * 2)
-        self.counts.unknown += 1
-        raise UnknownOutcomeError(
-            "the connection was lost while a commit was on its way, and what became of it could not be learnt, so it may be done or not",
-            hint="look whether its effect is there before doing it again; with db.run(…, idempotency=…) the next call settles it",
-        ) from error
-
-    def _released(self, work: AnyWork) -> Steps[None]:
-        try:
-            yield from work._closed()
-        finally:
-            work._conn.held = None
-            yield from work.server.give_back(work._conn)
-
-    @property
-    def session_class(self) -> Any:
-        """The class of `work.session`."""
-        return self._session_class or self._usual_session()
-
-    def engine_of(self, server: Server) -> Any:
-        """The engine of SQLAlchemy on a server's pool."""
-        made = self._engines.get(server.name)
-        if made is None:
-            with self._lock:
-                made = self._engines.setdefault(server.name, self._engine(server))
-        return made
-
-    def loans(self) -> tuple[Loan, ...]:
-        """Who holds connections now, longest first."""
-        return tuple(sorted(self.primary.loans.values(), key=lambda loan: loan.since))
-
-    # what each colour says
-
-    def _configure(self, conn: Any) -> Any:
-        raise NotImplementedError
-
-    def _sleep(self, seconds: float) -> Any:
-        raise NotImplementedError
-
-    def _status(self, xid: str) -> Any:
-        raise NotImplementedError
-
-    def _work(self, server: Server, conn: Any, terms: Terms, attempt: int) -> AnyWork:
-        raise NotImplementedError
-
-    def _engine(self, server: Server) -> Any:
-        raise NotImplementedError
-
-    def _usual_session(self) -> Any:
-        raise NotImplementedError
-
-
-class Database(_Any):
+class Database(Runs):
     """Pools and units of work for threads. Opens itself when it is first used; `close()` it, or use it as a context manager."""
 
+    _watching: threading.Event | None = None
+
     def open(self) -> Database:
-        """Make the pools. Calling it again changes nothing."""
+        """Make the pools. Calling it again changes nothing; after `close` it opens anew."""
         with self._lock:
-            if not self._opened:
+            if self._phase in ("new", "closed"):
                 with needed():
-                    import psycopg_pool
+                    from pgcharter.runtime.pools_psycopg import ServedPool
                 for server in self.servers:
-                    server.pool = self._made_pool(server, psycopg_pool.ConnectionPool, ServedConnection)
+                    server.pool = self._made_pool(server, ServedPool, ServedConnection)
                     server.pool.open()
                 if self.router is not None:
                     self.router.start()
-                self._opened = True
+                self._watching = threading.Event()
+                threading.Thread(target=self._watch, args=(self._watching,), name="pgcharter-leaks", daemon=True).start()
+                self._phase = "open"
         return self
 
-    def close(self, timeout: float = 30.0) -> None:
-        """Close the pools: unlent connections at once, lent ones when they come back. Waits at most `timeout` seconds for threads."""
+    def close(self, timeout: float = 30.0) -> tuple[Loan, ...]:
+        """Let no new work begin, wait at most `timeout` seconds for what is lent, and close the pools. Gives what was still lent.
+
+        Those connections are closed when they come back. Calling it again changes nothing.
+        """
         with self._lock:
-            if self._opened:
-                if self.router is not None:
-                    self.router.stop()
-                for server in self.servers:
-                    server.pool.close(timeout)
-                self._opened = False
+            if self._phase != "open":
+                return ()
+            self._phase = "closing"
+        began = time.monotonic()
+        lent = driven(self._left_lent(began, timeout))
+        if self._watching is not None:
+            self._watching.set()
+        if self.router is not None:
+            self.router.stop()
+        for server in self.servers:
+            server.pool.close(5.0)
+        self._phase = "closed"
+        return lent
 
     def __enter__(self) -> Database:
         return self.open()
@@ -388,6 +95,7 @@ class Database(_Any):
         retry: Retry | None = None,
         kind: str = "",
         after: Token | None = None,
+        idempotency: Key | None = None,
     ) -> T:
         """Call `fn` with a unit of work and commit; what it returns is returned.
 
@@ -397,42 +105,75 @@ class Database(_Any):
 
         With `readonly` it may run on a replica: one that has replayed what this context has committed, and `after`, where that is given.
 
-        Raises what `fn` raises; PoolExhaustedError, ConnectError; UnknownOutcomeError where nobody can tell whether it is committed.
+        With `idempotency` what `fn` returns is kept as the answer to a request: one that comes again gets it, and `fn` is not called.
+
+        Raises what `fn` raises; PoolExhaustedError, ConnectError, ClosedError; UnknownOutcomeError where nobody can tell whether it is
+        committed; UsageError where two nested units of work are open at a time.
         """
-        self._opened or self.open()
-        value: T = driven(self._run(fn, self.terms(isolation, readonly, kind), retry or self.retry, after))
+        if self._phase != "open":
+            self._ready()
+        value: T = driven(self._run(fn, self.terms(isolation, readonly, kind), retry or self.retry, after, idempotency))
         return value
 
     @contextmanager
     def begin(self, *, isolation: Isolation = "", readonly: bool = False, kind: str = "") -> Iterator[Work]:
         """A unit of work that is not tried again: `with db.begin() as work: …`. Raises UsageError inside another one."""
-        self._opened or self.open()
+        if self._phase != "open":
+            self._ready()
         _outermost(self)
+        self.counts.add("runs")
         work: Any = driven(self._begun(self.terms(isolation, readonly, kind), 1, None))
         error = None
-        with entered(work):
-            try:
+        try:
+            with entered(work):
                 yield work
-            except BaseException as raised:
-                error = raised
-        driven(self._finished(work, error, time.monotonic() + self.retry.deadline))
+        except BaseException as raised:
+            error = raised
+        driven(self._finished(work, error, self.retry.settle))
 
     @property
     def engine(self) -> Engine:
         """An engine of SQLAlchemy on the primary's pool, for what is no unit of work."""
-        self._opened or self.open()
+        if self._phase != "open":
+            self._ready()
         engine: Engine = self.engine_of(self.primary)
         return engine
+
+    def health(self, seconds: float = 2.0) -> tuple[Health, ...]:
+        """How each server is, asked on connections of their own, so that an exhausted pool hides nothing. Never raises for a server."""
+        return driven(self._healths(seconds))
+
+    def renew(self) -> None:
+        """Replace all connections, lent ones when they come back: after a change of password, say."""
+        for server in self.servers:
+            if server.pool is not None:
+                server.pool.drain()
+
+    def _ready(self) -> None:
+        self._check_open()
+        if self._phase == "new":
+            self.open()
+
+    def _watch(self, stop: threading.Event) -> None:
+        while not stop.wait(min(5.0, self.size.leak / 4)):
+            self._report_leaks()
 
     def _sleep(self, seconds: float) -> None:
         time.sleep(seconds)
 
-    def _status(self, xid: str) -> Any:
-        with psycopg.connect(self.primary.conninfo(), autocommit=True, **self._connect_kwargs()) as conn:
-            return conn.execute(_ASK, (xid,)).fetchone()
+    def _dial(self, server: Server, seconds: float) -> Any:
+        return psycopg.connect(server.conninfo(), autocommit=True, **self._dial_kwargs(seconds))
+
+    def _flow(self, flow: Any) -> Any:
+        return flow
 
     def _configure(self, conn: Any) -> None:
         driven(self._configured(conn))
+
+    def _meet(self, server: Server, conn: Any) -> None:
+        from pgcharter.runtime.pools_sqlalchemy import met
+
+        met(self.engine_of(server), conn)
 
     def _work(self, server: Server, conn: Any, terms: Terms, attempt: int) -> Work:
         return Work(self, server, conn, terms, attempt)
@@ -440,8 +181,14 @@ class Database(_Any):
     def _engine(self, server: Server) -> Any:
         with needed():
             from pgcharter.runtime.pools_sqlalchemy import engine_of
-        with psycopg.connect(server.conninfo(), **self._connect_kwargs()) as first:
-            return engine_of(server, self.engine_options, first)
+        return engine_of(server, self.engine_options)
+
+    def _late(self, server: Server) -> None:
+        """SQLAlchemy was imported after the transaction had begun: what it asks first, it asks on another connection."""
+        from pgcharter.runtime.pools_sqlalchemy import met
+
+        with self._dial(server, self.size.wait) as conn:
+            met(self.engine_of(server), conn)
 
     def _usual_session(self) -> Any:
         from sqlalchemy.orm import Session
@@ -449,31 +196,51 @@ class Database(_Any):
         return Session
 
 
-class AsyncDatabase(_Any):
+class AsyncDatabase(Runs):
     """Pools and units of work for the tasks of one event loop."""
 
+    _loop: asyncio.AbstractEventLoop | None = None
+    _gate: asyncio.Lock | None = None
+    _watching: asyncio.Task[None] | None = None
+
     async def open(self) -> AsyncDatabase:
-        """Make the pools in this event loop. Calling it again changes nothing."""
-        if not self._opened:
-            with needed():
-                import psycopg_pool
-            for server in self.servers:
-                server.pool = self._made_pool(server, psycopg_pool.AsyncConnectionPool, AsyncServedConnection)
-                await server.pool.open()
-                await self._made_engine(server)
-            if self.router is not None:
-                self.router.start_async()
-            self._opened = True
+        """Make the pools in this event loop. Calling it again changes nothing; after `close` it opens anew.
+
+        Raises UsageError in another loop than it was opened in.
+        """
+        gate = self._gate = self._gate or asyncio.Lock()
+        async with gate:
+            if self._phase in ("new", "closed"):
+                with needed():
+                    from pgcharter.runtime.pools_psycopg import AsyncServedPool
+                self._loop = asyncio.get_running_loop()
+                for server in self.servers:
+                    server.pool = self._made_pool(server, AsyncServedPool, AsyncServedConnection)
+                    await server.pool.open()
+                if self.router is not None:
+                    self.router.start_async()
+                self._watching = asyncio.create_task(self._watch(), name="pgcharter-leaks")
+                self._phase = "open"
+        self._here()
         return self
 
-    async def close(self, timeout: float = 30.0) -> None:
-        """Close the pools: unlent connections at once, lent ones when they come back."""
-        if self._opened:
-            if self.router is not None:
-                await self.router.stop_async()
-            for server in self.servers:
-                await server.pool.close(timeout)
-            self._opened = False
+    async def close(self, timeout: float = 30.0) -> tuple[Loan, ...]:
+        """The async twin of `Database.close`."""
+        if self._phase != "open":
+            return ()
+        self._here()
+        self._phase = "closing"
+        lent = await awaited(self._left_lent(time.monotonic(), timeout))
+        if self._watching is not None:
+            self._watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._watching
+        if self.router is not None:
+            await self.router.stop_async()
+        for server in self.servers:
+            await server.pool.close(5.0)
+        self._phase, self._gate = "closed", None
+        return lent
 
     async def __aenter__(self) -> AsyncDatabase:
         return await self.open()
@@ -490,59 +257,97 @@ class AsyncDatabase(_Any):
         retry: Retry | None = None,
         kind: str = "",
         after: Token | None = None,
+        idempotency: Key | None = None,
     ) -> T:
-        """The async twin of `Database.run`."""
-        if not self._opened:
-            await self.open()
-        value: T = await awaited(self._run(fn, self.terms(isolation, readonly, kind), retry or self.retry, after))
+        """The async twin of `Database.run`. Raises UsageError in another event loop than it was opened in, too."""
+        if self._phase != "open" or asyncio.get_running_loop() is not self._loop:
+            await self._ready()
+        value: T = await awaited(self._run(fn, self.terms(isolation, readonly, kind), retry or self.retry, after, idempotency))
         return value
 
     @asynccontextmanager
     async def begin(self, *, isolation: Isolation = "", readonly: bool = False, kind: str = "") -> AsyncIterator[AsyncWork]:
         """The async twin of `Database.begin`."""
-        if not self._opened:
-            await self.open()
+        if self._phase != "open" or asyncio.get_running_loop() is not self._loop:
+            await self._ready()
         _outermost(self)
+        self.counts.add("runs")
         work: Any = await awaited(self._begun(self.terms(isolation, readonly, kind), 1, None))
         error = None
-        with entered(work):
-            try:
+        try:
+            with entered(work):
                 yield work
-            except BaseException as raised:
-                error = raised
-        await awaited(self._finished(work, error, time.monotonic() + self.retry.deadline))
+        except BaseException as raised:
+            error = raised
+        await awaited(self._finished(work, error, self.retry.settle))
 
     @property
     def engine(self) -> AsyncEngine:
-        """An engine of SQLAlchemy on the primary's pool, for what is no unit of work."""
+        """An engine of SQLAlchemy on the primary's pool, for what is no unit of work. Open the database first."""
+        if self._phase != "open":
+            self._check_open()
+            raise UsageError("the database is not open, so its engine has no pool yet", hint="await db.open()")
         engine: AsyncEngine = self.engine_of(self.primary)
         return engine
+
+    async def health(self, seconds: float = 2.0) -> tuple[Health, ...]:
+        """The async twin of `Database.health`."""
+        return await awaited(self._healths(seconds))
+
+    async def renew(self) -> None:
+        """The async twin of `Database.renew`."""
+        for server in self.servers:
+            if server.pool is not None:
+                await server.pool.drain()
+
+    async def _ready(self) -> None:
+        self._check_open()
+        if self._phase == "new":
+            await self.open()
+        self._here()
+
+    def _here(self) -> None:
+        if asyncio.get_running_loop() is not self._loop:
+            raise UsageError(
+                "the database was opened in another event loop, and its connections cannot be used in this one",
+                hint="close it where it was opened; or make an AsyncDatabase for each loop",
+            )
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(min(5.0, self.size.leak / 4))
+            self._report_leaks()
 
     async def _sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
-    async def _status(self, xid: str) -> Any:
-        async with await psycopg.AsyncConnection.connect(self.primary.conninfo(), autocommit=True, **self._connect_kwargs()) as conn:
-            return await (await conn.execute(_ASK, (xid,))).fetchone()
+    async def _dial(self, server: Server, seconds: float) -> Any:
+        return await psycopg.AsyncConnection.connect(server.conninfo(), autocommit=True, **self._dial_kwargs(seconds))
+
+    def _flow(self, flow: Any) -> Any:
+        return flow.aio
 
     async def _configure(self, conn: Any) -> None:
         await awaited(self._configured(conn))
 
+    async def _meet(self, server: Server, conn: Any) -> None:
+        from pgcharter.runtime.pools_sqlalchemy import met_async
+
+        await met_async(self.engine_of(server), conn)
+
     def _work(self, server: Server, conn: Any, terms: Terms, attempt: int) -> AsyncWork:
         return AsyncWork(self, server, conn, terms, attempt)
 
-    async def _made_engine(self, server: Server) -> None:
-        try:
-            from pgcharter.runtime.pools_sqlalchemy import async_engine_of
-        except ImportError:
-            return
-        async with await psycopg.AsyncConnection.connect(server.conninfo(), **self._connect_kwargs()) as first:
-            self._engines[server.name] = await async_engine_of(server, self.engine_options, first)
-
     def _engine(self, server: Server) -> Any:
         with needed():
-            import sqlalchemy  # noqa: F401
-        raise UsageError(f"the database is not open, so there is no engine on {server.name} yet", hint="await db.open()")
+            from pgcharter.runtime.pools_sqlalchemy import async_engine_of
+        return async_engine_of(server, self.engine_options)
+
+    def _late(self, server: Server) -> None:  # noqa: ARG002
+        raise UsageError(
+            "SQLAlchemy was imported after the transaction had begun, so it could not get to know the server before",
+            hint="import sqlalchemy at the top of the application, as its sessions need it anyway",
+        )
 
     def _usual_session(self) -> Any:
         from sqlalchemy.ext.asyncio import AsyncSession
@@ -550,7 +355,6 @@ class AsyncDatabase(_Any):
         return AsyncSession
 
 
-def _outermost(database: _Any) -> None:
-    outer = current_work()
-    if outer is not None and outer.database is database:
+def _outermost(database: Runs) -> None:
+    if around(database) is not None:
         raise UsageError("a unit of work is begun inside another one of the same database", hint="db.run(…) makes a savepoint there")

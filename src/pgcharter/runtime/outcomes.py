@@ -17,9 +17,6 @@ AGAIN = frozenset({"40001", "40P01"})
 """Serialization failure and deadlock: the server asks for the whole transaction again (PostgreSQL, 13.5 and appendix A)."""
 GONE = frozenset({"57P01", "57P02", "57P03", "08000", "08001", "08003", "08004", "08006"})
 """The server or the way to it is going or gone: administrator's or crash shutdown, starting up, class 08."""
-STANDBY = "25006"
-"""A write in a read-only transaction: where none was asked for, the server has become a standby."""
-
 Verdict = Literal["again", "lost", "final"]
 
 
@@ -41,10 +38,12 @@ class Retry:
     """Seconds: no pause is longer."""
     on: tuple[str | type[BaseException], ...] = ()
     """SQLSTATEs and classes of errors that are worth another try, beside serialization failure, deadlock and lost connection."""
+    settle: float = 30.0
+    """Seconds for which the outcome of a commit is asked for, whose answer was lost: a server that crashed has to come back first."""
 
     def __post_init__(self) -> None:
         """Raise UsageError for what cannot be so."""
-        if self.attempts < 1 or min(self.deadline, self.base, self.longest) < 0:
+        if self.attempts < 1 or min(self.deadline, self.base, self.longest, self.settle) < 0:
             raise UsageError(f"{self} makes no sense: at least one attempt, and no time below zero")
 
     def pause(self, attempt: int) -> float:
@@ -88,7 +87,8 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None and id(error) not in seen:
         seen.add(id(error))
         yield error
-        error = getattr(error, "orig", None) or error.__cause__
+        inner = getattr(error, "orig", None)
+        error = inner if isinstance(inner, BaseException) else error.__cause__
 
 
 def judge(error: BaseException, retry: Retry, broken: bool) -> Verdict:
@@ -102,8 +102,8 @@ def judge(error: BaseException, retry: Retry, broken: bool) -> Verdict:
             return "final"
         if any(isinstance(cause, wanted) for wanted in retry.on if isinstance(wanted, type)):
             return "again"
-        if isinstance(cause, ConnectError):
-            return "lost"
+        if isinstance(cause, PgcharterError):
+            return "lost" if isinstance(cause, ConnectError) else "final"
         if isinstance(cause, psycopg.Error):
             state = cause.sqlstate or ""
             if state in AGAIN or state in retry.on:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import threading
 import time
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from types import CodeType, FrameType
 from typing import Any
 
 from pgcharter.errors import ConnectError, PgcharterError, UnavailableError, UsageError
@@ -19,6 +21,10 @@ Dsn = str | Callable[[], str]
 
 class PoolExhaustedError(PgcharterError):
     """No connection came free in time: all are lent."""
+
+
+class ClosedError(PgcharterError):
+    """A `Database` is asked for work after it was closed, or while it closes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +56,23 @@ class PoolSize:
             raise UsageError("times of a pool are seconds above zero")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Loan:
     """A connection that somebody has."""
 
-    place: str
-    """File and line of the application that borrowed it."""
+    code: CodeType | None
+    line: int
     since: float
     """Monotonic clock."""
-    thread: str
+    who: str
+    """Thread or task."""
+    told: bool = False
+    """It has been reported as a leak."""
+
+    @property
+    def place(self) -> str:
+        """File and line of the application that borrowed it."""
+        return f"{self.code.co_filename}:{self.line}" if self.code is not None else "somewhere"
 
     @property
     def seconds(self) -> float:
@@ -66,7 +80,7 @@ class Loan:
         return time.monotonic() - self.since
 
     def __str__(self) -> str:
-        return f"{self.place} ({self.thread}) for {self.seconds:.1f} s"
+        return f"{self.place} ({self.who}) for {self.seconds:.1f} s"
 
 
 _OURS = ("pgcharter", "sqlalchemy", "psycopg", "psycopg_pool", "contextlib", "asyncio", "threading", "concurrent", "functools", "greenlet")
@@ -77,14 +91,23 @@ def _foreign(module: str) -> bool:
     return module.partition(".")[0] not in _OURS or module.startswith("pgcharter.examples")
 
 
-def place() -> str:
-    """File and line of the nearest caller that is neither ours nor a library's below us."""
-    frame: Any = sys._getframe(1)
-    while frame is not None:
-        if _foreign(frame.f_globals.get("__name__", "")):
-            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+def _loan() -> Loan:
+    """A loan to the nearest caller that is neither ours nor a library's below us."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and not _foreign(frame.f_globals.get("__name__", "")):
         frame = frame.f_back
-    return "somewhere"
+    code, line = (frame.f_code, frame.f_lineno) if frame is not None else (None, 0)
+    return Loan(code, line, time.monotonic(), _who())
+
+
+def _who() -> str:
+    loop = asyncio._get_running_loop()
+    task = asyncio.current_task(loop) if loop is not None else None
+    return task.get_name() if task is not None else threading.current_thread().name
+
+
+def _alive(_conn: Any) -> bool:
+    return False
 
 
 class Server:
@@ -94,6 +117,14 @@ class Server:
         self.name = name
         self.dsn = dsn
         self.pool: Any = None
+        self.dead: Callable[[Any], bool] = _alive
+        """Whether the other end of an unused connection has hung up."""
+        self.engine: Any = None
+        """Of SQLAlchemy."""
+        self.met = False
+        """SQLAlchemy has asked what it asks of its first connection."""
+        self.renewed = 0.0
+        """When its connections were last found to lead to the wrong server; monotonic clock."""
         self.loans: dict[int, Loan] = {}
         """By the identity of the connection."""
 
@@ -102,32 +133,59 @@ class Server:
         return self.dsn() if callable(self.dsn) else self.dsn
 
     def borrow(self, timeout: float | None = None) -> Steps[Any]:
-        """A connection. Raises PoolExhaustedError naming who holds them all, ConnectError where none can be made."""
-        import psycopg_pool
+        """A connection that is alive as far as the kernel knows.
 
-        try:
-            conn = yield partial(self.pool.getconn, timeout) if timeout is not None else self.pool.getconn
-        except psycopg_pool.TooManyRequests:
-            raise self._exhausted("and as many callers wait as may") from None
-        except psycopg_pool.PoolTimeout:
-            waited = self.pool.timeout if timeout is None else timeout
-            if len(self.loans) >= self.pool.max_size:
-                raise self._exhausted(f"and none came back in {waited:g} s") from None
-            raise ConnectError(
-                f"no connection to {self.name} could be made in {waited:g} s", hint="pgcharter doctor says what stands in the way"
-            ) from None
-        self.loans[id(conn)] = Loan(place(), time.monotonic(), threading.current_thread().name)
-        return conn
+        Raises PoolExhaustedError naming who holds them all, ConnectError where none can be made.
+        """
+        pool, dead = self.pool, self.dead
+        until = 0.0
+        while True:
+            try:
+                conn = yield pool.getconn if timeout is None else partial(pool.getconn, timeout)
+            except Exception as error:
+                raise self._refused(error, pool.timeout if timeout is None else timeout) from None
+            if not dead(conn):
+                self.loans[id(conn)] = _loan()
+                return conn
+            conn.let_go()
+            yield partial(pool.putconn, conn)
+            until = until or time.monotonic() + (pool.timeout if timeout is None else timeout)
+            timeout = max(0.001, until - time.monotonic())
 
     def give_back(self, conn: Any) -> Steps[None]:
         """Return a connection that `borrow` gave. One that is broken is replaced by the pool."""
         self.loans.pop(id(conn), None)
+        if conn.joined is not None and conn.closed:
+            conn.let_go()
         yield partial(self.pool.putconn, conn)
 
+    def outdated(self, conn: Any) -> Steps[None]:
+        """Close the connection, and have the pool replace all that are as old: they lead to what is no primary any more."""
+        conn.pgconn.finish()
+        if conn.born >= self.renewed:
+            self.renewed = time.monotonic()
+            yield self.pool.drain
+
+    def _refused(self, error: Exception, waited: float) -> Exception:
+        import psycopg_pool
+
+        if isinstance(error, psycopg_pool.TooManyRequests):
+            return self._exhausted("and as many callers wait as may")
+        if isinstance(error, psycopg_pool.PoolTimeout):
+            if len(self.loans) >= self.pool.max_size:
+                return self._exhausted(f"and none came back in {waited:g} s")
+            return ConnectError(
+                f"no connection to {self.name} could be made in {waited:g} s", hint="pgcharter doctor says what stands in the way"
+            )
+        if isinstance(error, psycopg_pool.PoolClosed):
+            return ClosedError("the database is closed, so no work can begin", hint="db.open() opens it again")
+        return error
+
     def _exhausted(self, why: str) -> PoolExhaustedError:
-        longest = sorted(self.loans.values(), key=lambda loan: loan.since)[:5]
-        held = "; ".join(str(loan) for loan in longest)
-        more = f"; and {len(self.loans) - 5} more" if len(self.loans) > 5 else ""
+        longest = list(self.loans.values())
+        longest.sort(key=lambda loan: loan.since)
+        held = "; ".join(str(loan) for loan in longest[:5])
+        more = f"; and {len(longest) - 5} more" if len(longest) > 5 else ""
         return PoolExhaustedError(
             f"all {self.pool.max_size} connections to {self.name} are lent, {why}: {held}{more}",
             hint="shorten what holds them, or raise [database.pool] max",

@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry, Pool
+from sqlalchemy.pool import Pool
 from sqlalchemy.util import await_only, greenlet_spawn
 
 from pgcharter.errors import UsageError
 from pgcharter.runtime.colours import awaited, driven
+from pgcharter.runtime.context import using
 from pgcharter.runtime.pools import Server
+from pgcharter.runtime.served import EVERYBODY
+
+if TYPE_CHECKING:
+    from sqlalchemy.pool import ConnectionPoolEntry
 
 _offered: ContextVar[Any] = ContextVar("pgcharter_offered", default=None)
 """The psycopg connection that the next connection of SQLAlchemy is to stand on."""
@@ -53,6 +58,11 @@ class LentPool(Pool):
     def _settled(self, steps: Any) -> Any:
         return await_only(awaited(steps)) if self._dialect.is_async else driven(steps)
 
+    def _invalidate(self, connection: Any, exception: BaseException | None = None, _checkin: bool = True) -> None:
+        """Give up one connection alone: SQLAlchemy by itself would then renew all that it has got to know before, healthy ones too."""
+        if _checkin and getattr(connection, "is_valid", False):
+            connection.invalidate(exception)
+
     def recreate(self) -> LentPool:
         """The same: its connections are not SQLAlchemy's to renew."""
         return self
@@ -76,21 +86,31 @@ async def _given_async() -> Any:
     return _given()
 
 
-def engine_of(server: Server, options: dict[str, Any], first: Any) -> Engine:
-    """An engine on the pool of a server. SQLAlchemy asks the server some things once and rolls back: on `first`, which nobody else has."""
+def engine_of(server: Server, options: dict[str, Any]) -> Engine:
+    """An engine on the pool of a server."""
     engine = create_engine(_URL, creator=_given, poolclass=LentPool, pool_reset_on_return=None, **options)
     cast("LentPool", engine.pool).server = server
-    joined(engine, first).close()
     return engine
 
 
-async def async_engine_of(server: Server, options: dict[str, Any], first: Any) -> AsyncEngine:
+def async_engine_of(server: Server, options: dict[str, Any]) -> AsyncEngine:
     """The async twin of `engine_of`."""
     engine = create_async_engine(_URL, async_creator=_given_async, poolclass=LentPool, pool_reset_on_return=None, **options)
     cast("LentPool", engine.sync_engine.pool).server = server
-    with _offering(first):
+    return engine
+
+
+def met(engine: Engine, conn: Any) -> None:
+    """Let SQLAlchemy ask what it asks of its first connection, and then roll back: where no transaction is open yet."""
+    with using(EVERYBODY):
+        joined(engine, conn).close()
+
+
+async def met_async(engine: AsyncEngine, conn: Any) -> None:
+    """The async twin of `met`."""
+    with using(EVERYBODY), _offering(conn):
         async with engine.connect():
-            return engine
+            pass
 
 
 @contextmanager

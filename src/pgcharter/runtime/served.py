@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
+import psycopg
 from psycopg import generators, pq
 from psycopg.errors import error_from_result
 from psycopg.pq import TransactionStatus
@@ -19,13 +20,24 @@ from psycopg.rows import Row
 from pgcharter.errors import PgcharterError, UsageError
 from pgcharter.names import literal
 from pgcharter.runtime.connections import AsyncContextConnection, ContextConnection
-from pgcharter.runtime.context import Context
+from pgcharter.runtime.context import NOTHING, Context
 
-ID = "SELECT pg_current_xact_id()::text, substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)"
-"""Asked with BEGIN of what may write: the id under which the outcome can be asked about, and the timeline on which it means anything."""
-REPLAYED = "SELECT pg_last_wal_replay_lsn()::text"
-"""Asked with BEGIN on a replica; null where it is no replica any more."""
+ID = "SELECT pg_current_xact_id()"
+"""Asked with BEGIN of what may write: the id under which the outcome can be asked about."""
+LIFE = "extract(epoch FROM pg_postmaster_start_time()) || ' ' || extract(epoch FROM pg_stat_get_bgwriter_stat_reset_time())"
+"""One life of a server. A crash does away with what it has counted, even where the postmaster lives on; ids may be given again then."""
+FACTS = f"(SELECT system_identifier::text FROM pg_control_system()), substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8), {LIFE}"
+"""Of a primary: the system, its timeline, its life. An id means something in all three together."""
+REPLAYED = "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()::text END"
+"""Asked on a replica in a transaction before the unit's own; null where it is no replica any more.
+
+Before: a snapshot is taken before the function runs, so what REPEATABLE READ sees for good could be older than what it says of itself.
+"""
+_BEFORE = ("BEGIN ISOLATION LEVEL READ COMMITTED", REPLAYED, "COMMIT")
 LSN = "pg_current_wal_insert_lsn()::text"
+EVERYBODY = replace(NOTHING, everybody=True)
+
+State = Literal["", "open", "sent", "committed", "rolled back", "ended"]
 
 
 class EndedError(PgcharterError):
@@ -58,7 +70,7 @@ class Terms:
 
 
 @lru_cache(maxsize=4096)
-def _statements(terms: Terms, now: Context, placement: Any) -> tuple[str, ...]:
+def _statements(terms: Terms, usual: tuple[tuple[str, str], ...], now: Context, placement: Any, asks: str) -> tuple[str, ...]:
     begin = ["BEGIN"]
     if terms.isolation:
         begin.append(f"ISOLATION LEVEL {terms.isolation.upper()}")
@@ -66,8 +78,10 @@ def _statements(terms: Terms, now: Context, placement: Any) -> tuple[str, ...]:
         begin.append("READ ONLY")
     if terms.deferrable:
         begin.append("DEFERRABLE")
-    local = (f"SET LOCAL {name} = {literal(value)}" for name, value in terms.settings)
-    return (" ".join(begin), *local, *now.statements(placement), *((terms.asks,) if terms.asks else ()))
+    settings = {**dict(usual), **dict(terms.settings)}
+    local = (f"SET LOCAL {name} = {literal(value)}" for name, value in settings.items())
+    before, after = (_BEFORE, ()) if asks == REPLAYED else ((), (asks,) if asks else ())
+    return (*before, " ".join(begin), *local, *now.statements(placement), *after)
 
 
 @dataclass(slots=True)
@@ -75,11 +89,12 @@ class Said:
     """What the server has said of the transaction that a connection has begun last."""
 
     id: str = ""
-    timeline: str = ""
+    facts: tuple[str, ...] = ()
+    """System, timeline and life of the server that gave the id."""
     replayed: str = ""
     """How far a replica had replayed the log when the transaction began."""
-    state: str = ""
-    """What became of it: empty while it is open, `sent` when COMMIT is on its way, `committed`, `rolled back`."""
+    state: State = ""
+    """What became of it: empty until it has begun; `sent` when COMMIT is on its way; `ended` where somebody else has ended it."""
     told: tuple[Any, ...] = ()
     """The row that came with COMMIT."""
 
@@ -101,40 +116,62 @@ class _Served:
     """A transaction may begin without a tenant: there is no tenancy."""
     held: Held | None = None
     """The unit of work that the connection is lent to."""
-    usual: Terms = Terms()
-    """Terms of transactions outside a unit of work."""
+    usual: tuple[tuple[str, str], ...] = ()
+    """Settings that every transaction begins with, where the session cannot keep them."""
+    facts: tuple[str, ...] = ()
+    """`FACTS` of the server behind it; empty where each transaction may be on another one, or the server was a standby."""
+    born: float = 0.0
+    """Monotonic clock."""
+    joined: Any = None
+    """SQLAlchemy's connection on this one, which is kept from one unit of work to the next."""
+    _last: tuple[Any, Any, bytes] = (None, None, b"")
 
     def opening(self: Any, now: Context) -> tuple[str, ...]:
         """Statements that a transaction begins with. Raises EndedError where a unit of work has lost its transaction."""
-        held = self.held
-        if held is not None and held.said.state:
-            raise EndedError(
-                "the transaction of this unit of work has been rolled back, so nothing more can be done in it",
-                hint="let the error pass that rolled it back; to go on after one, put what may fail into a db.run of its own",
-            )
+        held: Held | None = self.held
+        if held is None:
+            terms, asks = _USUAL, ""
+        else:
+            terms = held.terms
+            asks = terms.asks
+            if held.said.state:
+                raise EndedError(
+                    "the transaction of this unit of work has ended, so nothing more can be done in it",
+                    hint="let the error pass that rolled it back; to go on after one, put what may fail into a db.run of its own",
+                )
+            if asks == ID and not self.facts:
+                asks = f"{ID}, {FACTS}"
         if self.everyone and not now.tenant and not now.everybody:
-            now = replace(now, everybody=True)
-        terms = held.terms if held is not None else self.usual
-        if not terms.settings and self.usual.settings:
-            terms = replace(terms, settings=self.usual.settings)
-        return _statements(terms, now, self.placement)
+            now = EVERYBODY if now is NOTHING else replace(now, everybody=True)
+        return _statements(terms, self.usual, now, self.placement, asks)
+
+    def message(self: Any, now: Context) -> bytes:
+        """Those statements as they are sent; those of the last transaction again where nothing differs."""
+        held: Held | None = self.held
+        if held is not None and not held.said.state and self._last[0] is held.terms and self._last[1] is now:
+            return self._last[2]  # type: ignore[no-any-return]
+        message: bytes = super().message(now)  # type: ignore[misc]
+        if held is not None and message.isascii():
+            self._last = held.terms, now, message
+        return message
 
     def began(self: Any, results: list[Any]) -> None:
         """Take down what came with BEGIN."""
-        held = self.held
+        held: Held | None = self.held
         if held is None:
             return
-        held.said.state = ""
-        if held.terms.asks:
+        said = held.said
+        said.state = "open"
+        if held.terms.asks == ID:
             row = results[-1]
-            if held.terms.asks == ID:
-                held.said.id, held.said.timeline = row.get_value(0, 0).decode(), row.get_value(0, 1).decode()
-            else:
-                held.said.replayed = (row.get_value(0, 0) or b"").decode()
+            said.id = row.get_value(0, 0).decode()
+            said.facts = self.facts or tuple(row.get_value(0, column).decode() for column in (1, 2, 3))
+        elif held.terms.asks:
+            said.replayed = (results[1].get_value(0, 0) or b"").decode()
 
     def _commit_gen(self: Any) -> Generator[Any, Any, None]:
         """Commit, and hear what comes with it."""
-        held = self.held
+        held: Held | None = self.held
         if held is None or self._num_transactions or self._tpc or self._pipeline:
             yield from super()._commit_gen()  # type: ignore[misc]
             return
@@ -152,6 +189,8 @@ class _Served:
                 "a statement of this unit of work failed and its error was caught, so the server has kept nothing of the whole transaction",
                 hint="let the error pass; or put the statement that may fail into a db.run of its own, which is a savepoint",
             )
+        if self.pgconn.status != pq.ConnStatus.OK:
+            raise psycopg.OperationalError("the connection was lost before the unit of work could commit")
         held.said.state = "sent"
         yield from _committed(self, held)
 
@@ -161,6 +200,18 @@ class _Served:
         yield from super()._rollback_gen()  # type: ignore[misc]
         if self.held is not None and was_open:
             self.held.said.state = "rolled back"
+
+    def let_go(self: Any) -> None:
+        """Have SQLAlchemy forget the connection. One that it cannot leave as it was is closed."""
+        joined, self.joined = self.joined, None
+        if joined is not None:
+            try:
+                getattr(joined, "sync_connection", joined).close()
+            except Exception:
+                self.pgconn.finish()
+
+
+_USUAL = Terms()
 
 
 def _committed(conn: Any, held: Held) -> Generator[Any, Any, None]:
@@ -184,6 +235,16 @@ def _committed(conn: Any, held: Held) -> Generator[Any, Any, None]:
 class ServedConnection(_Served, ContextConnection[Row]):
     """A connection of a `Database`."""
 
+    def close(self) -> None:
+        """Close it; SQLAlchemy lets go of it first."""
+        self.let_go()
+        super().close()
+
 
 class AsyncServedConnection(_Served, AsyncContextConnection[Row]):
     """A connection of an `AsyncDatabase`."""
+
+    async def close(self) -> None:
+        """Close it; SQLAlchemy lets go of it first."""
+        self.let_go()
+        await super().close()

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -33,11 +33,31 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pgcharter.runtime")
 Hook = Callable[[], Any]
-_current: ContextVar[AnyWork | None] = ContextVar("pgcharter_work", default=None)
+
+
+class Inside:
+    """Where a thread or task is: in which unit of work, how many nested ones deep, and what is around that."""
+
+    __slots__ = ("depth", "outer", "work")
+
+    def __init__(self, work: AnyWork, depth: int, outer: Inside | None) -> None:
+        self.work = work
+        self.depth = depth
+        self.outer = outer
+
+
+_current: ContextVar[Inside | None] = ContextVar("pgcharter_work", default=None)
 
 
 class AnyWork:
     """What both colours of a unit of work share."""
+
+    over = False
+    """Its connection has been given back. A task that was started inside it may outlive it."""
+    key: Any = None
+    """The idempotency key that it runs under."""
+    broken = False
+    """Its connection was gone when it was given back."""
 
     def __init__(self, database: Any, server: Server, conn: Any, terms: Terms, attempt: int) -> None:
         self.database = database
@@ -46,10 +66,11 @@ class AnyWork:
         self.attempt = attempt
         """1 on the first call of the function, one more on each further one."""
         self.held = Held(terms)
+        self._depth = 0
+        """How many nested units of work are open."""
         self._plain = 0
-        """Savepoints that no session knows of."""
+        """Those of them whose savepoint no session knows of."""
         self._session: Any = None
-        self._joined: Any = None
         self._committed: list[Hook] = []
         self._undone: list[Hook] = []
         conn.held = self.held
@@ -74,9 +95,20 @@ class AnyWork:
                     "work.session is asked for in a nested unit of work whose savepoint it cannot know of",
                     hint="import sqlalchemy at the top of the application, as its sessions need it anyway",
                 )
-            self._joined = self._join(self.database.engine_of(self.server))
-            self._session = self.database.session_class(bind=self._joined, **self.database.session_options)
+            if self.over:
+                raise EndedError("the unit of work is over, and a session of it can do nothing any more")
+            self._session = self._made_session()
         return self._session
+
+    def _made_session(self) -> Any:
+        conn = self._conn
+        if conn.joined is None or conn.joined.closed or conn.joined.invalidated:
+            engine = self.database.engine_of(self.server)
+            if not self.server.met:
+                self.database._late(self.server)
+                self.server.met = True
+            conn.joined = self._join(engine)
+        return self.database.session_class(bind=conn.joined, **self.database.session_options)
 
     def _join(self, engine: Any) -> Any:
         raise NotImplementedError
@@ -86,56 +118,66 @@ class AnyWork:
         """Isolation, timeouts and whether it may write."""
         return self.held.terms
 
-    def _opened(self) -> Steps[None]:
-        """Begin the transaction at once: what comes with BEGIN is known from the start, and nothing in it can begin another one."""
-        yield self._begin
-
     def _begin(self) -> Any:
+        """Begin the transaction at once: what comes with BEGIN is known from the start, and nothing in it can begin another one."""
+        raise NotImplementedError
+
+    def _commit_session(self) -> Any:
         raise NotImplementedError
 
     def _closed(self) -> Steps[None]:
         """Let go of the session; its objects stay as they were loaded."""
         session, self._session = self._session, None
-        joined, self._joined = self._joined, None
-        if session is not None:
+        if session is None:
+            return
+        plain = getattr(session, "sync_session", session)
+        if plain.in_transaction():
             yield session.close
+        else:
+            plain.close()
+        joined = self._conn.joined
         if joined is not None:
-            yield joined.close
+            joined = getattr(joined, "sync_connection", joined)
+            if joined.in_transaction() or joined._execution_options is not joined.engine._execution_options:
+                self._conn.let_go()
 
     def _ended(self) -> Steps[None]:
         """Commit. Whatever it raises, `held.said.state` says how far it came."""
-        if self._session is not None:
-            yield self._session.flush
-        if self._conn.pgconn.transaction_status == TransactionStatus.IDLE and not self.held.said.state:
-            self.held.said.state = "ended"
-        if self.held.said.state:
+        said, conn = self.held.said, self._conn
+        if conn.pgconn.transaction_status == TransactionStatus.IDLE and said.state == "open":
+            said.state = "ended"
+        if said.state != "open":
             raise EndedError(
                 "the transaction ended inside the unit of work, so what came after it, if anything, was not in it",
                 hint="leave COMMIT and ROLLBACK out of the function: returning commits, raising rolls back",
             )
         self.held.ending = True
         if self._session is not None and self._session.in_transaction():
-            yield self._session.commit
-        yield self._conn.commit
+            yield self._commit_session
+        if said.state == "open":
+            yield conn.commit
 
     def _undo(self) -> Steps[None]:
         """Roll back what is open. A connection that cannot even do that is closed: the pool replaces it."""
         self.held.ending = True
+        conn = self._conn
         try:
             if self._session is not None:
                 yield self._session.rollback
-            if not self._conn.closed:
-                yield self._conn.rollback
-        except Exception as error:
+            if conn.pgconn.transaction_status != TransactionStatus.IDLE and not conn.closed:
+                yield conn.rollback
+        except BaseException as error:
             log.debug("rolling back failed, the connection is given up: %s", error)
-            yield self._conn.close
+            conn.pgconn.finish()
+            if not isinstance(error, Exception):
+                raise
 
     def _hooks(self, hooks: list[Hook]) -> Steps[None]:
         for hook in hooks:
             try:
                 yield hook
             except Exception:
-                self.database.counts.hooks_failed += 1
+                self.database.counts.add("hooks_failed")
                 log.exception("a hook of a unit of work failed: %r; the transaction itself has ended as it should", hook)
 
 
@@ -161,6 +203,9 @@ class Work(AnyWork):
         with self._conn.lock:
             self._conn.wait(self._conn._start_query())
 
+    def _commit_session(self) -> Any:
+        self._session.commit()
+
 
 class AsyncWork(AnyWork):
     """A unit of work of an `AsyncDatabase`."""
@@ -184,75 +229,114 @@ class AsyncWork(AnyWork):
         async with self._conn.lock:
             await self._conn.wait(self._conn._start_query())
 
+    def _commit_session(self) -> Any:
+        return self._session.commit()
+
 
 def current_work() -> AnyWork | None:
     """The innermost unit of work of this thread or task; None outside."""
-    return _current.get()
+    inside = _current.get()
+    while inside is not None and inside.work.over:
+        inside = inside.outer
+    return inside.work if inside is not None else None
+
+
+def around(database: Any) -> Inside | None:
+    """The innermost unit of work of a database that is open around here, be there one of another database between or not."""
+    inside = _current.get()
+    while inside is not None and (inside.work.database is not database or inside.work.over):
+        inside = inside.outer
+    return inside
+
+
+def outside() -> None:
+    """Be in no unit of work: in a process that was forked inside one, which is its parent's."""
+    _current.set(None)
 
 
 @contextmanager
 def entered(work: AnyWork) -> Iterator[None]:
     """Inside, it is the current unit of work."""
-    token = _current.set(work)
+    token = _current.set(Inside(work, 0, _current.get()))
     try:
         yield
     finally:
-        _current.reset(token)
+        with suppress(ValueError):  # a framework may leave a generator in another context than it entered it in
+            _current.reset(token)
 
 
-def called(work: AnyWork, fn: Callable[[Any], Any]) -> Steps[Any]:
+Doing = Callable[[AnyWork, Callable[[Any], Any], int], Steps[Any]]
+"""How the function of a unit of work is called: `called`, or something around it."""
+
+
+def called(work: AnyWork, fn: Callable[[Any], Any], depth: int = 0) -> Steps[Any]:
     """Call the function of a unit of work with it as the current one."""
-    token = _current.set(work)
+    token = _current.set(Inside(work, depth, _current.get()))
     try:
         return (yield partial(fn, work))
     finally:
         _current.reset(token)
 
 
-def nested(outer: AnyWork, fn: Callable[[Any], Any], terms: Terms) -> Steps[Any]:
+def nested(inside: Inside, fn: Callable[[Any], Any], terms: Terms, doing: Doing) -> Steps[Any]:
     """A unit of work inside another one: a savepoint of it. Raises UsageError where it asks for what the outer one is not."""
+    outer = inside.work
     if (terms.isolation and terms.isolation != outer.terms.isolation) or (outer.terms.readonly and not terms.readonly):
         raise UsageError(
             f"a unit of work inside another one asks for {terms.isolation or 'writing'}, and the transaction has begun as "
             f"{outer.terms.isolation or 'the server is set'}{', read only' if outer.terms.readonly else ''}",
             hint="ask for it where the outermost one begins",
         )
-    if "sqlalchemy" in sys.modules:
-        return (yield from _nested_session(outer, fn))
+    if outer._depth != inside.depth:
+        raise UsageError(
+            "two units of work inside one are open at a time, in two tasks or threads, and savepoints of a transaction must nest",
+            hint="await one after the other; or begin each outside, in a transaction of its own",
+        )
     marks = len(outer._committed), len(outer._undone)
+    point = _in_session if "sqlalchemy" in sys.modules else _in_plain
+    outer._depth += 1
+    try:
+        return (yield from point(outer, partial(doing, outer, fn)))
+    except BaseException:
+        hooks = outer._undone[marks[1] :]
+        del outer._committed[marks[0] :], outer._undone[marks[1] :]
+        yield from outer._hooks(hooks[::-1])
+        raise
+    finally:
+        outer._depth -= 1
+
+
+def _in_plain(outer: AnyWork, call: Callable[[int], Steps[Any]]) -> Steps[Any]:
     yield partial(outer._conn.execute, "SAVEPOINT pgcharter_nested")
     outer._plain += 1
     try:
-        value = yield from called(outer, fn)
+        value = yield from call(outer._depth)
         yield partial(outer._conn.execute, "RELEASE pgcharter_nested")
     except BaseException:
-        if not outer._conn.closed:
-            yield partial(outer._conn.execute, b"ROLLBACK TO pgcharter_nested; RELEASE pgcharter_nested")
-        yield from _forgotten(outer, marks)
+        if _open(outer):
+            yield partial(outer._conn.execute, "ROLLBACK TO pgcharter_nested")
+            yield partial(outer._conn.execute, "RELEASE pgcharter_nested")
         raise
     finally:
         outer._plain -= 1
     return value
 
 
-def _nested_session(outer: AnyWork, fn: Callable[[Any], Any]) -> Steps[Any]:
+def _in_session(outer: AnyWork, call: Callable[[int], Steps[Any]]) -> Steps[Any]:
     """Through the session, which has to know of the savepoint: a flush that fails rolls back as far as it knows."""
-    marks = len(outer._committed), len(outer._undone)
     point: Any = yield outer.session.begin_nested
     leave = getattr(point, "__aexit__", None) or point.__exit__
     try:
-        value = yield from called(outer, fn)
+        value = yield from call(outer._depth)
         yield outer.session.flush
     except BaseException as error:
-        if not outer._conn.closed:
+        if _open(outer):
             yield partial(leave, type(error), error, error.__traceback__)
-        yield from _forgotten(outer, marks)
         raise
     yield partial(leave, None, None, None)
     return value
 
 
-def _forgotten(outer: AnyWork, marks: tuple[int, int]) -> Steps[None]:
-    hooks = outer._undone[marks[1] :]
-    del outer._committed[marks[0] :], outer._undone[marks[1] :]
-    yield from outer._hooks(hooks[::-1])
+def _open(work: AnyWork) -> bool:
+    """Whether there is a transaction yet that a savepoint of it could be rolled back in."""
+    return not work._conn.closed and work.held.said.state == "open"
