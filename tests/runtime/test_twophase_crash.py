@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -19,6 +20,7 @@ from typing import Any
 import psycopg
 import pytest
 from tests.conftest import installation
+from tests.migrate import harm
 from tests.runtime.own_tables import install
 
 from pgcharter.runtime.twophase_recover import Recovery, look, recover
@@ -167,7 +169,38 @@ def test_a_participant_that_is_not_there_is_left_for_the_next_time(field_: Groun
     field_.check()
 
 
-def stopped(server: Server) -> None:
-    """Stop at once, as in a crash, and start again."""
-    lifecycle.stop(server, mode="immediate")
-    lifecycle.start(server)
+@pytest.mark.parametrize("which", ["one", "two"])
+def test_servers_crash_meanwhile(field_: Ground, which: str) -> None:
+    """What was prepared and what was decided outlive the server, stopped at once while it holds both."""
+    for at in points(NAMES):
+        field_.run(at, NAMES)
+    harm.kill(getattr(field_, which), signal.SIGQUIT, {**harm.SETTINGS, **SETTINGS})
+    field_.settled()
+    field_.recover()
+    field_.check()
+
+
+def main(rounds: int = 1) -> None:
+    """The whole matrix: every point of every order of two and three databases, both servers killed in between, or a participant away."""
+    count = 0
+    orders = [names for size in (2, 3) for names in itertools.permutations(NAMES, size)]
+    with ground() as here:
+        for _ in range(rounds):
+            for names, harmed in itertools.product(orders, ("", "one", "two", "away")):
+                here.clear()
+                for at in points(names):
+                    here.run(at, names)
+                    if harmed in ("one", "two"):
+                        number = signal.SIGKILL if count % 2 else signal.SIGQUIT
+                        harm.kill(getattr(here, harmed), number, {**harm.SETTINGS, **SETTINGS})
+                    here.settled()
+                    if harmed == "away":
+                        here.recover(b="host=127.0.0.1 port=1 dbname=b")
+                    here.recover()
+                    here.check(names)
+                    count += 1
+                sys.stdout.write(f"{count} transactions killed, {''.join(names)} {harmed or 'alone'}: all or nothing, nothing prepared\n")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1)
