@@ -25,7 +25,7 @@ def shop(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("shop")
 def test_as_the_role_of_the_application(inner: Inner) -> None:
     ran = inner("shop", "-n", "0", ini=INI)
-    assert (ran.code, ran.count("passed")) == (0, 5), ran.output
+    assert (ran.code, ran.count("passed")) == (0, 7), ran.output
 
 
 @pytest.mark.usefixtures("shop")
@@ -34,10 +34,10 @@ def test_on_a_server_that_is_given(inner: Inner, server: object) -> None:
     with psycopg.connect(dsn, autocommit=True) as conn:
         conn.execute("ALTER DATABASE postgres SET pgcharter.for_tests = on")
     ran = inner("shop", "-n", "2", "--pgcharter-dsn", dsn, ini=INI)
-    assert (ran.code, ran.count("passed")) == (0, 5), ran.output
+    assert (ran.code, ran.count("passed")) == (0, 7), ran.output
 
 
 def test_a_role_that_is_not_there(inner: Inner) -> None:
     ran = inner("small", "-n", "0", "-k", "test_a_clone", "-x", ini={"pgcharter_schema": "migrations", "pgcharter_role": "nobody"})
-    assert "pgcharter_role is nobody, and no role of that name is there once the schema is made" in ran.output
+    assert "tests are to run as nobody, and no role of that name is there once the schema is made" in ran.output
     assert "hint: make it in a migration: CREATE ROLE nobody LOGIN" in ran.output

@@ -68,6 +68,7 @@ class Databases:
         """What a clone does not get by itself: settings and rights of the database. {} stands for its name."""
         self.secret = secrets.token_urlsafe(24)
         self._numbers = itertools.count(1)
+        self._enabled: set[str] = set()
 
     def prepare(self, install: Callable[[str], str]) -> str:
         """Make the template; `install` is given its DSN, and says what it was made from."""
@@ -76,7 +77,7 @@ class Databases:
         self.conn.execute("SELECT pg_advisory_lock(%s)", [_MIGRATING])
         try:
             told = install(self.server.database(name))
-            self._become()
+            self.enable(self.role)
         except BaseException:
             self.drop(name)
             raise
@@ -87,8 +88,10 @@ class Databases:
         self.template = name
         return told
 
-    def clone(self) -> Clone:
-        """A new database as the template is."""
+    def clone(self, role: str | None = None) -> Clone:
+        """A new database as the template is, for `role` instead of the one that tests run as."""
+        role = self.role if role is None else role
+        self.enable(role)
         name = self._name(str(next(self._numbers)))
         way = (
             "file_copy" if self.server.own else "wal_log"
@@ -96,9 +99,9 @@ class Databases:
         self._made(f"CREATE DATABASE {quote(name)} TEMPLATE {quote(self.template)} STRATEGY {way}", name)
         for statement in self.after:
             self._run(statement.replace("{}", quote(name)))
-        real = self.server.own and bool(self.role)
-        login = {"user": self.role, "password": self.secret} if real else {}
-        return Clone(name, self.server.database(name, **login, role="" if real else self.role), self.server.database(name))
+        real = self.server.own and bool(role)
+        login = {"user": role, "password": self.secret} if real else {}
+        return Clone(name, self.server.database(name, **login, role="" if real else role), self.server.database(name))
 
     def drop(self, name: str) -> None:
         """Drop a database, whoever is connected to it."""
@@ -118,17 +121,18 @@ class Databases:
         if not self.server.own:
             self._run(comment(self.server, name))
 
-    def _become(self) -> None:
-        """See that the role of the tests is there, and can log in to a server that is ours alone. Raises UsageError where it is not."""
-        if not self.role:
+    def enable(self, role: str) -> None:
+        """See that a role is there, and can log in to a server that is ours alone. Raises UsageError where it is not there."""
+        if not role or role in self._enabled:
             return
-        if not self.conn.execute("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = %s", [self.role]).fetchone():
+        if not self.conn.execute("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = %s", [role]).fetchone():
             raise UsageError(
-                f"pgcharter_role is {self.role}, and no role of that name is there once the schema is made",
-                hint=f"make it in a migration: CREATE ROLE {quote(self.role)} LOGIN",
+                f"tests are to run as {role}, and no role of that name is there once the schema is made",
+                hint=f"make it in a migration: CREATE ROLE {quote(role)} LOGIN",
             )
         if self.server.own:
-            self._run(f"ALTER ROLE {quote(self.role)} LOGIN PASSWORD {literal(self.secret)} VALID UNTIL 'infinity'")
+            self._run(f"ALTER ROLE {quote(role)} LOGIN PASSWORD {literal(self.secret)} VALID UNTIL 'infinity'")
+        self._enabled.add(role)
 
     def _settings(self, name: str) -> Iterator[str]:
         for role, setting in self.conn.execute(_SETTINGS, [name]).fetchall():

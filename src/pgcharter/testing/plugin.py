@@ -44,6 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """The marker."""
     config.addinivalue_line("markers", "no_repeats(limit=5): fails where one line runs the same statement `limit` times (N+1)")
+    config.addinivalue_line("markers", "pg_role(name): runs as this role; empty: as who made the database")
     config.addinivalue_line("markers", "repeats_allowed(why): statements may repeat here, whatever the ini file says")
 
 
@@ -111,8 +112,14 @@ def pg_schema(pytestconfig: pytest.Config) -> Schema:
 
 @pytest.fixture(scope="session")
 def pg_role(pytestconfig: pytest.Config) -> str:
-    """The role that tests run as; empty: who made the database. Override it for a module that runs as somebody else."""
+    """The role that tests run as; empty: who made the database. A single test says @pytest.mark.pg_role("name")."""
     return str(pytestconfig.getini("pgcharter_role"))
+
+
+def _role(request: pytest.FixtureRequest) -> str | None:
+    """The role that a test is marked with; None: that of all tests."""
+    marked = request.node.get_closest_marker("pg_role")
+    return str(marked.args[0]) if marked else None
 
 
 @pytest.fixture(scope="session")
@@ -127,9 +134,9 @@ def pg_run(pytestconfig: pytest.Config, pg_server: PgServer, pg_project: Project
 
 
 @pytest.fixture
-def pg_database(pg_run: Run) -> Iterator[Clone]:
+def pg_database(pg_run: Run, request: pytest.FixtureRequest) -> Iterator[Clone]:
     """A database of the test's own, cloned from the template: for what commits, and for code that makes its own connections."""
-    with pg_run.clone() as made:
+    with pg_run.clone(_role(request)) as made:
         yield made
 
 
@@ -150,9 +157,9 @@ def pg_shared(pytestconfig: pytest.Config, pg_run: Run, pg_project: Project) -> 
 
 
 @pytest.fixture
-def pg_conn(pg_shared: Shared) -> Iterator[psycopg.Connection[Any]]:
+def pg_conn(pg_shared: Shared, request: pytest.FixtureRequest) -> Iterator[psycopg.Connection[Any]]:
     """A connection of psycopg. All of it is rolled back after the test; `commit()` makes a savepoint that is kept until then."""
-    with pg_shared.rolled_back() as conn:
+    with pg_shared.rolled_back(_role(request)) as conn:
         yield conn
 
 

@@ -188,7 +188,7 @@ class RolledBackConnection(_RolledBack, psycopg.Connection[Any]):
         """Begin the transaction that holds everything a test does."""
         self.state = State(strict, role)
         self.row_factory, self.cursor_factory = tuple_row, psycopg.Cursor
-        self.wait(self._sent(f"BEGIN; SET LOCAL {_TOKEN} = {literal('on')}; SAVEPOINT {_KEPT}"))
+        self.wait(self._sent(f"BEGIN; {self._as_role()}; SET LOCAL {_TOKEN} = {literal('on')}; SAVEPOINT {_KEPT}"))
 
     def undone(self) -> None:
         """Roll everything back. Raises PgcharterError where the test has ended the transaction by SQL: what it wrote is there to stay."""

@@ -47,10 +47,15 @@ class Shared:
         return self._clone
 
     @contextmanager
-    def rolled_back(self) -> Iterator[RolledBackConnection]:
-        """The session, in a transaction that is rolled back. Raises PgcharterError where the test has ended that by SQL."""
+    def rolled_back(self, role: str | None = None) -> Iterator[RolledBackConnection]:
+        """The session, in a transaction that is rolled back, as `role` instead of the one that tests run as.
+
+        Raises PgcharterError where the test has ended that by SQL.
+        """
+        role = self.databases.role if role is None else role
+        self.databases.enable(role)
         conn = self.conn
-        conn.opened(strict=self.strict, role=self.databases.role)
+        conn.opened(strict=self.strict, role=role)
         if self._twin:
             self._twin.state, self._twin.lock, self._twin._num_transactions = conn.state, asyncio.Lock(), 0
         try:
@@ -198,9 +203,9 @@ class Run:
             raise
 
     @contextmanager
-    def clone(self) -> Iterator[Clone]:
+    def clone(self, role: str | None = None) -> Iterator[Clone]:
         """A database for one test."""
-        made = self.databases.clone()
+        made = self.databases.clone(role)
         try:
             yield made
         finally:

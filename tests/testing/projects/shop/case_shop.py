@@ -53,3 +53,21 @@ def test_a_connection_of_the_service(pg_make, pg_dsn):
         query = "SELECT count(*), current_user, session_user FROM catalog.products"
         assert conn.execute(query).fetchone()[:2] == (1, "shop_api")
         conn.commit()
+
+
+@pytest.mark.pg_role("shop_reports")
+def test_one_test_as_another_role(pg_make, pg_session, pg_dsn):
+    product = pg_make("catalog.products")
+    with context(tenant=product.tenant_id):
+        assert pg_session.execute(text("SELECT current_user, count(*) FROM catalog.products")).one() == ("shop_reports", 0)
+        with pytest.raises(Exception, match="permission denied for table products"):
+            pg_session.execute(text("DELETE FROM catalog.products"))
+        with ContextConnection.connect(pg_dsn) as conn:
+            assert conn.execute("SELECT current_user, count(*) FROM catalog.products").fetchone() == ("shop_reports", 1)
+
+
+@pytest.mark.pg_role("")
+def test_one_test_as_who_made_the_database(pg_make, pg_session):
+    pg_make.many("identity.tenants", 2)
+    with no_tenant("all of them"):
+        assert pg_session.scalar(text("SELECT count(*) FROM identity.tenants")) == 2
