@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -101,6 +102,7 @@ class Common:
         self._tables = {t: texts((tags,) if isinstance(tags, str | Own) else tags) for t, tags in (tables or {}).items()}
         self._terms = Terms(ttl, ttl if none_ttl is None else none_ttl, jitter, stale_for, None, lease, wait, ANY)
         self._listening: Any = None
+        self._pid = os.getpid()
         if level is not None:
             level.until = 0.0
 
@@ -215,6 +217,9 @@ class Common:
     def _started(self) -> Steps[None]:
         """Listen to invalidations elsewhere, from the first call on."""
         core = self._core
+        self._colour.check()
+        if self._pid != os.getpid():
+            self._pid, self._listening = os.getpid(), None
         if core.local is None or core.own or self._listening is not None:
             return
         self._listening = True

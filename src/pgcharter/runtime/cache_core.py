@@ -117,7 +117,7 @@ class Core:
         if item is None or value is MISSING:
             return None
         if item.expires > self.now():
-            self.metrics.hits += 1
+            self.metrics.server_hits += 1
             self._remember(name, item, seen)
         return item, value
 
@@ -133,8 +133,9 @@ class Core:
             return (yield from self._beside(name, terms, loader))
 
     def _through(self, name: str, terms: Terms, tags: tuple[str, ...], loader: Loader) -> Steps[Any]:
-        there = yield from self._local(name)
+        there = self._near(name)
         seen = self.local.round if self.local is not None else 0
+        near = there is not None
         if there is None:
             there = yield from self._ask(self.store.read(name, tags))
         now = self.now()
@@ -142,8 +143,11 @@ class Core:
         if there is not None and there.expires > now:
             value = self._value(there, terms)
             if value is not MISSING:
-                self.metrics.hits += 1
-                self._remember(name, there, seen)
+                if near:
+                    self.metrics.local_hits += 1
+                else:
+                    self.metrics.server_hits += 1
+                    self._remember(name, there, seen)
                 if there.refresh <= now:
                     self._refresh_soon(name, terms, tags, loader)
                 return value
@@ -281,16 +285,14 @@ class Core:
         item.fresh = min(item.expires, item.refresh)
         return item
 
-    def _local(self, name: str) -> Steps[Item | None]:
+    def _near(self, name: str) -> Item | None:
         """A value that this process has and may serve."""
-        yield from ()
         if self.local is None:
             return None
         item, now = self.local.items.get(name), self.now()
         if item is None or item.fresh <= now or self.local.until <= now:
             return None
         self.local.touch(name)
-        self.metrics.local_hits += 1
         return item
 
     def _value(self, item: Item, terms: Terms) -> Any:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
+from pgcharter.errors import UsageError
 from pgcharter.runtime.colours import Steps, awaited, driven
 
 
@@ -54,6 +55,9 @@ class Threads:
 
     name = "sync"
 
+    def check(self) -> None:
+        """Any thread will do."""
+
     def run(self, steps: Steps[Any]) -> Any:
         """Run to the end."""
         return driven(steps)
@@ -89,6 +93,17 @@ class Tasks:
 
     def __init__(self) -> None:
         self._jobs: set[asyncio.Task[Any]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def check(self) -> None:
+        """Raise UsageError in another event loop than before: connections belong to one."""
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = loop
+        elif self._loop is not loop:
+            raise UsageError(
+                "a cache is used in another event loop than before, and its connections are that one's", hint="make a cache in each loop"
+            )
 
     def run(self, steps: Steps[Any]) -> Coroutine[Any, Any, Any]:
         """Run to the end."""

@@ -34,6 +34,7 @@ class _Function(Generic[P, T]):
         self._places = frozenset(n for n, p in enumerate(self._signature.parameters) if p in self._left_out)
         self._terms = cache._with(options.ttl, options.none_ttl, options.stale_for, options.refresh, options.codec, _returned(function))
         self._terms = replace(self._terms, version_of=options.version)
+        self._simple = not self._left_out
         self._static = texts(options.tags) if not callable(options.tags) else None
         self._names: dict[Any, tuple[str, str]] = {}
         self._records: dict[str, tuple[str, ...]] = {}
@@ -86,13 +87,19 @@ class _Function(Generic[P, T]):
 
     def _here(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str, str, Any]:
         """Name, scope, and the value where this process has it."""
-        name, whose = self._named(args, kwargs)
+        found = None
+        if self._simple and not kwargs:
+            whose = "s" if self._shared else scope(shared=False, tenants=self._tenants)
+            try:
+                found = self._names.get((whose, args, tuple(map(type, args))))
+            except TypeError:  # a list, say, which has no hash
+                found = None
+        name, whose = found or self._named(args, kwargs)
         item = self._items.get(name)
         if item is not None and item.value is not ENCODED:
             now = self._now()
             if now < item.fresh and now < self._local.until:
                 self._local.touch(name)
-                self._metrics.hits += 1
                 self._metrics.local_hits += 1
                 return name, whose, item.value
         return name, whose, MISSING

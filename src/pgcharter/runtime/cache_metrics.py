@@ -9,9 +9,9 @@ from dataclasses import dataclass
 class CacheMetrics:
     """Counts since the cache was made. Threads count without a lock: under load a few may be missing."""
 
-    hits: int = 0
+    server_hits: int = 0
     local_hits: int = 0
-    """Of these, from this process."""
+    """Hits in this process."""
     misses: int = 0
     loads: int = 0
     """Times that a loader was called."""
@@ -39,6 +39,11 @@ class CacheMetrics:
     """Keys and tags whose invalidation has not been delivered yet."""
     degraded: bool = False
     """Whether reads go past the cache now."""
+
+    @property
+    def hits(self) -> int:
+        """Hits, wherever the value was."""
+        return self.server_hits + self.local_hits
 
     @property
     def hit_ratio(self) -> float:

@@ -6,7 +6,10 @@ connection to it begins a new epoch, so nothing of before is served. Needs serve
 
 from __future__ import annotations
 
+import asyncio
 import secrets
+import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -16,6 +19,7 @@ from typing import Any
 
 from pgcharter.errors import UnavailableError, UsageError
 from pgcharter.runtime.cache_local import Local
+from pgcharter.runtime.cache_redis_reads import Reads
 from pgcharter.runtime.cache_store import (
     TAG_KEPT,
     Change,
@@ -50,7 +54,9 @@ class RedisStore:
         self._url, self._adopt = url, adopt
         self._options = {"socket_connect_timeout": connect_timeout, "socket_timeout": timeout, **options}
         self._prefix = f"pgcharter:{{{namespace}}}:".encode()
+        self._clock, self._v, self._t = self._prefix + b"c", self._prefix + b"v", self._prefix + b"t"
         self._client: Any = None
+        self._reads: Reads
         self._sha = b""
         self._text = b""
         self._hints: dict[str, tuple[str, ...]] = {}
@@ -85,6 +91,8 @@ class RedisStore:
                 self._url, retry=AsyncRetry(NoBackoff(), 1), redis_connect_func=self._async_hook() if self._adopt else None, **options
             )
 
+        self._reads = Reads(self._client, threading.Event if colour == "sync" else asyncio.Event, self._errors)
+
     def _async_hook(self) -> Callable[[Any], Awaitable[None]]:
         async def hook(conn: Any) -> None:
             await awaited(self._greet(conn))
@@ -103,28 +111,21 @@ class RedisStore:
 
     def read(self, name: str, tags: Sequence[str]) -> Steps[Item | None]:
         """A value that is good, in one round trip; two where its tags are other ones than it had before."""
-        expected = self._hints.get(name, tags)
-        p, client = self._prefix, self._client
+        expected, fetch = self._hints.get(name, tags), self._reads.fetch
         with self._named_errors():
-            found = yield partial(
-                client.execute_command, "MGET", p + b"c", p + b"v" + name.encode(), *[p + b"t" + t.encode() for t in expected]
-            )
-            clock, record = found[0], found[1]
+            clock, record, *marks = yield from fetch([self._clock, self._v + name.encode(), *[self._t + tag.encode() for tag in expected]])
             if record is None or record[:1] != b"V" or clock is None or clock[:8] != record[1:9]:
                 return None
             epoch, born, item = parsed(record)
-            marks = found[2:]
             if item.tags != expected:
                 if item.tags != tuple(tags):
                     self._remember(name, item.tags)
-                marks = yield partial(client.execute_command, "MGET", *[p + b"t" + t.encode() for t in item.tags])
-        head, limit = b"X" + epoch.encode(), record[9:25]
+                marks = list((yield from fetch([self._t + tag.encode() for tag in item.tags]))) if item.tags else []
+        beginning, limit = b"X" + record[1:9], record[9:25]
         for mark in marks:
-            if mark is None or len(mark) != 41 or mark[:9] != head or mark[9:25] > limit:
-                break
-        else:
-            return item
-        return item if good(epoch, born, [mark_of(m) for m in marks]) else None
+            if mark is None or len(mark) != 41 or mark[:9] != beginning or mark[9:25] > limit:
+                return item if good(epoch, born, [mark_of(m) for m in marks]) else None
+        return item
 
     def _remember(self, name: str, tags: tuple[str, ...]) -> None:
         if len(self._hints) >= _HINTS:
@@ -195,9 +196,6 @@ class RedisStore:
                 yield partial(self._pause, 0.1)
 
     def _pause(self, seconds: float) -> Any:
-        import asyncio
-        import time
-
         return asyncio.sleep(seconds) if hasattr(self._client, "aclose") else time.sleep(seconds)
 
     def _follow(self, stream: Any, local: Local, silence: float, stop: Callable[[], bool]) -> Steps[None]:
