@@ -63,6 +63,10 @@ class LentPool(Pool):
         if _checkin and getattr(connection, "is_valid", False):
             connection.invalidate(exception)
 
+    def _close_connection(self, connection: Any, *, terminate: bool = False) -> None:  # noqa: ARG002
+        """Hang up, and no more: whoever has lent it sees that it is closed."""
+        getattr(connection, "driver_connection", connection).pgconn.finish()
+
     def recreate(self) -> LentPool:
         """The same: its connections are not SQLAlchemy's to renew."""
         return self

@@ -327,6 +327,7 @@ def _in_session(outer: AnyWork, call: Callable[[int], Steps[Any]]) -> Steps[Any]
     point: Any = yield outer.session.begin_nested
     leave = getattr(point, "__aexit__", None) or point.__exit__
     try:
+        yield outer.session.connection  # sends SAVEPOINT, which else waits for the session's first statement
         value = yield from call(outer._depth)
         yield outer.session.flush
     except BaseException as error:
