@@ -5,6 +5,7 @@ A caller alone is not kept waiting. A shared command is sent after all who share
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import os
 import threading
@@ -36,6 +37,7 @@ class Reads:
         self._pool, self._event, self._errors = client.connection_pool, event, errors
         older = inspect.signature(self._pool.get_connection).parameters["command_name"].default is inspect.Parameter.empty
         self._connection = partial(self._pool.get_connection, "MGET") if older else self._pool.get_connection
+        self._awaits = event is asyncio.Event
         self._begun()
 
     def fetch(self, keys: Sequence[bytes]) -> Steps[Sequence[Any]]:
@@ -106,7 +108,13 @@ class Reads:
             kept = self._kept.pop() if self._kept else None
             conn = kept or (yield self._connection)
             try:
-                yield partial(conn.send_packed_command, command, check_health=False)
+                limit = conn.socket_timeout
+                if self._awaits:  # a timeout for sending makes a task of it; what is sent fits into the socket's buffer
+                    conn.socket_timeout = None
+                try:
+                    yield partial(conn.send_packed_command, command, check_health=False)
+                finally:
+                    conn.socket_timeout = limit
                 answer = yield conn.read_response
             except BaseException as error:
                 yield conn.disconnect
