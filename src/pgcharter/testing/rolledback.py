@@ -107,8 +107,10 @@ class _RolledBack:
         text = bytes(command) if isinstance(command, bytes | bytearray) else b""
         if self.state.fresh and not self.state.apart and self._num_transactions == 1 and text.startswith(b"SAVEPOINT "):
             self.state.outer = True
-        done = yield from super()._exec_command(command, result_format)  # type: ignore[misc]
-        if self.state.outer and self._num_transactions == 0 and text.startswith(b"RELEASE "):
+        ends = self.state.outer and self._num_transactions == 0 and text.startswith(b"RELEASE ")
+        failed = self.pgconn.transaction_status == TransactionStatus.INERROR
+        done = None if ends and failed else (yield from super()._exec_command(command, result_format))  # type: ignore[misc]
+        if ends:
             self.state.outer = False
             yield from self._ended()
         return done
@@ -202,6 +204,7 @@ class RolledBackConnection(_RolledBack, psycopg.Connection[Any]):
             self.wait(self._sent(_END))
             whole = False
         self._prepared.clear()
+        self.wait(self._prepared.maintain_gen(self))
         self._num_transactions = 0
         if not whole:
             raise PgcharterError(
