@@ -44,6 +44,7 @@ COMMANDS: dict[str, Entry] = {
     "audit": Entry("protect", "Read the history of rows, seal it, prove it; a table as it was."),
     "security": Entry("protect", "Say who may do what and why, write the rules of logging in, watch for what changes."),
     "keys": Entry("protect", "Make, rotate and retire keys; encrypt columns and hold them to what is declared."),
+    "transactions": Entry("operate", "List what transactions over several databases have left prepared, and end it."),
     "up": Entry("operate", "Start PostgreSQL, build an example, fill it, check it and say how to connect."),
     "server": Entry("operate", "Start, stop and use the project's own PostgreSQL."),
     "doctor": Entry("operate", "Say what this machine can and cannot do."),

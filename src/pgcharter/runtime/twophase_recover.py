@@ -23,6 +23,7 @@ from psycopg.conninfo import make_conninfo
 
 from pgcharter.errors import UnavailableError
 from pgcharter.names import literal
+from pgcharter.redact import redact
 from pgcharter.runtime.colours import Steps, awaited, driven
 from pgcharter.runtime.locks_session import own_session
 from pgcharter.runtime.twophase import say, told
@@ -141,7 +142,7 @@ class _Run:
             except psycopg.Error as error:
                 if name == LOG:
                     raise
-                self._unreachable[name] = str(error).strip()
+                self._unreachable[name] = redact(str(error).strip())
                 continue
             if place.standby:
                 if name == LOG:
@@ -177,7 +178,7 @@ class _Run:
             except psycopg.OperationalError as error:
                 if name == LOG:
                     raise
-                self._unreachable[name] = str(error).strip()
+                self._unreachable[name] = redact(str(error).strip())
                 del self._servers[server]
                 continue
             for i in range(result.ntuples):
