@@ -37,11 +37,11 @@ def rows(count: int, start: int = 0) -> Iterator[Row]:
     return ((i, "owner of an account", balance, now, i % 1000) for i in range(start, start + count))
 
 
-def shuffled(count: int) -> Iterator[Row]:
-    """Half of the keys are there already, in no order."""
+def shuffled(count: int, taken: int = 0) -> Iterator[Row]:
+    """Half of the keys are there already, in no order; the first so many of them."""
     now, balance = datetime.now(UTC), Decimal("12.50")
     prime = 1_000_003 if count != 1_000_003 else 1_000_033
-    return ((i * prime % count + count // 2, "owner of an account", balance, now, i % 1000) for i in range(count))
+    return ((i * prime % count + count // 2, "owner of an account", balance, now, i % 1000) for i in range(taken or count))
 
 
 def by_hand(conn: psycopg.Connection[Any], into: str, source: Iterator[Row]) -> None:
@@ -115,8 +115,12 @@ def run() -> None:
         write, undo = alchemy(server.dsn("postgres"))
 
         def back() -> None:
+            """Take back, and away what that leaves behind: the next one would pay for it."""
             conn.rollback()
             undo()
+            conn.autocommit = True
+            conn.execute("VACUUM plain, keyed")
+            conn.autocommit = False
 
         fields = NAMES.split(", ")
         show("COPY into a table without keys", measured({
@@ -132,8 +136,8 @@ def run() -> None:
         show("merge into a table with a key, half of the rows there already", measured({
             "bulk.merge": (count, lambda: bulk.merge(conn, "keyed", shuffled(count))),
             "COPY + INSERT … SELECT by hand": (count, lambda: merged_by_hand(conn, shuffled(count))),
-            "psycopg executemany": (few, lambda: many(conn, "keyed", rows(few, count - few // 2), upsert)),
-            "SQLAlchemy insertmanyvalues": (few, lambda: write("keyed", rows(few, count - few // 2), True)),
+            "psycopg executemany": (few, lambda: many(conn, "keyed", shuffled(count, few), upsert)),
+            "SQLAlchemy insertmanyvalues": (few, lambda: write("keyed", shuffled(count, few), True)),
         }, back), "bulk.merge")  # fmt: skip
         frames(conn, count, back)
 

@@ -17,7 +17,7 @@ from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import update_wrapper
 from os import PathLike
-from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar
+from typing import IO, Any, Concatenate, Generic, Literal, ParamSpec, TypeVar
 
 from psycopg.rows import tuple_row
 
@@ -26,11 +26,12 @@ from pgcharter.errors import UsageError
 from pgcharter.runtime.bulk_bad import Bad, BadRow, BadRowError, Ward
 from pgcharter.runtime.bulk_copy import Meter, Pour, Progress, atomic
 from pgcharter.runtime.bulk_merge import Conflict, Distinct, Merge, Rule
+from pgcharter.runtime.bulk_out import batches, dicts, rows, to_csv
 from pgcharter.runtime.bulk_rows import Csv, Supply, supply
 from pgcharter.runtime.bulk_target import Overriding, asked
 from pgcharter.runtime.colours import Steps, awaited, driven
 
-__all__ = ["BadRow", "BadRowError", "Csv", "Loaded", "Merged", "Progress", "load", "merge"]
+__all__ = ["BadRow", "BadRowError", "Csv", "Loaded", "Merged", "Progress", "batches", "csv", "dicts", "load", "merge", "rows"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -80,7 +81,7 @@ class Merged(Loaded):
     """What became of a merge."""
 
     inserted: int | None
-    """None: PostgreSQL before 18 does not tell of a view."""
+    """None: PostgreSQL before 18 does not tell, of a view, or of a partitioned table that a trigger writes to as well."""
     updated: int | None
     ignored: int
     """Rows that changed nothing: conflicts ignored, `where` not true, twins left out, a trigger."""
@@ -110,9 +111,26 @@ def load(
     every so many seconds. Raises BadRowError, UsageError, and what the server raises.
     """
     meter = Meter(progress, every)
-    source = supply(rows, columns)
+    source = supply(rows, columns, whole=format != "binary" and cursor.connection.info.encoding == "utf-8")
     _of_one_colour(cursor, source)
     return (yield from atomic(cursor, _load(cursor, table, source, rows, format, overriding, bad, most_bad, meter)))
+
+
+@Operation
+def csv(
+    cursor: Any,
+    query: str,
+    to: str | PathLike[str] | IO[bytes],
+    parameters: Sequence[Any] | Mapping[str, Any] | None = None,
+    *,
+    header: bool = True,
+    delimiter: str = ",",
+    null: str = "",
+    progress: Callable[[Progress], Any] | None = None,
+    every: float = 0.5,
+) -> Steps[int]:
+    """Write what a query gives (`TABLE app.orders` is one) to a file as CSV in UTF-8, packed if its name ends in .gz; how many."""
+    return (yield from to_csv(cursor, query, to, parameters, header, delimiter, null, Meter(progress, every)))
 
 
 @Operation
@@ -147,7 +165,7 @@ def merge(
     The rest is as in `load`. Raises what `load` does, and UnavailableError where no temporary table may be made.
     """
     meter = Meter(progress, every)
-    source = supply(rows, columns)
+    source = supply(rows, columns, whole=format != "binary" and cursor.connection.info.encoding == "utf-8")
     _of_one_colour(cursor, source)
     rule = Rule(on, conflict, update, where, index_where, distinct, returning, overriding)
     return (yield from atomic(cursor, _merge(cursor, table, source, rows, format, rule, bad, most_bad, meter, each)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -40,7 +42,7 @@ class Encoder(Protocol):
     strict: bool
     """Whether text would take more."""
 
-    def encode(self, rows: list[Any]) -> Iterator[bytes | bytearray]:
+    def encode(self, rows: Any) -> Iterator[bytes | bytearray | memoryview]:
         """The rows in pieces; raises UnfitError for a row, after those before it were given."""
 
 
@@ -129,21 +131,61 @@ def atomic(cursor: Any, steps: Steps[T]) -> Steps[T]:
     return done
 
 
-def copying(cursor: Any, sql: str, feed: Callable[[Any], Steps[T]]) -> Steps[T]:
+def copying(cursor: Any, sql: str, feed: Callable[[Any], Steps[T]], parameters: Any = None) -> Steps[T]:
     """A COPY, entered and left as its colour has it; what `feed` raises ends it."""
-    manager = cursor.copy(sql.encode(cursor.connection.info.encoding))
+    manager = cursor.copy(sql.encode(cursor.connection.info.encoding), parameters)
     twin = hasattr(manager, "__aenter__")
     enter, leave = (manager.__aenter__, manager.__aexit__) if twin else (manager.__enter__, manager.__exit__)
     copy = yield enter
+    conn = cursor.connection
+    lock, conn.lock = conn.lock, _Busy(conn.lock)
     try:
         done = yield from feed(copy)
     except GeneratorExit:
         raise
     except BaseException as error:
+        conn.lock = lock
         yield partial(leave, type(error), error, error.__traceback__)
         raise
+    finally:
+        conn.lock = lock
     yield partial(leave, None, None, None)
     return done
+
+
+class _Busy:
+    """The lock of a connection that is busy with COPY: its own thread or task would wait for itself for ever."""
+
+    def __init__(self, lock: Any) -> None:
+        self._lock, self._who = lock, _who()
+
+    def _refuse(self) -> None:
+        if self._who == _who():
+            raise UsageError(
+                "the connection is busy with COPY, so where the rows come from cannot ask it", hint="a second connection for that"
+            )
+
+    def __enter__(self) -> Any:
+        self._refuse()
+        return self._lock.__enter__()
+
+    def __exit__(self, *error: object) -> Any:
+        return self._lock.__exit__(*error)
+
+    async def __aenter__(self) -> Any:
+        self._refuse()
+        return await self._lock.__aenter__()
+
+    async def __aexit__(self, *error: object) -> Any:
+        return await self._lock.__aexit__(*error)
+
+
+def _who() -> tuple[int, object]:
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        task = None
+    return threading.get_ident(), task
 
 
 class Pour:
@@ -162,6 +204,9 @@ class Pour:
     def choose(self, wanted: str, source: Csv | None) -> None:
         """The format. Raises UsageError where binary is asked for and a type has none."""
         conn = self.cursor.connection
+        if self.supply.encoder is not None:
+            self.encoder = self.supply.encoder
+            return
         if source is not None:
             self.encoder, self.format = Records(source, conn.info.encoding), "csv"
             return

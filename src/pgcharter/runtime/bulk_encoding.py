@@ -27,7 +27,9 @@ _AS_TEXT = frozenset(("textrecv", "bpcharrecv", "varcharrecv", "namerecv", "enum
 """Receive functions whose binary form is the text itself."""
 _UNSURE = frozenset((3904, 3905, 4451, 6150))
 """Ranges over int4, which are cut like integers."""
-_JSON, _JSONS = frozenset((114, 3802)), frozenset((199, 3807))
+JSON = frozenset((114, 3802))
+"""Oids of json and jsonb."""
+_JSONS = frozenset((199, 3807))
 _ERRORS = (TypeError, ValueError, AttributeError, IndexError, OverflowError, ArithmeticError, psycopg.Error, struct.error)
 
 Fits = Callable[[list[Any]], bool]
@@ -38,7 +40,7 @@ def _ranged(code: str) -> Fits:
 
     def fits(values: list[Any]) -> bool:
         try:
-            struct.pack(f"{len(values)}{code}", *values)
+            struct.pack(f"={len(values)}{code}", *values)  # without = a float is cut to infinity
         except _ERRORS:
             given = [v for v in values if v is not None]
             return len(given) < len(values) and fits(given)
@@ -142,7 +144,7 @@ class Text:
         self._columns = columns
         self._conn = conn
         self._tx = Transformer(conn)
-        self._json = [(k, c.base in _JSONS) for k, c in enumerate(columns) if c.base in _JSON | _JSONS]
+        self._json = [(k, c.base in _JSONS) for k, c in enumerate(columns) if c.base in JSON | _JSONS]
 
     def encode(self, rows: list[Any]) -> Iterator[bytearray]:
         """The rows in pieces. Raises UnfitError for a row, after those before it were given."""

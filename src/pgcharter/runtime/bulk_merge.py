@@ -22,6 +22,10 @@ from pgcharter.runtime.colours import Steps
 
 Conflict = Literal["error", "ignore", "update"]
 Distinct = Literal["error", "first", "last"]
+_TALLY = """
+SELECT sum(pg_stat_get_xact_tuples_inserted(relid))::bigint, sum(pg_stat_get_xact_tuples_updated(relid))::bigint
+  FROM pg_partition_tree(%(table)s::regclass)
+"""
 _names = itertools.count(1)
 STREAM = 1000
 """Rows of an answer taken at once."""
@@ -183,16 +187,27 @@ class Merge:
     def _select(self) -> str:
         names = ", ".join(quote(c.name) for c in self._columns)
         if self._distinct not in ("first", "last") or not self._key:
-            return f"SELECT {names} FROM {self.name} ORDER BY {self._order('ctid')}"
+            alone = self._key and self._rule.conflict == "update"  # its keys differ, so their order is one
+            order = self._order("ctid") if self._key and not alone else ", ".join(map(quote, self._key))
+            return f"SELECT {names} FROM {self.name}" + (f" ORDER BY {order}" if order else "")
         same = self._same("ctid")
         return f"SELECT DISTINCT ON ({same}) {names} FROM {self.name} ORDER BY {same}, ctid{' DESC' if self._distinct == 'last' else ''}"
 
     def _fresh(self) -> str | None:
-        """Tells a row that was inserted from one that was updated; None where PostgreSQL does not."""
-        new = self._cursor.connection.info.server_version >= 180000
-        if self._target.kind == "v":
-            return "old IS NULL" if new else None
-        return "old.tableoid IS NULL" if new else "xmax = 0"  # ON CONFLICT locks the old version first, and the new one carries that
+        """Tells a row that was inserted from one that was updated; None where PostgreSQL does not.
+
+        Before 18: ON CONFLICT locks the old version first, and the new one carries that. A partition whose columns have other places has no
+        system columns here ("cannot retrieve a system column in this context").
+        """
+        if self._cursor.connection.info.server_version >= 180000:
+            return "old IS NULL" if self._target.kind == "v" else "old.tableoid IS NULL"
+        return "xmax = 0" if self._target.kind == "r" else None
+
+    def _tally(self) -> Steps[tuple[int, int]]:
+        """What this transaction has inserted and updated so far in a partitioned table."""
+        yield partial(self._cursor.execute, _TALLY.encode(), {"table": self._target.id.sql()})
+        rows: list[tuple[int, int]] = yield self._cursor.fetchall
+        return rows[0]
 
     def _attempt(self, select: str, returned: Callable[[tuple[Any, ...]], Any] | None) -> Steps[Failure | None]:
         """Store what a SELECT gives, under a savepoint; why it was refused, if it was."""
@@ -202,7 +217,13 @@ class Merge:
         insert = f"INSERT INTO {target.id.sql()} AS target ({names}){override} {select}{self._conflict}"
         yield self._sql("SAVEPOINT pgcharter_rows")
         try:
+            counted = rule.conflict == "update" and target.kind == "p" and self._fresh() is None
+            before = (yield from self._tally()) if counted else (0, 0)
             inserted, updated, written = yield from (self._answered(insert, returned) if rule.returning else self._counted(insert))
+            if counted:
+                after = yield from self._tally()
+                both = after[0] - before[0], after[1] - before[1]
+                inserted, updated = both if sum(both) == written else (None, None)  # track_counts is off, a trigger writes as well
         except psycopg.errors.InvalidColumnReference as error:
             raise UsageError(
                 f"{target.id} has no unique index that says which rows are the same: {error.diag.message_primary}",
@@ -252,4 +273,5 @@ class Merge:
 
 
 def _sized() -> dict[str, int]:
+    """How many rows libpq hands over at once, where it can hand over more than one (17 and newer)."""
     return {"size": STREAM} if capabilities.has_stream_chunked() else {}

@@ -87,6 +87,8 @@ class Supply:
     unit = "row"
     offset = 0
     """Lines before the first row."""
+    encoder: Any = None
+    """How its rows are written, where it says that itself."""
 
     def __init__(self, iterator: Any, columns: Sequence[str] | None) -> None:
         self._iterator = iterator
@@ -214,15 +216,15 @@ class CsvRecords(Supply):
             if len(columns) != len(names):
                 raise UsageError(f"the file has {len(names)} columns, and {len(columns)} are given")
         self.offset = self._line
-        super().__init__(self._records(), columns)
+        super().__init__((), columns)
 
     def _header(self, source: Csv) -> list[str]:
         import csv
 
         try:
-            text, self._line = next(self._records())
+            text, self._line = next(self._records(islice(self._lines, 1)))
         except StopIteration:
-            return []
+            raise UsageError("the file is empty, so it names no columns", hint="Csv(…, header=False) for a file without a header") from None
         except LookupError:
             raise UsageError(f"there is no encoding {source.encoding!r}") from None
         return next(csv.reader(io.StringIO(text), delimiter=source.delimiter, quotechar=source.quote))
@@ -233,27 +235,35 @@ class CsvRecords(Supply):
         yield lambda: None
 
     def block(self, bytes_each: float) -> Steps[Block | None]:
-        """The next records."""
-        found = yield from super().block(bytes_each)
-        if found:
-            found.numbers = [line for _, line in found.given]
-            found.given = found.rows = [text for text, _ in found.given]
-        return found
+        """The next records; without quotes every line is one."""
+        yield from ()
+        most = max(1, min(BLOCK, int(WEIGHT / (bytes_each or 1000))))
+        given = list(islice(self._lines, most))
+        if not given:
+            return None
+        text, first = "".join(given), self._line + 1
+        if self._quote in text or "\r" in text or "\\." in text or not text.endswith("\n"):
+            found = list(self._records(given))
+            given = [record for record, _ in found]
+        else:
+            found, self._line = [], self._line + len(given)
+        self.count += len(given)
+        return Block(given, given, first, [line for _, line in found] or None)
 
-    def _records(self) -> Iterator[tuple[str, int]]:
-        """Records and the lines they end on: a line break inside quotes is none."""
-        mark, pending, line = self._quote, "", self._line
-        for text in self._lines:
-            line += 1
+    def _records(self, some: Iterable[str] = ()) -> Iterator[tuple[str, int]]:
+        """Records and the lines they end on, of these lines and what of the next belongs to the last: a break inside quotes is none."""
+        mark, pending, remaining = self._quote, "", iter(some)
+        while (text := next(remaining, None)) is not None or (pending and (text := next(self._lines, None)) is not None):
+            self._line += 1
             if pending or mark in text:
                 pending += text
                 if pending.count(mark) % 2:
                     continue
                 text, pending = pending, ""
             record = text.rstrip("\r\n")
-            yield (record if record != "\\." else f"{mark}\\.{mark}") + "\n", line  # bare, it ends the data up to PostgreSQL 17
+            yield (record if record != "\\." else f"{mark}\\.{mark}") + "\n", self._line  # bare, it ends the data up to PostgreSQL 17
         if pending:
-            yield pending, line
+            yield pending, self._line
 
 
 def lines(source: Csv) -> Iterator[str]:
@@ -285,8 +295,8 @@ def _opened(source: Csv) -> Iterator[Iterable[str]]:
                 wrapped.detach()
 
 
-def supply(rows: Any, columns: Sequence[str] | None) -> Supply:
-    """The source that `rows` is. Raises UsageError for what is none."""
+def supply(rows: Any, columns: Sequence[str] | None, *, whole: bool = True) -> Supply:
+    """The source that `rows` is; `whole` lets Arrow batches stay whole. Raises UsageError for what is none."""
     if isinstance(columns, str):
         raise UsageError(f"columns is a str, {columns!r}, not names", hint=f"columns=({columns!r},)")
     if isinstance(rows, PathLike):
@@ -294,10 +304,9 @@ def supply(rows: Any, columns: Sequence[str] | None) -> Supply:
     if isinstance(rows, Csv):
         return CsvRecords(rows, columns)
     if hasattr(rows, "__arrow_c_stream__") or hasattr(rows, "__arrow_c_array__"):
-        from pgcharter.runtime.bulk_arrow import rows_of
+        from pgcharter.runtime.bulk_arrow import ArrowSupply
 
-        names, iterator = rows_of(rows)
-        return Supply(iterator, names if columns is None else columns)
+        return ArrowSupply(rows, columns, whole=whole)
     if isinstance(rows, AsyncIterable):
         return Supply(aiter(rows), columns)
     if isinstance(rows, Iterable) and not isinstance(rows, str | bytes | bytearray | Mapping):
