@@ -420,9 +420,8 @@ def test_idle_connections_that_died_are_not_lent(table: str) -> None:
     with Database(table, size=PoolSize(3, 3)) as db:
         db.primary.pool.wait()
         with psycopg.connect(table, autocommit=True) as other:
-            other.execute(
-                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
-            )
+            others = "FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
+            other.execute(f"SELECT pg_terminate_backend(pid, 5000) {others}".encode())
         for _ in range(6):
             db.run(lambda work: work.conn.execute("SELECT 1"))
         assert db.counts.tried_again == 0

@@ -222,14 +222,16 @@ class Runs:
                 return work
         return (yield from self.begun_on(self.primary, terms, attempt))
 
-    def begun_on(self, server: Server, terms: Terms, attempt: int, wait: float | None = None) -> Steps[AnyWork]:
-        """Borrow a connection of a server, waiting at most `wait` seconds, and begin on it."""
+    def begun_on(
+        self, server: Server, terms: Terms, attempt: int, wait: float | None = None, fit: Callable[[Any], Terms] | None = None
+    ) -> Steps[AnyWork]:
+        """Borrow a connection of a server, waiting at most `wait` seconds, and begin on it; `fit` may have other terms for a connection."""
         conn = yield from server.borrow(wait)
         try:
             if not server.met and "sqlalchemy" in sys.modules:
                 yield partial(self._meet, server, conn)
                 server.met = True
-            work = self._work(server, conn, terms, attempt)
+            work = self._work(server, conn, terms if fit is None else fit(conn), attempt)
         except BaseException:
             yield from server.give_back(conn)
             raise
@@ -289,7 +291,7 @@ class Runs:
             if isinstance(error, EndedError):
                 raise error
             if isinstance(error, Exception):
-                log.warning("a unit of work is committed, and this went wrong afterwards: %r", error)
+                log.info("a unit of work is committed, though what ended it raised %r", error)
                 return
         else:
             self.counts.add("rolled_back")

@@ -28,8 +28,8 @@ LIFE = "extract(epoch FROM pg_postmaster_start_time()) || ' ' || extract(epoch F
 """One life of a server. A crash does away with what it has counted, even where the postmaster lives on; ids may be given again then."""
 FACTS = f"(SELECT system_identifier::text FROM pg_control_system()), substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8), {LIFE}"
 """Of a primary: the system, its timeline, its life. An id means something in all three together."""
-REPLAYED = "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()::text END"
-"""Asked on a replica in a transaction before the unit's own; null where it is no replica any more.
+REPLAYED = "SELECT pg_last_wal_replay_lsn()"
+"""Asked on a replica in a transaction before the unit's own; null where it has never been one, and as it was where it is one no more.
 
 Before: a snapshot is taken before the function runs, so what REPEATABLE READ sees for good could be older than what it says of itself.
 """
