@@ -13,6 +13,7 @@ import itertools
 import logging
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -169,11 +170,11 @@ class Router:
         if terms.isolation == "serializable" or attempt > self.routing.attempts:
             return None
         need = self.needs(after)
-        asked = self._asked(terms) if need is not None else terms
+        fit = partial(_terms_for, need=need, terms=terms, asked=self._asked(terms)) if need is not None else None
         failed: set[int] = set()
         deadline, pause = 0.0, _FIRST
         while (replica := self._choose(need, failed, deadline)) is not None:
-            work, met = yield from self._try(replica, asked, attempt, need)
+            work, met = yield from self._try(replica, terms, attempt, need, fit)
             if work is not None:
                 self.counts.replica += 1
                 return work
@@ -210,10 +211,12 @@ class Router:
                 best, least = each, load
         return best
 
-    def _try(self, replica: Replica, asked: Terms, attempt: int, need: Token | None) -> Steps[tuple[AnyWork | None, Met]]:
+    def _try(
+        self, replica: Replica, terms: Terms, attempt: int, need: Token | None, fit: Callable[[Any], Terms] | None
+    ) -> Steps[tuple[AnyWork | None, Met]]:
         """Begin on a replica; where it is not far enough, or cannot, nothing is left open."""
         try:
-            work: AnyWork = yield from self.database.begun_on(replica.server, asked, attempt, self.routing.borrow)
+            work: AnyWork = yield from self.database.begun_on(replica.server, terms, attempt, self.routing.borrow, fit)
             met: Met = "out"
             try:
                 met = "enough" if need is None else (yield from self._met(replica, work, need))
@@ -231,30 +234,41 @@ class Router:
 
     def _met(self, replica: Replica, work: AnyWork, need: Token) -> Steps[Met]:
         """Whether the replica that a unit of work has begun on has replayed so much. Rolled back where it has not."""
-        said = work.held.said
-        lsn = lsn_of(said.replayed) if said.replayed else 0
-        if said.replayed:
-            replica.at(lsn, self._positions, time.monotonic())
-        system, timeline = getattr(work._conn, "history", ("", 0))
-        if lsn >= need.lsn and said.replayed and system == need.system and timeline >= need.timeline:
+        said, conn = work.held.said, work._conn
+        if not work.held.terms.asks:
             return "enough"
-        yield from work._undo()
         if not said.replayed:
+            yield from work._undo()
             replica.put("it is no standby")
             return "out"
-        if lsn < need.lsn:
-            return "behind"
-        return (yield from self._history(replica, work, need))
+        lsn = lsn_of(said.replayed)
+        replica.at(lsn, self._positions, time.monotonic())
+        reached = getattr(conn, "reached", None)
+        if reached is not None:
+            conn.reached = reached = replace(reached, lsn=lsn)
+            if reached.covers(need):
+                return "enough"
+        yield from work._undo()
+        return (yield from self._history(replica, work, lsn, need)) if lsn >= need.lsn else "behind"
 
-    def _history(self, replica: Replica, work: AnyWork, need: Token) -> Steps[Met]:
+    def _history(self, replica: Replica, work: AnyWork, lsn: int, need: Token) -> Steps[Met]:
         """Ask of which system and timeline a connection's server is: once, and again when a promotion has begun another timeline."""
         conn, work._conn.held = work._conn, None
         with using(replace(NOTHING, everybody=True)):
             cursor = yield partial(conn.execute, HISTORY)
             system, timeline = yield cursor.fetchone
             yield conn.rollback
-        conn.history = (system, timeline or 0)
+        conn.reached = Token(system, lsn, timeline or 0)
         if system != need.system:
             replica.put(f"it is of system {system}, and the primary of {need.system}")
             return "out"
-        return "again" if conn.history[1] >= need.timeline else "behind"
+        return "again" if conn.reached.covers(need) else "behind"
+
+
+def _terms_for(conn: Any, need: Token, terms: Terms, asked: Terms) -> Terms:
+    """Ask how far the replica is, unless this very connection has shown it: what has been replayed stays so while a session lasts.
+
+    Behind a pooler another session may stand behind each transaction: always ask.
+    """
+    reached = getattr(conn, "reached", None)
+    return terms if reached is not None and not conn.usual and reached.covers(need) else asked

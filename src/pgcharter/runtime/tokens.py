@@ -54,6 +54,10 @@ class Token:
         """Whether it asks for more than another one of the same system."""
         return other is None or (self.timeline, self.lsn) > (other.timeline, other.lsn)
 
+    def covers(self, need: Token) -> bool:
+        """Whether a server that has come here has come to another position as well: no earlier in the log, nor on an earlier timeline."""
+        return self.lsn >= need.lsn and self.timeline >= need.timeline and self.system == need.system
+
 
 def lsn_of(text: str) -> int:
     """A position as PostgreSQL writes it, `16/B374D848`, as a number of bytes."""
