@@ -36,6 +36,7 @@ _KINDS: dict[str, tuple[type, Callable[[Any], str], Callable[[str], Any]]] = {
     ),
     "float": (float, repr, float),
 }
+_ENCODERS = [json.JSONEncoder(separators=(",", ":"), sort_keys=ordered, allow_nan=False) for ordered in (False, True)]
 _BY_TYPE = {kind: (name, write) for name, (kind, write, _) in _KINDS.items()}
 
 
@@ -43,7 +44,7 @@ def encode(value: Any, answers: type | None = None, *, ordered: bool = False) ->
     """A value as JSON in ASCII; with `ordered`, equal values give equal texts. Raises UsageError for what cannot be kept."""
     known = _known(answers)
     try:
-        return json.dumps(_written(value, known), separators=(",", ":"), sort_keys=ordered, allow_nan=False)
+        return _ENCODERS[ordered].encode(_written(value, known))
     except (RecursionError, ValueError) as error:
         raise UsageError(f"a {type(value).__name__} cannot be kept as JSON: {error}") from None
 
