@@ -103,6 +103,14 @@ def test_what_cannot_be_made_up_is_said(make: Make) -> None:
         make("tenants").nothing  # noqa: B018
 
 
+def test_rows_that_a_trigger_keeps_out(make: Make) -> None:
+    make.conn.execute("CREATE FUNCTION kept_out() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'")
+    make.conn.execute("CREATE TRIGGER kept_out BEFORE INSERT ON accounts FOR EACH ROW EXECUTE FUNCTION kept_out()")
+    with pytest.raises(PgcharterError, match=r"2 of 2 rows of public\.accounts were kept out by a trigger or rule"):
+        make.many("accounts", 2)
+    assert make.many("accounts", 0) == []
+
+
 def test_a_failed_row_leaves_the_transaction_whole(database: str) -> None:
     with connect(database) as admin:
         admin.execute(SHOP.encode())

@@ -8,7 +8,10 @@ from tests.testing.conftest import Inner
 
 
 def test_a_project(inner: Inner) -> None:
-    ran = inner("small", "-n", "0")
+    ran = inner("small", "-n", "0", "-v")
+    assert re.search(r"^pgcharter: PostgreSQL 18\.\d+ \(embedded\), schema from migrations/ \(2 files\)$", ran.output, re.MULTILINE), (
+        ran.output
+    )
     assert (ran.code, ran.count("failed"), ran.count("error")) == (0, 0, 0), ran.output
     assert ran.count("passed") == 35, ran.output
 
@@ -17,13 +20,6 @@ def test_a_project_in_two_processes(inner: Inner) -> None:
     ran = inner("small", "-n", "2", "-k", "clone or session or rows")
     assert ran.code == 0, ran.output
     assert ran.count("passed") > 10, ran.output
-
-
-def test_header(inner: Inner) -> None:
-    ran = inner("small", "-n", "0", "-v", "--collect-only")
-    assert re.search(r"^pgcharter: PostgreSQL 18\.\d+ \(embedded\), schema from migrations/ \(2 files\)$", ran.output, re.MULTILINE), (
-        ran.output
-    )
 
 
 def test_what_fails_is_told(inner: Inner) -> None:

@@ -28,6 +28,7 @@ from pgcharter.errors import PgcharterError, UsageError
 from pgcharter.names import quote
 from pgcharter.runtime.context import current
 from pgcharter.runtime.repeats import allowed
+from pgcharter.testing import factories_models
 from pgcharter.testing.recipes import Recipe, Recipes
 from pgcharter.testing.rolledback import aside
 
@@ -100,6 +101,7 @@ class Make:
         table = self._table(what)
         if self.session is not None:
             self.session.flush()
+            values = values if isinstance(what, str) else factories_models.columns(what, values, self.session.get_bind().dialect)
         with self._aside(), allowed("rows made up for a test"):
             rows = self._rows(self.recipes.of(table), count, {**self._fitting(table), **self._columns(table, values)}, ())
             return rows if isinstance(what, str) else [self._object(what, row) for row in rows]
@@ -116,12 +118,7 @@ class Make:
         return aside(self.conn) if not self.conn.autocommit else nullcontext()
 
     def _table(self, what: str | type) -> Table:
-        if isinstance(what, str):
-            return self.recipes.table(what)
-        mapped = getattr(what, "__table__", None)
-        if mapped is None:
-            raise UsageError(f"{what!r} is neither the name of a table nor a model of SQLAlchemy")
-        return self.recipes.table(f"{mapped.schema}.{mapped.name}" if mapped.schema else mapped.name)
+        return self.recipes.table(what if isinstance(what, str) else factories_models.table_of(what))
 
     def _fitting(self, table: Table) -> dict[str, Any]:
         """Values that hold for every table: those of `within`, and the tenant of the context that is in force."""
@@ -151,6 +148,8 @@ class Make:
 
     def _rows(self, recipe: Recipe, count: int, given: Mapping[str, Any], above: tuple[str, ...]) -> list[Row]:
         """Make rows, and first what they refer to."""
+        if count < 1:
+            return []
         name = recipe.table.id.sql()
         if name in above:
             raise UsageError(
@@ -198,8 +197,10 @@ class Make:
             sql, parameters = _insert(recipe, values, first, count)
             try:
                 with self.conn.transaction(), self.conn.cursor(row_factory=dict_row) as cursor:
-                    cursor.execute(sql.encode(), parameters or None)
-                    return [Row(recipe.table, row) for row in cursor.fetchall()]
+                    found = cursor.execute(sql.encode(), parameters or None).fetchall()
+                if len(found) != count:
+                    raise PgcharterError(f"{count - len(found)} of {count} rows of {name} were kept out by a trigger or rule")
+                return [Row(recipe.table, row) for row in found]
             except (psycopg.errors.UniqueViolation, psycopg.errors.CheckViolation) as error:
                 if attempt == _TRIES - 1 or recipe.doubt or not _made_up(recipe, error, values):
                     raise _refused(recipe, error) from None
@@ -211,11 +212,9 @@ class Make:
 
     def _object(self, what: type[M], row: Row) -> M:
         """The object of a row."""
-        from sqlalchemy import inspect
-
         if self.session is None:
             raise UsageError(f"{what.__name__} is a model, and the test has no session", hint="take the fixture pg_session too")
-        mapper: Any = inspect(what)
+        mapper = factories_models.mapper_of(what)
         found = self.session.get(what, tuple(row[c.name] for c in mapper.primary_key), populate_existing=True)
         if found is None:
             raise PgcharterError(f"the row of {row.table} that was made is not there any more", hint="a trigger may have moved it")
@@ -249,17 +248,7 @@ def seed_of(name: str) -> int:
 
 def _parent(value: object) -> tuple[str, Mapping[str, Any]] | None:
     """The table and columns of a row or of an object of a model."""
-    if isinstance(value, Row):
-        return value.table, value
-    mapped = getattr(type(value), "__table__", None)
-    if mapped is None:
-        return None
-    from sqlalchemy import inspect
-
-    mapper: Any = inspect(type(value))
-    columns = {c.name: getattr(value, mapper.get_property_by_column(c).key) for c in mapped.primary_key}
-    columns |= {c.name: value.__dict__.get(mapper.get_property_by_column(c).key) for c in mapped.columns if c.name not in columns}
-    return (f"{mapped.schema}.{mapped.name}" if mapped.schema else mapped.name), columns
+    return (value.table, value) if isinstance(value, Row) else factories_models.parent(value)
 
 
 def _insert(recipe: Recipe, values: Mapping[str, Any], first: int, count: int) -> tuple[str, list[Any]]:
