@@ -18,6 +18,7 @@ from pgcharter.policy.idempotency import KEYS
 from pgcharter.policy.idempotency_settings import IdempotencySection
 from pgcharter.policy.roles_settings import RolesSection
 from pgcharter.policy.tenancy_settings import TenancySection
+from pgcharter.runtime.idempotency import Claimed, Key, answer, claim, purge, settled
 from pgcharter.sources import live
 
 
@@ -97,6 +98,16 @@ def test_tenants_do_not_meet(database: str, major: int) -> None:
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 conn.execute(insert.replace("(operation", "(tenant, operation").replace("('o', 'k'", "('a', 'o', 'x'").encode())
             assert conn.execute("DELETE FROM pgcharter.idempotency_keys").rowcount == 1
+            for tenant in ("c", "d"):
+                conn.execute("SELECT set_config('pgcharter.tenant', %s, false)", (tenant,))
+                for said in ("first", "again"):
+                    with conn.transaction():
+                        found = claim(conn, Key("o", "k"))
+                        answer(conn, Key("o", "k"), said + tenant) if isinstance(found, Claimed) else None
+                with conn.transaction():
+                    assert settled(conn, Key("o", "k")).value == f"first{tenant}"  # type: ignore[union-attr]
+                    conn.execute("UPDATE pgcharter.idempotency_keys SET expires_at = now() - interval '1 s'")
+                    assert purge(conn) == 1
             conn.execute("RESET ROLE")
             assert conn.execute("SELECT count(*) FROM pgcharter.idempotency_keys").fetchone() == (2,)
     finally:
