@@ -117,7 +117,7 @@ class Pager:
         Raises a CursorError (runtime.cursors) for a cursor that cannot be used, UsageError for a limit out of bounds and for a query that
         has no order to go by.
         """
-        return driven(self._page(conn, query, cursor, limit, tie))
+        return driven(self.steps(conn, query, cursor, limit, tie))
 
     @overload
     async def async_page(
@@ -139,7 +139,7 @@ class Pager:
         self, conn: Any, query: Any, cursor: str | None = None, *, limit: int | None = None, tie: Sequence[Any] = ()
     ) -> Page[Any]:
         """The same on an AsyncSession, or an async connection of SQLAlchemy or psycopg."""
-        return await awaited(self._page(conn, query, cursor, limit, tie))
+        return await awaited(self.steps(conn, query, cursor, limit, tie))
 
     def offset_page(self, conn: Any, query: Any, offset: int, *, limit: int | None = None, tie: Sequence[Any] = ()) -> Page[Any]:
         """A page by number of rows before it, for those who must; its `next` and `previous` go on by place.
@@ -154,20 +154,18 @@ class Pager:
         """The same on async connections and sessions."""
         return await awaited(self._offset_page(conn, query, offset, limit, tie))
 
-    def _page(self, conn: Any, query: Any, cursor: str | None, limit: int | None, tie: Sequence[Any]) -> Steps[Page[Any]]:
-        count, listing = self._count(limit), _listing(query, tie)
+    def steps(self, conn: Any, query: Any, cursor: str | None, limit: int | None, tie: Sequence[Any] = ()) -> Steps[Page[Any]]:
+        """What `page` and `async_page` do, for work of both colours (runtime.colours)."""
+        count, listing = self.count(limit), _listing(query, tie)
         position = self.cursors.open(cursor, listing.fingerprint) if cursor is not None else None
         yield from self._look(conn, query, tie, listing)
         found = yield from listing.rows(conn, position, count + 1)
         return self._made(found, position, count, listing.fingerprint, came=position is not None)
 
     def _offset_page(self, conn: Any, query: Any, offset: int, limit: int | None, tie: Sequence[Any]) -> Steps[Page[Any]]:
-        count, listing = self._count(limit), _listing(query, tie)
+        count, listing = self.count(limit), _listing(query, tie)
         if not 0 <= offset <= self.offset:
-            raise UsageError(
-                f"offset {offset:,} is asked for, and {self.offset:,} is the most: the server would read all rows before it and drop them",
-                hint="go on by place: pager.page(conn, query, cursor), cursor being the page's next (keyset pagination)",
-            )
+            raise too_far(offset, self.offset)
         found = yield from listing.rows(conn, None, count + 1, offset)
         return self._made(found, None, count, listing.fingerprint, came=offset > 0)
 
@@ -207,11 +205,20 @@ class Pager:
         if not found.covered:
             warnings.warn(f"{found} ({found.hint})", UncoveredWarning, stacklevel=2)
 
-    def _count(self, limit: int | None) -> int:
+    def count(self, limit: int | None) -> int:
+        """The rows of a page that was asked for. Raises UsageError out of bounds."""
         count = self.limit if limit is None else limit
         if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= self.most:
             raise UsageError(f"limit is {count}, and a page has 1 to {self.most} rows")
         return count
+
+
+def too_far(offset: int, most: int = OFFSET) -> UsageError:
+    """The error of an offset beyond the limit."""
+    return UsageError(
+        f"offset {offset:,} is asked for, and {most:,} is the most: the server would read all rows before it and drop them",
+        hint="go on by place: page(…, cursor), cursor being the last page's next (keyset pagination)",
+    )
 
 
 def _listing(query: Any, tie: Sequence[Any]) -> Any:

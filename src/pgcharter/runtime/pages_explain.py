@@ -19,13 +19,18 @@ def asked(query: Any, tie: Sequence[Any]) -> tuple[str, Any, Ordered, list[str]]
     """The statement, its parameters, its order, and columns of the order's table that have one value in all rows."""
     selected = Selected(query, tie)
     statement, _ = selected.statement(None, 21)
-    compiled = statement.compile(dialect=DIALECT, compile_kwargs={"render_postcompile": True})
-    sent = {name: _sent(compiled, name, value) for name, value in compiled.params.items()}
+    sql, sent = written(statement)
     order = [(_table(k.expression), _text(k.expression), k.direction) for k in selected.keys]
     found = facts(optionless(query))
     owners = {hash(c.table) for k in selected.keys for c in _columns(k.expression)}
     fixed = sorted(column for table, column in found.fixed if table in owners)
-    return str(compiled), sent, order, fixed
+    return sql, sent, order, fixed
+
+
+def written(statement: Any) -> tuple[str, dict[str, Any]]:
+    """A statement as text, and its parameters, as the driver takes them."""
+    compiled = statement.compile(dialect=DIALECT, compile_kwargs={"render_postcompile": True})
+    return str(compiled), {name: _sent(compiled, name, value) for name, value in compiled.params.items()}
 
 
 def _sent(compiled: Any, name: str, value: Any) -> Any:
