@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import itertools
 import json
+import random
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -23,6 +26,8 @@ from tests.conftest import installation
 from tests.migrate import harm
 from tests.runtime.own_tables import install
 
+from pgcharter.runtime.twophase import Coordinator
+from pgcharter.runtime.twophase_names import InDoubtError, NotPreparedError
 from pgcharter.runtime.twophase_recover import Recovery, look, recover
 from pgcharter.servers import lifecycle
 from pgcharter.servers.lifecycle import Server
@@ -180,11 +185,89 @@ def test_servers_crash_meanwhile(field_: Ground, which: str) -> None:
     field_.check()
 
 
+def test_recovery_beside_the_living(field_: Ground) -> None:
+    storm(field_, seconds=3)
+
+
+def storm(here: Ground, seconds: float, workers: int = 4) -> tuple[int, int]:
+    """Coordinators at work, sessions of theirs and of the log ended at random, and two recoveries all the time that wait for nothing.
+
+    What was reported done is there everywhere, what was reported undone nowhere, the rest in all or none. How many of each.
+    """
+    end, chance = time.monotonic() + seconds, random.Random(7)
+    numbers, told = itertools.count(1), dict[int, bool | None]()
+    errors: list[BaseException] = []
+
+    def coordinate(worker: int) -> None:
+        name = f"storm-{worker}"
+        with closing(Coordinator(here.log, name=name, system="test", patience=5)) as coordinator:
+            while time.monotonic() < end:
+                number = next(numbers)
+                told[number] = None
+                try:
+                    with ExitStack() as stack:
+                        conns = {n: stack.enter_context(psycopg.connect(d, application_name=name)) for n, d in here.dsns().items()}
+                        with coordinator.transaction(conns):
+                            for n, conn in conns.items():
+                                conn.execute("INSERT INTO done VALUES (%s, %s)", (number, n))
+                    told[number] = True
+                except InDoubtError:
+                    continue
+                except (psycopg.Error, NotPreparedError):
+                    told[number] = False
+
+    def harm_sessions() -> None:
+        servers = [psycopg.connect(d, autocommit=True) for d in (here.log, here.dsns()["b"])]
+        while time.monotonic() < end:
+            time.sleep(chance.uniform(0, 0.02))
+            chance.choice(servers).execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE %s ORDER BY random() LIMIT 1",
+                (chance.choice(["storm-%", "pgcharter coordinator%", "pgcharter recovery"]),),
+            )
+        for conn in servers:
+            conn.close()
+
+    def recover_all() -> None:
+        while time.monotonic() < end:
+            with suppress(psycopg.OperationalError):
+                here.recover()
+
+    def kept(work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as error:
+            errors.append(error)
+
+    jobs = [*(partial(coordinate, w) for w in range(workers)), harm_sessions, recover_all, recover_all]
+    threads = [threading.Thread(target=kept, args=(job,)) for job in jobs]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert errors == []
+    here.settled()
+    here.recover()
+    found = {}
+    for name, dsn in here.dsns().items():
+        with psycopg.connect(dsn) as conn:
+            found[name] = sorted(n for (n,) in conn.execute("SELECT number FROM done").fetchall())
+    assert found["a"] == found["b"] == found["c"]
+    there = set(found["a"])
+    assert len(there) == len(found["a"])
+    assert {n for n, done in told.items() if done} <= there
+    assert not {n for n, done in told.items() if done is False} & there
+    here.model = dict.fromkeys(there, True)
+    here.check()
+    return sum(bool(d) for d in told.values()), sum(not d for d in told.values())
+
+
 def main(rounds: int = 1) -> None:
     """The whole matrix: every point of every order of two and three databases, both servers killed in between, or a participant away."""
     count = 0
     orders = [names for size in (2, 3) for names in itertools.permutations(NAMES, size)]
     with ground() as here:
+        done, undone = storm(here, seconds=60 * rounds)
+        sys.stdout.write(f"storm of {60 * rounds} s: {done} committed, {undone} failed, each everywhere or nowhere\n")
         for _ in range(rounds):
             for names, harmed in itertools.product(orders, ("", "one", "two", "away")):
                 here.clear()
