@@ -455,6 +455,68 @@ def insert_position(conn: psycopg.Connection[Any]) -> int:
     return lsn_of(conn.execute("SELECT pg_current_wal_insert_lsn()::text").fetchall()[0][0])
 
 
+def test_after_a_commit_whose_answer_was_lost_the_primary_is_read(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    with routed(pair, Routing(poll=0.2, wait=0.0)) as db, paused(pair[1]):
+        router = db.router
+        assert router is not None
+        heard_of = router.committed
+
+        def lost(work: Any) -> None:
+            work.held.said.told = ()
+            heard_of(work)
+
+        monkeypatch.setattr(router, "committed", lost)
+        with seen():
+            written = db.run(add(7))
+            assert db.run(read(7), readonly=True) == (written, False)
+        assert db.run(read(7), readonly=True) == (written, False)
+        until = time.monotonic() + 5
+        while router._blind:
+            assert time.monotonic() < until
+            assert db.run(read(7), readonly=True) == (written, False)
+        assert db.run(read(7), readonly=True) == (written, False), "now its position is known"
+        with seen():
+            assert db.run(read(7), readonly=True) == (written - 1, True)
+
+
+def test_replicas_serve_while_the_primary_cannot_be_reached_from_the_start(pair: Pair) -> None:
+    with Database("host=/nowhere dbname=x", replicas=(pair[1].dsn(),), routing=QUICK) as db:
+        ready(db.router)
+        assert db.run(read(1), readonly=True)[1]
+
+
+def test_sessions_of_read_only_work_are_on_the_replica(pair: Pair) -> None:
+    sqlalchemy = pytest.importorskip("sqlalchemy")
+
+    async def main() -> None:
+        async with AsyncDatabase(pair[0].dsn(), replicas=(pair[1].dsn(),), routing=QUICK) as db:
+            while any(db.router.status().values()):  # type: ignore[union-attr]
+                await asyncio.sleep(0.01)
+
+            async def ask(work: Any) -> Any:
+                return await work.session.scalar(sqlalchemy.text(IN_RECOVERY))
+
+            assert await db.run(ask, readonly=True)
+            assert not await db.run(ask)
+
+    with routed(pair) as db:
+        assert db.run(lambda work: work.session.scalar(sqlalchemy.text(IN_RECOVERY)), readonly=True)
+        assert not db.run(lambda work: work.session.scalar(sqlalchemy.text(IN_RECOVERY)))
+    asyncio.run(main())
+
+
+def test_the_law_holds_through_a_pooler(pair: Pair, pooler: Any) -> None:
+    primary, standby = pair
+    login = primary.login
+    with pooler(primary, {login.user: login.password}, 6) as near, pooler(standby, {login.user: login.password}, 6) as far:
+        dsn = f"host=127.0.0.1 user={login.user} password={login.password} dbname=postgres port="
+        with Database(f"{dsn}{near}", replicas=(f"{dsn}{far}",), routing=Routing(poll=0.05, wait=0.02)) as db:
+            router = ready(db.router)
+            with stammering(standby, 0.03):
+                assert write_and_read(db, 200) == 0
+            assert min(router.counts.replica, router.counts.primary) > 0
+
+
 def test_routing_that_makes_no_sense_is_refused() -> None:
     for wrong in ({"poll": 0}, {"wait": -1}, {"back": 0}, {"back": 1.1}, {"silent": 0.5, "poll": 1.0}):
         with pytest.raises(UsageError):

@@ -55,6 +55,8 @@ class Facts:
     timeline: int
     page: int
     segment: int
+    end: int = 0
+    """Of a primary: where its log ends, on disk or not."""
 
 
 class Positions:

@@ -27,7 +27,7 @@ from pgcharter.runtime.pools import PoolExhaustedError
 from pgcharter.runtime.replicas import Facts, Positions, Replica, Routing
 from pgcharter.runtime.routing_watch import HISTORY, Watcher
 from pgcharter.runtime.served import REPLAYED, Terms
-from pgcharter.runtime.tokens import Token, current_seen, ended, lsn_of
+from pgcharter.runtime.tokens import Seen, Token, current_seen, ended, lsn_of
 
 if TYPE_CHECKING:
     from pgcharter.runtime.work import AnyWork
@@ -70,6 +70,8 @@ class Router:
         self._turn = itertools.count()
         self._lock = threading.Lock()
         self._page = self._segment = 0
+        self._blind = 0
+        """Looks at the primary until the position of a commit whose answer was lost is known: one may be under way, the next is not."""
         self._alone = False
         """The primary cannot be reached: what the replicas are of is asked of themselves."""
         self._watchers: dict[int, Watcher] = {}
@@ -116,6 +118,10 @@ class Router:
                     each.wake()
             self.system, self._page, self._segment = facts.system, facts.page, facts.segment
             self._positions.note(facts.timeline, facts.lsn, time.monotonic())
+            if self._blind:
+                self._blind -= 1
+                if not self._blind:
+                    self._noted(facts.system, facts.timeline, facts.end, None)
         yield from ()
 
     def _failed_primary(self, _error: BaseException) -> None:
@@ -142,15 +148,20 @@ class Router:
 
     def committed(self, work: AnyWork) -> None:
         """A unit of work has been committed: what it wrote is to be seen by what its context reads next."""
-        said = work.held.said
-        if not said.told or not said.facts:
+        if not work.terms.tells:
             return
-        system, timeline = said.facts[0], int(said.facts[1], 16)
-        lsn = ended(lsn_of(said.told[0].decode()), self._page, self._segment)
-        token = Token(system, lsn, timeline)
+        said, scope = work.held.said, current_seen()
+        if not said.told:
+            self._blind = 2
+            if scope is not None:
+                scope.blind = True
+            return
+        self._noted(said.facts[0], int(said.facts[1], 16), lsn_of(said.told[0].decode()), scope)
+
+    def _noted(self, system: str, timeline: int, end: int, scope: Seen | None) -> None:
+        token = Token(system, ended(end, self._page, self._segment), timeline)
         self.system = system
-        self._positions.note(timeline, lsn, time.monotonic())
-        scope = current_seen()
+        self._positions.note(timeline, token.lsn, time.monotonic())
         if scope is not None:
             scope.note(token)
         with self._lock:
@@ -167,7 +178,8 @@ class Router:
 
     def begun(self, terms: Terms, attempt: int, after: Token | None) -> Steps[AnyWork | None]:
         """A unit of work on a replica that has replayed enough; None where it belongs on the primary."""
-        if terms.isolation == "serializable" or attempt > self.routing.attempts:
+        scope = current_seen()
+        if terms.isolation == "serializable" or attempt > self.routing.attempts or (self._blind if scope is None else scope.blind):
             return None
         need = self.needs(after)
         fit = partial(_terms_for, need=need, terms=terms, asked=self._asked(terms)) if need is not None else None

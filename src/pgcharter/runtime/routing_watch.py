@@ -37,7 +37,8 @@ SELECT s.standby, CASE WHEN s.standby THEN pg_catalog.pg_last_wal_replay_lsn() E
        CASE WHEN s.standby THEN {TIMELINE}
             ELSE ('x' || substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int END,
        pg_catalog.current_setting('wal_block_size')::int,
-       pg_catalog.pg_size_bytes(pg_catalog.current_setting('wal_segment_size'))
+       pg_catalog.pg_size_bytes(pg_catalog.current_setting('wal_segment_size')),
+       CASE WHEN NOT s.standby THEN pg_catalog.pg_current_wal_insert_lsn() END::text
   FROM (SELECT pg_catalog.pg_is_in_recovery() AS standby) AS s
 """
 _ALERT = {"connect_timeout": "3", "tcp_user_timeout": "3000", "keepalives_idle": "5", "keepalives_interval": "2", "keepalives_count": "2"}
@@ -117,8 +118,8 @@ class Watcher:
         if self._conn is None:
             self._conn = yield self._connect
         cursor = yield partial(self._conn.execute, _LOOK)
-        standby, lsn, *rest = yield cursor.fetchone
-        yield from self._heard(Facts(standby, lsn_of(lsn or "0/0"), *rest))
+        standby, lsn, system, timeline, page, segment, end = yield cursor.fetchone
+        yield from self._heard(Facts(standby, lsn_of(lsn or "0/0"), system, timeline or 0, page, segment, lsn_of(end or "0/0")))
 
     def _closed(self) -> Steps[None]:
         conn, self._conn = self._conn, None
@@ -130,7 +131,7 @@ class Watcher:
         said = conninfo_to_dict(conninfo, **self._options)
         options = {**{name: value for name, value in _ALERT.items() if name not in said}, **self._options}
         kind = psycopg.Connection if isinstance(self._event, threading.Event) else psycopg.AsyncConnection
-        return kind.connect(conninfo, autocommit=True, **options)
+        return kind.connect(conninfo, autocommit=True, prepare_threshold=None, **options)
 
     def _rest(self, seconds: float) -> Any:
         if isinstance(self._event, threading.Event):

@@ -86,6 +86,8 @@ class Seen:
     def __init__(self, secret: Secret = None) -> None:
         self.refused = ""
         """Why the text that was sent is no token of ours; empty where it is one, or none was sent."""
+        self.blind = False
+        """Something was committed inside whose position nobody knows, as the answer was lost: the rest is read from the primary."""
         self._secrets = secrets_of(secret)
         self._tokens: dict[str, Token] = {}
         self._lock = threading.Lock()
