@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 from tests.testing.conftest import Inner
 
 from pgcharter.errors import RefusedError, UnavailableError
@@ -104,7 +105,7 @@ def test_databases_of_a_run_that_lives_stay(database: str, tmp_path: Path) -> No
     ]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL) as process:
         try:
-            until = time.monotonic() + 20
+            until = time.monotonic() + 60
             while not (tmp_path / "there").exists() and time.monotonic() < until:
                 time.sleep(0.05)
             before = there(database)
@@ -125,6 +126,11 @@ def test_production_is_refused_whatever_its_mark(database: str, tmp_path: Path, 
         pass
     monkeypatch.setenv("LIVE_DSN", re.sub(r"/test_\d+", "/quite_another", database))
     with pytest.raises(RefusedError, match="the one of environment live, which is production"), servers.given(database, found):
+        pass
+    parts = {k: v for k, v in conninfo_to_dict(database).items() if v}
+    (tmp_path / "services").write_text("[there]\n" + "".join(f"{k}={v}\n" for k, v in parts.items()))
+    monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "services"))
+    with pytest.raises(RefusedError, match="which is production"), servers.given("service=there", found):
         pass
 
 

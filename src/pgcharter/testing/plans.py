@@ -72,27 +72,10 @@ def plan_of(conn: object, query: Sql, parameters: Parameters = (), *, any_index:
     return _explained(conn, sql, values, any_index)
 
 
-async def async_plan_of(conn: object, query: Sql, parameters: Parameters = (), *, any_index: bool = True) -> Plan:
-    """The same on async connections and sessions."""
-    sql, values = _text(query, parameters)
-    return await _explained.aio(conn, sql, values, any_index)
-
-
 def assert_plan_uses_index(conn: object, query: Sql, *indexes: str, parameters: Parameters = ()) -> Plan:
     """Fail with the plan where the query does not use all of these indexes although reading whole tables is dear; the plan otherwise."""
     __tracebackhide__ = True
-    return check_indexes(plan_of(conn, query, parameters), *indexes)
-
-
-def assert_no_seq_scan(conn: object, query: Sql, *, parameters: Parameters = (), but: Sequence[str] = ()) -> Plan:
-    """Fail with the plan where the query must read a table from end to end, other than `but` (`table` or `schema.table`)."""
-    __tracebackhide__ = True
-    return check_no_scan(plan_of(conn, query, parameters), but)
-
-
-def check_indexes(plan: Plan, *indexes: str) -> Plan:
-    """Fail where a plan does not use all of these indexes."""
-    __tracebackhide__ = True
+    plan = plan_of(conn, query, parameters)
     missing = [name for name in indexes if name not in plan.indexes]
     if missing:
         used = ", ".join(sorted(plan.indexes)) or "none"
@@ -100,9 +83,10 @@ def check_indexes(plan: Plan, *indexes: str) -> Plan:
     return plan
 
 
-def check_no_scan(plan: Plan, but: Sequence[str] = ()) -> Plan:
-    """Fail where a plan reads a whole table."""
+def assert_no_seq_scan(conn: object, query: Sql, *, parameters: Parameters = (), but: Sequence[str] = ()) -> Plan:
+    """Fail with the plan where the query must read a table from end to end, other than `but` (`table` or `schema.table`)."""
     __tracebackhide__ = True
+    plan = plan_of(conn, query, parameters)
     scanned = sorted(name for name in plan.scanned if name not in but and name.rpartition(".")[2] not in but)
     if scanned:
         raise AssertionError(f"no index serves the query on {', '.join(scanned)}, so all of it is read\n{plan.text}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import quote as percent
 
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pgcharter.errors import RefusedError
 from pgcharter.names import literal, quote
@@ -129,6 +129,7 @@ def given(dsn: str, project: Project) -> Iterator[PgServer]:
     refuse_production(project, dsn)
     key = _key()
     with connect(dsn, application_name="pgcharter tests") as conn:
+        refuse_production(project, make_conninfo(host=conn.info.hostaddr or conn.info.host, port=conn.info.port))  # by a service, perhaps
         home = _marked(conn)
         conn.execute("SELECT pg_advisory_lock(%s)", [key])
         sweep(conn, home)

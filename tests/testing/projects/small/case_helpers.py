@@ -77,6 +77,11 @@ def test_time_that_stands_still(pg_conn, pg_session, pg_make):
     assert server_time(pg_conn) > THEN + timedelta(days=365)
 
 
+def test_time_of_the_async_session(pg_conn, pg_async_session):
+    with frozen_time(pg_conn, THEN):
+        assert asyncio.run(pg_async_session.scalar(select(func.now()))) == THEN
+
+
 def test_time_of_defaults(pg_conn):
     with frozen_time(pg_conn, THEN, defaults=True):
         row = pg_conn.execute("INSERT INTO app.customers (email) VALUES ('d') RETURNING created_at").fetchone()
