@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any
 
 import psycopg
 import pytest
@@ -22,12 +21,35 @@ from pgcharter.servers.lifecycle import Server
 QUICK = Routing(poll=0.05, silent=2.0, wait=0.05)
 
 
-def any_of(*servers: Server) -> str:
-    """A DSN of several hosts that leads to the one that can be written to."""
+def any_of(*servers: Server, kind: str = "read-write") -> str:
+    """A DSN of several hosts that leads to the one that can be written to, or to one of another kind."""
     hosts = ",".join(str(each.socket_dir) for each in servers)
     ports = ",".join(str(each.port) for each in servers)
     login = servers[0].login
-    return f"host={hosts} port={ports} user={login.user} password={login.password} dbname=postgres target_session_attrs=read-write"
+    return f"host={hosts} port={ports} user={login.user} password={login.password} dbname=postgres target_session_attrs={kind}"
+
+
+def test_a_replica_may_be_a_list_of_hosts() -> None:
+    with lifecycle.start_ephemeral(installation(18), settings=PRIMARY) as a, standby_of(a) as b, standby_of(a) as c:
+        counters(a, b, c)
+        retry = Retry(attempts=200, deadline=30)
+        with Database(any_of(a, b, c), replicas=(any_of(a, b, c, kind="standby"),), routing=QUICK, retry=retry) as db:
+            ready(db.router)
+            with paused(b):
+                for _ in range(50):
+                    written = db.run(add(1))
+                    assert db.run(read(1), readonly=True)[0] == written
+            kill(b)
+            for _ in range(50):
+                written = db.run(add(1))
+                assert db.run(read(1), readonly=True)[0] == written
+            until = time.monotonic() + 10
+            while db.run(read(1), readonly=True) != (written, True):
+                assert time.monotonic() < until, db.router.status()  # type: ignore[union-attr]
+            kill(a)
+            promote(c)
+            written = db.run(add(1))
+            assert db.run(read(1), readonly=True) == (written, False)
 
 
 def counters(primary: Server, *standbys: Server) -> None:
@@ -39,7 +61,7 @@ def counters(primary: Server, *standbys: Server) -> None:
 
 
 @pytest.mark.parametrize("major", [15, 18])
-def test_service_goes_on_when_a_standby_is_promoted(major: int, record_property: Any) -> None:
+def test_service_goes_on_when_a_standby_is_promoted(major: int) -> None:
     with lifecycle.start_ephemeral(installation(major), settings=PRIMARY) as a, standby_of(a) as b:
         counters(a, b)
         retry = Retry(attempts=200, deadline=30)
@@ -55,9 +77,7 @@ def test_service_goes_on_when_a_standby_is_promoted(major: int, record_property:
             assert db.run(read(1), readonly=True) == (written, True), "reads go on without a primary"
             threading.Timer(0.3, promote, (b,)).start()
             assert db.run(add(1)) == written + 1
-            seconds = time.monotonic() - died
-            record_property("seconds without a writable server, 0.3 of them before the promotion", round(seconds, 2))
-            assert seconds < 15
+            assert time.monotonic() - died < 20, "the promotion itself came after 0.3 s"
             assert db.run(read(1), readonly=True) == (written + 1, False)
             assert db.router is not None
             assert db.router.latest is not None
