@@ -134,8 +134,10 @@ def _in_pyproject(path: Path) -> bool:
     return re.search(r"^\s*\[\[?\s*tool\s*\.\s*pgcharter\b", text, re.MULTILINE) is not None
 
 
-def read(path: Path, *, sections: Iterable[Section[Any]] = (), name: str = "") -> Charter:
+def read(path: Path, *, sections: Iterable[Section[Any]] = (), name: str = "", others: bool = False) -> Charter:
     """Read the charter at `path`; `sections` are those that packages add to the charter's own. `name` is the path as messages show it.
+
+    With `others` it may have further sections, which are passed over.
 
     Raises CharterError with file and line for whatever is wrong in it.
     """
@@ -147,7 +149,8 @@ def read(path: Path, *, sections: Iterable[Section[Any]] = (), name: str = "") -
     known = {s.name: s for s in (CHECK, *sections)}
     if not isinstance(data, Mapping):
         raise CharterError(f"[tool.pgcharter] must be a table, not {shown(data)}", place=file.place(*root))
-    reject_unknown(file, data, (*_OWN_KEYS, *known), root, where="the charter")
+    if not others:
+        reject_unknown(file, data, (*_OWN_KEYS, *known), root, where="the charter")
     made = {n: build(file, data[n], s.model, (*root, n), where=f"[{n}]") for n, s in known.items() if n in data}
     for target in getattr(made.get(CHECK.name), "targets", ()):
         _refuse_password(target, "a target has a password in its DSN", "DATABASE_URL", file.place(*root, CHECK.name, "targets"))

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from pgcharter.errors import PgcharterError, UsageError
+from pgcharter.measures import seconds
 from pgcharter.migrate import files, naming
-from pgcharter.migrate.measures import seconds
 from pgcharter.migrate.model import Migration, Unit
 from pgcharter.migrate.settings import MigrateSection
 from pgcharter.migrate.units import parsed

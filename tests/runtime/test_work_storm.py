@@ -15,7 +15,7 @@ from pgcharter.runtime.database import AsyncDatabase, Database
 from pgcharter.runtime.outcomes import Retry
 from pgcharter.runtime.pools import PoolSize
 
-WORKERS, MOVES, ACCOUNTS = 64, 8, 4
+WORKERS, MOVES, ACCOUNTS = 64, 3, 4
 PATIENT = Retry(attempts=200, deadline=120.0)
 SIZE = PoolSize(4, 16, wait=60.0)
 TAKE = "UPDATE accounts SET balance = balance + :amount WHERE id = :id"

@@ -60,7 +60,7 @@ STOP = (
 
 
 def _duration(_ctx: click.Context, _parameter: click.Parameter, value: str) -> float:
-    from pgcharter.migrate.measures import seconds
+    from pgcharter.measures import seconds
 
     return seconds(value, "--wait")
 

@@ -272,8 +272,8 @@ def connected(dsn: str) -> Iterator[Connection]:
 @contextmanager
 def alone(place: Place) -> Iterator[Connection]:
     """The same while no runner is at work: for changes of the record itself. Raises PgcharterError when one stays at work."""
+    from pgcharter.measures import seconds
     from pgcharter.migrate import lock
-    from pgcharter.migrate.measures import seconds
     from pgcharter.migrate.watch import silent
 
     with lock.held(place.dsn, seconds(place.section.wait, "[migrate] wait"), silent), ledger_of(place) as conn:

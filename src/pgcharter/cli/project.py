@@ -15,6 +15,7 @@ from pgcharter.migrate.settings import MIGRATE
 from pgcharter.plan.settings import PLAN, RELEASES
 from pgcharter.policy import registry
 from pgcharter.policy.transport_settings import SECTION as TRANSPORT
+from pgcharter.runtime.database_settings import SECTION as DATABASE
 
 if TYPE_CHECKING:
     from pgcharter.guides.model import Guide
@@ -61,7 +62,7 @@ def charter_here(start: Path | None = None) -> Charter:
 
 def sections() -> tuple[Section[Any], ...]:
     """The charter's sections that packages declare."""
-    return (PLAN, MIGRATE, RELEASES, TRANSPORT, *registry.sections())
+    return (PLAN, MIGRATE, RELEASES, TRANSPORT, DATABASE, *registry.sections())
 
 
 def _charter(path: Path | None) -> Charter:

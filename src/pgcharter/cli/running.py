@@ -44,7 +44,7 @@ class Chosen:
 
 
 def _duration(_ctx: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
-    from pgcharter.migrate.measures import seconds
+    from pgcharter.measures import seconds
 
     return None if value is None else seconds(value, f"--{(parameter.name or '').replace('_', '-')}")
 
@@ -210,8 +210,8 @@ def refuse_one_way(migrations: Sequence[Migration]) -> None:
 
 def terms_of(place: Place, wishes: dict[str, Any]) -> Terms:
     """The terms that the command line and the charter set."""
+    from pgcharter.measures import seconds
     from pgcharter.migrate import pacing
-    from pgcharter.migrate.measures import seconds
     from pgcharter.migrate.terms import Terms, Window
 
     section = place.section

@@ -66,7 +66,7 @@ def watch(environment: str | None, target: str | None, form: str, state: str | N
     """
     from pgcharter.cli import migrating
     from pgcharter.cli.project import charter_here
-    from pgcharter.migrate.measures import seconds
+    from pgcharter.measures import seconds
 
     named, dsn = migrating.database(environment, target)
     pause = seconds(every, "--every")

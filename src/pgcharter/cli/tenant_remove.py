@@ -55,7 +55,7 @@ class _Wish:
 def _grace(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> timedelta | None:
     from datetime import timedelta
 
-    from pgcharter.migrate.measures import seconds
+    from pgcharter.measures import seconds
 
     return None if value is None else timedelta(seconds=seconds(value, "--grace"))
 

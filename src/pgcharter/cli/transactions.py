@@ -32,7 +32,7 @@ def transactions() -> None:
 
 
 def _age(_ctx: click.Context, _parameter: click.Parameter, value: str) -> timedelta:
-    from pgcharter.migrate.measures import seconds
+    from pgcharter.measures import seconds
 
     return timedelta(seconds=seconds(value, "--older"))
 

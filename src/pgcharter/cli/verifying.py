@@ -77,7 +77,7 @@ def measure(place: Place, shape: str | None, rows: int, longest: str | None) -> 
     """What the command line and the charter say of it. Raises UsageError for a duration or a file that is none."""
     from pathlib import Path
 
-    from pgcharter.migrate.measures import seconds
+    from pgcharter.measures import seconds
     from pgcharter.migrate.shape import read
 
     section = place.section

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pgcharter import __version__
+from pgcharter.measures import seconds
 from pgcharter.migrate import hooks
-from pgcharter.migrate.measures import seconds
 from pgcharter.render.secrets import without_secrets
 
 if TYPE_CHECKING:

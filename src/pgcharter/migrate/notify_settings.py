@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from pgcharter.errors import UsageError
-from pgcharter.migrate.measures import seconds
+from pgcharter.measures import seconds
 
 Word = Literal["begun", "waiting", "paused", "resumed", "finished", "failed", "stopped", "interrupted"]
 ENV = "env:"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pgcharter.errors import UsageError
-from pgcharter.migrate.measures import seconds, size
+from pgcharter.measures import seconds, size
 
 if TYPE_CHECKING:
     from pgcharter.migrate.terms import Pace

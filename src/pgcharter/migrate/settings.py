@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pgcharter.charter import Section
-from pgcharter.migrate.measures import seconds
+from pgcharter.measures import seconds
 from pgcharter.migrate.notify_settings import NotifySection
 from pgcharter.migrate.pacing import PaceSection, at_least
 

@@ -14,7 +14,8 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import psycopg
 
@@ -43,6 +44,17 @@ class Database(Runs):
     """Pools and units of work for threads. Opens itself when it is first used; `close()` it, or use it as a context manager."""
 
     _watching: threading.Event | None = None
+
+    @classmethod
+    def from_charter(cls, environment: str = "", start: Path | None = None, **more: Any) -> Self:
+        """As the charter says that holds for a folder, by default the current one: `[database]`, `[environments]`, `[tenancy]`.
+
+        Without an environment the only one there is, else env DATABASE_URL. `more` are further arguments, which go before the charter's.
+        Raises CharterError, UsageError.
+        """
+        from pgcharter.runtime.database_charter import options
+
+        return cls(**{**options(environment, start), **more})
 
     def open(self) -> Database:
         """Make the pools. Calling it again changes nothing; after `close` it opens anew."""
@@ -202,6 +214,13 @@ class AsyncDatabase(Runs):
     _loop: asyncio.AbstractEventLoop | None = None
     _gate: asyncio.Lock | None = None
     _watching: asyncio.Task[None] | None = None
+
+    @classmethod
+    def from_charter(cls, environment: str = "", start: Path | None = None, **more: Any) -> Self:
+        """The async twin of `Database.from_charter`; it is not opened yet."""
+        from pgcharter.runtime.database_charter import options
+
+        return cls(**{**options(environment, start), **more})
 
     async def open(self) -> AsyncDatabase:
         """Make the pools in this event loop. Calling it again changes nothing; after `close` it opens anew.
