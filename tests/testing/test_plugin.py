@@ -13,7 +13,7 @@ def test_a_project(inner: Inner) -> None:
         ran.output
     )
     assert (ran.code, ran.count("failed"), ran.count("error")) == (0, 0, 0), ran.output
-    assert ran.count("passed") == 36, ran.output
+    assert ran.count("passed") == 38, ran.output
 
 
 def test_a_project_in_two_processes(inner: Inner) -> None:

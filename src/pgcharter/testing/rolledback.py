@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
@@ -30,10 +30,11 @@ _KEPT = "pgcharter_kept"
 _CHECKED = "pgcharter_checked"
 _SETTINGS = ("tenant", "actor", "reason", "correlation")
 _COMMIT = (
-    f"SAVEPOINT {_CHECKED}; SET CONSTRAINTS ALL IMMEDIATE; ROLLBACK TO {_CHECKED}; RELEASE {_CHECKED}; RELEASE {_KEPT}; SAVEPOINT {_KEPT}"
-)
+    f"SAVEPOINT {_CHECKED}", "SET CONSTRAINTS ALL IMMEDIATE", f"ROLLBACK TO {_CHECKED}", f"RELEASE {_CHECKED}",
+    f"RELEASE {_KEPT}", f"SAVEPOINT {_KEPT}",
+)  # fmt: skip
 """Checking what is deferred, and taking back that it was: the mode of constraints is the transaction's."""
-_END = "ROLLBACK; SELECT pg_advisory_unlock_all()"
+_END = ("ROLLBACK", "SELECT pg_advisory_unlock_all()")
 _TOKEN = "pgcharter.rolled_back"  # noqa: S105
 """Setting that ends with the transaction: where it is gone, somebody has ended that by SQL of his own."""
 
@@ -74,7 +75,7 @@ class _RolledBack:
             statements = self._context(now)
             self.state.fresh, self.state.begun = False, now
             if statements:
-                yield from self._sent("; ".join(statements))
+                yield from self._sent(*statements)
         elif self.state.strict and now is not self.state.begun and now != self.state.begun:
             raise unlike(self.state.begun, now)
 
@@ -82,20 +83,21 @@ class _RolledBack:
         """What makes the context hold. Names that are not said are emptied: the transaction before this one may have set them."""
         if not self.state.strict and now == NOTHING == self.state.begun:
             return ()
-        said = now.statements() if self.state.strict or now != NOTHING else ()
+        said = now.statements() if self.state.strict else replace(now, everybody=True).statements()
         cleared = tuple(f"SET LOCAL pgcharter.{name} = ''" for name in _SETTINGS)
         return (*cleared, self._as_role(), *said)
 
     def _as_role(self) -> str:
         return f"SET LOCAL ROLE {quote(self.state.role)}" if self.state.role else "SET LOCAL ROLE NONE"
 
-    def _sent(self, message: str) -> Steps:
-        """Send statements in one message; one by one in a pipeline; their results. Raises psycopg's error for the first that fails."""
+    def _sent(self, *statements: str) -> Steps:
+        """Send statements in one message, one by one in a pipeline; their results. Raises psycopg's error for the first that fails."""
         if self._pipeline:
-            for statement in message.split("; "):
+            for statement in statements:
                 yield from self._exec_command(statement.encode())
+            yield from self._pipeline._sync_gen()
             return ()
-        self.pgconn.send_query(message.encode())
+        self.pgconn.send_query("; ".join(statements).encode())
         found = yield from generators.execute(self.pgconn)
         for result in found:
             if result.status not in (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK):
@@ -123,7 +125,7 @@ class _RolledBack:
             yield from self._sent(f"ROLLBACK TO {_KEPT}")
             return
         try:
-            yield from self._sent(_COMMIT)
+            yield from self._sent(*_COMMIT)
         except psycopg.Error:
             if self.pgconn.transaction_status == TransactionStatus.INERROR:
                 yield from self._sent(f"ROLLBACK TO {_KEPT}")
@@ -148,7 +150,7 @@ class _RolledBack:
         if self.state.role:
             yield from self._sent(self._as_role())
         if self.state.fresh and not self._num_transactions:
-            yield from self._sent(f"RELEASE {_KEPT}; SAVEPOINT {_KEPT}")
+            yield from self._sent(f"RELEASE {_KEPT}", f"SAVEPOINT {_KEPT}")
 
     def _commit_gen(self) -> Steps:
         if self._num_transactions or self.pgconn.transaction_status == TransactionStatus.IDLE:
@@ -190,18 +192,18 @@ class RolledBackConnection(_RolledBack, psycopg.Connection[Any]):
         """Begin the transaction that holds everything a test does."""
         self.state = State(strict, role)
         self.row_factory, self.cursor_factory = tuple_row, psycopg.Cursor
-        self.wait(self._sent(f"BEGIN; {self._as_role()}; SET LOCAL {_TOKEN} = {literal('on')}; SAVEPOINT {_KEPT}"))
+        self.wait(self._sent("BEGIN", self._as_role(), f"SET LOCAL {_TOKEN} = 'on'", f"SAVEPOINT {_KEPT}"))
 
     def undone(self) -> None:
         """Roll everything back. Raises PgcharterError where the test has ended the transaction by SQL: what it wrote is there to stay."""
-        begin = f"ROLLBACK TO {_KEPT}; " if self.pgconn.transaction_status == TransactionStatus.INERROR else ""
+        begin = (f"ROLLBACK TO {_KEPT}",) if self.pgconn.transaction_status == TransactionStatus.INERROR else ()
         try:
-            found = self.wait(self._sent(f"{begin}SELECT current_setting({literal(_TOKEN)}, true); {_END}"))
+            found = self.wait(self._sent(*begin, f"SELECT current_setting({literal(_TOKEN)}, true)", *_END))
             whole = any(result.ntuples and result.get_value(0, 0) == b"on" for result in found)
         except psycopg.OperationalError:
             raise
         except psycopg.Error:
-            self.wait(self._sent(_END))
+            self.wait(self._sent(*_END))
             whole = False
         self._prepared.clear()
         self.wait(self._prepared.maintain_gen(self))

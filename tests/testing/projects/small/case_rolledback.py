@@ -9,6 +9,8 @@ from psycopg.rows import dict_row
 from sqlalchemy import insert, select, text
 from sqlalchemy.exc import IntegrityError
 
+from pgcharter.runtime.context import context
+
 ADD = "INSERT INTO app.customers (email) VALUES (%s)"
 
 
@@ -70,6 +72,29 @@ def test_pipelines_and_prepared_statements(pg_conn):
     for n in range(12):
         pg_conn.execute("SELECT %s::int", [n], prepare=True)
     assert count(pg_conn) == 12
+
+
+def test_contexts_without_tenants(pg_conn):
+    said = "SELECT current_setting('pgcharter.actor', true), current_setting('pgcharter.reason', true)"
+    with context(actor="ada", reason="a; b's"):
+        assert pg_conn.execute(said).fetchone() == ("ada", "a; b's")
+        pg_conn.commit()
+        with pg_conn.pipeline():
+            cursor = pg_conn.execute(said)
+        assert cursor.fetchone() == ("ada", "a; b's")
+        pg_conn.commit()
+    assert pg_conn.execute(said).fetchone() == ("", "")
+
+
+def test_deferred_checks_in_a_pipeline(pg_conn):
+    pipeline = pg_conn.pipeline()
+    pipeline.__enter__()
+    pg_conn.execute("INSERT INTO app.orders (customer_id, total) VALUES (-1, 1)")
+    with pytest.raises(psycopg.errors.ForeignKeyViolation):
+        pg_conn.commit()
+    pipeline.__exit__(None, None, None)
+    pg_conn.rollback()
+    assert pg_conn.execute("SELECT count(*) FROM app.orders").fetchone() == (0,)
 
 
 def test_closing_rolls_back_and_stays_open(pg_conn):
