@@ -47,7 +47,7 @@ from pgcharter.runtime.cache_memcached import MemcachedStore
 from pgcharter.runtime.cache_memory import MemoryStore
 from pgcharter.runtime.cache_metrics import CacheMetrics
 from pgcharter.runtime.cache_redis import RedisStore
-from pgcharter.runtime.cache_store import StoreError
+from pgcharter.runtime.cache_store import Change, StoreError
 from pgcharter.runtime.colours import awaited, driven
 
 __all__ = ["AsyncCache", "AsyncCached", "Cache", "CacheMetrics", "Cached", "Codec", "Found", "Key", "MemcachedStore", "MemoryStore", "Own"]
@@ -136,6 +136,10 @@ class Cache(Common):
         `version`: log position of the commit; what is then loaded from a replica must be that new (`Versioned`).
         """
         return driven(self._invalidate(keys, tags, version))
+
+    def _dropped(self, keys: tuple[Key, ...]) -> None:
+        """Invalidate keys whoever they are for."""
+        driven(self._named(Change(tuple(key.name for key in keys))))
 
     def clear(self) -> bool:
         """Invalidate everything in the store's namespace, of all tenants. False: the server could not be told, and will be."""

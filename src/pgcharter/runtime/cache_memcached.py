@@ -311,10 +311,10 @@ class MemcachedStore:
             if len(found) == 2:
                 return found[keys[0]].decode(), int(found[keys[1]])
             if keys[1] not in found:
-                yield partial(self._wire.set, keys[0], _epoch(), 0)
+                if keys[0] in found:  # the number alone is gone, and those that were born before could look as if they came after
+                    yield partial(self._wire.set, keys[0], _epoch(), 0)
                 yield partial(self._wire.add, keys[1], b"1", 0)
-            else:
-                yield partial(self._wire.add, keys[0], _epoch(), 0)
+            yield partial(self._wire.add, keys[0], _epoch(), 0)
         raise StoreError("the cache server does not keep what it is told")
 
     def _raised(self) -> Steps[int]:

@@ -38,6 +38,7 @@ class Reads:
         older = inspect.signature(self._pool.get_connection).parameters["command_name"].default is inspect.Parameter.empty
         self._connection = partial(self._pool.get_connection, "MGET") if older else self._pool.get_connection
         self._awaits = event is asyncio.Event
+        self.lanes = _LANES
         self._begun()
 
     def fetch(self, keys: Sequence[bytes]) -> Steps[Sequence[Any]]:
@@ -46,7 +47,7 @@ class Reads:
             self._begun()
         while True:
             with self._lock:
-                alone = self._under_way < _LANES and self._next is None
+                alone = self._under_way < self.lanes and self._next is None
                 if alone:
                     self._under_way += 1
                 else:
