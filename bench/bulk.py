@@ -1,6 +1,7 @@
 """Bulk: COPY and COPY-merge beside psycopg by hand, executemany and SQLAlchemy's insertmanyvalues.
 
-`python -m bench.bulk [rows]`, 300,000 unless said. All in one run, taking turns; medians and ratios. Every turn is rolled back.
+`python -m bench.bulk [rows]`, 300,000 unless said. All in one run, taking turns; medians and ratios, of time and of
+processor time, which other load on the machine disturbs least. Every turn is rolled back.
 executemany and insertmanyvalues are given a tenth of the rows, and compared by rows a second.
 """
 
@@ -63,7 +64,7 @@ def many(conn: psycopg.Connection[Any], table: str, source: Iterator[Row], rest:
         cursor.executemany(f"INSERT INTO {table} ({NAMES}) VALUES (%s, %s, %s, %s, %s){rest}".encode(), source)
 
 
-def alchemy(dsn: str) -> tuple[Callable[[str, Iterator[Row], bool], None], Callable[[], None]]:
+def alchemy(dsn: str) -> tuple[Callable[[str, Iterator[Row], bool], None], Callable[[], None], int]:
     """insertmanyvalues of SQLAlchemy's core, on a connection of its own."""
     import sqlalchemy as sa
     from sqlalchemy.dialects.postgresql import insert
@@ -81,25 +82,35 @@ def alchemy(dsn: str) -> tuple[Callable[[str, Iterator[Row], bool], None], Calla
             statement = statement.on_conflict_do_update(index_elements=["id"], set_={n: statement.excluded[n] for n in names[1:]})
         conn.execute(statement, given)
 
-    return write, conn.rollback
+    pid = conn.connection.driver_connection.info.backend_pid  # type: ignore[union-attr]
+    conn.rollback()
+    return write, conn.rollback, pid
 
 
-def measured(work: dict[str, tuple[int, Callable[[], object]]], back: Callable[[], None]) -> dict[str, float]:
-    """Rows a second of each, the medians of rounds in turn."""
-    times: dict[str, list[float]] = {name: [] for name in work}
+def spent(pids: list[int]) -> float:
+    """Seconds of processor time of this process and of its sessions' server processes (Linux alone tells of those)."""
+    files = [Path(f"/proc/{pid}/schedstat") for pid in pids]
+    return time.process_time() + sum(int(f.read_text().split()[0]) for f in files if f.exists()) / 1e9
+
+
+def measured(
+    work: dict[str, tuple[int, Callable[[], object]]], back: Callable[[], None], pids: list[int]
+) -> dict[str, tuple[float, float]]:
+    """Rows a second, and rows a second of processor time, of each; the medians of rounds in turn."""
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in work}
     for _ in range(ROUNDS):
         for name, (count, call) in work.items():
-            began = time.perf_counter()
+            began, used = time.perf_counter(), spent(pids)
             call()
-            times[name].append(count / (time.perf_counter() - began))
+            times[name].append((count / (time.perf_counter() - began), count / (spent(pids) - used)))
             back()
-    return {name: statistics.median(found) for name, found in times.items()}
+    return {name: (statistics.median(t for t, _ in found), statistics.median(c for _, c in found)) for name, found in times.items()}
 
 
-def show(title: str, found: dict[str, float], ours: str) -> None:
-    print(title)
-    for name, rate in found.items():
-        print(f"  {name:48} {rate:11,.0f} rows/s  ours is {found[ours] / rate:6.2f}×")
+def show(title: str, found: dict[str, tuple[float, float]], ours: str) -> None:
+    print(f"{title:48}    rows/s  ours is   rows a second of CPU  ours is")
+    for name, (rate, cpu) in found.items():
+        print(f"  {name:44} {rate:11,.0f} {found[ours][0] / rate:7.2f}× {cpu:22,.0f} {found[ours][1] / cpu:7.2f}×")
 
 
 def run() -> None:
@@ -112,7 +123,8 @@ def run() -> None:
         conn.commit()
         conn.execute("ANALYZE")
         conn.commit()
-        write, undo = alchemy(server.dsn("postgres"))
+        write, undo, pid = alchemy(server.dsn("postgres"))
+        pids = [conn.info.backend_pid, pid]
 
         def back() -> None:
             """Take back, and away what that leaves behind: the next one would pay for it."""
@@ -131,18 +143,18 @@ def run() -> None:
             "bulk.load, bad rows to be set aside": (count, lambda: bulk.load(conn, "plain", rows(count), bad="aside")),
             "psycopg executemany": (few, lambda: many(conn, "plain", rows(few))),
             "SQLAlchemy insertmanyvalues": (few, lambda: write("plain", rows(few), False)),
-        }, back), "bulk.load, tuples")  # fmt: skip
+        }, back, pids), "bulk.load, tuples")  # fmt: skip
         upsert = f" ON CONFLICT (id) DO UPDATE SET {UPSERT}"
         show("merge into a table with a key, half of the rows there already", measured({
             "bulk.merge": (count, lambda: bulk.merge(conn, "keyed", shuffled(count))),
             "COPY + INSERT … SELECT by hand": (count, lambda: merged_by_hand(conn, shuffled(count))),
             "psycopg executemany": (few, lambda: many(conn, "keyed", shuffled(count, few), upsert)),
             "SQLAlchemy insertmanyvalues": (few, lambda: write("keyed", shuffled(count, few), True)),
-        }, back), "bulk.merge")  # fmt: skip
-        frames(conn, count, back)
+        }, back, pids), "bulk.merge")  # fmt: skip
+        frames(conn, count, back, pids)
 
 
-def frames(conn: psycopg.Connection[Any], count: int, back: Callable[[], None]) -> None:
+def frames(conn: psycopg.Connection[Any], count: int, back: Callable[[], None], pids: list[int]) -> None:
     """CSV and Arrow, in and out."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.csv"
@@ -171,7 +183,7 @@ def frames(conn: psycopg.Connection[Any], count: int, back: Callable[[], None]) 
                 count,
                 lambda: by_hand(conn, "plain", (tuple(d.values()) for d in table.to_pylist())),
             )  # type: ignore[misc]
-        show("CSV and Arrow into a table without keys", measured(work, back), "bulk.load, CSV")
+        show("CSV and Arrow into a table without keys", measured(work, back, pids), "bulk.load, CSV")
 
 
 if __name__ == "__main__":

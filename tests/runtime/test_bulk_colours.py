@@ -104,6 +104,12 @@ def test_async_connections(items: str) -> None:
 def test_wrong_connections(items: str) -> None:
     with psycopg.connect(items) as conn, pytest.raises(UsageError, match="async iterable"):
         bulk.load(conn, "items", source())
+    with psycopg.connect(items, client_encoding="sql_ascii") as conn, pytest.raises(UsageError, match="SQL_ASCII"):
+        bulk.load(conn, "items", [])
+    with psycopg.connect(items, client_encoding="latin1") as conn:
+        assert [b.number for b in bulk.load(conn, "items", [(1, "ä"), (2, "€")], bad="aside").bad] == [2]
+        assert conn.execute("SELECT note FROM items").fetchone() == ("ä",)
+        conn.rollback()
     with psycopg.connect(items, autocommit=True) as conn:
         with pytest.raises(UsageError, match="autocommit"):
             bulk.load(conn, "items", [])

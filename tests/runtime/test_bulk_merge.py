@@ -163,6 +163,15 @@ def test_nothing_is_left_behind(conn: Any) -> None:
     assert conn.execute("SELECT count(*) FROM pg_class WHERE relpersistence = 't' AND relname ~ 'pgcharter'").fetchone() == (0,)
 
 
+def test_columns_called_like_our_own(conn: Any) -> None:
+    names = ["id", "pgcharter_n", "pgcharter_first", "target", "excluded", "old", "new", "fresh"]
+    conn.execute(f"CREATE TABLE t ({', '.join(f'{n} int' for n in names)}, PRIMARY KEY (id))")
+    done = bulk.merge(conn, "t", [tuple(range(8)), tuple(range(8))], bad="aside", returning=names)
+    assert (done.returned, [b.number for b in done.bad]) == ((("insert", *range(8)),), [2])
+    assert bulk.merge(conn, "t", [tuple(range(8))], update={"old": "target.old + excluded.new"}).updated == 1
+    assert table(conn)[0][5] == 11
+
+
 def test_two_merges_do_not_deadlock(database: str) -> None:
     """The same keys in opposite order, again and again."""
     with psycopg.connect(database) as conn:

@@ -14,6 +14,7 @@ from operator import itemgetter
 from typing import Any, Protocol, TypeVar
 
 import psycopg
+from psycopg.generators import copy_end
 from psycopg.pq import PipelineStatus, TransactionStatus
 
 from pgcharter.errors import UsageError
@@ -115,6 +116,8 @@ class Meter:
 def atomic(cursor: Any, steps: Steps[T]) -> Steps[T]:
     """All of it or nothing: after an error or a cancellation the transaction is as it was before. Raises UsageError in a pipeline."""
     conn = cursor.connection
+    if conn.info.encoding == "ascii":
+        raise UsageError("client_encoding is SQL_ASCII, which says of no byte what it means", hint="client_encoding=utf8")
     if conn.pgconn.pipeline_status != PipelineStatus.OFF:
         raise UsageError("the connection is in pipeline mode, in which PostgreSQL takes no COPY", hint="leave conn.pipeline() first")
     yield partial(cursor.execute, b"SAVEPOINT pgcharter_bulk")
@@ -123,6 +126,9 @@ def atomic(cursor: Any, steps: Steps[T]) -> Steps[T]:
     except GeneratorExit:
         raise
     except BaseException:
+        if conn.pgconn.transaction_status == TransactionStatus.ACTIVE:
+            with suppress(psycopg.Error):  # interrupted while COPY began, of which psycopg then knows nothing
+                yield lambda: conn.wait(copy_end(conn.pgconn, b"given up"))
         if conn.pgconn.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
             with suppress(psycopg.Error):
                 yield partial(cursor.execute, b"ROLLBACK TO SAVEPOINT pgcharter_bulk; RELEASE SAVEPOINT pgcharter_bulk")

@@ -70,8 +70,7 @@ class Merge:
             raise UsageError(f"column {quote(lacking[0])} is of the key of {target.id}, and the rows do not have it")
         self._key = () if lacking else self._key
         self._alike = any(k.alike for k in target.arbiters(self._key))
-        self._number = "pgcharter_n" + "_" * max((len(c.name) for c in columns), default=0)
-        self._number = self._number[:63] if self._number[:63] not in given else quote("№")
+        self._number, self._first = _free("pgcharter_n", given), _free("pgcharter_first", given)
         self._distinct = rule.distinct or ("error" if rule.conflict == "update" else None)
         self._conflict = self._clause()
         self.inserted: int | None = 0
@@ -110,7 +109,9 @@ class Merge:
         columns = ", ".join(f"{quote(c.name)} {c.type}" + (f" COLLATE {c.collation}" if c.collation else "") for c in self._columns)
         try:
             yield self._sql(f"CREATE TEMPORARY TABLE {self.name} ({columns}) ON COMMIT DROP")
-        except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction) as error:
+        except psycopg.errors.ReadOnlySqlTransaction:
+            raise UnavailableError(f"the transaction is read-only, so {self._target.id} can take no rows") from None
+        except psycopg.errors.InsufficientPrivilege as error:
             info = self._cursor.connection.info
             raise UnavailableError(
                 f"{self._target.id} can be loaded by a temporary table only, and none can be made: {error.diag.message_primary}",
@@ -157,8 +158,8 @@ class Merge:
     def _set_aside_twins(self, pour: Pour) -> Steps[None]:
         """Rows with the key of an earlier one."""
         n, names = self._number, ", ".join(quote(c.name) for c in self._columns)
-        yield self._sql(f"SELECT * FROM (SELECT min({n}) OVER (PARTITION BY {self._same(n)}) AS {quote('first of twins')}, {n}, {names}"
-                        f" FROM {self.name}_n) t WHERE {n} > {quote('first of twins')} ORDER BY {n}")  # fmt: skip
+        yield self._sql(f"SELECT * FROM (SELECT min({n}) OVER (PARTITION BY {self._same(n)}) AS {self._first}, {n}, {names}"
+                        f" FROM {self.name}_n) t WHERE {n} > {self._first} ORDER BY {n}")  # fmt: skip
         while rows := (yield partial(self._cursor.fetchmany, STREAM)):
             for first, number, *row in rows:
                 reason = f"it has the same key ({', '.join(map(quote, self._key))}) as {pour.supply.unit} {pour.number(first):,}"
@@ -270,6 +271,13 @@ class Merge:
 
     def _sql(self, sql: str) -> Callable[[], Any]:
         return partial(self._cursor.execute, sql.encode(self._cursor.connection.info.encoding))
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """A name that no column has."""
+    while name in taken:
+        name += "_"
+    return name
 
 
 def _sized() -> dict[str, int]:

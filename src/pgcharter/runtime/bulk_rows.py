@@ -242,11 +242,13 @@ class CsvRecords(Supply):
         if not given:
             return None
         text, first = "".join(given), self._line + 1
-        if self._quote in text or "\r" in text or "\\." in text or not text.endswith("\n"):
+        if self._quote in text or "\\." in text:
             found = list(self._records(given))
             given = [record for record, _ in found]
         else:
             found, self._line = [], self._line + len(given)
+            if "\r" in text or text[-1] != "\n":
+                given = [record.rstrip("\r\n") + "\n" for record in given]
         self.count += len(given)
         return Block(given, given, first, [line for _, line in found] or None)
 
