@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
 import random
+import signal
 import sys
 import threading
 import time
@@ -357,6 +359,47 @@ def test_a_replica_that_dies_is_left_out_and_taken_back(pair: Pair) -> None:
         caught_up(primary, standby)
         assert all(db.run(read(6), readonly=True) == (written, True) for _ in range(20))
         assert db.router.replicas[0].removed == 1
+
+
+def test_a_replica_that_hangs_is_left_out(pair: Pair) -> None:
+    standby = pair[1]
+    assert standby.process
+    with routed(pair, Routing(poll=0.05, silent=0.4)) as db:
+        assert db.run(read(6), readonly=True)[1]
+        sessions = session_pids(standby)
+        try:
+            for pid in (standby.process.pid, *sessions):
+                os.kill(pid, signal.SIGSTOP)
+            time.sleep(0.6)
+            began = time.monotonic()
+            assert not db.run(read(6), readonly=True)[1]
+            assert time.monotonic() - began < 0.3
+            assert "silent" in db.router.status()["replica 1"]  # type: ignore[union-attr]
+        finally:
+            for pid in (standby.process.pid, *sessions):
+                os.kill(pid, signal.SIGCONT)
+        ready(db.router)
+
+
+def session_pids(server: Server) -> list[int]:
+    with psycopg.connect(server.dsn(), autocommit=True) as conn:
+        rows = conn.execute("SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()")
+        return [pid for (pid,) in rows]
+
+
+def test_an_ordinary_role_is_enough(pair: Pair) -> None:
+    with psycopg.connect(pair[0].dsn(), autocommit=True) as conn:
+        conn.execute("CREATE ROLE shop LOGIN PASSWORD 'secret'")
+        conn.execute("GRANT SELECT, UPDATE ON counters TO shop")
+    caught_up(*pair)
+    dsns = [each.dsn(user="shop", password="secret") for each in pair]
+    with Database(dsns[0], replicas=dsns[1:], routing=QUICK) as db:
+        ready(db.router)
+        written = db.run(add(8))
+        caught_up(*pair)
+        until = time.monotonic() + 5
+        while db.run(read(8), readonly=True) != (written, True):
+            assert time.monotonic() < until
 
 
 def test_a_replica_that_dies_in_the_middle_is_left_for_the_next_try(pair: Pair) -> None:

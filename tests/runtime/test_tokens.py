@@ -114,9 +114,11 @@ def test_who_belongs_to_a_scope() -> None:
             thread.start()
             thread.join()
         assert scope.of("7") == Token("7", 4)
-        with seen():
-            write(8)
-        assert scope.of("7") == Token("7", 4)
+        with seen("7.1.7") as inner:
+            assert scope.of("7") == Token("7", 4), "what an inner one was shown is its own"
+            write(6)
+            assert inner.of("7") == Token("7", 7)
+        assert scope.of("7") == Token("7", 6), "what is written in an inner one is written in this one"
     assert current_seen() is None
     with seen() as scope:
         asyncio.run(tasks())

@@ -19,6 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import psycopg
+from psycopg.rows import tuple_row
 
 from pgcharter.errors import ConnectError, PgcharterError
 from pgcharter.runtime.colours import Steps
@@ -154,7 +155,7 @@ class Router:
         if not said.told:
             self._blind = 2
             if scope is not None:
-                scope.blind = True
+                scope.lost()
             return
         self._noted(said.facts[0], int(said.facts[1], 16), lsn_of(said.told[0].decode()), scope)
 
@@ -267,7 +268,8 @@ class Router:
         """Ask of which system and timeline a connection's server is: once, and again when a promotion has begun another timeline."""
         conn, work._conn.held = work._conn, None
         with using(replace(NOTHING, everybody=True)):
-            cursor = yield partial(conn.execute, HISTORY)
+            cursor = conn.cursor(row_factory=tuple_row)
+            yield partial(cursor.execute, HISTORY)
             system, timeline = yield cursor.fetchone
             yield conn.rollback
         conn.reached = Token(system, lsn, timeline or 0)

@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import tuple_row
 
 from pgcharter.runtime.colours import Steps, awaited, driven
 from pgcharter.runtime.pools import Server
@@ -128,10 +129,11 @@ class Watcher:
 
     def _connect(self) -> Any:
         conninfo = self.server.conninfo()
-        said = conninfo_to_dict(conninfo, **self._options)
-        options = {**{name: value for name, value in _ALERT.items() if name not in said}, **self._options}
+        said = {*conninfo_to_dict(conninfo), *self._options}
+        alert = {name: value for name, value in _ALERT.items() if name not in said}
+        options = {**alert, **self._options, "autocommit": True, "prepare_threshold": None, "row_factory": tuple_row}
         kind = psycopg.Connection if isinstance(self._event, threading.Event) else psycopg.AsyncConnection
-        return kind.connect(conninfo, autocommit=True, prepare_threshold=None, **options)
+        return kind.connect(conninfo, **options)
 
     def _rest(self, seconds: float) -> Any:
         if isinstance(self._event, threading.Event):

@@ -83,17 +83,29 @@ def ended(lsn: int, page: int, segment: int) -> int:
 class Seen:
     """What a scope has written or was shown: the newest token of each system. Threads and tasks started inside share it."""
 
-    def __init__(self, secret: Secret = None) -> None:
+    def __init__(self, secret: Secret = None, outer: Seen | None = None) -> None:
         self.refused = ""
         """Why the text that was sent is no token of ours; empty where it is one, or none was sent."""
         self.blind = False
-        """Something was committed inside whose position nobody knows, as the answer was lost: the rest is read from the primary."""
+        """A commit is of unknown position, so the rest of this scope is read from the primary."""
+        self._outer = outer
         self._secrets = secrets_of(secret)
         self._tokens: dict[str, Token] = {}
         self._lock = threading.Lock()
 
     def note(self, token: Token) -> None:
-        """From now on this is to be seen too."""
+        """From now on this is to be seen too, here and in the scopes around."""
+        self._keep(token)
+        if self._outer is not None:
+            self._outer.note(token)
+
+    def lost(self) -> None:
+        """Something was committed whose position nobody knows, as the answer was lost."""
+        self.blind = True
+        if self._outer is not None:
+            self._outer.lost()
+
+    def _keep(self, token: Token) -> None:
         with self._lock:
             if token.newer(self._tokens.get(token.system)):
                 self._tokens[token.system] = token
@@ -113,7 +125,7 @@ class Seen:
         if self.refused:
             log.debug("a token was refused: %s", self.refused)
         for token in tokens:
-            self.note(token)
+            self._keep(token)
 
 
 _scope: ContextVar[Seen | None] = ContextVar("pgcharter_seen", default=None)
@@ -123,9 +135,10 @@ _scope: ContextVar[Seen | None] = ContextVar("pgcharter_seen", default=None)
 def seen(text: str = "", *, secret: Secret = None) -> Iterator[Seen]:
     """Inside, what is read is at least as new as `text` says and as what is written inside. Raises UsageError for a weak secret only.
 
+    What is written inside is seen by a scope around it too.
     Tasks and `asyncio.to_thread` started inside belong to it; a thread does when it is started with `contextvars.copy_context().run`.
     """
-    scope = Seen(secret)
+    scope = Seen(secret, _scope.get())
     if text:
         scope.take(text)
     mark = _scope.set(scope)
