@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -246,6 +247,33 @@ def test_bulk_statements(sessions: Sessions) -> None:
         assert session.query(Order).filter(Order.no == 0).delete() == 1
         session.commit()
         assert session.scalar(text("SELECT count(*) FROM app.orders WHERE deleted_at IS NOT NULL")) == 4
+
+
+def test_tables_beside_the_one_that_is_changed(sessions: Sessions) -> None:
+    """UPDATE … FROM and DELETE … USING: of a deleted owner or order nothing is changed; and SET in a given order counts versions too."""
+    with sessions() as session:
+        mine: Any = update(Owner).where(Owner.id == Order.owner_id, ONE).values(name="x").execution_options(synchronize_session=False)
+        assert session.execute(mine).rowcount == 0  # type: ignore[attr-defined]
+        assert session.execute(mine.options(with_deleted())).rowcount == 1  # type: ignore[attr-defined]
+        assert session.execute(mine.options(only_deleted(Order))).rowcount == 1  # type: ignore[attr-defined]
+        mine = delete(Order).where(Order.owner_id == Owner.id, Owner.name == "c").execution_options(synchronize_session=False)
+        assert session.execute(mine).rowcount == 0  # type: ignore[attr-defined]
+        three = session.scalars(select(Order).where(Order.no == 3)).one()
+        session.execute(update(Order).where(Order.no == 3).ordered_values((Order.no, 33)))
+        assert (three.no, three.version) == (33, 2)
+
+
+def test_objects_are_pickled_with_what_their_loads_inherit(sessions: Sessions) -> None:
+    asked = select(Owner).where(Owner.name == "a")
+    for options, wanted in (((), [2]), ((with_deleted(),), [1, 2])):
+        with sessions() as session:
+            held = pickle.dumps(session.scalars(asked.options(*options)).one())
+        with sessions() as session:
+            owner = session.merge(pickle.loads(held), load=False)
+            assert numbers(owner.orders) == wanted
+            with showing_deleted(session):
+                session.expire(owner, ["orders"])
+                assert numbers(owner.orders) == [1, 2]
 
 
 def test_for_good(sessions: Sessions) -> None:

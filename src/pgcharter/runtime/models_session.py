@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.orm import InstanceState, Mapper, ORMExecuteState, Session, scoped_session, sessionmaker
 from sqlalchemy.orm.exc import StaleDataError
 from sqlalchemy.sql import visitors
+from sqlalchemy.util import immutabledict
 
 from pgcharter.errors import UsageError
 from pgcharter.names import quote
@@ -141,8 +142,18 @@ def _counted(statement: Any) -> Any:
     if not issubclass(mapper.class_, Versioned):
         return statement
     key = mapper.get_property_by_column(mapper.version_id_col).key
-    named = {getattr(c, "key", c) for c in statement._values or ()}
-    return statement if key in named else statement.values({key: getattr(entity, key) + 1})
+    ordered = getattr(statement, "_ordered_values", None)  # up to 2.0; from 2.1 on a flag beside the values
+    values = dict(ordered or statement._values or ())
+    if key in {getattr(c, "key", c) for c in values}:
+        return statement
+    if not ordered and not getattr(statement, "_maintain_values_ordering", False):
+        return statement.values({key: getattr(entity, key) + 1})
+    made, values[mapper.version_id_col] = statement._generate(), getattr(entity, key) + 1
+    if ordered:
+        made._ordered_values = list(values.items())
+    else:
+        made._values = immutabledict(values)
+    return made
 
 
 @event.listens_for(ModelSession, "before_flush")

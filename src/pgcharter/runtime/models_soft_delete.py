@@ -12,17 +12,18 @@ The criterion is an option of each statement, so it holds for entities, columns,
 relationships however they are made. A row that somebody holds is refreshed whether it is deleted or not. Statements on tables (Core), text,
 and bulk updates of rows named by their keys (`session.execute(update(Order), rows)`) are not looked at.
 
+An object that is in the session already keeps what its first load was told: of it, later statements with `with_deleted()` change nothing.
 What refers to a deleted row by `joinedload(…, innerjoin=True)` is not found any more, as its inner join finds nothing: leave innerjoin out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Generic, ParamSpec, TypeVar
 
-from sqlalchemy import ColumnElement, DateTime, Index, func, inspect, select, text, update
+from sqlalchemy import ColumnElement, DateTime, Index, UpdateBase, func, inspect, select, text, update
 from sqlalchemy.orm import (
     InstanceState,
     LoaderCriteriaOption,
@@ -129,6 +130,11 @@ class Criterion(LoaderCriteriaOption):
 
     def __init__(self, entity: type, of: Callable[[Any], ColumnElement[bool]]) -> None:
         super().__init__(entity, of, include_aliases=True, propagate_to_loaders=True, track_closure_variables=False)
+        self._made = (entity, of)
+
+    def __reduce__(self) -> Any:
+        """Objects are pickled with what their loads inherit."""
+        return Criterion, self._made
 
 
 _LIVING = Criterion(SoftDelete, _alive)
@@ -147,11 +153,37 @@ def filtered(state: ORMExecuteState, statement: Any) -> Any:
     """The statement with the options that it needs so that it sees what it is meant to see."""
     shown = _shown(state)
     wanted = (_LIVING,) if shown is None else tuple(Criterion(one, _deleted) for one in shown.only)
+    if isinstance(statement, UpdateBase):
+        statement = _beside(statement, shown)
     if not wanted and not any(isinstance(o, Criterion) for o in statement._with_options):
         return statement
     made = statement.options(*wanted)
     made._with_options = (*wanted, *(o for o in statement._with_options if not isinstance(o, Criterion)))
     return made
+
+
+def _beside(statement: Any, shown: Shown | None) -> Any:
+    """An UPDATE or DELETE with conditions on the tables that stand in its WHERE beside its own one, which no option reaches."""
+    target = inspect(statement.entity_description["entity"])
+    for entity in dict.fromkeys(entities(statement._where_criteria)):
+        if entity is target or not issubclass(entity.mapper.class_, SoftDelete):
+            continue
+        if shown is None:
+            statement = statement.where(_alive(entity.entity))
+        elif issubclass(entity.mapper.class_, shown.only):
+            statement = statement.where(_deleted(entity.entity))
+    return statement
+
+
+def entities(criteria: Iterable[Any]) -> list[Any]:
+    """The entities of columns in conditions, but not of those in their subqueries, which are compiled for themselves."""
+    todo, found = list(criteria), []
+    while todo:
+        one = todo.pop()
+        entity = one._annotations.get("parententity")
+        found += [entity] if entity is not None else []
+        todo += [] if getattr(one, "is_selectable", False) else list(one.get_children())
+    return found
 
 
 def is_marked(state: ORMExecuteState) -> bool:

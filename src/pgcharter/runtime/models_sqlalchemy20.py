@@ -12,25 +12,14 @@ from sqlalchemy import CompoundSelect, Executable, __version__, inspect
 from sqlalchemy.orm import RelationshipProperty, context
 from sqlalchemy.util import immutabledict
 
-from pgcharter.runtime.models_soft_delete import Criterion
+from pgcharter.runtime.models_soft_delete import Criterion, entities
 
 _CRITERIA = "additional_entity_criteria"
 
 
-def _entities(criteria: tuple[Any, ...]) -> list[Any]:
-    """The entities of columns in conditions, but not of those in their subqueries, which are compiled for themselves."""
-    todo, found = list(criteria), []
-    while todo:
-        one = todo.pop()
-        entity = one._annotations.get("parententity")
-        found += [entity] if entity is not None else []
-        todo += [] if getattr(one, "is_selectable", False) else list(one.get_children())
-    return found
-
-
 def _mended(original: Any) -> Any:
     def adjust(self: Any) -> None:
-        for entity in _entities(self.select_statement._where_criteria):
+        for entity in entities(self.select_statement._where_criteria):
             ours = any(isinstance(o, Criterion) for o in self.global_attributes.get((_CRITERIA, entity.mapper), ()))
             if ours and entity not in self.extra_criteria_entities:
                 self.extra_criteria_entities[entity] = (entity, entity._adapter if entity.is_aliased_class else None)
