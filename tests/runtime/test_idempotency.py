@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import uuid
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from typing import Any
 
 import psycopg
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from psycopg import IsolationLevel
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
@@ -32,6 +35,7 @@ from pgcharter.runtime.idempotency import (
     purge,
     settled,
 )
+from pgcharter.runtime.idempotency_codec import decode, encode
 
 KEY = Key("place-order", "k-1", request={"sku": "a", "n": 2})
 LEVELS = [None, IsolationLevel.REPEATABLE_READ, IsolationLevel.SERIALIZABLE]
@@ -146,6 +150,30 @@ def test_answers_keep_their_types(keyed_once: str, value: Any) -> None:
     assert repr(found) == repr(value)
     if isinstance(value, dict):
         assert list(found) == list(value)
+
+
+_PLAIN = [
+    st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(), st.binary(), st.decimals(allow_nan=False), st.uuids(),
+    st.datetimes(timezones=st.none() | st.just(UTC)).map(lambda t: t.replace(fold=0)), st.dates(), st.timedeltas(),
+    st.times().map(lambda t: t.replace(fold=0)),
+]  # fmt: skip
+
+
+def _containers(inside: Any) -> Any:
+    keys = st.text() | st.integers() | st.tuples(st.text(), st.integers()) | st.just("$")
+    return st.lists(inside) | st.lists(inside).map(tuple) | st.dictionaries(keys, inside)
+
+
+VALUES_LAW = st.recursive(st.one_of(_PLAIN), _containers, max_leaves=20)
+
+
+@settings(max_examples=int(sys.argv[1]) if __name__ == "__main__" and len(sys.argv) > 1 else 150, deadline=None)
+@given(VALUES_LAW)
+def test_what_is_decoded_is_what_was_encoded(value: Any) -> None:
+    """`python -m tests.runtime.test_idempotency 20000` tries more."""
+    text = encode(value)
+    assert text.isascii()
+    assert repr(decode(text)) == repr(value)
 
 
 @pytest.fixture(scope="module")
@@ -430,3 +458,7 @@ def test_purge_uses_the_index_of_expiry(keyed: str) -> None:
         assert "idempotency_keys_expires_at" in plan
         assert "Tid Scan" in plan
         assert purge(conn) == 101
+
+
+if __name__ == "__main__":
+    test_what_is_decoded_is_what_was_encoded()

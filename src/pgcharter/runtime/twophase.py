@@ -34,6 +34,7 @@ from psycopg.pq import PipelineStatus, TransactionStatus
 
 from pgcharter.errors import PgcharterError, UnavailableError, UsageError
 from pgcharter.names import literal
+from pgcharter.redact import redact
 from pgcharter.runtime.colours import Call, Steps, awaited, driven
 from pgcharter.runtime.connections import AnyConnection, AsyncContextConnection, ContextConnection, begin, opened, sent
 from pgcharter.runtime.context import NOTHING, Context, current
@@ -220,8 +221,8 @@ class _Coordinator:
                     (found,) = yield say(self._conn, SQL["decision"].format(**epoch, number=unit.number))
                     yield say(self._conn, SQL["left"].format(**epoch))
                     return bool(found.ntuples) and found.get_value(0, 0) == b"commit"
-            except (psycopg.Error, UnavailableError):
-                log.warning("two-phase: the log cannot be asked about %s/%s", unit.epoch, unit.number, exc_info=True)
+            except (psycopg.Error, UnavailableError) as again:
+                log.warning("two-phase: the log cannot be asked about %s/%s: %s", unit.epoch, unit.number, _line(again))
             if time.monotonic() > until:
                 raise InDoubtError(
                     f"transaction {unit.epoch}/{unit.number} is prepared everywhere, and whether it was decided cannot be asked: {error}",
@@ -240,7 +241,7 @@ class _Coordinator:
             except BaseException as error:  # the others are told all the same
                 unit.pending += (name,)
                 stopped = stopped or (None if isinstance(error, Exception) else error)
-                log.warning("two-phase: %s is decided and could not be committed", gid, exc_info=error)
+                log.warning("two-phase: %s is decided and could not be committed: %s", gid, _line(error))
             self._reached(f"after commit {name}")
         if not unit.pending:
             self._reached("before forgetting")
@@ -262,8 +263,8 @@ class _Coordinator:
             log.warning("two-phase: %s could not be told to roll back %s/%s", ", ".join(deaf), unit.epoch, unit.number)
             try:
                 yield self._deciding(unit, "rollback")
-            except psycopg.Error:
-                log.info("two-phase: the log is lost as well; no decision is a decision", exc_info=True)
+            except psycopg.Error as error:
+                log.info("two-phase: the log is lost as well, and no decision is one: %s", _line(error))
 
 
 class Coordinator(_Coordinator):
@@ -323,6 +324,10 @@ class AsyncCoordinator(_Coordinator):
     async def close(self) -> None:
         """Close the session of the log; what is not decided then never will be."""
         await awaited(self._close())
+
+
+def _line(error: BaseException) -> str:
+    return redact(" ".join(str(error).split()))
 
 
 def _check(participants: Participants, contexts: Mapping[str, Context]) -> None:
