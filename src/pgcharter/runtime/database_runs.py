@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -16,6 +16,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from pgcharter.errors import ConnectError, PgcharterError, UsageError
+from pgcharter.runtime import database_watch
 from pgcharter.runtime.colours import Steps
 from pgcharter.runtime.context import using
 from pgcharter.runtime.database_counts import Counts, Health, PoolStats, exposition, pool_stats
@@ -113,6 +114,9 @@ class Runs:
         self.pooler = False
         """A pooler such as PgBouncer stands between: the server's process is not the one that greeted us."""
         self._terms: dict[tuple[Any, ...], Terms] = {}
+        self._watches: tuple[database_watch.Watch, ...] = ()
+        self._watched: tuple[str, ...] = ()
+        self._asks_watched = ""
         self._phase: Phase = "new"
         self._lock = threading.Lock()
         self.primary = Server("the primary", dsn)
@@ -134,9 +138,30 @@ class Runs:
                 raise UsageError(f"there is no kind of work {kind!r}; there are {known}", hint="declare it: kinds={…: Timeouts(…)}")
             limits = self.kinds[kind].settings() if kind else ()
             tells = "" if readonly or not self.tokens else LSN
-            made = Terms(isolation, readonly, deferrable, limits, "" if readonly else ID, tells)
+            watches = "" if readonly else self._asks_watched
+            made = Terms(isolation, readonly, deferrable, limits, "" if readonly else ID, tells, watches)
             made = self._terms.setdefault(key, made)
         return made
+
+    def watch(self, tables: Iterable[str], hook: Callable[[frozenset[str]], Any]) -> None:
+        """Call `hook` after each commit of a unit of work that has written one of these tables, with the names of those written.
+
+        Names are `schema.table`, as in SQL. It runs before the work's own hooks; what it raises is logged. It may be told of a table that
+        was not written; never the other way round, but for what is written outside units of work. Where the server has no counts
+        (track_counts = off), or the answer to COMMIT was lost, it is told of all. Partitions count for their table.
+        """
+        with self._lock:
+            self._watches = (*self._watches, database_watch.watched(tables, hook))
+            self._watched = tuple(sorted(frozenset().union(*(watch.tables for watch in self._watches))))
+            self._asks_watched = database_watch.query(self._watched)
+            self._terms = {}
+
+    def _tellings(self, work: AnyWork) -> list[Callable[[], Any]]:
+        """What is to be told of the tables that a committed transaction has written."""
+        names = self._watched
+        row = work.held.said.watched if work.held.terms.watches == self._asks_watched else ()
+        found = database_watch.written(names, row, work._conn)
+        return [partial(watch.hook, watch.tables & found) for watch in self._watches if watch.tables & found]
 
     # connections
 
@@ -180,6 +205,10 @@ class Runs:
                     conn.facts = yield cursor.fetchone
                 for name, value in self.timeouts.settings():
                     yield partial(conn.execute, f"SET {name} = '{value}'")
+            if self._watched:
+                cursor = yield partial(conn.execute, self._asks_watched)
+                row = yield cursor.fetchone
+                conn.files = tuple(None if each is None else each.encode() for each in row[1:])
             yield conn.commit
 
     # units of work
@@ -272,6 +301,7 @@ class Runs:
     def _finished(self, work: AnyWork, error: BaseException | None, settle: float) -> Steps[None]:
         """Commit, or roll back after an error; then, with the connection given back, the hooks. Raises what went wrong."""
         said = work.held.said
+        tellings: list[Callable[[], Any]] = []
         try:
             if error is None:
                 try:
@@ -280,14 +310,16 @@ class Runs:
                     error = raised
             if error is not None:
                 yield from self._failed(work, error, settle)
+            if self._watches and said.state == "committed" and not work.terms.readonly:
+                tellings = self._tellings(work)
         finally:
             yield from self._released(work)
         if said.state == "committed":
             self.counts.add("committed")
             if self.router is not None:
                 self.router.committed(work)
-            if work._committed:
-                yield from work._hooks(work._committed)
+            if tellings or work._committed:
+                yield from work._hooks([*tellings, *work._committed])
             if isinstance(error, EndedError):
                 raise error
             if isinstance(error, Exception):

@@ -62,11 +62,15 @@ class Terms:
     """What is asked with BEGIN: `ID`, `REPLAYED` or nothing."""
     tells: str = ""
     """What is asked with COMMIT, as a SELECT list; empty for nothing."""
+    watches: str = ""
+    """The query that is sent after that, about watched tables; empty for none."""
 
     @property
     def commit(self) -> bytes:
         """The message that ends it well."""
-        return f"COMMIT; SELECT {self.tells}".encode() if self.tells else b"COMMIT"
+        return "; ".join(
+            ("COMMIT", *((f"SELECT {self.tells}",) if self.tells else ()), *((self.watches,) if self.watches else ()))
+        ).encode()
 
 
 @lru_cache(maxsize=4096)
@@ -97,6 +101,8 @@ class Said:
     """What became of it: empty until it has begun; `sent` when COMMIT is on its way; `ended` where somebody else has ended it."""
     told: tuple[Any, ...] = ()
     """The row that came with COMMIT."""
+    watched: tuple[Any, ...] = ()
+    """The row about watched tables; empty where it did not come."""
 
 
 @dataclass(slots=True)
@@ -120,6 +126,8 @@ class _Served:
     """Settings that every transaction begins with, where the session cannot keep them."""
     facts: tuple[str, ...] = ()
     """`FACTS` of the server behind it; empty where each transaction may be on another one, or the server was a standby."""
+    files: tuple[Any, ...] = ()
+    """What was last seen of watched tables."""
     born: float = 0.0
     """Monotonic clock."""
     joined: Any = None
@@ -227,9 +235,15 @@ def _committed(conn: Any, held: Held) -> Generator[Any, Any, None]:
         held.said.state = "rolled back"
         raise RolledBackError("the server has answered COMMIT with ROLLBACK, so nothing of the transaction was kept")
     held.said.state = "committed"
-    if len(results) > 1 and results[1].status == pq.ExecStatus.TUPLES_OK:
-        row = results[1]
-        held.said.told = tuple(row.get_value(0, column) for column in range(row.nfields))
+    rows = [_row(result) for result in results[1:] if result.status == pq.ExecStatus.TUPLES_OK]
+    if held.terms.tells and rows:
+        held.said.told = rows.pop(0)
+    if rows:
+        held.said.watched = rows[0]
+
+
+def _row(result: Any) -> tuple[Any, ...]:
+    return tuple(result.get_value(0, column) for column in range(result.nfields))
 
 
 class ServedConnection(_Served, ContextConnection[Row]):
