@@ -113,6 +113,7 @@ def walked(conn: Any, query: Any, limit: int = 7, **options: Any) -> list[Any]:
         select(Order.id).where(Order.state.in_(["o", "x"])).order_by((Order.total * -1).label("less")),
         select(Order.id).where(Order.id.in_(select(Line.order_id).where(Line.n > 0))).order_by(func.coalesce(Order.total, 2).desc()),
         select(Order.extra, Order.id).order_by(Order.state, Order.id.desc()),
+        select(Order).where(Order.id == 7),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("limit", [1, 7, 1000])

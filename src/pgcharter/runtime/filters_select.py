@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, String, and_, false, not_, or_, true
+from sqlalchemy import ARRAY, JSON, ColumnElement, String, and_, false, literal, not_, or_, true
 from sqlalchemy.dialects.postgresql import ARRAY as POSTGRES_ARRAY
 from sqlalchemy.sql import operators
 from sqlalchemy.types import TypeDecorator
@@ -16,7 +16,7 @@ _SIMPLE: dict[str, Callable[[Any, Any], Any]] = {
     "eq": operators.eq, "ne": operators.ne, "lt": operators.lt, "le": operators.le, "gt": operators.gt, "ge": operators.ge,
     "in": lambda column, values: column.in_(values),
     "not_in": lambda column, values: column.not_in(values),
-    "between": lambda column, bounds: column.between(*bounds),
+    "between": lambda column, bounds: and_(column >= bounds[0], column <= bounds[1]),
     "like": lambda column, pattern: column.like(pattern),
     "ilike": lambda column, pattern: column.ilike(pattern),
     "starts": lambda column, text: column.startswith(text, autoescape=True),
@@ -24,7 +24,7 @@ _SIMPLE: dict[str, Callable[[Any, Any], Any]] = {
     "is_null": lambda column, wanted: column.is_(None) if wanted else column.is_not(None),
     "has_key": lambda column, key: column.has_key(key),
     "contained": lambda column, values: column.contained_by(values),
-    "overlaps": lambda column, values: column.overlaps(values),
+    "overlaps": lambda column, values: (column.overlap if isinstance(column.type, ARRAY) else column.overlaps)(values),
 }  # fmt: skip
 
 
@@ -54,6 +54,8 @@ def _compared(column: Any, test: Comparison) -> Any:
             return column.contains([test.value])
     if test.operator == "contains" and isinstance(test.value, str) and _is_text(column.type):
         return column.contains(test.value, autoescape=True)
+    if isinstance(column.type, JSON) and test.operator == "contains":
+        return column.contains(literal(test.value, column.type))
     if test.operator in ("contains", "has"):
         return column.contains(test.value)
     return _SIMPLE[test.operator](column, test.value)

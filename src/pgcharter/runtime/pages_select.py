@@ -135,6 +135,8 @@ class Selected:
             )
         tie = [_element(t) for t in self._tie]
         ties = [t for t in tie if name(t) not in ordered] if tie else found.ties(ordered)
+        if not given and not ties:  # the filter leaves one row
+            ties = list(found.leaves[0].primary_key) if found.leaves else []
         down = given[-1].direction.descending if given else False
         keys = tuple(
             _Key(k.expression, replace(k.direction, nullable=not found.never_null(k.expression)))

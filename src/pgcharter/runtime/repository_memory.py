@@ -169,7 +169,11 @@ class MemoryStore(Generic[M]):
             same = [r for r in self._rows if all(row.get(f) is not None and key(getattr(r, f)) == key(row[f]) for f in fields)]
             if not same:
                 stored += self._insert([row])
-            elif conflict == "update":
+                continue
+            for column in self._mapper.local_table.c:
+                if self._mapper.get_property_by_column(column).key not in row:
+                    self._default(column)  # the server draws from the sequence before it sees the conflict
+            if conflict == "update":
                 changed = [f for f in row if f not in fields] if update is None else update
                 self._set(same, {f: row[f] for f in changed} or {f: row[f] for f in fields})
                 stored += same

@@ -11,6 +11,8 @@ from sqlalchemy import ColumnElement, Select, and_, cast, delete, exists, func, 
 from sqlalchemy.dialects.postgresql import REGCONFIG, TSVECTOR
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import MANYTOONE, Mapper, QueryableAttribute, joinedload, raiseload, selectinload
+from sqlalchemy.sql import operators
+from sqlalchemy.sql.elements import UnaryExpression
 
 from pgcharter.errors import UsageError
 from pgcharter.runtime.colours import Steps
@@ -163,7 +165,8 @@ class SessionStore(Generic[M]):
         statement = select(self.model).where(*self._where(wanted.where)).options(*self._options(wanted.load))
         order = self._order(wanted.order_by)
         if order or wanted.limit is not None or wanted.offset:
-            statement = statement.order_by(*order, *self._mapper.primary_key)
+            down = bool(order) and _descends(order[-1])
+            statement = statement.order_by(*order, *(column.desc() if down else column for column in self._mapper.primary_key))
         if wanted.limit is not None:
             statement = statement.limit(wanted.limit)
         return statement.offset(wanted.offset) if wanted.offset else statement
@@ -247,6 +250,14 @@ def loading(mapper: Mapper[Any], path: Path) -> Any:
         option = _one(attribute) if option is None else _one(attribute, option)
         mapper = relationship.mapper
     return option
+
+
+def _descends(clause: Any) -> bool:
+    while isinstance(clause, UnaryExpression):
+        if clause.modifier is operators.desc_op:
+            return True
+        clause = clause.element
+    return False
 
 
 def _one(attribute: Any, before: Any = None) -> Any:
