@@ -183,7 +183,7 @@ SAYS = {
     ),
 }
 """What must have been said on each page, in this order."""
-_ELSEWHERE = ("bulk", "ci", "editor", "idempotency", "locking", "testing", "two-phase-commit")
+_ELSEWHERE = ("bulk", "ci", "editor", "idempotency", "locking", "models", "testing", "two-phase-commit")
 RUN = [page for page in sorted(PAGES.glob("*.md")) if page.stem not in _ELSEWHERE]
 """All but those that have tests of their own, such as pages of Python, and `editor`, which shows configuration."""
 
