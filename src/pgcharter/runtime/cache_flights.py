@@ -173,9 +173,8 @@ class Turns:
             if before is not None:
                 yield partial(self._colour.landed, before, until - time.monotonic())
                 with self._lock:
-                    if self._next.get(name) is mine:
+                    if self._next.get(name) is mine:  # the one before takes too long: go beside it, and let nobody join any more
                         del self._next[name]
-                    self._running[name] = mine
             value = yield from loading()
         except BaseException as error:
             self._over(name, mine)
@@ -186,7 +185,13 @@ class Turns:
         return value
 
     def _over(self, name: str, mine: Flight) -> None:
+        """It has ended: the next one's turn begins."""
         with self._lock:
-            for flights in (self._running, self._next):
-                if flights.get(name) is mine:
-                    del flights[name]
+            if self._running.get(name) is mine:
+                coming = self._next.pop(name, None)
+                if coming is None:
+                    del self._running[name]
+                else:
+                    self._running[name] = coming
+            elif self._next.get(name) is mine:
+                del self._next[name]

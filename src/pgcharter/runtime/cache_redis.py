@@ -199,9 +199,9 @@ class RedisStore:
         return asyncio.sleep(seconds) if hasattr(self._client, "aclose") else time.sleep(seconds)
 
     def _follow(self, stream: Any, local: Local, silence: float, stop: Callable[[], bool]) -> Steps[None]:
-        asked, answered, last = 0.0, True, ""
+        asked, answered, last = -silence, True, ""
         while not stop():
-            now = wall()
+            now = time.monotonic()  # the clock on the wall may be put back
             if answered and now - asked >= silence / 4:
                 asked, answered = now, False
                 yield stream.ping
@@ -213,7 +213,7 @@ class RedisStore:
             if message["type"] == "subscribe":
                 local.clear()
             elif message["type"] == "pong":
-                answered, local.until = True, asked + silence
+                answered, local.until = True, wall() + silence - (time.monotonic() - asked)
             elif message["type"] == "message":
                 last = _heard(message["data"].decode(), last, local)
 
