@@ -178,7 +178,8 @@ def claim_rows(
     """Rows that nobody else has, locked until the transaction ends: the first `limit` by `order`, those others hold passed over.
 
     For queues: each of many workers gets other rows, and none waits. `order` names columns, with `-` before one for the largest first;
-    `where` is SQL of your own, values in it written %(name)s and given in `parameters`. A worker that dies gives its rows back by that.
+    `where` is SQL of your own, values in it written %(name)s and given in `parameters`, a % of its own %%. A worker that dies gives its
+    rows back by that.
     An index on the columns of `order`, with `where` as its predicate, keeps the claim as quick as the queue is long.
     """
     at, own = _table(table)
