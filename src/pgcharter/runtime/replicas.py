@@ -44,6 +44,19 @@ class Routing:
             )
 
 
+@dataclass(slots=True)
+class RoutingCounts:
+    """Where read-only units of work went."""
+
+    replica: int = 0
+    primary: int = 0
+    """Those that might have gone to a replica, had one been far enough and at hand."""
+    waited: int = 0
+    """Those that waited for a replica to catch up."""
+    failed: int = 0
+    """Tries to begin on a replica that failed: connection gone, none free, refused."""
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What a look at a server has shown."""

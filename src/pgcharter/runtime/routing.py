@@ -1,9 +1,9 @@
 """Where read-only work goes: to a replica that has replayed what the caller has written, else to the primary.
 
-Whether a replica has replayed it is asked of the replica itself, in the message that begins the unit of work, never concluded from what
-was known before. A commit that has been replayed is visible to each snapshot taken after that: the standby ends the transaction
+Whether a replica has replayed it is asked of the replica itself, in the message that begins the unit of work, unless it has been shown in
+the same session before. A commit that has been replayed is visible to each snapshot taken after that: the standby ends the transaction
 (ExpireTreeKnownAssignedTransactionIds in xact_redo_commit, xact.c) before it moves the position that pg_last_wal_replay_lsn() shows
-(lastReplayedEndRecPtr in ApplyWalRecord, xlogrecovery.c). What is known from before, by traffic and by watchers, only chooses.
+(lastReplayedEndRecPtr in ApplyWalRecord, xlogrecovery.c). What is known from other sessions and from watchers only chooses.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,7 +25,7 @@ from pgcharter.errors import ConnectError, PgcharterError
 from pgcharter.runtime.colours import Steps
 from pgcharter.runtime.context import NOTHING, using
 from pgcharter.runtime.pools import PoolExhaustedError
-from pgcharter.runtime.replicas import Facts, Positions, Replica, Routing
+from pgcharter.runtime.replicas import Facts, Positions, Replica, Routing, RoutingCounts
 from pgcharter.runtime.routing_watch import HISTORY, Watcher
 from pgcharter.runtime.served import REPLAYED, Terms
 from pgcharter.runtime.tokens import Seen, Token, current_seen, ended, lsn_of
@@ -39,19 +39,6 @@ Met = Literal["enough", "behind", "again", "out"]
 """What a unit of work has met with on a replica; `again`: something had to be asked first, and it is as it should be."""
 _FIRST, _GROWS, _LONGEST = 0.002, 1.6, 0.02
 """Seconds of the first pause while a replica catches up, what each further one is longer by, and the longest."""
-
-
-@dataclass(slots=True)
-class RoutingCounts:
-    """Where read-only units of work went."""
-
-    replica: int = 0
-    primary: int = 0
-    """Those that might have gone to a replica, had one been far enough and at hand."""
-    waited: int = 0
-    """Those that waited for a replica to catch up."""
-    failed: int = 0
-    """Tries to begin on a replica that failed: connection gone, none free, refused."""
 
 
 class Router:
@@ -76,6 +63,7 @@ class Router:
         self._alone = False
         """The primary cannot be reached: what the replicas are of is asked of themselves."""
         self._watchers: dict[int, Watcher] = {}
+        self._all: list[Watcher] = []
 
     # watching
 
