@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
@@ -41,14 +42,18 @@ def encrypt(ground: Ground) -> int:
 
 
 def parts(ground: Ground) -> Iterator[Part]:
-    """The four parts, each tried as it is told."""
+    """The parts, each tried as it is told; the last one where the extra `serve` is installed."""
     one, other = _tenants(ground.conn)
-    with _application(ground) as app:
+    with _application(ground) as (app, dsn):
         yield part("a tenant cannot see its neighbour", _neighbours, ground, app, one, other)
         yield part("a change is on record: what, by whom, and why", _recorded, ground, app, one)
         card = _card(app, one)
         yield part("a card number is encrypted", _encrypted, ground, app, one, card)
         yield part("the key is rotated", _rotated, ground, app, one, card)
+        if find_spec("psycopg_pool") and find_spec("sqlalchemy"):
+            from pgcharter.examples.shop import walk_trade
+
+            yield part("the service: once, in order, without an old price", walk_trade.served, ground.conn, dsn, one.id)
 
 
 def _tenants(conn: Connection) -> tuple[Tenant, Tenant]:
@@ -62,15 +67,16 @@ def _tenants(conn: Connection) -> tuple[Tenant, Tenant]:
 
 
 @contextmanager
-def _application(ground: Ground) -> Iterator[Application]:
-    """A session of the application's own login, with a password for as long as that lasts; what it had before is put back."""
+def _application(ground: Ground) -> Iterator[tuple[Application, str]]:
+    """A session of the application's own login and its DSN, with a password for as long as that lasts; what it had before is put back."""
     conn, clear = ground.conn, secrets.token_urlsafe(24)
     row = conn.execute("SELECT rolpassword FROM pg_catalog.pg_authid WHERE rolname = %s", (API,)).fetchone()
     with conn.transaction():
         passwords.store(conn, API, passwords.verifier(conn, API, clear))
     try:
-        with ContextConnection.connect(ground.login(API, clear), application_name="pgcharter walk") as app:
-            yield app
+        dsn = ground.login(API, clear)
+        with ContextConnection.connect(dsn, application_name="pgcharter walk") as app:
+            yield app, dsn
     finally:
         with conn.transaction():
             if row and row[0]:
