@@ -162,6 +162,19 @@ def test_lines_of_csv(conn: Any, bad: Any) -> None:
     assert [b.number for b in bulk.merge(conn, "t", bulk.Csv(io.StringIO(merged)), on=("id",), bad=bad).bad] == [5]
 
 
+@pytest.mark.parametrize("bad", ["raise", "aside"])
+def test_the_first_bad_row_is_named_and_none_is_logged(conn: Any, bad: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """One that the server refuses, before one that cannot be sent."""
+    conn.execute("CREATE TABLE t (id int CHECK (id > 0), note text)")
+    rows: list[Any] = [(1, "a"), (-1, "hunter2"), (2, "b\0"), (3, "\ud800")]
+    if bad == "aside":
+        assert [b.number for b in bulk.load(conn, "t", rows, bad=bad).bad] == [2, 3, 4]
+    else:
+        with pytest.raises(BadRowError, match="row 2 cannot"):
+            bulk.load(conn, "t", rows)
+    assert "hunter2" not in caplog.text
+
+
 def test_no_secret_is_told(conn: Any) -> None:
     secret = "hunter2" * 30
     conn.execute("CREATE TABLE t (id int, password_hash int, api_token text UNIQUE, dsn int, CHECK (api_token <> 'no'))")

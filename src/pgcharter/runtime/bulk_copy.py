@@ -230,17 +230,23 @@ class Pour:
 
     def whole(self) -> Steps[None]:
         """All in one COPY (two where a value asks for text), which names the row that it refuses."""
-        more = True
-        while more:
+        more: bool | UnfitError = True
+        while more is True:
             before = self.meter.rows
             try:
                 more = yield from copying(self.cursor, self._sql + self.encoder.options, self._feed)
             except psycopg.Error as error:
                 raise self._refused(error, before) from None
             self.loaded += max(self.cursor.rowcount, 0)
+            if isinstance(more, UnfitError):
+                block, self._pending = self._pending, None
+                yield from self.ward.take(block.number(0) if block else 0, unfit(more), block and block.given[0])
 
-    def _feed(self, copy: Any) -> Steps[bool]:
-        """Write until the end, or until a row asks for another format: true."""
+    def _feed(self, copy: Any) -> Steps[bool | UnfitError]:
+        """Write until the end, until a row asks for another format (true), or until one that no format takes.
+
+        COPY is ended as if that were all: an earlier row may be refused yet, and psycopg logs what it says of it where COPY is broken off.
+        """
         encoder, write = self.encoder, copy.write
         yield partial(write, encoder.head)
         while (block := (yield from self._next())) is not None:
@@ -250,13 +256,12 @@ class Pour:
                     self.meter.bytes += len(piece)
                     yield partial(write, piece)
             except UnfitError as error:
-                if not encoder.strict or error.final:
-                    yield from self.ward.take(block.number(error.index), unfit(error), block.given[error.index])
-                    raise AssertionError from None  # rows are set aside in pieces alone
                 self.meter.rows += error.index
                 self._pending = block.cut(error.index)
-                self._to_text(block.number(error.index), error)
                 yield partial(write, encoder.tail)
+                if not encoder.strict or error.final:
+                    return error
+                self._to_text(block.number(error.index), error)
                 return True
             self.meter.rows += len(block.rows)
             yield from self.meter.tell()
@@ -308,32 +313,35 @@ class Pour:
         part = piece.cut(start, end)
         yield partial(self.cursor.execute, b"SAVEPOINT pgcharter_rows")
         try:
-            sent = yield from copying(self.cursor, self._sql + self.encoder.options, partial(self._part, part))
-        except UnfitError as error:
-            yield partial(self.cursor.execute, BACK)
-            if self.encoder.strict and not error.final:
-                self._to_text(part.number(error.index), error)
-                return (yield from self._try(piece, start, end))
-            return unfit(error)
-        except psycopg.Error as error:
-            if not caused(error):
+            sent, error = yield from copying(self.cursor, self._sql + self.encoder.options, partial(self._part, part))
+        except psycopg.Error as refused:
+            if not caused(refused):
                 raise
             yield partial(self.cursor.execute, BACK)
-            return told(error, self.name, self.columns, self.encoder.ahead)
+            return told(refused, self.name, self.columns, self.encoder.ahead)
+        if error is not None:
+            yield partial(self.cursor.execute, BACK)
+            if error.final or not self.encoder.strict:
+                return unfit(error)
+            self._to_text(part.number(error.index), error)
+            return (yield from self._try(piece, start, end))
         self._note(part, self.loaded)
         self.loaded += max(self.cursor.rowcount, 0)
         self.meter.rows, self.meter.bytes = self.meter.rows + len(part.rows), self.meter.bytes + sent
         yield partial(self.cursor.execute, b"RELEASE SAVEPOINT pgcharter_rows")
         return None
 
-    def _part(self, part: Block, copy: Any) -> Steps[int]:
-        sent = 0
+    def _part(self, part: Block, copy: Any) -> Steps[tuple[int, UnfitError | None]]:
+        sent, unfit_row = 0, None
         yield partial(copy.write, self.encoder.head)
-        for piece in self.encoder.encode(part.rows):
-            sent += len(piece)
-            yield partial(copy.write, piece)
+        try:
+            for piece in self.encoder.encode(part.rows):
+                sent += len(piece)
+                yield partial(copy.write, piece)
+        except UnfitError as error:
+            unfit_row = error
         yield partial(copy.write, self.encoder.tail)
-        return sent
+        return sent, unfit_row
 
     def _note(self, block: Block, stored: int) -> None:
         """Remember by how much numbers of rows differ from their places in the table."""
