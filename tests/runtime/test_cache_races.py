@@ -430,3 +430,24 @@ def test_replaying_a_change_changes_nothing(stores: Stores) -> None:
         driven(cache.store.change(replace(change), cache._core.now()))
     assert cache.get_or_load(key, lambda: Versioned(table.read(), 8), tags=("rows",)) == 1
     assert cache.get(key) == 1
+
+
+def test_an_invalidation_between_check_and_store_is_not_shared_with_those_who_wait(server_of: Callable[[str], Running]) -> None:
+    """Memcached has no scripts: tags are looked at, then the value is stored. Found by `python -m bench cache_race`."""
+    with _stores("memcached", server_of) as make:
+        mine, other, table = Cache(make()), Cache(make()), Table()
+        wire: Any = mine.store._wire  # type: ignore[attr-defined]
+        cas, first = wire.cas, [True]
+
+        def late(key: bytes, value: bytes, *rest: Any) -> Any:
+            if value[:1] == b"V" and first:
+                first.clear()
+                table.write(other, tags=("rows",))
+            return cas(key, value, *rest)
+
+        wire.cas = late
+        key = mine.key("row")
+        assert mine.get_or_load(key, table.read, tags=("rows",)) == 1
+        assert mine.metrics.fills == 0
+        assert mine.metrics.fenced == 1
+        assert mine.get_or_load(key, table.read, tags=("rows",)) == 2

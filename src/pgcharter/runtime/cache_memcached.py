@@ -142,11 +142,20 @@ class MemcachedStore:
             if verdict == "stored":
                 record = head(lease.epoch, lease.born) + body(item)
                 done = yield partial(self._wire.cas, self._key("v", name), record, lease.stamp, _life(item.dead - now))
-                verdict = "stored" if done else "fenced"
+                verdict = "stored" if done and (yield from self._still(item, lease)) else "fenced"
             yield from self._unlocked(name, lease)
             if verdict != "stored":
                 yield from self._yielded(name, lease)
         return verdict
+
+    def _still(self, item: Item, lease: Lease) -> Steps[bool]:
+        """Whether no tag was touched until the value was stored.
+
+        Readers of the record see it by themselves; those who wait for this load do not, and may have begun to wait after the invalidation.
+        """
+        epoch, *tags = (self._key("e"), *(self._key("t", t) for t in item.tags))
+        found = yield partial(self._wire.get_many, [epoch, *tags])
+        return found.get(epoch) == lease.epoch.encode() and good(lease.epoch, lease.born, [mark_of(found.get(tag)) for tag in tags])
 
     def give_up(self, name: str, lease: Lease) -> Steps[None]:
         """End a lease without a value."""
