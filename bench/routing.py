@@ -1,13 +1,13 @@
 """What routing costs a unit of work that only reads, over the same unit on a `Database` without replicas that points at the same standby.
 
-`python -m bench.routing [units]`. The rows take turns in one process; printed is the median of a unit and what it takes more. A primary and
-its standby are on the same machine. `asked`: for the first read of each connection after a write, the standby is asked how far it is in
-the message that begins the unit. Last: a write and a read of it, on the primary alone, and with the read on the standby.
+`python -m bench.routing [units]`. The rows take turns in one process, in turning order; printed are the median and the fastest tenth of a
+unit, and what they take more: on a busy machine the latter says more. A primary and its standby are on the same machine. `asked`: for the
+first read of each connection after a write, the standby is asked how far it is in the message that begins the unit. Last: a write and a
+read of it, on the primary alone, and with the read on the standby.
 """
 
 from __future__ import annotations
 
-import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -59,9 +59,9 @@ def _reads(units: int, plain: Database, db: Database) -> None:
 
     began: list[float] = []
     read = partial(plain.run, _read, readonly=True), partial(db.run, _read, readonly=True)
-    medians = _measured({"no router": read[0], "routed": read[1], "routed, asked": asked}, units, began)
-    for name, median in medians.items():
-        print(f"{name:24} {median * 1e6:7.1f} µs   {(median - medians['no router']) * 1e6:+6.1f} µs   {median / medians['no router']:.2f}×")
+    taken = _measured({"no router": read[0], "routed": read[1], "routed, asked": asked}, units, began)
+    for name in taken:
+        print(f"{name:24}", "   ".join(_against(taken, name, "no router", share) for share in (0.5, 0.1)))
     print(f"on the standby: {router.counts.replica} of {router.counts.replica + router.counts.primary}")
 
 
@@ -70,22 +70,29 @@ def _pairs(pairs: int, alone: Database, db: Database) -> None:
         database.run(_write)
         database.run(_read, readonly=True)
 
-    medians = _measured({"write, read there": lambda: pair(alone), "write, read on standby": lambda: pair(db)}, pairs, [])
-    for name, median in medians.items():
-        print(f"{name:24} {median * 1e6:7.1f} µs   {median / medians['write, read there']:.2f}×")
+    taken = _measured({"write, read there": lambda: pair(alone), "write, read on standby": lambda: pair(db)}, pairs, [])
+    for name in taken:
+        print(f"{name:24}", "   ".join(_against(taken, name, "write, read there", share) for share in (0.5, 0.1)))
 
 
-def _measured(forms: dict[str, Callable[[], Any]], units: int, since: list[float]) -> dict[str, float]:
-    """Medians; a form may say in `since` when what is to be measured began."""
+def _against(taken: dict[str, list[float]], name: str, base: str, share: float) -> str:
+    """What the share of units that was fastest took at most, and what that is more than the base's."""
+    here, there = (sorted(taken[each])[int(len(taken[each]) * share)] * 1e6 for each in (name, base))
+    return f"{here:7.1f} µs {here - there:+7.1f} µs {here / there:.2f}×"
+
+
+def _measured(forms: dict[str, Callable[[], Any]], units: int, since: list[float]) -> dict[str, list[float]]:
+    """Seconds of each unit; a form may say in `since` when what is to be measured began."""
     taken: dict[str, list[float]] = {name: [] for name in forms}
     for number in range(units // len(forms)):
-        for name, form in forms.items():
+        turn = number % len(forms)
+        for name, form in [*forms.items()][turn:] + [*forms.items()][:turn]:
             since.clear()
             began = time.perf_counter()
             form()
             if number > 50:
                 taken[name].append(time.perf_counter() - (since[0] if since else began))
-    return {name: statistics.median(times) for name, times in taken.items()}
+    return taken
 
 
 if __name__ == "__main__":
