@@ -213,7 +213,7 @@ def test_a_level_in_process_serves_nothing_once_the_stream_is_silent(valkey: Run
     until(lambda: near._core.local.until > 0 and len(near._core.local) > 0)  # type: ignore[union-attr]
     valkey.signal(signal.SIGSTOP)
     row.version = 2
-    until(lambda: read() == 2, 2)
+    until(lambda: read() == 2)
     assert read() == 2
     valkey.signal(signal.SIGCONT)
     near.close()
@@ -260,6 +260,7 @@ def test_a_level_in_process_for_tasks(valkey: Running) -> None:
     asyncio.run(go())
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 def test_processes_that_were_forked_do_not_share_connections(valkey: Running) -> None:
     """A child that used its parent's connection would read the answers to its parent's questions."""
     cache = Cache(store(valkey, timeout=5), local=True)
