@@ -1,10 +1,14 @@
-"""Units of work, of both colours, through psycopg and through sessions: begun, nested, committed, rolled back, tried again, given back."""
+"""Units of work, of both colours, through psycopg and through sessions: begun, nested, committed, rolled back, tried again, given back.
+
+With env PGCHARTER_POOLED=1 all of it through PgBouncer in transaction mode.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import inspect
+import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +16,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
@@ -23,7 +28,10 @@ from pgcharter.runtime.outcomes import ONCE, Budget, Retry
 from pgcharter.runtime.pools import PoolSize
 from pgcharter.runtime.served import EndedError, RolledBackError
 from pgcharter.runtime.work import current_work
+from pgcharter.servers.lifecycle import Server
 
+POOLED = bool(os.environ.get("PGCHARTER_POOLED"))
+direct = pytest.mark.skipif(POOLED, reason="PgBouncer hands out its own sessions")
 COLOURS = ("sync", "async")
 WAYS = ("psycopg", "session")
 both = pytest.mark.parametrize("colour", COLOURS)
@@ -87,11 +95,16 @@ async def sql(work: Any, statement: str, way: str = "psycopg") -> list[Any]:
 
 
 @pytest.fixture
-def table(database: str) -> str:
+def table(database: str, major_server: Server, pooler: Any) -> Iterator[str]:
     with psycopg.connect(database, autocommit=True) as conn:
         conn.execute("CREATE TABLE notes (id int PRIMARY KEY, body text DEFAULT '')")
         conn.execute("CREATE TABLE counters (id int PRIMARY KEY, n int NOT NULL); INSERT INTO counters VALUES (1, 0), (2, 0)")
-    return database
+    if not POOLED:
+        yield database
+        return
+    given: dict[str, Any] = conninfo_to_dict(database)
+    with pooler(major_server, {given["user"]: given["password"]}, 8) as port:
+        yield make_conninfo("", **{**given, "host": "127.0.0.1", "port": port})
 
 
 def rows(dsn: str, query: str = "SELECT id FROM notes ORDER BY 1") -> list[Any]:
@@ -382,7 +395,8 @@ def test_a_lost_connection_before_commit_is_tried_again(table: str, colour: str,
             await sql(work, f"INSERT INTO notes VALUES ({work.attempt})", way)
             if work.attempt == 1:
                 with psycopg.connect(table, autocommit=True) as other:
-                    other.execute("SELECT pg_terminate_backend(%s)", (work._conn.info.backend_pid,))
+                    pid = await sql(work, "SELECT pg_backend_pid()")
+                    other.execute("SELECT pg_terminate_backend(%s)", pid[0])
             await sql(work, "SELECT 1", way)
             return int(work.attempt)
 
@@ -394,6 +408,7 @@ def test_a_lost_connection_before_commit_is_tried_again(table: str, colour: str,
     assert rows(table) == [2]
 
 
+@direct
 def test_one_lost_connection_costs_no_other_one(table: str) -> None:
     """SQLAlchemy renews all connections of an engine when it has met a dead one."""
     with Database(table, size=PoolSize(4, 4)) as db:
@@ -416,6 +431,7 @@ def test_one_lost_connection_costs_no_other_one(table: str) -> None:
         assert len(after & pids) == 3
 
 
+@direct
 def test_idle_connections_that_died_are_not_lent(table: str) -> None:
     with Database(table, size=PoolSize(3, 3)) as db:
         db.primary.pool.wait()
