@@ -283,7 +283,7 @@ def run(dsn: str, examples: int, steps: int, *, derandomize: bool = False) -> No
 
 
 def test_every_query_agrees_with_the_model(database: str) -> None:
-    run(database, 4, 20, derandomize=True)
+    run(database, 6, 20, derandomize=True)
 
 
 if __name__ == "__main__":
