@@ -209,6 +209,9 @@ def run(operations: int = 1_000_000, few: int = 40_000) -> None:
             show("ours, Valkey, 2 × 4 threads", processes(lambda: ours(RedisStore(server.url)), operations), began)
         with running("valkey") as server:
             began = time.perf_counter()
+            near = processes(lambda: ours(RedisStore(server.url, namespace="near"), local=True), operations // 5, 1, 8)
+            show("ours, Valkey and in process, 8 threads", near, began)
+            began = time.perf_counter()
             stop = multiprocessing.Event()
             other = multiprocessing.get_context("fork").Process(target=adversary, args=(server.port, stop, 0.001))
             other.start()
