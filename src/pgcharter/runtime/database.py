@@ -174,7 +174,7 @@ class Database(Runs):
         time.sleep(seconds)
 
     def _dial(self, server: Server, seconds: float) -> Any:
-        return psycopg.connect(server.conninfo(), autocommit=True, **self._dial_kwargs(seconds))
+        return psycopg.connect(server.conninfo(), autocommit=True, **self._dial_kwargs(server, seconds))
 
     def _flow(self, flow: Any) -> Any:
         return flow
@@ -341,7 +341,7 @@ class AsyncDatabase(Runs):
         await asyncio.sleep(seconds)
 
     async def _dial(self, server: Server, seconds: float) -> Any:
-        return await psycopg.AsyncConnection.connect(server.conninfo(), autocommit=True, **self._dial_kwargs(seconds))
+        return await psycopg.AsyncConnection.connect(server.conninfo(), autocommit=True, **self._dial_kwargs(server, seconds))
 
     def _flow(self, flow: Any) -> Any:
         return flow.aio

@@ -177,17 +177,20 @@ class Runs:
         server.dead = dead
         served: Any = type(connection.__name__, (connection,), {"everyone": not self.tenants, "placement": self.placement})
         return kind(
-            server.conninfo, connection_class=served, kwargs=self._connect_kwargs(), min_size=size.min, max_size=size.max, open=False,
+            server.conninfo, connection_class=served, kwargs=self._connect_kwargs(server), min_size=size.min, max_size=size.max, open=False,
             configure=self._configure, check=kind.check_connection if size.check else None, timeout=size.wait, max_waiting=size.waiting,
             max_idle=size.idle, max_lifetime=size.lifetime, name=f"{self.application or 'pgcharter'}, {server.name}",
         )  # fmt: skip
 
-    def _connect_kwargs(self) -> dict[str, Any]:
-        named = {"application_name": self.application} if self.application else {}
-        return {"connect_timeout": max(2, round(self.size.wait)), **named, **self.connect_options}
+    def _connect_kwargs(self, server: Server | None = None) -> dict[str, Any]:
+        """Arguments of a connection. A connect_timeout of the DSN stays; psycopg's own would be more than two minutes."""
+        named: dict[str, Any] = {"application_name": self.application} if self.application else {}
+        if "connect_timeout" not in (server or self.primary).parameters():
+            named["connect_timeout"] = max(2, round(self.size.wait))
+        return {**named, **self.connect_options}
 
-    def _dial_kwargs(self, seconds: float) -> dict[str, Any]:
-        return {**self._connect_kwargs(), "connect_timeout": max(2, round(seconds)), "prepare_threshold": None}
+    def _dial_kwargs(self, server: Server, seconds: float) -> dict[str, Any]:
+        return {**self._connect_kwargs(server), "connect_timeout": max(2, round(seconds)), "prepare_threshold": None}
 
     def _configured(self, conn: Any) -> Steps[None]:
         """Learn of a new connection where it leads, and set what holds for all its transactions."""
@@ -470,7 +473,7 @@ class Runs:
             finally:
                 yield conn.close
         except (psycopg.Error, PgcharterError, OSError, TimeoutError) as raised:
-            error = str(raised).strip().splitlines()[0] if str(raised).strip() else type(raised).__name__
+            error = str(server.unreachable(raised, time.perf_counter() - began))
         took = time.perf_counter() - began
         pool = pool_stats(server) if server.pool is not None else PoolStats(server.name, 0, 0, 0, self.size.max, 0, 0, 0.0, 0, 0, 0)
         return Health(server.name, not error, took, standby, error, pool.connections, pool.lent, pool.waiting, pool.most)

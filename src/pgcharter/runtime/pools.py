@@ -13,7 +13,12 @@ from functools import lru_cache, partial
 from types import CodeType, FrameType
 from typing import Any
 
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from pgcharter.db.refusals import explain, unreadable
 from pgcharter.errors import ConnectError, PgcharterError, UnavailableError, UsageError
+from pgcharter.redact import SECRET_WORDS
 from pgcharter.runtime.colours import Steps
 
 Dsn = str | Callable[[], str]
@@ -132,6 +137,13 @@ class Server:
         """Where it is: asked for anew with each new connection, so that a password may change."""
         return self.dsn() if callable(self.dsn) else self.dsn
 
+    def parameters(self) -> dict[str, Any]:
+        """What the DSN says, one by one. Raises ConnectError for what is no DSN."""
+        try:
+            return dict(conninfo_to_dict(self.conninfo()))
+        except psycopg.ProgrammingError as error:
+            raise unreadable(error) from None
+
     def borrow(self, timeout: float | None = None) -> Steps[Any]:
         """A connection that is alive as far as the kernel knows.
 
@@ -174,12 +186,19 @@ class Server:
         if isinstance(error, psycopg_pool.PoolTimeout):
             if len(self.loans) >= self.pool.max_size:
                 return self._exhausted(f"and none came back in {waited:g} s")
-            return ConnectError(
-                f"no connection to {self.name} could be made in {waited:g} s", hint="pgcharter doctor says what stands in the way"
-            )
+            return self.unreachable(getattr(self.pool, "trouble", None), waited)
         if isinstance(error, psycopg_pool.PoolClosed):
             return ClosedError("the database is closed, so no work can begin", hint="db.open() opens it again")
         return error
+
+    def unreachable(self, error: BaseException | None, waited: float) -> ConnectError:
+        """Why no connection can be made, without a secret."""
+        said = f"no connection to {self.name} could be made in {waited:.3g} s"
+        if not isinstance(error, psycopg.Error):
+            return ConnectError(said, hint="pgcharter doctor says what stands in the way")
+        wanted = self.parameters()
+        why = explain(error, wanted, [str(wanted[name]) for name in SECRET_WORDS if wanted.get(name)])
+        return ConnectError(f"{said}: {why.message}", hint=why.hint)
 
     def _exhausted(self, why: str) -> PoolExhaustedError:
         longest = list(self.loans.values())

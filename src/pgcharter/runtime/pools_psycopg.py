@@ -32,12 +32,36 @@ class _Steady(AttemptWithBackoff):
 class ServedPool(ConnectionPool[Any]):
     """For threads."""
 
+    trouble: BaseException | None = None
+    """Why the last attempt to connect failed."""
+
+    def _connect(self, timeout: float | None = None) -> Any:
+        try:
+            conn = super()._connect(timeout)
+        except BaseException as error:
+            self.trouble = error
+            raise
+        self.trouble = None
+        return conn
+
     def _add_connection(self, attempt: AttemptWithBackoff | None, growing: bool = False) -> None:
         super()._add_connection(attempt or _Steady(), growing)
 
 
 class AsyncServedPool(AsyncConnectionPool[Any]):
     """For the tasks of one loop."""
+
+    trouble: BaseException | None = None
+    """Why the last attempt to connect failed."""
+
+    async def _connect(self, timeout: float | None = None) -> Any:
+        try:
+            conn = await super()._connect(timeout)
+        except BaseException as error:
+            self.trouble = error
+            raise
+        self.trouble = None
+        return conn
 
     async def _add_connection(self, attempt: AttemptWithBackoff | None, growing: bool = False) -> None:
         await super()._add_connection(attempt or _Steady(), growing)
