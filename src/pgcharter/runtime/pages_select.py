@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from sqlalchemy import BinaryExpression, ColumnElement, Select, Text, and_, bindparam, cast, literal_column, or_, tuple_, union_all
+from sqlalchemy import BinaryExpression, ColumnElement, Select, Text, and_, bindparam, cast, literal_column, or_, select, tuple_, union_all
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import result_tuple
 from sqlalchemy.sql import operators
@@ -77,9 +77,9 @@ class _Shape:
         if not self.identity:
             return page.where(self._clause(bound(order, values)), or_(*clauses))
         narrow = optionless(self.bare).with_only_columns(*self.identity, maintain_column_froms=True).correlate(None)
-        parts = union_all(*(narrow.where(clause).order_by(*by).limit(limit) for clause in clauses))
+        parts = union_all(*(narrow.where(clause).order_by(*by).limit(limit) for clause in clauses)).subquery()
         which: Any = self.identity[0] if len(self.identity) == 1 else tuple_(*self.identity)
-        return page.where(which.in_(parts))
+        return page.where(which.in_(select(*parts.c)))  # a union itself is no IN of SQLAlchemy 2.0
 
     def _clause(self, condition: Condition) -> ColumnElement[bool]:
         return and_(*map(self._part, condition)) if condition else literal_column("true")

@@ -34,7 +34,13 @@ def fingerprint(statement: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _is_library(file: str) -> bool:
-    return file.startswith((_OURS, *_LIBRARIES, "<")) or "/site-packages/" in file
+    return file.startswith((_OURS, *_LIBRARIES, *_homes(), "<")) or "/site-packages/" in file
+
+
+def _homes() -> tuple[str, ...]:
+    """Where the libraries are that statements go through, as they need not be where Python has its own."""
+    found = (getattr(sys.modules.get(name), "__file__", None) for name in ("sqlalchemy", "psycopg", "psycopg_pool"))
+    return tuple(str(Path(file).parent) + "/" for file in found if file)
 
 
 def place() -> tuple[str, bool]:
