@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,9 +18,10 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy import text
 from tests.runtime import own_tables
+from tests.runtime.standby import PRIMARY, promote, standby_of
 
 from pgcharter.errors import CharterError, ConnectError, UsageError
-from pgcharter.runtime.context import context
+from pgcharter.runtime.context import NoTenantError, context
 from pgcharter.runtime.database import AsyncDatabase, Database, Timeouts
 from pgcharter.runtime.idempotency import Key, OtherRequestError
 from pgcharter.runtime.outcomes import ONCE, Retry
@@ -383,3 +386,63 @@ def test_through_pgbouncer(pooled: str, database: str) -> None:
         assert db.run(lost, retry=Retry(attempts=6)) == 2
     with psycopg.connect(pooled, autocommit=True, prepare_threshold=None) as conn:
         assert conn.execute("SHOW statement_timeout").fetchall() == [("0",)]
+
+
+def test_connections_may_be_checked_when_lent(database: str) -> None:
+    with Database(database, size=PoolSize(1, 1, check=True), tenants=True) as db, context(tenant="a"):
+        pid = db.run(lambda work: work.conn.info.backend_pid)
+        db.primary.pool.check()
+        assert db.run(lambda work: work.conn.info.backend_pid) == pid
+
+    async def scenario() -> None:
+        async with AsyncDatabase(database, size=PoolSize(1, 1, check=True)) as db:
+            await db.run(one_async)
+            await db.primary.pool.check()
+            await db.run(one_async)
+            assert db.primary.pool.get_stats().get("connections_num") == 1
+
+    asyncio.run(scenario())
+
+
+def test_an_engine_for_what_is_no_unit_of_work(database: str) -> None:
+    """Also as the first thing that is done, and where a tenant is needed."""
+    with Database(database, tenants=True, size=PoolSize(1, 1)) as db:
+        with context(tenant="a"), db.engine.begin() as conn:
+            assert conn.execute(text("SELECT current_setting('pgcharter.tenant')")).scalar_one() == "a"
+        with pytest.raises(NoTenantError), db.engine.connect() as conn:
+            conn.execute(text("SELECT 1"))
+        assert db.loans() == ()
+
+    async def scenario() -> None:
+        async with AsyncDatabase(database, size=PoolSize(1, 1)) as db:
+            async with db.engine.begin() as conn:
+                assert (await conn.execute(text("SELECT 1"))).scalar_one() == 1
+                assert len(db.loans()) == 1
+            assert db.loans() == ()
+
+    asyncio.run(scenario())
+
+
+def test_a_database_that_nobody_has_any_more_is_gone(database: str) -> None:
+    db = Database(database, size=PoolSize(1, 1, leak=0.04))
+    db.run(one)
+    gone = weakref.ref(db)
+    db.primary.pool.close()
+    del db
+    for _ in range(100):
+        gc.collect()
+        if gone() is None:
+            return
+        time.sleep(0.01)
+    pytest.fail("somebody keeps it")
+
+
+def test_a_standby_is_no_primary(server: Any) -> None:
+    primary = server(settings=dict(PRIMARY))
+    with standby_of(primary) as standby, Database(standby.dsn(), size=PoolSize(1, 2), retry=Retry(attempts=3)) as db:
+        with pytest.raises(ConnectError, match="the primary is a standby now"):
+            db.run(one)
+        assert db.run(one, readonly=True) == 1
+        promote(standby)
+        assert db.run(one) == 1
+        assert db.loans() == ()

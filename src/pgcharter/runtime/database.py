@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
@@ -68,7 +69,8 @@ class Database(Runs):
                 if self.router is not None:
                     self.router.start()
                 self._watching = threading.Event()
-                threading.Thread(target=self._watch, args=(self._watching,), name="pgcharter-leaks", daemon=True).start()
+                watching = (weakref.ref(self), self._watching, min(5.0, self.size.leak / 4))
+                threading.Thread(target=_watch, args=watching, name="pgcharter-leaks", daemon=True).start()
                 self._phase = "open"
         return self
 
@@ -166,10 +168,6 @@ class Database(Runs):
         if self._phase == "new":
             self.open()
 
-    def _watch(self, stop: threading.Event) -> None:
-        while not stop.wait(min(5.0, self.size.leak / 4)):
-            self._report_leaks()
-
     def _sleep(self, seconds: float) -> None:
         time.sleep(seconds)
 
@@ -238,7 +236,7 @@ class AsyncDatabase(Runs):
                     await server.pool.open()
                 if self.router is not None:
                     self.router.start_async()
-                self._watching = asyncio.create_task(self._watch(), name="pgcharter-leaks")
+                self._watching = asyncio.create_task(_watch_async(weakref.ref(self), min(5.0, self.size.leak / 4)), name="pgcharter-leaks")
                 self._phase = "open"
         self._here()
         return self
@@ -332,11 +330,6 @@ class AsyncDatabase(Runs):
                 hint="close it where it was opened; or make an AsyncDatabase for each loop",
             )
 
-    async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(min(5.0, self.size.leak / 4))
-            self._report_leaks()
-
     async def _sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
@@ -372,6 +365,20 @@ class AsyncDatabase(Runs):
         from sqlalchemy.ext.asyncio import AsyncSession
 
         return AsyncSession
+
+
+def _watch(watched: weakref.ref[Database], stop: threading.Event, pause: float) -> None:
+    """Look for leaks until the database is closed or nobody has it any more."""
+    while not stop.wait(pause) and (database := watched()) is not None:
+        database._report_leaks()
+        del database
+
+
+async def _watch_async(watched: weakref.ref[AsyncDatabase], pause: float) -> None:
+    while (database := watched()) is not None:
+        database._report_leaks()
+        del database
+        await asyncio.sleep(pause)
 
 
 def _outermost(database: Runs) -> None:

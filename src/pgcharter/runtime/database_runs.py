@@ -195,6 +195,13 @@ class Runs:
     def _configured(self, conn: Any) -> Steps[None]:
         """Learn of a new connection where it leads, and set what holds for all its transactions."""
         conn.born = time.monotonic()
+        try:
+            yield from self._learnt(conn)
+        except BaseException:
+            conn.pgconn.finish()
+            raise
+
+    def _learnt(self, conn: Any) -> Steps[None]:
         with using(EVERYBODY):
             cursor = yield partial(conn.execute, _BACKEND)
             pid, standby = yield cursor.fetchone
@@ -320,7 +327,10 @@ class Runs:
         if said.state == "committed":
             self.counts.add("committed")
             if self.router is not None:
-                self.router.committed(work)
+                try:
+                    self.router.committed(work)
+                except Exception:
+                    log.exception("what a commit has written could not be noted for reads that come after it")
             if tellings or work._committed:
                 yield from work._hooks([*tellings, *work._committed])
             if isinstance(error, EndedError):

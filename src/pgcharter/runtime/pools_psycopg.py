@@ -10,6 +10,8 @@ from psycopg import pq
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 from psycopg_pool.base import AttemptWithBackoff
 
+from pgcharter.runtime.connections import sent
+
 LONGEST = 0.5
 """Seconds: longest pause between two attempts to connect."""
 
@@ -44,6 +46,12 @@ class ServedPool(ConnectionPool[Any]):
         self.trouble = None
         return conn
 
+    @staticmethod
+    def check_connection(conn: Any) -> None:
+        """One round trip outside of any transaction; psycopg_pool's own goes by way of autocommit, where no context can be."""
+        with conn.lock:
+            conn.wait(sent(conn, b"SELECT"))
+
     def _add_connection(self, attempt: AttemptWithBackoff | None, growing: bool = False) -> None:
         super()._add_connection(attempt or _Steady(), growing)
 
@@ -62,6 +70,12 @@ class AsyncServedPool(AsyncConnectionPool[Any]):
             raise
         self.trouble = None
         return conn
+
+    @staticmethod
+    async def check_connection(conn: Any) -> None:
+        """The async twin of `ServedPool.check_connection`."""
+        async with conn.lock:
+            await conn.wait(sent(conn, b"SELECT"))
 
     async def _add_connection(self, attempt: AttemptWithBackoff | None, growing: bool = False) -> None:
         await super()._add_connection(attempt or _Steady(), growing)

@@ -43,11 +43,8 @@ class LentPool(Pool):
         return cast("ConnectionPoolEntry", record)
 
     def _made(self, conn: Any) -> Any:
-        token = _offered.set(conn)
-        try:
+        with _offering(conn), using(EVERYBODY):  # SQLAlchemy asks its first connection some things, on behalf of nobody
             conn.record = record = self._create_connection()
-        finally:
-            _offered.reset(token)
         return record
 
     def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
@@ -106,13 +103,12 @@ def async_engine_of(server: Server, options: dict[str, Any]) -> AsyncEngine:
 
 def met(engine: Engine, conn: Any) -> None:
     """Let SQLAlchemy ask what it asks of its first connection, and then roll back: where no transaction is open yet."""
-    with using(EVERYBODY):
-        joined(engine, conn).close()
+    joined(engine, conn).close()
 
 
 async def met_async(engine: AsyncEngine, conn: Any) -> None:
     """The async twin of `met`."""
-    with using(EVERYBODY), _offering(conn):
+    with _offering(conn):
         async with engine.connect():
             pass
 
