@@ -19,7 +19,8 @@ from sqlalchemy.util import immutabledict
 from pgcharter.errors import UsageError
 from pgcharter.names import quote
 from pgcharter.runtime.models import Versioned
-from pgcharter.runtime.models_soft_delete import ForGood, filtered, hidden, is_marked, mark_deleted, marking
+from pgcharter.runtime.models_deleting import mark_deleted
+from pgcharter.runtime.models_soft_delete import ForGood, filtered, hidden, is_marked, marking
 from pgcharter.runtime.models_sqlalchemy20 import mend
 from pgcharter.runtime.models_versions import Conflict, StaleVersionError
 

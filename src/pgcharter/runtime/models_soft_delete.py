@@ -30,24 +30,20 @@ from sqlalchemy.orm import (
     Mapped,
     Mapper,
     ORMExecuteState,
-    RelationshipDirection,
-    RelationshipProperty,
     Session,
     mapped_column,
     with_parent,
 )
 from sqlalchemy.orm import UserDefinedOption as Option
-from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.sql.cache_key import HasCacheKey
 from sqlalchemy.sql.visitors import InternalTraversal
 
-from pgcharter.errors import UsageError
 from pgcharter.names import quote
 from pgcharter.runtime.models_declared import declared
 
 P = ParamSpec("P")
 T = TypeVar("T")
-_EVERYTHING, _FOR_GOOD = "pgcharter_with_deleted", "pgcharter_for_good"
+_EVERYTHING, FOR_GOOD = "pgcharter_with_deleted", "pgcharter_for_good"
 
 
 class SoftDelete:
@@ -205,52 +201,8 @@ def marking(statement: Any, entity: Any) -> Any:
 
 def delete_for_good(session: Session, instance: object) -> None:
     """`session.delete`, with a real DELETE when it is flushed."""
-    session.info.setdefault(_FOR_GOOD, set()).add(inspect(instance))
+    session.info.setdefault(FOR_GOOD, set()).add(inspect(instance))
     session.delete(instance)
-
-
-def mark_deleted(session: Session, named: set[InstanceState[Any]]) -> None:
-    """Before a flush: what is to be deleted or has lost its parent (delete-orphan), and what cascades from it, is marked instead.
-
-    Rows without the mixin that a cascade reaches stay, as their parent does; those in `named` somebody has deleted by themselves.
-    """
-    erased = session.info.pop(_FOR_GOOD, set())
-    doomed = [s for o in session.deleted if isinstance(o, SoftDelete) and (s := inspect(o)) not in erased]
-    doomed += list(_orphans(session))
-    now = None
-    for root in doomed:
-        if now is None:
-            now = session.connection(bind_arguments={"mapper": root.mapper}).scalar(select(func.now()))
-        below = [s for _, _, s, _ in root.mapper.cascade_iterator("delete", root)]
-        for state in (root, *below):
-            one: Any = state.obj()
-            if isinstance(one, SoftDelete):
-                session.add(one)
-                one.deleted_at = one.deleted_at or now
-            elif one in session.deleted and state not in named and not state.deleted:
-                session.add(one)
-
-
-def _orphans(session: Session) -> Iterator[InstanceState[Any]]:
-    """Objects that a flush would delete because their parent has let go of them; they are given back to it, and marked."""
-    for parent in session.dirty:
-        state: InstanceState[Any] = inspect(parent)
-        for relation in state.mapper.relationships:
-            if relation.cascade.delete_orphan and issubclass(relation.mapper.class_, SoftDelete):
-                for child in state.attrs[relation.key].history.deleted or ():
-                    impl: Any = state.manager[relation.key].impl
-                    lost: InstanceState[Any] | None = inspect(child) if child is not None else None
-                    if lost is not None and lost.persistent and not impl.hasparent(lost):
-                        impl.sethasparent(lost, state, True)
-                        _returned(child, parent, relation)
-                        yield lost
-
-
-def _returned(child: Any, parent: Any, relation: RelationshipProperty[Any]) -> None:
-    """Have the other side of a relationship lead to the parent again, whose key would be emptied otherwise."""
-    for back in relation._reverse_property:
-        if back.direction is RelationshipDirection.MANYTOONE and getattr(child, back.key) is None:
-            set_committed_value(child, back.key, parent)
 
 
 def hidden(found: object, session: Session, asking: InstanceState[Any] | None) -> bool:
@@ -303,9 +255,3 @@ def _restored(session: Session, instance: SoftDelete, when: datetime) -> int:
         if found:
             session.expire(instance, [relation.key])
     return count
-
-
-def reject_core(entity: Any) -> None:
-    """Raise UsageError for a class without the mixin."""
-    if not (isinstance(entity, type) and issubclass(entity, SoftDelete)):
-        raise UsageError(f"{entity!r} has no deleted_at of SoftDelete", hint="class Order(SoftDelete, Base): …")
