@@ -346,6 +346,23 @@ def test_coverage_names_the_index_or_the_one_that_is_missing(engine: Engine) -> 
         assert session.scalar(text("SHOW enable_sort")) == "on"
 
 
+def test_an_index_is_named_as_sql_writes_it(engine: Engine) -> None:
+    class Odd(DeclarativeBase):
+        pass
+
+    class Thing(Odd):
+        __tablename__ = 'Größe "%"'
+        id: Mapped[int] = mapped_column("Id %", primary_key=True)
+        tag: Mapped[str | None] = mapped_column("Ä b")
+
+    with Session(engine) as session:
+        Odd.metadata.create_all(session.connection())
+        hint = coverage(session, select(Thing).order_by(Thing.tag)).hint
+        assert hint == 'CREATE INDEX CONCURRENTLY ON "Größe ""%""" ("Ä b", "Id %")'
+        session.add_all(Thing(id=n, tag=None if n % 3 else "x%") for n in range(20))
+        assert len(walked(session, select(Thing).where(Thing.tag.like("x%") | Thing.tag.is_(None)).order_by(Thing.tag), 3)) == 20
+
+
 def test_an_order_without_index_is_told_once(engine: Engine) -> None:
     query = select(Order).order_by(Order.total)
     with Session(engine) as session:

@@ -41,6 +41,7 @@ def _sent(compiled: Any, name: str, value: Any) -> Any:
 
 def _text(expression: Any) -> str:
     text = str(expression.compile(dialect=DIALECT, compile_kwargs={"include_table": False, "literal_binds": True}))
+    text = text.replace("%%", "%")  # the driver's way to write one
     return text if isinstance(expression, Column) or text.endswith(")") else f"({text})"
 
 
@@ -49,4 +50,5 @@ def _columns(expression: Any) -> list[Any]:
 
 
 def _table(expression: Any) -> str:
-    return " ".join(sorted({DIALECT.identifier_preparer.format_table(c.table) for c in _columns(expression) if hasattr(c.table, "schema")}))
+    found = sorted({DIALECT.identifier_preparer.format_table(c.table) for c in _columns(expression) if hasattr(c.table, "schema")})
+    return " ".join(found).replace("%%", "%")
