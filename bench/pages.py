@@ -51,8 +51,8 @@ def prepare(dsn: str, rows: int) -> None:
             "CREATE TABLE events (id bigint PRIMARY KEY, at timestamptz NOT NULL, kind int NOT NULL, score int, customer int, note text)"
         )
         conn.execute(
-            b"INSERT INTO events SELECT i, '2020-01-01'::timestamptz + i / 3 * interval '1 min', i %% 5, nullif(i::bigint * 7919 %% 1000, 0),"
-            b" i %% 9973, repeat('x', 60) FROM generate_series(1, %d) i" % rows
+            b"INSERT INTO events SELECT i, '2020-01-01'::timestamptz + i / 3 * interval '1 min', i %% 5, "
+            b"nullif(i::bigint * 7919 %% 1000, 0), i %% 9973, repeat('x', 60) FROM generate_series(1, %d) i" % rows
         )
         for columns in ("at, id", "kind, at DESC, id DESC", "score, id"):
             conn.execute(f"CREATE INDEX ON events ({columns})".encode())
