@@ -45,13 +45,13 @@ def sent(conn: AnyConnection, message: bytes) -> Generator[Any, Any, list[Any]]:
     """Send statements in one message and wait for their results. Raises psycopg's error for the first that fails."""
     conn.pgconn.send_query(message)
     results: list[Any] = yield from generators.execute(conn.pgconn)
-    for result in results:
-        if result.status not in _GOOD:
-            raise error_from_result(result, encoding=conn.info.encoding)
+    last = results[-1]  # after one that fails there is none
+    if last.status not in _GOOD:
+        raise error_from_result(last, encoding=conn.info.encoding)
     return results
 
 
-def _begun(conn: AnyConnection, message: bytes, chosen: Context, placement: Schemas | None) -> Steps:
+def begun(conn: AnyConnection, message: bytes, chosen: Context, placement: Schemas | None) -> Steps:
     """Begin a transaction with a context. One that cannot begin is not left open; raises ClosedTenantError where the tenant is why."""
     try:
         results = yield from sent(conn, message)
@@ -156,7 +156,7 @@ class ContextConnection(_Opens, psycopg.Connection[Row]):
     def _exec_command(self, command: Any, result_format: pq.Format = pq.Format.TEXT) -> Generator[Any, Any, Any]:
         """psycopg takes a message with one result only."""
         if isinstance(command, _Opening):
-            return _begun(self, command, self.context_begun, self.placement)
+            return begun(self, command, self.context_begun, self.placement)
         return super()._exec_command(command, result_format)
 
 
@@ -169,7 +169,7 @@ class AsyncContextConnection(_Opens, psycopg.AsyncConnection[Row]):
     def _exec_command(self, command: Any, result_format: pq.Format = pq.Format.TEXT) -> Generator[Any, Any, Any]:
         """psycopg takes a message with one result only."""
         if isinstance(command, _Opening):
-            return _begun(self, command, self.context_begun, self.placement)
+            return begun(self, command, self.context_begun, self.placement)
         return super()._exec_command(command, result_format)
 
 
@@ -219,4 +219,4 @@ def opened(conn: AnyConnection, chosen: Context, placement: Schemas | None = Non
         message = _encoded("; ".join((begin(conn), *chosen.statements(placement))), conn.info.encoding)
     if isinstance(conn, _Opens):
         conn.context_begun = chosen
-    yield from _begun(conn, message, chosen, placement)
+    yield from begun(conn, message, chosen, placement)

@@ -69,7 +69,7 @@ class Loan:
     line: int
     since: float
     """Monotonic clock."""
-    who: str
+    holder: Any
     """Thread or task."""
     told: bool = False
     """It has been reported as a leak."""
@@ -86,6 +86,11 @@ class Loan:
 
     def __str__(self) -> str:
         return f"{self.place} ({self.who}) for {self.seconds:.1f} s"
+
+    @property
+    def who(self) -> str:
+        """Name of the thread or task."""
+        return str(self.holder.name if isinstance(self.holder, threading.Thread) else self.holder.get_name())
 
 
 _OURS = ("pgcharter", "sqlalchemy", "psycopg", "psycopg_pool", "contextlib", "asyncio", "threading", "concurrent", "functools", "greenlet")
@@ -105,10 +110,9 @@ def _loan() -> Loan:
     return Loan(code, line, time.monotonic(), _who())
 
 
-def _who() -> str:
+def _who() -> Any:
     loop = asyncio._get_running_loop()
-    task = asyncio.current_task(loop) if loop is not None else None
-    return task.get_name() if task is not None else threading.current_thread().name
+    return (asyncio.current_task(loop) if loop is not None else None) or threading.current_thread()
 
 
 def _alive(_conn: Any) -> bool:

@@ -19,8 +19,8 @@ from psycopg.rows import Row
 
 from pgcharter.errors import PgcharterError, UsageError
 from pgcharter.names import literal
-from pgcharter.runtime.connections import AsyncContextConnection, ContextConnection
-from pgcharter.runtime.context import NOTHING, Context
+from pgcharter.runtime.connections import AsyncContextConnection, ContextConnection, begun
+from pgcharter.runtime.context import NOTHING, Context, current
 
 ID = "SELECT pg_current_xact_id()"
 """Asked with BEGIN of what may write: the id under which the outcome can be asked about."""
@@ -162,6 +162,13 @@ class _Served:
         if held is not None and message.isascii():
             self._last = held.terms, now, message
         return message
+
+    def beginning(self: Any) -> Generator[Any, Any, None]:
+        """Begin a transaction with the current context, on a connection that has none open."""
+        now = current()
+        message = self.message(now)
+        self.context_begun = now
+        yield from begun(self, message, now, self.placement)
 
     def began(self: Any, results: list[Any]) -> None:
         """Take down what came with BEGIN."""

@@ -201,7 +201,7 @@ class Work(AnyWork):
 
     def _begin(self) -> Any:
         with self._conn.lock:
-            self._conn.wait(self._conn._start_query())
+            self._conn.wait(self._conn.beginning())
 
     def _commit_session(self) -> Any:
         self._session.commit()
@@ -227,7 +227,7 @@ class AsyncWork(AnyWork):
 
     async def _begin(self) -> Any:
         async with self._conn.lock:
-            await self._conn.wait(self._conn._start_query())
+            await self._conn.wait(self._conn.beginning())
 
     def _commit_session(self) -> Any:
         return self._session.commit()
