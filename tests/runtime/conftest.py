@@ -47,7 +47,7 @@ def program() -> str:
     found = os.environ.get("PGCHARTER_PGBOUNCER") or shutil.which("pgbouncer")
     if found:
         return found
-    sentence = 'no PgBouncer here: export PGCHARTER_PGBOUNCER="$(bash tools/fetch_pgbouncer.sh)"'
+    sentence = 'no PgBouncer here: export PGCHARTER_PGBOUNCER="$(bash tools/fetch_service.sh pgbouncer)"'
     if os.environ.get("CI"):
         pytest.fail(sentence)
     pytest.skip(sentence)
