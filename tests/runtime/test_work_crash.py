@@ -16,7 +16,7 @@ from tests.runtime.crash_proxy import POINTS, Proxy
 from tests.runtime.standby import PRIMARY, caught_up, kill, promote, standby_of
 
 from pgcharter.runtime.database import Database
-from pgcharter.runtime.database_runs import _told
+from pgcharter.runtime.database_outcome import _told
 from pgcharter.runtime.idempotency import Key
 from pgcharter.runtime.outcomes import Retry, UnknownOutcomeError
 from pgcharter.runtime.pools import PoolSize

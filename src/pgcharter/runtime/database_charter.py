@@ -11,8 +11,8 @@ from pgcharter.charter import Charter
 from pgcharter.errors import UsageError
 from pgcharter.measures import seconds
 from pgcharter.policy.tenancy_settings import SECTION as TENANCY
-from pgcharter.runtime.database_runs import Timeouts
 from pgcharter.runtime.database_settings import SECTION, KindTable, TimeoutTable
+from pgcharter.runtime.database_timeouts import Timeouts
 from pgcharter.runtime.placement import Schemas
 from pgcharter.runtime.pools import PoolSize
 

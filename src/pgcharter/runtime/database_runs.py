@@ -8,7 +8,6 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -20,7 +19,9 @@ from pgcharter.runtime import database_watch
 from pgcharter.runtime.colours import Steps
 from pgcharter.runtime.context import using
 from pgcharter.runtime.database_counts import Counts, Health, PoolStats, exposition, pool_stats
-from pgcharter.runtime.outcomes import Budget, Retry, UnknownOutcomeError, judge, left
+from pgcharter.runtime.database_outcome import Outcomes
+from pgcharter.runtime.database_timeouts import Timeouts
+from pgcharter.runtime.outcomes import Budget, Retry, judge, left
 from pgcharter.runtime.placement import Schemas
 from pgcharter.runtime.pools import ClosedError, Dsn, Loan, PoolSize, Server
 from pgcharter.runtime.routing import Router, Routing, Token
@@ -32,48 +33,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Isolation = Literal["", "read committed", "repeatable read", "serializable"]
-Told = Literal["committed", "rolled back", "in progress", "unknown"]
 Phase = Literal["new", "open", "closing", "closed"]
 
 _BACKEND = "SELECT pg_backend_pid(), pg_is_in_recovery()"
-_NOW = f"""
-SELECT {FACTS},
-       CASE WHEN redo_lsn = checkpoint_lsn AND current_setting('wal_level') <> 'minimal'
-            THEN split_part(next_xid, ':', 1)::numeric * 4294967296 + split_part(next_xid, ':', 2)::numeric END
-FROM pg_control_checkpoint()
-"""
-"""The server's facts now. The last column: where the newest checkpoint is the one that ended a recovery or went before a stop (it begins
-where it is written, and others do not), ids below were given out before that; those from it on may have been given again since."""
-_STATUS = "SELECT pg_xact_status(%s::xid8)"
 _all: weakref.WeakSet[Runs] = weakref.WeakSet()
 _left_behind: list[Any] = []
 """Pools and engines of the process that we were forked from: neither used nor ended here."""
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Limits of a kind of work, in seconds; None: as usual, or as the server is set; 0: none."""
-
-    statement: float | None = 30.0
-    """Longest that one statement runs (statement_timeout)."""
-    lock: float | None = 5.0
-    """Longest that a statement waits for a lock (lock_timeout)."""
-    idle: float | None = 60.0
-    """Longest that the transaction does nothing (idle_in_transaction_session_timeout)."""
-
-    def __post_init__(self) -> None:
-        """Raise UsageError for what cannot be so."""
-        for seconds in (self.statement, self.lock, self.idle):
-            if seconds is not None and not (seconds == 0 or 0.001 <= seconds <= 2147483):
-                raise UsageError(f"a timeout is {seconds} seconds, and must be from 0.001 to 2147483, or 0 for none")
-
-    def settings(self) -> tuple[tuple[str, str], ...]:
-        """Names and values of PostgreSQL's settings."""
-        named = ("statement_timeout", self.statement), ("lock_timeout", self.lock), ("idle_in_transaction_session_timeout", self.idle)
-        return tuple((name, f"{round(seconds * 1000)}ms") for name, seconds in named if seconds is not None)
-
-
-class Runs:
+class Runs(Outcomes):
     """What both colours share."""
 
     def __init__(
@@ -354,69 +322,6 @@ class Runs:
         if said.state != "committed":
             yield from work._undo()
 
-    def _asked(self, work: AnyWork, error: BaseException, settle: float) -> Steps[Told]:
-        """Ask the server what became of a commit whose answer was lost. What only read has done nothing either way."""
-        said = work.held.said
-        if not said.id:
-            return "rolled back"
-        self.counts.add("asked")
-        deadline = time.monotonic() + settle
-        pause = 0.01
-        while True:
-            try:
-                told = _told(said.id, said.facts, (yield from self._status(said.id)))
-            except (psycopg.OperationalError, PgcharterError) as lost:
-                log.debug("the outcome of a commit could not be asked yet: %s", lost)
-                told = "in progress"
-            if told in ("committed", "rolled back"):
-                return told
-            if told == "unknown" and work.key is not None:
-                told = yield from self._settled(work, work.key)
-                if told != "in progress":
-                    return told
-            elif told == "unknown":
-                break
-            if left(deadline) <= pause:
-                break
-            yield partial(self._sleep, pause)
-            pause = min(0.5, pause * 2)
-        self.counts.add("unknown")
-        raise UnknownOutcomeError(
-            "the connection was lost while a commit was on its way, and what became of it could not be learnt, so it may be done or not",
-            hint="look whether its effect is there before doing it again; with db.run(…, idempotency=…) the next call settles it",
-        ) from error
-
-    def _settled(self, work: AnyWork, key: Key) -> Steps[Told]:
-        """What the idempotency key says of a transaction: it stands or falls with it, on whatever server there is now."""
-        from pgcharter.runtime.idempotency import InProgressError, settled
-
-        try:
-            asking = yield from self.begun_on(self.primary, work.terms, work.attempt)
-            try:
-                found = yield partial(self._flow(settled), asking._conn, key)
-                yield from asking._undo()
-            finally:
-                yield from self._released(asking)
-        except (psycopg.OperationalError, ConnectError, InProgressError) as error:
-            log.debug("the idempotency key of a lost commit could not be asked yet: %s", error)
-            return "in progress"
-        return "rolled back" if found is None else "committed"
-
-    def _status(self, xid: str) -> Steps[tuple[Any, ...]]:
-        """Status of a transaction, `future` where its id was never given, and the server's facts."""
-        conn = yield partial(self._dial, self.primary, 5.0)
-        try:
-            cursor = yield partial(conn.execute, _NOW)
-            facts = yield cursor.fetchone
-            try:
-                cursor = yield partial(conn.execute, _STATUS, (xid,))
-                status = (yield cursor.fetchone)[0]
-            except psycopg.errors.InvalidParameterValue:
-                status = "future"
-        finally:
-            yield conn.close
-        return status, *facts
-
     def _released(self, work: AnyWork) -> Steps[None]:
         """Give the connection back, whatever happens. What goes wrong here is nothing of the transaction, which has ended."""
         conn = work._conn
@@ -546,24 +451,6 @@ class Runs:
 
     def _usual_session(self) -> Any:
         raise NotImplementedError
-
-
-def _told(xid: str, facts: tuple[str, ...], found: tuple[Any, ...]) -> Told:
-    """What a status says of a transaction that had begun when the server's facts were `facts`.
-
-    An id is not durable when it is given: after a crash the server may give it again, and then `committed` is said of somebody else's
-    transaction, while ours is lost ("Is txid_status() actually safe?", pgsql-hackers, February 2021). What is aborted, or an id that is
-    still in the future, is rolled back either way. `committed` in another life of the server is believed only of ids that were given out
-    before the recovery which began it.
-    """
-    status, system, timeline, life, bound = found
-    if (system, timeline) != facts[:2] or status is None:
-        return "unknown"
-    if status in ("aborted", "future"):
-        return "rolled back"
-    if status == "in progress":
-        return "in progress"
-    return "committed" if life == facts[2] or (bound is not None and int(xid) < bound) else "unknown"
 
 
 def _after_fork() -> None:
