@@ -23,7 +23,8 @@ import psycopg
 from pgcharter.errors import UsageError
 from pgcharter.runtime.colours import awaited, driven
 from pgcharter.runtime.database_counts import Counts, Health, PoolStats
-from pgcharter.runtime.database_runs import Isolation, Runs
+from pgcharter.runtime.database_parts import Isolation
+from pgcharter.runtime.database_runs import Runs
 from pgcharter.runtime.database_timeouts import Timeouts
 from pgcharter.runtime.outcomes import Retry
 from pgcharter.runtime.pools import Loan, Server, needed
