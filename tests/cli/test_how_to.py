@@ -183,23 +183,10 @@ SAYS = {
     ),
 }
 """What must have been said on each page, in this order."""
-_ELSEWHERE = frozenset(
-    [
-        "bulk",
-        "caching",
-        "ci",
-        "database",
-        "editor",
-        "idempotency",
-        "locking",
-        "models",
-        "pagination",
-        "replicas",
-        "repository",
-        "testing",
-        "two-phase-commit",
-    ]
-)
+_ELSEWHERE = {
+    "bulk", "caching", "ci", "database", "editor", "idempotency", "locking", "models", "pagination", "replicas", "repository", "testing",
+    "two-phase-commit",
+}  # fmt: skip
 RUN = [page for page in sorted(PAGES.glob("*.md")) if page.stem not in _ELSEWHERE]
 """All but those that have tests of their own, such as pages of Python, and `editor`, which shows configuration."""
 
