@@ -16,7 +16,7 @@ from httpx import ASGITransport, AsyncClient, Response
 
 from pgcharter import examples
 from pgcharter.examples.shop.service import application
-from pgcharter.examples.shop.trade import Trade
+from pgcharter.examples.shop.trade import CACHED, Trade
 from pgcharter.runtime.cache import AsyncCache
 from pgcharter.runtime.database import AsyncDatabase
 from pgcharter.runtime.pages import Pager
@@ -93,7 +93,7 @@ class Shop:
     @asynccontextmanager
     async def client(self, tenant: UUID | None = None) -> AsyncIterator[AsyncClient]:
         db = AsyncDatabase(self.dsn, tenants=True, replicas=[self.dsn], size=PoolSize(min=1, max=8))
-        app = application(Trade(db, Pager([KEY]), AsyncCache(tenants=True)), KEY.encode())
+        app = application(Trade(db, Pager([KEY]), AsyncCache(tables=CACHED, tenants=True)), KEY.encode())
         headers = {"X-Actor": "ada", "X-Tenant": str(tenant or self.tenant)}
         transport = ASGITransport(app)
         async with app.router.lifespan_context(app), AsyncClient(transport=transport, base_url="http://shop", headers=headers) as client:

@@ -20,6 +20,7 @@ from pgcharter.runtime.database_outcome import _told
 from pgcharter.runtime.idempotency import Key
 from pgcharter.runtime.outcomes import Retry, UnknownOutcomeError
 from pgcharter.runtime.pools import PoolSize
+from pgcharter.runtime.work import Work
 from pgcharter.servers import lifecycle
 
 CHOSEN = [
@@ -171,8 +172,18 @@ def test_on_another_timeline_nobody_can_tell(server: Any, keyed: bool) -> None:
                 assert db.run(moved(1, own), idempotency=Key("move", 1)) == 1
                 assert db.run(moved(2, own)) == 2
             else:
+                told: list[str] = []
+                db.watch(["pg_catalog.pg_type"], lambda names: told.extend(sorted(names)))
+
+                def unsure(work: Work) -> int:
+                    work.after_commit(lambda: told.append("committed"))
+                    work.after_rollback(lambda: told.append("rolled back"))
+                    work.after_unknown(lambda: told.append("unknown"))
+                    return moved(1, own)(work)
+
                 with pytest.raises(UnknownOutcomeError):
-                    db.run(moved(1, own))
+                    db.run(unsure)
+                assert told == ["pg_catalog.pg_type", "unknown"]
                 assert db.run(moved(2, own)) == 2
             assert len(own) == 2
         bank.proxy.__exit__()

@@ -34,6 +34,9 @@ class Work(Protocol):
     def after_rollback(self, hook: Callable[[], Any], /) -> Any:
         """Call a hook when it has not."""
 
+    def after_unknown(self, hook: Callable[[], Any], /) -> Any:
+        """Call a hook when nobody can tell."""
+
 
 @dataclass(frozen=True, slots=True)
 class Found(Generic[T]):
@@ -196,6 +199,7 @@ class Common:
             change = replace(change, release=hold)
             work.after_rollback(lambda: run(self._core.change(change)))
         work.after_commit(lambda: run(self._named(change)))
+        work.after_unknown(lambda: run(self._named(change)))
 
     def _write_through(self, key: Key, write: Loader, tags: Iterable[Tag], terms: Terms, hold: float) -> Steps[Any]:
         name, records = check_scope(key), depends_on(texts(tags), key.scope)

@@ -202,10 +202,12 @@ class Database(Runs):
         with self._dial(server, self.size.wait) as conn:
             met(self.engine_of(server), conn)
 
-    def _usual_session(self) -> Any:
+    def _served_session(self) -> Any:
         from sqlalchemy.orm import Session
 
-        return Session
+        from pgcharter.runtime.models_session import serve_models
+
+        return serve_models(self._session_class or Session)
 
 
 class AsyncDatabase(Runs):
@@ -363,10 +365,12 @@ class AsyncDatabase(Runs):
             hint="import sqlalchemy at the top of the application, as its sessions need it anyway",
         )
 
-    def _usual_session(self) -> Any:
+    def _served_session(self) -> Any:
         from sqlalchemy.ext.asyncio import AsyncSession
 
-        return AsyncSession
+        from pgcharter.runtime.models_session import serve_models
+
+        return serve_models(self._session_class or AsyncSession)
 
 
 def _watch(watched: weakref.ref[Database], stop: threading.Event, pause: float) -> None:

@@ -71,6 +71,7 @@ class Parts:
         self.placement = placement
         self.tokens = tokens or bool(replicas)
         self._session_class = session_class
+        self._served: Any = None
         self.session_options: dict[str, Any] = {"expire_on_commit": False, **(session_options or {})}
         self.engine_options = engine_options or {}
         self.connect_options = connect or {}
@@ -111,8 +112,9 @@ class Parts:
         """Call `hook` after each commit of a unit of work that has written one of these tables, with the names of those written.
 
         Names are `schema.table`, as in SQL. It runs before the work's own hooks; what it raises is logged. It may be told of a table that
-        was not written; never the other way round, but for what is written outside units of work. Where the server has no counts
-        (track_counts = off), or the answer to COMMIT was lost, it is told of all. Partitions count for their table.
+        was not written; never the other way round, but for what is written outside units of work. It is told of all of them where the
+        server has no counts (track_counts = off), where the answer to COMMIT was lost, and where nobody knows what became of that.
+        Partitions count for their table.
         """
         with self._lock:
             self._watches = (*self._watches, database_watch.watched(tables, hook))
@@ -121,8 +123,10 @@ class Parts:
             self._terms = {}
 
     def _tellings(self, work: AnyWork) -> list[Callable[[], Any]]:
-        """What is to be told of the tables that a committed transaction has written."""
+        """What is to be told of the tables that a transaction has written, which is committed or may be."""
         names = self._watched
+        if work.terms.readonly or not names:
+            return []
         row = work.held.said.watched if work.held.terms.watches == self._asks_watched else ()
         found = database_watch.written(names, row, work._conn)
         return [partial(watch.hook, watch.tables & found) for watch in self._watches if watch.tables & found]
@@ -187,10 +191,10 @@ class Parts:
 
     @property
     def session_class(self) -> Any:
-        """The class of `work.session`."""
-        if self._session_class is None:
-            self._session_class = self._usual_session()
-        return self._session_class
+        """The class of `work.session`: the one given, by default SQLAlchemy's own, knowing of soft delete and versions."""
+        if self._served is None:
+            self._served = self._served_session()
+        return self._served
 
     def engine_of(self, server: Server) -> Any:
         """The engine of SQLAlchemy on a server's pool."""
@@ -295,7 +299,7 @@ class Parts:
     def _engine(self, server: Server) -> Any:
         raise NotImplementedError
 
-    def _usual_session(self) -> Any:
+    def _served_session(self) -> Any:
         raise NotImplementedError
 
 

@@ -15,7 +15,7 @@ from pgcharter.errors import ConnectError
 from pgcharter.runtime.colours import Steps
 from pgcharter.runtime.database_outcome import Outcomes
 from pgcharter.runtime.database_parts import Parts
-from pgcharter.runtime.outcomes import Retry, judge, left
+from pgcharter.runtime.outcomes import Retry, UnknownOutcomeError, judge, left
 from pgcharter.runtime.pools import Server
 from pgcharter.runtime.routing import Token
 from pgcharter.runtime.served import ID, EndedError, Terms
@@ -117,6 +117,7 @@ class Runs(Parts, Outcomes):
         """Commit, or roll back after an error; then, with the connection given back, the hooks. Raises what went wrong."""
         said = work.held.said
         tellings: list[Callable[[], Any]] = []
+        unknown: UnknownOutcomeError | None = None
         try:
             if error is None:
                 try:
@@ -124,11 +125,17 @@ class Runs(Parts, Outcomes):
                 except BaseException as raised:
                     error = raised
             if error is not None:
-                yield from self._failed(work, error, settle)
-            if self._watches and said.state == "committed" and not work.terms.readonly:
+                try:
+                    yield from self._failed(work, error, settle)
+                except UnknownOutcomeError as raised:
+                    unknown = raised
+            if unknown is not None or said.state == "committed":
                 tellings = self._tellings(work)
         finally:
             yield from self._released(work)
+        if unknown is not None:
+            yield from work._hooks([*tellings, *work._unsure])
+            raise unknown
         if said.state == "committed":
             self.counts.add("committed")
             if self.router is not None:

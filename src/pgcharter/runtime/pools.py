@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from types import CodeType, FrameType
 from typing import Any
 
@@ -20,6 +20,7 @@ from pgcharter.db.refusals import explain, unreadable
 from pgcharter.errors import ConnectError, PgcharterError, UnavailableError, UsageError
 from pgcharter.redact import SECRET_WORDS
 from pgcharter.runtime.colours import Steps
+from pgcharter.runtime.repeats_places import is_library
 
 Dsn = str | Callable[[], str]
 
@@ -93,18 +94,10 @@ class Loan:
         return str(self.holder.name if isinstance(self.holder, threading.Thread) else self.holder.get_name())
 
 
-_OURS = ("pgcharter", "sqlalchemy", "psycopg", "psycopg_pool", "contextlib", "asyncio", "threading", "concurrent", "functools", "greenlet")
-
-
-@lru_cache(maxsize=4096)
-def _foreign(module: str) -> bool:
-    return module.partition(".")[0] not in _OURS or module.startswith("pgcharter.examples")
-
-
 def _loan() -> Loan:
     """A loan to the nearest caller that is neither ours nor a library's below us."""
     frame: FrameType | None = sys._getframe(2)
-    while frame is not None and not _foreign(frame.f_globals.get("__name__", "")):
+    while frame is not None and is_library(frame.f_code.co_filename):
         frame = frame.f_back
     code, line = (frame.f_code, frame.f_lineno) if frame is not None else (None, 0)
     return Loan(code, line, time.monotonic(), _who())

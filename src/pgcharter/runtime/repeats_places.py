@@ -20,6 +20,7 @@ _VALUES = re.compile(
 _LISTS = re.compile(r"\(\s*\?(?:::[\w. ]+(?:\[\])?)?(?:\s*,\s*\?(?:::[\w. ]+(?:\[\])?)?)+\s*\)")
 _ROWS = re.compile(r"\(\?, …\)(?:\s*,\s*\(\?, …\))+")
 _OURS = str(Path(__file__).parents[1]) + "/"
+_EXAMPLES = _OURS + "examples/"
 _LIBRARIES = tuple({str(Path(sysconfig.get_path(name))) + "/" for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 _FLUSHES = ("/sqlalchemy/orm/persistence.py", "/sqlalchemy/orm/unitofwork.py")
 
@@ -33,7 +34,10 @@ def fingerprint(statement: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _is_library(file: str) -> bool:
+def is_library(file: str) -> bool:
+    """Whether code is ours or of a library, and not of the application; our examples are applications."""
+    if file.startswith(_EXAMPLES):
+        return False
     return file.startswith((_OURS, *_LIBRARIES, *_homes(), "<")) or "/site-packages/" in file
 
 
@@ -49,7 +53,7 @@ def place() -> tuple[str, bool]:
     frame: FrameType | None = sys._getframe(1)
     while frame:
         file = frame.f_code.co_filename
-        if not _is_library(file):
+        if not is_library(file):
             return f"{_near(file)}:{frame.f_lineno}", flushed
         flushed = flushed or file.endswith(_FLUSHES)
         last = f"{file}:{frame.f_lineno}"

@@ -73,6 +73,7 @@ class AnyWork:
         self._session: Any = None
         self._committed: list[Hook] = []
         self._undone: list[Hook] = []
+        self._unsure: list[Hook] = []
         conn.held = self.held
 
     def after_commit(self, hook: Hook) -> None:
@@ -85,6 +86,13 @@ class AnyWork:
     def after_rollback(self, hook: Hook) -> None:
         """Call `hook` after this try has been rolled back, latest first: before the next try, or before the error reaches the caller."""
         self._undone.append(hook)
+
+    def after_unknown(self, hook: Hook) -> None:
+        """Call `hook` before UnknownOutcomeError is raised: nobody can tell whether the transaction is committed.
+
+        It is called for nested units of work that were rolled back, too.
+        """
+        self._unsure.append(hook)
 
     @property
     def session(self) -> Any:

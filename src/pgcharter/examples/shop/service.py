@@ -18,7 +18,18 @@ from pydantic import BaseModel, Field
 
 from pgcharter.errors import PgcharterError, UsageError
 from pgcharter.examples.shop.models import Order
-from pgcharter.examples.shop.trade import Basket, Found, Line, Moved, NotFoundError, Placed, SoldOutError, TooLittleMoneyError, Trade
+from pgcharter.examples.shop.trade import (
+    CACHED,
+    Basket,
+    Found,
+    Line,
+    Moved,
+    NotFoundError,
+    Placed,
+    SoldOutError,
+    TooLittleMoneyError,
+    Trade,
+)
 from pgcharter.runtime.cache import AsyncCache, RedisStore
 from pgcharter.runtime.context import NoTenantError, context
 from pgcharter.runtime.cursors import CursorError
@@ -125,7 +136,7 @@ def from_environment() -> FastAPI:
     """The service of SHOP_DSN, with a replica at SHOP_REPLICA_DSN and a cache at SHOP_REDIS_URL, both optional; SHOP_SECRET signs."""
     replica, redis, secret = os.environ.get("SHOP_REPLICA_DSN"), os.environ.get("SHOP_REDIS_URL"), os.environ["SHOP_SECRET"]
     db = AsyncDatabase(os.environ["SHOP_DSN"], application="shop", tenants=True, replicas=[replica] if replica else [])
-    cache = AsyncCache(RedisStore(redis, namespace="shop") if redis else None, tenants=True)
+    cache = AsyncCache(RedisStore(redis, namespace="shop") if redis else None, tables=CACHED, tenants=True)
     return application(Trade(db, Pager([secret]), cache), secret.encode())
 
 

@@ -26,6 +26,8 @@ from pgcharter.runtime.pages import Page, Pager
 from pgcharter.runtime.work import AsyncWork
 
 SHIPPING, FREE_FROM = Decimal("4.95"), Decimal(100)
+CACHED = {"catalog.products": "products"}
+"""Tables and the tags of what is cached of them."""
 _RESERVE = """
 WITH wanted AS (SELECT * FROM unnest(%s::uuid[], %s::integer[]) AS w (product_id, quantity)),
 locked AS (
@@ -104,7 +106,8 @@ class Trade:
         self.pager = pager
         self.cache = cache
         self.catalogue = cache.cached(ttl=300, tags=("products",), name="catalogue")(self._catalogue)
-        """Products of a category that can be ordered, by name; from the cache until a product changes."""
+        """Products of a category that can be ordered, by name; from the cache until a unit of work has written products."""
+        db.watch(cache.watched_tables, cache.written)
 
     async def orders(self, cursor: str | None = None, *, status: str | None = None, limit: int | None = None) -> Page[Order]:
         """A page of the tenant's orders, latest first, with their items. Raises CursorError for a cursor that cannot be used."""
@@ -190,7 +193,6 @@ class Trade:
             if product is None:
                 raise NotFoundError(f"there is no product {product_id}")
             product.price_amount = price
-            await self.cache.invalidates(work, "products")
             return Found(product_id, product.product_name, price)
 
         return await self.db.run(work_on)

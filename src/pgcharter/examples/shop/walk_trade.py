@@ -37,7 +37,7 @@ def served(conn: Connection, dsn: str, tenant: UUID) -> Iterator[Seen]:
 
 
 async def _served(conn: Connection, dsn: str, tenant: UUID) -> AsyncIterator[Seen]:
-    from pgcharter.examples.shop.trade import Basket, Line, Trade
+    from pgcharter.examples.shop.trade import CACHED, Basket, Line, Trade
     from pgcharter.runtime.cache import AsyncCache
     from pgcharter.runtime.database import AsyncDatabase
     from pgcharter.runtime.pages import Pager
@@ -48,7 +48,7 @@ async def _served(conn: Connection, dsn: str, tenant: UUID) -> AsyncIterator[See
     product, category, price, user = row
     async with (
         AsyncDatabase(dsn, application="pgcharter walk", tenants=True, size=PoolSize(min=1, max=AT_ONCE)) as db,
-        AsyncCache(tenants=True) as cache,
+        AsyncCache(tables=CACHED, tenants=True) as cache,
     ):
         trade = Trade(db, Pager([uuid4().hex], most=PAGE), cache)
         yield await _once(conn, trade, Basket(user, "Nowhere", (Line(product, 2),)))
