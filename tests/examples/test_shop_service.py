@@ -13,8 +13,12 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 from httpx import ASGITransport, AsyncClient, Response
+from tests.conftest import ServerFactory
+from tests.runtime.standby import PRIMARY, caught_up, standby_of
 
 from pgcharter import examples
+from pgcharter.db import connect, passwords
+from pgcharter.examples import build
 from pgcharter.examples.shop.service import application
 from pgcharter.examples.shop.trade import CACHED, Trade
 from pgcharter.runtime.cache import AsyncCache
@@ -39,8 +43,8 @@ def pg_role() -> str:
 class Shop:
     """A marketplace with a category, two products and two vendors with accounts; and another marketplace."""
 
-    def __init__(self, owner: str, dsn: str) -> None:
-        self.dsn = dsn
+    def __init__(self, owner: str, dsn: str, replica: str = "") -> None:
+        self.dsn, self.replica = dsn, replica or dsn
         self.tenant, self.other = uuid4(), uuid4()
         with psycopg.connect(owner) as conn:
             self.make(conn, self.tenant, "NORTH")
@@ -92,11 +96,12 @@ class Shop:
 
     @asynccontextmanager
     async def client(self, tenant: UUID | None = None) -> AsyncIterator[AsyncClient]:
-        db = AsyncDatabase(self.dsn, tenants=True, replicas=[self.dsn], size=PoolSize(min=1, max=8))
+        db = AsyncDatabase(self.dsn, tenants=True, replicas=[self.replica], size=PoolSize(min=1, max=8))
         app = application(Trade(db, Pager([KEY]), AsyncCache(tables=CACHED, tenants=True)), KEY.encode())
         headers = {"X-Actor": "ada", "X-Tenant": str(tenant or self.tenant)}
         transport = ASGITransport(app)
         async with app.router.lifespan_context(app), AsyncClient(transport=transport, base_url="http://shop", headers=headers) as client:
+            self.db = db
             yield client
 
     def basket(self, quantity: int = 1, product: int = 0) -> dict[str, Any]:
@@ -226,3 +231,35 @@ def test_products_are_found_by_words(shop: Shop) -> None:
         assert (await client.get("/products", params={"q": "lamp -copper"})).json() == []
 
     serve(shop, ask)
+
+
+def test_who_has_ordered_sees_the_order_on_a_replica_too(server: ServerFactory) -> None:
+    """Replay is held up again and again: what only reads goes to the replica where that has the order, else to the primary."""
+    primary = server(settings=PRIMARY)
+    with psycopg.connect(primary.dsn(), autocommit=True) as admin:
+        admin.execute("CREATE DATABASE shop")
+    owner = primary.dsn("shop")
+    with connect(owner) as conn:
+        build.install(conn)
+        build.build(conn, build.read_files(examples.folder("shop"), ["migrations"]))
+        with conn.transaction():
+            passwords.store(conn, "shop_api", passwords.verifier(conn, "shop_api", "secret"))
+    with standby_of(primary) as standby:
+        shop = Shop(owner, primary.dsn("shop", "shop_api", "secret"), standby.dsn("shop", "shop_api", "secret"))
+        caught_up(primary, standby)
+
+        async def ask(client: AsyncClient) -> None:
+            with psycopg.connect(standby.dsn(), autocommit=True) as conn:
+                for number in range(12):
+                    conn.execute(f"SELECT pg_wal_replay_{'pause' if number % 2 else 'resume'}()".encode())
+                    new = placed(await client.post("/orders", json=shop.basket(1, number % 2), headers=key(str(number))))
+                    if not number % 2:
+                        caught_up(primary, standby)
+                    seen = (await client.get("/orders", params={"limit": 1})).json()["orders"]
+                    assert seen[0]["order_number"] == new["order_number"]
+            router = shop.db.router
+            assert router is not None
+            assert router.counts.replica >= 6, router.counts
+            assert router.counts.primary >= 6, router.counts
+
+        serve(shop, ask)
