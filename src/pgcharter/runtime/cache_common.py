@@ -12,7 +12,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from pgcharter.errors import UsageError
 from pgcharter.runtime.cache_codec import Codec, Typed
-from pgcharter.runtime.cache_core import Core, Loader, Terms, Versioned, texts, typed
+from pgcharter.runtime.cache_core import Core, Loader, Terms, Versioned, apart, texts, typed
 from pgcharter.runtime.cache_flights import Colour
 from pgcharter.runtime.cache_keys import Key, Own, Tag, check_scope, depends_on, named, scope, touched_by
 from pgcharter.runtime.cache_local import Local
@@ -203,6 +203,11 @@ class Common:
 
     def _write_through(self, key: Key, write: Loader, tags: Iterable[Tag], terms: Terms, hold: float) -> Steps[Any]:
         name, records = check_scope(key), depends_on(texts(tags), key.scope)
+        if apart():
+            raise UsageError(
+                "a value is written through the cache inside a unit of work, which may still be rolled back",
+                hint="call it outside; or write in the work, and cache.invalidates(work, keys=(key,))",
+            )
         yield from self._started()
         token = secrets.token_hex(8)
         lease = yield from self._core.change(Change((name,), hold=token, hold_for=hold))

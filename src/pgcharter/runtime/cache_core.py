@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import secrets
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -123,6 +124,8 @@ class Core:
 
     def load(self, name: str, terms: Terms, tags: tuple[str, ...], loader: Loader) -> Steps[Any]:
         """The value under `name`, loaded where there is none."""
+        if apart():
+            return (yield from self._apart(name, terms, tags, loader))
         if not (yield from self._usable()):
             self.metrics.bypassed += 1
             return (yield from self._beside(name, terms, loader))
@@ -131,6 +134,18 @@ class Core:
         except _DownError:
             self.metrics.bypassed += 1
             return (yield from self._beside(name, terms, loader))
+
+    def _apart(self, name: str, terms: Terms, tags: tuple[str, ...], loader: Loader) -> Steps[Any]:
+        """The value under `name`, or what the caller's own transaction sees, which is neither kept nor shared."""
+        there = yield from self.peek(name, terms, tags)
+        if there is not None and there[0].expires > self.now():
+            if there[0].refresh <= self.now():
+                self._refresh_soon(name, terms, tags, loader)
+            return there[1]
+        self.metrics.bypassed += 1
+        self.metrics.loads += 1
+        value = yield loader
+        return value.value if isinstance(value, Versioned) else value
 
     def _through(self, name: str, terms: Terms, tags: tuple[str, ...], loader: Loader) -> Steps[Any]:
         there = self._near(name)
@@ -340,7 +355,7 @@ class Core:
         """Load a value anew though there is one, unless somebody does. Whether it was stored; what fails is logged."""
         before = self.metrics.fills
         try:
-            if (yield from self._usable()):
+            if not apart() and (yield from self._usable()):
                 seen = self.local.round if self.local is not None else 0
                 leased = yield from self._ask(self.store.lease(name, tags, secrets.token_hex(8), terms.lease, self.now(), True))
                 if leased.state == "won" and leased.lease is not None:
@@ -466,6 +481,12 @@ class Core:
             except StoreError:
                 LOG.error("the cache is closed with %d invalidations undelivered: values live until their time ends", self.metrics.pending)
         yield from self.store.close()
+
+
+def apart() -> bool:
+    """Whether what is read here may be seen by the caller's transaction alone (`work.apart`); without units of work it never is."""
+    work = sys.modules.get("pgcharter.runtime.work")
+    return work is not None and work.apart()
 
 
 def typed(codec: Codec | None, type_: Any) -> Codec:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine
@@ -75,8 +76,8 @@ class Threads:
         return flight.event.wait(max(seconds, 0))
 
     def spawn(self, make: Callable[[], Steps[Any]], name: str) -> Any:
-        """Run in the background, in the context of now."""
-        where = contextvars.copy_context()
+        """Run in the background, in the context of now, but in no unit of work."""
+        where = _background()
         thread = threading.Thread(target=where.run, args=(lambda: driven(make()),), name=name, daemon=True)
         thread.start()
         return thread
@@ -126,8 +127,8 @@ class Tasks:
         return True
 
     def spawn(self, make: Callable[[], Steps[Any]], name: str) -> Any:
-        """Run in the background, in the context of now."""
-        job = asyncio.get_running_loop().create_task(awaited(make()), name=name)
+        """Run in the background, in the context of now, but in no unit of work."""
+        job = asyncio.get_running_loop().create_task(awaited(make()), name=name, context=_background())
         self._jobs.add(job)
         job.add_done_callback(self._jobs.discard)
         return job
@@ -139,6 +140,14 @@ class Tasks:
 
 
 Colour = Threads | Tasks
+
+
+def _background() -> contextvars.Context:
+    """The context of now without the units of work that are open, which are the caller's."""
+    where, work = contextvars.copy_context(), sys.modules.get("pgcharter.runtime.work")
+    if work is not None:
+        where.run(work.outside)
+    return where
 
 
 class Turns:

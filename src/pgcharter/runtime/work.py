@@ -126,6 +126,12 @@ class AnyWork:
         """Isolation, timeouts and whether it may write."""
         return self.held.terms
 
+    @property
+    def apart(self) -> bool:
+        """Whether it may see what others do not: it may write, reads all of one moment, or has a session that keeps what it has read."""
+        terms, session = self.held.terms, getattr(self._session, "sync_session", self._session)
+        return not terms.readonly or terms.isolation not in ("", "read committed") or (session is not None and bool(session.identity_map))
+
     def _begin(self) -> Any:
         """Begin the transaction at once: what comes with BEGIN is known from the start, and nothing in it can begin another one."""
         raise NotImplementedError
@@ -257,8 +263,18 @@ def around(database: Any) -> Inside | None:
     return inside
 
 
+def apart() -> bool:
+    """Whether a unit of work is open around here that may see what others do not: what it has written, or what was true before now."""
+    inside = _current.get()
+    while inside is not None:
+        if not inside.work.over and inside.work.apart:
+            return True
+        inside = inside.outer
+    return False
+
+
 def outside() -> None:
-    """Be in no unit of work: in a process that was forked inside one, which is its parent's."""
+    """Be in no unit of work: in a process that was forked inside one, which is its parent's; in what goes on in the background."""
     _current.set(None)
 
 

@@ -1,0 +1,193 @@
+"""Features of the data layer used together, as an application does: what one of them may do to another."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from pgcharter.errors import UsageError
+from pgcharter.runtime.cache import AsyncCache, Cache, Versioned
+from pgcharter.runtime.database import AsyncDatabase, Database
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Product(Base):
+    __tablename__ = "products"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    stock: Mapped[int]
+
+
+@pytest.fixture
+def shop(database: str) -> str:
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute("CREATE TABLE public.products (id int PRIMARY KEY, stock int); INSERT INTO public.products VALUES (1, 10)")
+    return database
+
+
+def stock(work: Any) -> int:
+    return int(work.conn.execute("SELECT stock FROM public.products").fetchone()[0])
+
+
+async def stock_async(work: Any) -> int:
+    return int((await (await work.conn.execute("SELECT stock FROM public.products")).fetchone())[0])
+
+
+def sell(work: Any) -> None:
+    work.conn.execute("UPDATE public.products SET stock = stock - 1")
+
+
+def test_what_is_not_committed_does_not_get_into_the_cache(shop: str) -> None:
+    with Database(shop) as db:
+        cache = Cache(tables={"public.products": "products"})
+        db.watch(cache.watched_tables, cache.written)
+        cached = cache.cached(tags=("products",))(lambda: db.run(stock))
+
+        def sells(work: Any) -> None:
+            sell(work)
+            assert cached() == cached() == cache.get_or_load(cache.key("stock"), lambda: Versioned(stock(work), 1)) == 9
+            assert not cached.renew()
+            assert cached.warm([()]) == 0
+            raise ZeroDivisionError
+
+        for _ in range(2):
+            with pytest.raises(ZeroDivisionError):
+                db.run(sells)
+        assert cache.get(cache.key("stock")) is None
+        assert cached() == 10
+        db.run(lambda work: db.run(lambda inner: cached()))
+        assert cache.metrics.fills == 1
+
+
+def test_a_load_inside_a_unit_of_work_is_shared_with_nobody(shop: str) -> None:
+    with Database(shop) as db:
+        cache = Cache()
+        began, seen = threading.Event(), []
+
+        @cache.cached()
+        def cached() -> int:
+            found = db.run(stock)
+            if found == 9:
+                began.set()
+                time.sleep(0.1)
+            return found
+
+        def reads() -> None:
+            began.wait()
+            seen.append(cached())
+
+        other = threading.Thread(target=reads)
+        other.start()
+        db.run(lambda work: (sell(work), cached()))
+        other.join()
+        assert seen == [10]
+
+
+@pytest.mark.parametrize("isolation", ["repeatable read", "serializable"])
+def test_what_a_snapshot_shows_does_not_get_into_the_cache(shop: str, isolation: Any) -> None:
+    with Database(shop) as db:
+        cache = Cache()
+        cached = cache.cached(tags=("products",))(lambda: db.run(stock, readonly=True))
+
+        def sold() -> None:
+            with psycopg.connect(shop) as conn:
+                conn.execute("UPDATE public.products SET stock = 5")
+            cache.invalidate(tags=("products",))
+
+        def looks(work: Any) -> tuple[int, int]:
+            before = stock(work)
+            elsewhere = threading.Thread(target=sold)
+            elsewhere.start()
+            elsewhere.join()
+            return before, cached()
+
+        assert db.run(looks, isolation=isolation, readonly=True) == (10, 10)
+        assert cached() == 5
+        assert db.run(lambda work: cached(), readonly=True) == 5
+
+
+def test_what_a_session_remembers_does_not_get_into_the_cache(shop: str) -> None:
+    def loaded(work: Any) -> int:
+        return int(work.session.get(Product, 1).stock)
+
+    with Database(shop) as db:
+        cache = Cache()
+        cached = cache.cached(tags=("products",))(lambda: db.run(loaded, readonly=True))
+
+        def looks(work: Any) -> int:
+            product = work.session.get(Product, 1)
+            with psycopg.connect(shop) as conn:
+                conn.execute("UPDATE public.products SET stock = 5")
+            cache.invalidate(tags=("products",))
+            return cached() + int(product.stock)
+
+        assert db.run(looks, readonly=True) == 20
+        assert db.run(lambda work: cached(), readonly=True) == 5
+        assert cache.metrics.fills == 1
+
+
+def test_a_refresh_in_the_background_is_in_nobodys_transaction(shop: str) -> None:
+    clock = [1000.0]
+    with Database(shop) as db:
+        cache = Cache(ttl=100, jitter=0, now=lambda: clock[0])
+        cached = cache.cached(refresh=0.5)(lambda: db.run(stock))
+
+        def sells(work: Any) -> None:
+            sell(work)
+            assert cached() == 10
+            until = time.monotonic() + 5
+            while cache.metrics.fills < 2 and time.monotonic() < until:
+                time.sleep(0.01)
+
+        assert cached() == 10
+        clock[0] += 60
+        db.run(sells)
+        assert (cached(), cache.metrics.fills) == (10, 2)
+
+
+def test_the_same_for_tasks(shop: str) -> None:
+    clock = [1000.0]
+
+    async def go() -> None:
+        async with AsyncDatabase(shop) as db:
+            cache = AsyncCache(ttl=100, jitter=0, now=lambda: clock[0])
+
+            @cache.cached(refresh=0.5)
+            async def cached() -> int:
+                return await db.run(stock_async)
+
+            async def sells(work: Any) -> None:
+                await work.conn.execute("UPDATE public.products SET stock = stock - 1")
+                assert await cached() == 9
+                raise ZeroDivisionError
+
+            async def looks(work: Any) -> None:
+                assert await cached() == 10
+                while cache.metrics.fills < 2:
+                    await asyncio.sleep(0.01)
+
+            with pytest.raises(ZeroDivisionError):
+                await db.run(sells)
+            assert await cached() == 10
+            clock[0] += 60
+            await asyncio.wait_for(db.run(looks), 5)
+
+    asyncio.run(go())
+
+
+def test_nothing_is_written_through_a_cache_before_it_is_committed(shop: str) -> None:
+    with Database(shop) as db:
+        cache = Cache()
+        key = cache.key("stock")
+        with pytest.raises(UsageError, match="inside a unit of work, which may still be rolled back"):
+            db.run(lambda work: cache.write_through(key, lambda: Versioned(1, 2)))
+        assert cache.write_through(key, lambda: db.run(lambda work: (sell(work), Versioned(stock(work), 2))[1])) == 9
+        assert cache.get(key) == 9
