@@ -157,10 +157,11 @@ class Pager:
     def steps(self, conn: Any, query: Any, cursor: str | None, limit: int | None, tie: Sequence[Any] = ()) -> Steps[Page[Any]]:
         """What `page` and `async_page` do, for work of both colours (runtime.colours)."""
         count, listing = self.count(limit), _listing(query, tie)
-        position = self.cursors.open(cursor, listing.fingerprint) if cursor is not None else None
+        known = listing.fingerprint
+        position = self.cursors.open(cursor, known) if cursor is not None else None
         yield from self._look(conn, query, tie, listing)
         found = yield from listing.rows(conn, position, count + 1)
-        return self._made(found, position, count, listing.fingerprint, came=position is not None)
+        return self._made(found, position, count, known, came=position is not None)
 
     def _offset_page(self, conn: Any, query: Any, offset: int, limit: int | None, tie: Sequence[Any]) -> Steps[Page[Any]]:
         count, listing = self.count(limit), _listing(query, tie)

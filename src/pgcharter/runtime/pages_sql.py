@@ -96,10 +96,13 @@ class Listing:
     def statement(self, position: Position | None, limit: int, offset: int = 0) -> tuple[str, Any]:
         """The statement of a page and its parameters; values of the order stand behind the query's columns, as text."""
         written = self._written(position, limit, offset)
+        return written.sql, self._values(written, position)
+
+    def _values(self, written: _Written, position: Position | None) -> Any:
         values = position.values if position else ()
         if isinstance(self.parameters, Mapping):
-            return written.sql, {**self.parameters, **{f"{_PLACE}{n}": value for n, value in enumerate(values)}}
-        return written.sql, [*self.parameters, *(values[n] for n in written.places)]
+            return {**self.parameters, **{f"{_PLACE}{n}": value for n, value in enumerate(values)}}
+        return [*self.parameters, *(values[n] for n in written.places)]
 
     def _written(self, position: Position | None, limit: int, offset: int) -> _Written:
         form = (position.backward, position.inclusive, tuple(v is None for v in position.values)) if position else None
@@ -109,12 +112,12 @@ class Listing:
 
     def rows(self, conn: Any, position: Position | None, limit: int, offset: int = 0) -> Steps[Found]:
         """The rows of a page, in the order they were asked for, each with its place."""
-        sql, parameters = self.statement(position, limit, offset)
+        written = self._written(position, limit, offset)
         cursor = conn.cursor(row_factory=tuple_row)
         try:
-            yield partial(cursor.execute, sql.encode(), parameters)
+            yield partial(cursor.execute, written.sql.encode(), self._values(written, position))
             rows = yield cursor.fetchall
-            shown = cursor.pgresult.nfields - self._written(position, limit, offset).hidden
+            shown = cursor.pgresult.nfields - written.hidden
             return Found(narrowed(rows, cursor, conn.row_factory, shown), rows, slice(shown, shown + len(self.keys)))
         finally:
             yield cursor.close
