@@ -145,7 +145,6 @@ def _tag(key: bytes, body: bytes) -> bytes:
 
 
 @lru_cache(maxsize=1024)
-@lru_cache(maxsize=1024)
 def _digest(key: bytes, what: bytes) -> bytes:
     return hmac.digest(key, what, "sha256")[:_BOUND]
 
