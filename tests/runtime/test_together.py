@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+import warnings
 from typing import Any
 
 import psycopg
 import pytest
+from psycopg.rows import dict_row
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from pgcharter.errors import UsageError
 from pgcharter.runtime.cache import AsyncCache, Cache, Versioned
 from pgcharter.runtime.database import AsyncDatabase, Database
+from pgcharter.runtime.pools import PoolSize
+from pgcharter.runtime.served import EndedError
 
 
 class Base(DeclarativeBase):
@@ -191,3 +195,48 @@ def test_nothing_is_written_through_a_cache_before_it_is_committed(shop: str) ->
             db.run(lambda work: cache.write_through(key, lambda: Versioned(1, 2)))
         assert cache.write_through(key, lambda: db.run(lambda work: (sell(work), Versioned(stock(work), 2))[1])) == 9
         assert cache.get(key) == 9
+
+
+def test_what_a_function_sets_on_its_connection_is_not_left_to_the_next(shop: str) -> None:
+    def sets(work: Any) -> None:
+        work.conn.row_factory = dict_row
+        work.conn.cursor_factory = psycopg.ClientCursor
+        work.conn.prepare_threshold = 0
+        assert work.conn.execute("SELECT 1 AS one").fetchone() == {"one": 1}
+
+    with Database(shop, size=PoolSize(1, 1)) as db:
+        before = db.run(lambda work: (work.conn.row_factory, work.conn.cursor_factory, work.conn.prepare_threshold))
+        db.run(sets)
+        assert db.run(lambda work: (work.conn.row_factory, work.conn.cursor_factory, work.conn.prepare_threshold)) == before
+        assert db.run(stock) == 10
+
+
+def test_a_unit_of_work_that_is_over_gives_nothing(shop: str, caplog: pytest.LogCaptureFixture) -> None:
+    late: list[Any] = []
+    with Database(shop) as db:
+        work = db.run(lambda work: work)
+        with pytest.raises(EndedError, match="the unit of work is over"):
+            stock(work)
+        for register in (work.after_commit, work.after_rollback, work.after_unknown):
+            with pytest.raises(EndedError):
+                register(lambda: late.append(1))
+        db.run(lambda work: work.after_commit(lambda: work.after_commit(lambda: late.append(2))))
+        assert (late, db.counts.hooks_failed) == ([], 1)  # said, not forgotten
+        assert "a hook of a unit of work failed" in caplog.text
+
+
+def test_coroutines_in_a_database_for_threads_are_refused(shop: str, caplog: pytest.LogCaptureFixture) -> None:
+    async def sells(*_: Any) -> None:
+        raise AssertionError
+
+    with Database(shop) as db, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(UsageError, match="sells is a coroutine function, and nothing awaits it") as found:
+            db.run(sells)
+        assert found.value.hint == "AsyncDatabase is for those"
+        with pytest.raises(UsageError):
+            db.run(lambda work: (sell(work), db.run(sells)))
+        assert db.run(stock) == 10
+        db.run(lambda work: work.after_commit(sells))
+        assert db.counts.hooks_failed == 1
+        assert "is a coroutine function" in caplog.text

@@ -29,9 +29,9 @@ long as
   its record is kept (a day at least; evicted, the highest version of the namespace takes its place). Or `holdoff`: so many seconds after an
   invalidation, nothing is filled; right where no replica lags more.
 
-Inside a unit of work what is there is served, and what is not is loaded for that unit alone, neither kept nor shared: it may be uncommitted,
-or of an older moment. So a hit shows what is committed and not what the unit itself has written; `function.uncached` does. Only a unit that
-is `readonly`, at READ COMMITTED, fills the cache, as long as its session has loaded nothing.
+Inside a unit of work what is there is served, and what is not is loaded for that unit alone, neither kept nor shared: it may not be
+committed yet, or be of an older moment. So a hit shows what is committed, not what the unit itself has written; `function.uncached` does.
+Only a unit that is `readonly`, at READ COMMITTED, fills the cache, as long as its session has loaded nothing.
 
 Expired values are served only when a loader fails and `stale_for` allows it; what was invalidated never is.
 """

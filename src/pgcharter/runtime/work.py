@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import partial
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -74,6 +75,8 @@ class AnyWork:
         self._committed: list[Hook] = []
         self._undone: list[Hook] = []
         self._unsure: list[Hook] = []
+        self._made = conn.row_factory, conn.cursor_factory, conn.prepare_threshold
+        """What the function may set on the connection, which others get after it."""
         conn.held = self.held
 
     def after_commit(self, hook: Hook) -> None:
@@ -81,10 +84,12 @@ class AnyWork:
 
         With an AsyncDatabase it may be a coroutine function. In a nested unit of work it is forgotten when that one is rolled back.
         """
+        self._still_open()
         self._committed.append(hook)
 
     def after_rollback(self, hook: Hook) -> None:
         """Call `hook` after this try has been rolled back, latest first: before the next try, or before the error reaches the caller."""
+        self._still_open()
         self._undone.append(hook)
 
     def after_unknown(self, hook: Hook) -> None:
@@ -92,7 +97,13 @@ class AnyWork:
 
         It is called for nested units of work that were rolled back, too.
         """
+        self._still_open()
         self._unsure.append(hook)
+
+    def _still_open(self) -> None:
+        """Raise EndedError where it is over."""
+        if self.over:
+            raise EndedError("the unit of work is over, and its connection may be somebody else's by now")
 
     @property
     def session(self) -> Any:
@@ -103,8 +114,7 @@ class AnyWork:
                     "work.session is asked for in a nested unit of work whose savepoint it cannot know of",
                     hint="import sqlalchemy at the top of the application, as its sessions need it anyway",
                 )
-            if self.over:
-                raise EndedError("the unit of work is over, and a session of it can do nothing any more")
+            self._still_open()
             self._session = self._made_session()
         return self._session
 
@@ -140,7 +150,9 @@ class AnyWork:
         raise NotImplementedError
 
     def _closed(self) -> Steps[None]:
-        """Let go of the session; its objects stay as they were loaded."""
+        """Let go of the session, whose objects stay as they were loaded, and of what the function has set on the connection."""
+        conn = self._conn
+        conn.row_factory, conn.cursor_factory, conn.prepare_threshold = self._made
         session, self._session = self._session, None
         if session is None:
             return
@@ -189,7 +201,7 @@ class AnyWork:
     def _hooks(self, hooks: list[Hook]) -> Steps[None]:
         for hook in hooks:
             try:
-                yield hook
+                _done((yield hook))
             except Exception:
                 self.database.counts.add("hooks_failed")
                 log.exception("a hook of a unit of work failed: %r; the transaction itself has ended as it should", hook)
@@ -200,7 +212,9 @@ class Work(AnyWork):
 
     @property
     def conn(self) -> psycopg.Connection[Any]:
-        """The transaction's connection of psycopg."""
+        """The transaction's connection of psycopg. Raises EndedError when the unit of work is over."""
+        if self.over:
+            self._still_open()
         return self._conn  # type: ignore[no-any-return]
 
     if TYPE_CHECKING:
@@ -226,7 +240,9 @@ class AsyncWork(AnyWork):
 
     @property
     def conn(self) -> psycopg.AsyncConnection[Any]:
-        """The transaction's connection of psycopg."""
+        """The transaction's connection of psycopg. Raises EndedError when the unit of work is over."""
+        if self.over:
+            self._still_open()
         return self._conn  # type: ignore[no-any-return]
 
     if TYPE_CHECKING:
@@ -297,9 +313,19 @@ def called(work: AnyWork, fn: Callable[[Any], Any], depth: int = 0) -> Steps[Any
     """Call the function of a unit of work with it as the current one."""
     token = _current.set(Inside(work, depth, _current.get()))
     try:
-        return (yield partial(fn, work))
+        return _done((yield partial(fn, work)))
     finally:
         _current.reset(token)
+
+
+def _done(value: Any) -> Any:
+    """What a function has given. Raises UsageError for a coroutine, which nobody would run."""
+    if type(value) is CoroutineType:
+        value.close()
+        raise UsageError(
+            f"{value.__qualname__} is a coroutine function, and nothing awaits it in a Database", hint="AsyncDatabase is for those"
+        )
+    return value
 
 
 def nested(inside: Inside, fn: Callable[[Any], Any], terms: Terms, doing: Doing) -> Steps[Any]:
