@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import io
 import threading
 import time
 import warnings
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
+import pyarrow
 import pytest
 from psycopg.rows import dict_row
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from pgcharter.errors import UsageError
+from pgcharter.runtime import bulk
 from pgcharter.runtime.cache import AsyncCache, Cache, Versioned
 from pgcharter.runtime.database import AsyncDatabase, Database
+from pgcharter.runtime.outcomes import ONCE
 from pgcharter.runtime.pools import PoolSize
 from pgcharter.runtime.served import EndedError
 
@@ -240,3 +246,108 @@ def test_coroutines_in_a_database_for_threads_are_refused(shop: str, caplog: pyt
         db.run(lambda work: work.after_commit(sells))
         assert db.counts.hooks_failed == 1
         assert "is a coroutine function" in caplog.text
+
+
+def one_shots() -> Iterator[Callable[[], Any]]:
+    yield lambda: ((n, n) for n in range(2, 5))
+    yield lambda: iter([(n, n) for n in range(2, 5)])
+    yield lambda: map(lambda n: (n, n), range(2, 5))  # noqa: C417
+    yield lambda: bulk.Csv(io.BytesIO(b"id,stock\n2,2\n3,3\n4,4\n"))
+    yield lambda: bulk.Csv(io.StringIO("2,2\n3,3\n4,4\n"), header=False)
+    yield lambda: pyarrow.table({"id": [2, 3, 4], "stock": [2, 3, 4]}).to_reader()
+
+
+def deadlocks_once(work: Any) -> None:
+    if work.attempt == 1:
+        work.conn.execute("DO $$ BEGIN RAISE EXCEPTION SQLSTATE '40P01'; END $$")
+
+
+@pytest.mark.parametrize("operation", [bulk.load, bulk.merge])
+@pytest.mark.parametrize("made", list(one_shots()))
+def test_rows_that_a_first_try_has_used_up_are_not_taken_for_none(shop: str, operation: Any, made: Callable[[], Any]) -> None:
+    with Database(shop) as db:
+        rows = made()
+
+        def loads(work: Any, source: Callable[[], Any]) -> int:
+            done = operation(work.conn, "public.products", source(), columns=("id", "stock"))
+            deadlocks_once(work)
+            return int(done.rows)
+
+        with pytest.raises(UsageError, match="an iterator that an earlier try has read from") as found:
+            db.run(lambda work: loads(work, lambda: rows))
+        assert "make the iterator inside the function" in found.value.hint
+        assert db.run(lambda work: loads(work, made)) == 3
+        db.run(lambda work: work.conn.execute("DELETE FROM public.products WHERE id > 1"))
+        if isinstance(rows, bulk.Csv):
+            again = rows.file
+
+            def from_the_beginning() -> Any:
+                again.seek(0)
+                return rows
+
+            assert db.run(lambda work: loads(work, from_the_beginning)) == 3
+
+
+def test_rows_that_were_left_early_are_nothing_to_the_next_transaction(shop: str) -> None:
+    kept: list[Any] = []
+
+    def leaves(work: Any) -> int:
+        kept.append(bulk.rows(work.conn, "SELECT generate_series(1, 9999)"))
+        return int(next(kept[0])[0])
+
+    def forgets(work: Any) -> int:
+        before = stock(work)
+        kept.clear()
+        gc.collect()
+        return before + stock(work)
+
+    with Database(shop, size=PoolSize(1, 1)) as db, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert db.run(leaves) == 1
+        with pytest.raises(EndedError, match="the unit of work is over"):
+            list(kept[0])
+        kept.clear()
+        assert db.run(leaves) == 1
+        assert db.run(forgets, retry=ONCE) == 20
+        late = db.run(lambda work: bulk.rows(work.conn, "TABLE public.products"))
+        with pytest.raises(EndedError):
+            next(late)
+
+        def outer(work: Any) -> int:
+            with pytest.raises(ZeroDivisionError):
+                db.run(lambda inner: (leaves(inner), 1 // 0))
+            return forgets(work)
+
+        assert db.run(outer, retry=ONCE) == 20
+
+
+def test_rows_that_a_task_has_left_are_nothing_to_the_next_transaction(shop: str) -> None:
+    kept: list[Any] = []
+
+    async def leaves(work: Any) -> None:
+        kept.append(bulk.rows.aio(work.conn, "SELECT generate_series(1, 9999)"))
+        assert await anext(kept[0]) == (1,)
+
+    async def forgets(work: Any) -> int:
+        before = await stock_async(work)
+        kept.clear()
+        await asyncio.sleep(0.01)
+        return before + await stock_async(work)
+
+    async def go() -> None:
+        async with AsyncDatabase(shop, size=PoolSize(1, 1)) as db:
+            await db.run(leaves)
+            assert await db.run(forgets, retry=ONCE) == 20
+
+            async def outer(work: Any) -> int:
+                async def fails(inner: Any) -> None:
+                    await leaves(inner)
+                    raise ZeroDivisionError
+
+                with pytest.raises(ZeroDivisionError):
+                    await db.run(fails)
+                return await forgets(work)
+
+            assert await db.run(outer, retry=ONCE) == 20
+
+    asyncio.run(go())

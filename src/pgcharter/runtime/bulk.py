@@ -7,6 +7,8 @@
     for row in bulk.rows(conn, "SELECT … WHERE id > %s", (7,)): …
 
 Everything is streamed. A load is all or nothing: after an error or a cancellation the transaction is as it was before and may go on.
+An iterator gives its rows once: in a unit of work, which may be tried again, it is made inside the function; one that was used up by a try
+that was rolled back is refused.
 A transaction that had a temporary table (`Loaded.staged`) cannot be prepared for two-phase commit. Constraints that are
 deferred to the commit are checked there, and no row is named.
 """
@@ -26,6 +28,7 @@ from pgcharter.errors import UsageError
 from pgcharter.runtime.bulk_bad import Bad, BadRow, BadRowError, Ward
 from pgcharter.runtime.bulk_copy import Meter, Pour, Progress, atomic
 from pgcharter.runtime.bulk_merge import Conflict, Distinct, Merge, Rule
+from pgcharter.runtime.bulk_once import read_once
 from pgcharter.runtime.bulk_out import batches, dicts, rows, to_csv
 from pgcharter.runtime.bulk_rows import Csv, Supply, supply
 from pgcharter.runtime.bulk_target import Overriding, asked
@@ -110,6 +113,7 @@ def load(
     stored: "raise"; "aside" (in `Loaded.bad`), a callable, or a path for JSON lines, for up to `most_bad`. `progress` is called
     every so many seconds. Raises BadRowError, UsageError, and what the server raises.
     """
+    read_once(cursor.connection, rows)
     meter = Meter(progress, every)
     source = supply(rows, columns, whole=format != "binary" and cursor.connection.info.encoding == "utf-8")
     _of_one_colour(cursor, source)
@@ -164,6 +168,7 @@ def merge(
     `returning` names columns: what was written goes to `each` as ("insert" or "update", value, …), without it into `Merged.returned`.
     The rest is as in `load`. Raises what `load` does, and UnavailableError where no temporary table may be made.
     """
+    read_once(cursor.connection, rows)
     meter = Meter(progress, every)
     source = supply(rows, columns, whole=format != "binary" and cursor.connection.info.encoding == "utf-8")
     _of_one_colour(cursor, source)

@@ -17,7 +17,9 @@ from pgcharter.db.flows import async_driver, sync_driver
 from pgcharter.errors import UsageError
 from pgcharter.names import literal
 from pgcharter.runtime.bulk_copy import Meter, copying
+from pgcharter.runtime.bulk_once import unit_of
 from pgcharter.runtime.colours import Steps, awaited, driven
+from pgcharter.runtime.work import AnyWork
 
 T = TypeVar("T")
 BLOCK = 2000
@@ -39,26 +41,58 @@ class Stream(Generic[T]):
 
     def __call__(self, conn: Any, query: str, parameters: Parameters = None) -> Iterator[T]:
         """On a psycopg.Connection, or on a Connection or Session of SQLAlchemy over psycopg."""
-        with _cursor(sync_driver(conn)) as cursor:
-            driven(_begun(cursor, query, parameters))
-            while block := driven(self._block(cursor)):
-                yield from block
+        return self._read(conn, unit_of(conn), query, parameters)
 
-    async def aio(self, conn: Any, query: str, parameters: Parameters = None) -> AsyncIterator[T]:
+    def _read(self, conn: Any, unit: AnyWork | None, query: str, parameters: Parameters) -> Iterator[T]:
+        cursor, left = _cursor(sync_driver(conn), unit), True
+        try:
+            driven(_begun(cursor, query, parameters))
+            while block := driven(self._block(cursor, unit)):
+                yield from block
+            left = False
+        finally:
+            if not left or _there(cursor, unit):
+                cursor.close()
+
+    def aio(self, conn: Any, query: str, parameters: Parameters = None) -> AsyncIterator[T]:
         """The same on a psycopg.AsyncConnection, or on an AsyncConnection or AsyncSession of SQLAlchemy over psycopg."""
-        async with _cursor(await async_driver(conn)) as cursor:
+        return self._read_async(conn, unit_of(conn), query, parameters)
+
+    async def _read_async(self, conn: Any, unit: AnyWork | None, query: str, parameters: Parameters) -> AsyncIterator[T]:
+        cursor, left = _cursor(await async_driver(conn), unit), True
+        try:
             await awaited(_begun(cursor, query, parameters))
-            while block := await awaited(self._block(cursor)):
+            while block := await awaited(self._block(cursor, unit)):
                 for row in block:
                     yield row
+            left = False
+        finally:
+            if not left or _there(cursor, unit):
+                await cursor.close()
 
-    def _block(self, cursor: Any) -> Steps[Sequence[T]]:
+    def _block(self, cursor: Any, unit: AnyWork | None) -> Steps[Sequence[T]]:
+        if unit is not None:
+            unit.still_open()
         rows: list[tuple[Any, ...]] = yield partial(cursor.fetchmany, BLOCK)
         return self._shape(cursor.description, rows) if rows else ()
 
 
-def _cursor(conn: Any) -> Any:
+def _cursor(conn: Any, unit: AnyWork | None) -> Any:
+    if unit is not None:
+        unit.still_open()
     return conn.cursor(f"pgcharter_rows_{next(_names)}", binary=True, row_factory=tuple_row, scrollable=False)
+
+
+def _there(cursor: Any, unit: AnyWork | None) -> bool:
+    """Whether a cursor that was left early may be closed on its connection, which may be somebody else's by now.
+
+    It may have gone with its transaction, or with a savepoint, so it is looked for before: CLOSE would fail, and all that goes on there.
+    """
+    if unit is not None and unit.over:
+        cursor._close()
+        return False
+    cursor._described = False
+    return True
 
 
 def _begun(cursor: Any, query: str, parameters: Parameters) -> Steps[None]:

@@ -84,12 +84,12 @@ class AnyWork:
 
         With an AsyncDatabase it may be a coroutine function. In a nested unit of work it is forgotten when that one is rolled back.
         """
-        self._still_open()
+        self.still_open()
         self._committed.append(hook)
 
     def after_rollback(self, hook: Hook) -> None:
         """Call `hook` after this try has been rolled back, latest first: before the next try, or before the error reaches the caller."""
-        self._still_open()
+        self.still_open()
         self._undone.append(hook)
 
     def after_unknown(self, hook: Hook) -> None:
@@ -97,10 +97,10 @@ class AnyWork:
 
         It is called for nested units of work that were rolled back, too.
         """
-        self._still_open()
+        self.still_open()
         self._unsure.append(hook)
 
-    def _still_open(self) -> None:
+    def still_open(self) -> None:
         """Raise EndedError where it is over."""
         if self.over:
             raise EndedError("the unit of work is over, and its connection may be somebody else's by now")
@@ -114,7 +114,7 @@ class AnyWork:
                     "work.session is asked for in a nested unit of work whose savepoint it cannot know of",
                     hint="import sqlalchemy at the top of the application, as its sessions need it anyway",
                 )
-            self._still_open()
+            self.still_open()
             self._session = self._made_session()
         return self._session
 
@@ -214,7 +214,7 @@ class Work(AnyWork):
     def conn(self) -> psycopg.Connection[Any]:
         """The transaction's connection of psycopg. Raises EndedError when the unit of work is over."""
         if self.over:
-            self._still_open()
+            self.still_open()
         return self._conn  # type: ignore[no-any-return]
 
     if TYPE_CHECKING:
@@ -242,7 +242,7 @@ class AsyncWork(AnyWork):
     def conn(self) -> psycopg.AsyncConnection[Any]:
         """The transaction's connection of psycopg. Raises EndedError when the unit of work is over."""
         if self.over:
-            self._still_open()
+            self.still_open()
         return self._conn  # type: ignore[no-any-return]
 
     if TYPE_CHECKING:
