@@ -9,12 +9,13 @@ from typing import Any
 from pgcharter import charter as charters
 from pgcharter.charter import Charter
 from pgcharter.errors import UsageError
-from pgcharter.measures import seconds
+from pgcharter.measures import seconds, size
 from pgcharter.policy.tenancy_settings import SECTION as TENANCY
-from pgcharter.runtime.database_settings import SECTION, KindTable, TimeoutTable
+from pgcharter.runtime.database_settings import SECTION, KindTable, RoutingTable, TimeoutTable
 from pgcharter.runtime.database_timeouts import Timeouts
 from pgcharter.runtime.placement import Schemas
 from pgcharter.runtime.pools import PoolSize
+from pgcharter.runtime.replicas import Routing
 
 
 def options(environment: str = "", start: Path | None = None) -> dict[str, Any]:
@@ -33,8 +34,14 @@ def options(environment: str = "", start: Path | None = None) -> dict[str, Any]:
         "timeouts": _limits(said.timeouts),
         "kinds": {kind.name: _limits(kind) for kind in said.kind},
         "replicas": tuple(_of_variable(name) for name in said.replicas),
+        "routing": _routing(said.routing),
         **_tenants(charter),
     }
+
+
+def _routing(table: RoutingTable) -> Routing:
+    wait, poll, lag = (seconds(text) for text in (table.wait, table.poll, table.max_lag))
+    return Routing(wait, poll, lag, size(table.max_bytes), silent=max(Routing().silent, 2 * poll))
 
 
 def _tenants(charter: Charter) -> dict[str, Any]:

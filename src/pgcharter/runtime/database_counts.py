@@ -5,7 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from pgcharter.runtime.routing import Router
 
 Count = Literal["runs", "committed", "rolled_back", "tried_again", "lost", "asked", "unknown", "hooks_failed", "leaks"]
 
@@ -59,6 +62,8 @@ class Health:
     standby: bool
     error: str
     """Why it is not reachable; empty where it is."""
+    left_out: str
+    """Of a replica: why no work goes to it; empty where it does."""
     connections: int
     """Of the pool, made or being made."""
     lent: int
@@ -105,9 +110,14 @@ _TOTALS = {"requests": "requests for a connection", "queued": "requests that had
            "made": "connections made", "failed": "attempts to connect that failed"}  # fmt: skip
 
 
-def exposition(counts: Counts, pools: list[PoolStats], database: str) -> str:
+_ROUTED = {"replica": "read-only work on replicas", "primary": "read-only work that replicas were not far enough for",
+           "waited": "read-only work that waited for a replica", "failed": "tries to begin on a replica that failed"}  # fmt: skip
+
+
+def exposition(counts: Counts, pools: list[PoolStats], router: Router | None, database: str) -> str:
     """Text for Prometheus (exposition format 0.0.4)."""
-    return "".join(f"{line}\n" for line in _lines(counts, pools, _label(database)))
+    lines = (*_lines(counts, pools, _label(database)), *(_routed(router, _label(database)) if router else ()))
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _lines(counts: Counts, pools: list[PoolStats], database: str) -> Iterator[str]:
@@ -122,6 +132,15 @@ def _lines(counts: Counts, pools: list[PoolStats], database: str) -> Iterator[st
     yield from _head("pgcharter_pool_waited_seconds_total", "seconds waited for connections", "counter")
     for p in pools:
         yield f'pgcharter_pool_waited_seconds_total{{database="{database}",server="{_label(p.name)}"}} {p.waited:g}'
+
+
+def _routed(router: Router, database: str) -> Iterator[str]:
+    for name, said in _ROUTED.items():
+        yield from _head(f"pgcharter_routing_{name}_total", said, "counter")
+        yield f'pgcharter_routing_{name}_total{{database="{database}"}} {getattr(router.counts, name)}'
+    yield from _head("pgcharter_replica_used", "1 where read-only work goes to a replica, 0 where it is left out", "gauge")
+    for server, why in router.status().items():
+        yield f'pgcharter_replica_used{{database="{database}",server="{_label(server)}"}} {int(not why)}'
 
 
 def _head(metric: str, said: str, kind: str) -> tuple[str, str]:

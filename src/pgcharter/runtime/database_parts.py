@@ -216,7 +216,7 @@ class Parts:
 
     def metrics(self) -> str:
         """Counts and pools as text for Prometheus."""
-        return exposition(self.counts, list(self.stats()), self.application)
+        return exposition(self.counts, list(self.stats()), self.router, self.application)
 
     def _report_leaks(self) -> None:
         """Report each connection once that is lent for too long, with the place that borrowed it."""
@@ -241,7 +241,8 @@ class Parts:
             error = str(server.unreachable(raised, time.perf_counter() - began))
         took = time.perf_counter() - began
         pool = pool_stats(server) if server.pool is not None else PoolStats(server.name, 0, 0, 0, self.size.max, 0, 0, 0.0, 0, 0, 0)
-        return Health(server.name, not error, took, standby, error, pool.connections, pool.lent, pool.waiting, pool.most)
+        left_out = self.router.status().get(server.name, "") if self.router is not None else ""
+        return Health(server.name, not error, took, standby, error, left_out, pool.connections, pool.lent, pool.waiting, pool.most)
 
     def _healths(self, seconds: float) -> Steps[tuple[Health, ...]]:
         found: tuple[Health, ...] = ()

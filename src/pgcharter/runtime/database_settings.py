@@ -9,7 +9,7 @@ from typing import Any
 
 from pgcharter.charter import Section
 from pgcharter.errors import UsageError
-from pgcharter.measures import seconds
+from pgcharter.measures import seconds, size
 
 _TIMES = {"check": seconds}
 
@@ -84,6 +84,20 @@ class KindTable:
 
 
 @dataclass(frozen=True)
+class RoutingTable:
+    """`[database.routing]`: how replicas are chosen."""
+
+    wait: str = field(default="100ms", metadata=_TIMES)
+    """Longest that a read waits for a replica to replay what it has to see; then it goes to the primary."""
+    poll: str = field(default="500ms", metadata=_TIMES)
+    """Time between two looks at each server."""
+    max_lag: str = field(default="10s", metadata=_TIMES)
+    """Time behind the primary from which a replica is left out, until it is down to half."""
+    max_bytes: str = field(default="1GB", metadata={"check": size})
+    """Log behind the primary from which a replica is left out."""
+
+
+@dataclass(frozen=True)
 class DatabaseSection:
     """`[database]`: how the application uses its database."""
 
@@ -91,6 +105,8 @@ class DatabaseSection:
     """Name that connections go by (application_name)."""
     replicas: tuple[str, ...] = field(default=(), metadata={"check": _variables})
     """Names of the environment variables that hold the DSNs of replicas, for work that only reads."""
+    routing: RoutingTable = field(default_factory=RoutingTable)
+    """How replicas are chosen."""
     pool: PoolTable = field(default_factory=PoolTable)
     """Connections to each server."""
     timeouts: TimeoutTable = field(default_factory=TimeoutTable)
