@@ -156,6 +156,7 @@ def test_a_month_detached_or_dropped_without_a_word_is_found(app: Any) -> None:
     assert flaws(app) == [("dropped", 0)]
 
 
+@pytest.mark.direct("DETACH … CONCURRENTLY by an administrator, with a timeout of the session")
 def test_retiring_goes_on_where_it_was_cut_off(app: Any, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A month that somebody reads stays pending; one that was detached and not dropped goes next time."""
     monkeypatch.setattr(audit_seals, "_PATIENCE", 50)
@@ -187,11 +188,13 @@ def test_nothing_slips_in_behind_a_seal(app: Any, database: str) -> None:
     """A transaction that has drawn a number and is open holds the sealer up; then both are sealed."""
     with psycopg.connect(database) as slow:
         slow.execute("INSERT INTO app.t VALUES (1, 'drawn first')")
+        pid = slow.execute("SELECT pg_backend_pid()").fetchone()
+        assert pid
         fill(app, 3, 100)
         done = audit_seals.seal(app, wait=0.1)
         assert done.rows == 0
         assert len(done.waiting) == 1
-        assert str(slow.info.backend_pid) in done.waiting[0]
+        assert str(pid[0]) in done.waiting[0]
         slow.commit()
     assert audit_seals.seal(app).rows == 4
     assert flaws(app) == []
@@ -231,6 +234,7 @@ class Dying(psycopg.Connection[Any]):
         return super().execute(query, *args, **options)
 
 
+@pytest.mark.direct("it ends the session of its connection between transactions, and PgBouncer hands out its own")
 def test_a_sealer_that_dies_anywhere_leaves_all_or_nothing(app: Any, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audit_seals, "_AT_ONCE", 4)
     fill(app, 10)
@@ -258,6 +262,7 @@ def test_one_sealer_at_a_time(app: Any, database: str) -> None:
             audit_seals.seal(app)
 
 
+@pytest.mark.direct("DETACH … CONCURRENTLY by an administrator, with a timeout of the session")
 def test_retired_months_leave_their_seals(app: Any) -> None:
     fill(app, 5)
     told: list[str] = []

@@ -199,10 +199,11 @@ def test_a_cancelled_task(items: str, bad: Any, delay: float) -> None:
 
 def test_cancelled_by_the_server(items: str) -> None:
     with psycopg.connect(items) as conn, psycopg.connect(items, autocommit=True) as other:
+        busy = "FROM pg_stat_activity WHERE query ~ '^COPY' AND state = 'active' AND datname = current_database()"
 
         def slow() -> Iterator[tuple[int, str]]:
             yield 1, "x"
-            other.execute("SELECT pg_cancel_backend(%s)", (conn.info.backend_pid,))
+            assert other.execute(f"SELECT pg_cancel_backend(pid) {busy}".encode()).fetchall() == [(True,)]
             time.sleep(0.05)
             yield from ((i, "x") for i in range(2, 100))
 
@@ -211,13 +212,13 @@ def test_cancelled_by_the_server(items: str) -> None:
         assert bulk.load(conn, "items", [(1, "x")]).rows == 1
         conn.commit()
         with pytest.raises(psycopg.OperationalError):
-            bulk.load(conn, "items", _killing(conn, other))
+            bulk.load(conn, "items", _killing(other, f"SELECT pg_terminate_backend(pid) {busy}"))
     assert count(items) == 1
 
 
-def _killing(conn: Any, other: Any) -> Iterator[tuple[int, str]]:
+def _killing(other: Any, kill: str) -> Iterator[tuple[int, str]]:
     yield 2, "x"
-    other.execute("SELECT pg_terminate_backend(%s)", (conn.info.backend_pid,))
+    assert other.execute(kill.encode()).fetchall() == [(True,)]
     time.sleep(0.1)
     yield from ((i, "x") for i in range(3, 200_000))
 

@@ -80,10 +80,10 @@ def test_nothing_is_left_for_the_next_transaction(bound: ContextConnection[Any])
         ).fetchone() == (str(A), "r", "7")
         bound.commit()
     with no_tenant("look"):
-        assert seen(bound) == ("", "")
+        assert seen(bound) in (("", ""), (None, None)), "None on a session of the server that had nothing before"
         bound.rollback()
     with context(tenant=B):
-        assert seen(bound) == (str(B), "")
+        assert seen(bound) in ((str(B), ""), (str(B), None))
 
 
 def test_forgetting_the_tenant_fails(bound: ContextConnection[Any], engine: Engine) -> None:

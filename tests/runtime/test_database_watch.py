@@ -73,6 +73,7 @@ def test_written_however_it_is(tables: str, major: int) -> None:
         assert told == []
 
 
+@pytest.mark.direct("a setting of the session")
 def test_told_of_all_where_nothing_is_counted(tables: str) -> None:
     told: list[frozenset[str]] = []
     with Database(tables, size=PoolSize(1, 1)) as db:

@@ -49,6 +49,9 @@ TOGETHER = [
 _steps: list[str] = []
 
 
+jobs = pytest.mark.direct("jobs of the runner, whose lock is of its session: refused through a pooler, by name")
+
+
 @pytest.fixture
 def app(database: str) -> str:
     with psycopg.connect(database, autocommit=True) as conn:
@@ -102,6 +105,7 @@ def test_two_writers_at_any_step(app: str, one: str, other: str) -> None:
         assert found(second, one) == [1]
 
 
+@jobs
 def test_nobody_gets_in_twice_from_the_first_step_to_the_last(app: str) -> None:
     """Twelve values of the first key, the whole way to the second; at each step whoever may be there tries all of them again."""
     values = [f"user{n}@example.org" for n in range(12)]
@@ -143,6 +147,7 @@ def stop_after_one(dsn: str, ring: str) -> None:
         reencrypt.run(dsn, knows(ring), NAME, "rotate", Settings(SMALL.pace, stop=lambda: next(calls) > 0))
 
 
+@jobs
 def test_going_back_and_forth(app: str) -> None:
     """Back to the first key in the middle, on again, the first retired, and activated again later as if it were new."""
     with psycopg.connect(app, autocommit=True) as conn:
@@ -166,6 +171,7 @@ def test_going_back_and_forth(app: str) -> None:
         assert rotated(app, "again") == 6
 
 
+@jobs
 def test_many_writers_while_the_job_works(app: str) -> None:
     """Five writers of four rings fight for the same values while jobs run back and forth: in the end each value is there once."""
     over = threading.Event()
@@ -213,6 +219,7 @@ class User(Base):
     email = Encrypted(Encryption((EMAIL,), Fixed(*RINGS["active"].keys)), NAME)
 
 
+@pytest.mark.direct("plans of a session's prepared statements, with its settings")
 def test_lookups_go_by_the_unique_index(app: str) -> None:
     """By `where` as by SQLAlchemy, while the key is rotated, in plans that know the values and in those that do not."""
     engine = create_engine(url(app), connect_args={"options": "-c plan_cache_mode=force_generic_plan"})

@@ -265,8 +265,9 @@ def test_two_at_once_one_does_it(keyed: str, level: Any) -> None:
 
 def waiting(dsn: str, conn: psycopg.Connection[Any]) -> None:
     with psycopg.connect(dsn, autocommit=True) as admin:
-        while not admin.execute("SELECT cardinality(pg_blocking_pids(%s)) > 0", (conn.info.backend_pid,)).fetchone()[0]:  # type: ignore[index]
-            pass
+        blocked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0"
+        while admin.execute(blocked).fetchone() == (0,):
+            assert not conn.closed
 
 
 def test_two_at_once_and_the_first_is_rolled_back(keyed: str) -> None:

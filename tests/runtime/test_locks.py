@@ -328,8 +328,17 @@ def test_async_colours(dsn: str) -> None:
             assert await lock_rows.aio(one, TABLE, [2, 1]) == {1: {}, 2: {}}
             with pytest.raises(LockedError):
                 await lock_rows.aio(other, TABLE, [1], wait=0)
-            await one.rollback()
-            await other.rollback()
+
+    asyncio.run(go())
+
+
+direct = pytest.mark.direct("a lock of the session is refused there: test_no_lock_of_the_session_through_a_pooler")
+
+
+@direct
+def test_async_lock_of_the_session(dsn: str) -> None:
+    async def go() -> None:
+        async with await psycopg.AsyncConnection.connect(dsn) as one, await psycopg.AsyncConnection.connect(dsn) as other:
             async with async_session_lock(one, "night"):
                 with pytest.raises(LockedError):
                     async with async_session_lock(other, "night", wait=0):
@@ -340,6 +349,7 @@ def test_async_colours(dsn: str) -> None:
     asyncio.run(go())
 
 
+@direct
 def test_a_lock_of_the_session_outlasts_transactions(two: tuple[Any, Any]) -> None:
     one, other = two
     with session_lock(one, "night"):
@@ -356,6 +366,7 @@ def test_a_lock_of_the_session_outlasts_transactions(two: tuple[Any, Any]) -> No
     assert other.execute("SHOW lock_timeout").fetchone() == ("0",)
 
 
+@direct
 def test_a_lock_of_the_session_ends_whatever_happens(two: tuple[Any, Any]) -> None:
     one, other = two
     with pytest.raises(psycopg.errors.DivisionByZero), session_lock(one, "night"):

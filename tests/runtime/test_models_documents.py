@@ -106,11 +106,14 @@ def plan(session: Session, statement: Any) -> str:
     session.execute(statement)
     conn: Any = session.connection().connection.driver_connection
     sql, values = sent[0]
+    usual, conn.prepare_threshold = conn.prepare_threshold, 5
     for _ in range(2):
         conn.execute(sql.encode(), values, prepare=True)
     name, sql = conn.execute("SELECT name, statement FROM pg_prepared_statements ORDER BY prepare_time DESC LIMIT 1").fetchone()
     given = ", ".join("NULL" for _ in set(re.findall(r"\$\d+", sql)))
     rows = conn.execute(f'EXPLAIN EXECUTE "{name}"{f"({given})" if given else ""}'.encode()).fetchall()
+    conn.execute("DEALLOCATE ALL")  # a pooler would hand them on
+    conn.prepare_threshold = usual
     return "\n".join(row[0] for row in rows)
 
 

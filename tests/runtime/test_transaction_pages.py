@@ -50,6 +50,7 @@ def test_idempotency(conn: Any, database: str, capsys: pytest.CaptureFixture[str
     assert conn.execute("SELECT count(*) FROM orders").fetchone() == (1,)
 
 
+@pytest.mark.direct("the page shows a lock of the session, which is refused there: test_no_lock_of_the_session_through_a_pooler")
 def test_locking(conn: Any) -> None:
     assert run("locking", conn=conn)["jobs"] == [{"id": 1, "payload": "x"}]
     assert conn.execute("SELECT id, balance FROM app.accounts ORDER BY id").fetchall() == [(3, 10), (7, 0)]

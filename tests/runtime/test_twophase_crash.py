@@ -24,6 +24,7 @@ import psycopg
 import pytest
 from tests.conftest import installation
 from tests.migrate import harm
+from tests.runtime import poolers
 from tests.runtime.own_tables import install
 
 from pgcharter.runtime.twophase import Coordinator
@@ -61,7 +62,7 @@ class Ground:
 
     @property
     def log(self) -> str:
-        return self.one.dsn("log")
+        return poolers.past(self.one).dsn("log")
 
     def run(self, at: str, names: tuple[str, ...]) -> None:
         """One transaction, killed at a point; what should have become of it goes into the model."""
@@ -104,14 +105,15 @@ class Ground:
 @contextmanager
 def ground(major: int | None = None) -> Iterator[Ground]:
     with ExitStack() as stack:
-        one, two = (stack.enter_context(lifecycle.start_ephemeral(installation(major), settings=SETTINGS)) for _ in range(2))
+        servers = [stack.enter_context(lifecycle.start_ephemeral(installation(major), settings=SETTINGS)) for _ in range(2)]
+        one, two = (stack.enter_context(poolers.as_asked(server)) for server in servers)
         for server, names in ((one, ("a", "c", "log")), (two, ("b",))):
             for name in names:
                 with psycopg.connect(server.dsn(), autocommit=True) as admin:
                     admin.execute(f"CREATE DATABASE {name}".encode())
                 with psycopg.connect(server.dsn(name)) as conn:
                     conn.execute("CREATE TABLE done (number int, name text)")
-        install(one.dsn("log"), "two_phase")
+        install(poolers.past(one).dsn("log"), "two_phase")
         command = [sys.executable, "-m", "tests.runtime.twophase_child"]
         child = stack.enter_context(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
         try:
@@ -221,7 +223,8 @@ def storm(here: Ground, seconds: float, workers: int = 4) -> tuple[int, int]:
         while time.monotonic() < end:
             time.sleep(chance.uniform(0, 0.02))
             chance.choice(servers).execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE %s ORDER BY random() LIMIT 1",
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE %s AND pid <> pg_backend_pid()"
+                " ORDER BY random() LIMIT 1",
                 (chance.choice(["storm-%", "pgcharter coordinator%", "pgcharter recovery"]),),
             )
         for conn in servers:

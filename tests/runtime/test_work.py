@@ -1,14 +1,10 @@
-"""Units of work, of both colours, through psycopg and through sessions: begun, nested, committed, rolled back, tried again, given back.
-
-With env PGCHARTER_POOLED=1 all of it through PgBouncer in transaction mode.
-"""
+"""Units of work, of both colours, through psycopg and through sessions: begun, nested, committed, rolled back, tried again, given back."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import inspect
-import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +12,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
@@ -28,10 +23,8 @@ from pgcharter.runtime.outcomes import ONCE, Budget, Retry
 from pgcharter.runtime.pools import PoolSize
 from pgcharter.runtime.served import EndedError, RolledBackError
 from pgcharter.runtime.work import current_work
-from pgcharter.servers.lifecycle import Server
 
-POOLED = bool(os.environ.get("PGCHARTER_POOLED"))
-direct = pytest.mark.skipif(POOLED, reason="PgBouncer hands out its own sessions")
+direct = pytest.mark.direct("it ends sessions of its connections, and PgBouncer hands out its own")
 COLOURS = ("sync", "async")
 WAYS = ("psycopg", "session")
 both = pytest.mark.parametrize("colour", COLOURS)
@@ -95,16 +88,11 @@ async def sql(work: Any, statement: str, way: str = "psycopg") -> list[Any]:
 
 
 @pytest.fixture
-def table(database: str, major_server: Server, pooler: Any) -> Iterator[str]:
+def table(database: str) -> str:
     with psycopg.connect(database, autocommit=True) as conn:
         conn.execute("CREATE TABLE notes (id int PRIMARY KEY, body text DEFAULT '')")
         conn.execute("CREATE TABLE counters (id int PRIMARY KEY, n int NOT NULL); INSERT INTO counters VALUES (1, 0), (2, 0)")
-    if not POOLED:
-        yield database
-        return
-    given: dict[str, Any] = conninfo_to_dict(database)
-    with pooler(major_server, {given["user"]: given["password"]}, 8) as port:
-        yield make_conninfo("", **{**given, "host": "127.0.0.1", "port": port})
+    return database
 
 
 def rows(dsn: str, query: str = "SELECT id FROM notes ORDER BY 1") -> list[Any]:

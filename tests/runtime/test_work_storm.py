@@ -27,6 +27,8 @@ def bank(database: str) -> str:
         conn.execute("CREATE TABLE accounts (id int PRIMARY KEY, balance int NOT NULL)")
         conn.execute("INSERT INTO accounts SELECT n, 1000 FROM generate_series(1, %s) n".replace("%s", str(ACCOUNTS)))
         conn.execute(f"ALTER DATABASE {conn.info.dbname} SET deadlock_timeout = '10ms'".encode())
+        others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"  # a pooler's know nothing of it
+        conn.execute(f"SELECT pg_terminate_backend(pid, 5000) {others}".encode())
     return database
 
 
