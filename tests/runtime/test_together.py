@@ -15,7 +15,7 @@ import psycopg
 import pyarrow
 import pytest
 from psycopg.rows import dict_row
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column
 
 from pgcharter.errors import UsageError
 from pgcharter.runtime import bulk
@@ -34,6 +34,16 @@ class Product(Base):
     __tablename__ = "products"
     id: Mapped[int] = mapped_column(primary_key=True)
     stock: Mapped[int]
+
+
+class Dataclasses(MappedAsDataclass, DeclarativeBase):
+    pass
+
+
+class Renamed(Dataclasses):
+    __tablename__ = "products"
+    number: Mapped[int] = mapped_column("id", primary_key=True)
+    left: Mapped[int | None] = mapped_column("stock")
 
 
 @pytest.fixture
@@ -351,3 +361,12 @@ def test_rows_that_a_task_has_left_are_nothing_to_the_next_transaction(shop: str
             assert await db.run(outer, retry=ONCE) == 20
 
     asyncio.run(go())
+
+
+def test_attributes_that_are_called_otherwise_than_their_columns_are_loaded(shop: str) -> None:
+    with Database(shop) as db:
+        db.run(lambda work: bulk.load(work.session, Renamed, [Renamed(number=7, left=3), Renamed(number=8, left=4)]))
+        db.run(lambda work: bulk.load(work.session, Renamed, [Renamed(number=9, left=5)], columns=["stock", "id"]))
+        assert db.run(lambda work: work.conn.execute("SELECT id, stock FROM public.products WHERE id > 6 ORDER BY id").fetchall()) == [
+            (7, 3), (8, 4), (9, 5),
+        ]  # fmt: skip

@@ -135,12 +135,21 @@ def shape(
         return _tuples, columns
     if isinstance(first, str | bytes | bytearray | int | float) or first is None:
         raise UsageError(f"row 1 is of type {type(first).__name__}, not a tuple, mapping or object", hint="a row of one value is (value,)")
-    names = list(columns) if columns is not None else _attributes(first, target, made)
-    return _attributed(names), names
+    called = _called(first)
+    names = list(columns) if columns is not None else _attributes(first, target, made, called)
+    return _attributed([called.get(name, name) for name in names]), names
 
 
-def _attributes(first: Any, target: Target, made: set[str]) -> list[str]:
+def _called(first: Any) -> Mapping[str, str]:
+    """What a mapped class of SQLAlchemy calls its columns; nothing for other objects."""
+    mapper = getattr(type(first), "__mapper__", None)
+    return {} if mapper is None else {column.name: mapper.get_property_by_column(column).key for column in mapper.local_table.columns}
+
+
+def _attributes(first: Any, target: Target, made: set[str], called: Mapping[str, str]) -> list[str]:
     """The columns that an object has: its declared fields, or what of the table's columns it has as attributes."""
+    if called:
+        return [c.name for c in target.columns if c.name not in made and c.identity != "a" and c.name in called]
     if is_dataclass(first):
         return [f.name for f in fields(first) if f.name not in made]
     declared = getattr(type(first), "model_fields", None)
