@@ -18,9 +18,10 @@ from psycopg.rows import dict_row
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column
 
 from pgcharter.errors import UsageError
-from pgcharter.runtime import bulk
+from pgcharter.runtime import bulk, models
 from pgcharter.runtime.cache import AsyncCache, Cache, Versioned
 from pgcharter.runtime.database import AsyncDatabase, Database
+from pgcharter.runtime.models_versions import StaleVersionError
 from pgcharter.runtime.outcomes import ONCE
 from pgcharter.runtime.pools import PoolSize
 from pgcharter.runtime.served import EndedError
@@ -32,6 +33,12 @@ class Base(DeclarativeBase):
 
 class Product(Base):
     __tablename__ = "products"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    stock: Mapped[int]
+
+
+class Counted(models.Versioned, Base):
+    __tablename__ = "counted"
     id: Mapped[int] = mapped_column(primary_key=True)
     stock: Mapped[int]
 
@@ -289,7 +296,7 @@ def test_rows_that_a_first_try_has_used_up_are_not_taken_for_none(shop: str, ope
         assert db.run(lambda work: loads(work, made)) == 3
         db.run(lambda work: work.conn.execute("DELETE FROM public.products WHERE id > 1"))
         if isinstance(rows, bulk.Csv):
-            again = rows.file
+            again: Any = rows.file
 
             def from_the_beginning() -> Any:
                 again.seek(0)
@@ -370,3 +377,58 @@ def test_attributes_that_are_called_otherwise_than_their_columns_are_loaded(shop
         assert db.run(lambda work: work.conn.execute("SELECT id, stock FROM public.products WHERE id > 6 ORDER BY id").fetchall()) == [
             (7, 3), (8, 4), (9, 5),
         ]  # fmt: skip
+
+
+def other_sells(shop: str) -> None:
+    with psycopg.connect(shop) as conn:
+        conn.execute("UPDATE public.counted SET stock = 5, version = version + 1")
+
+
+@pytest.fixture
+def counted(shop: str) -> str:
+    with psycopg.connect(shop) as conn:
+        conn.execute(
+            "CREATE TABLE public.counted (id int PRIMARY KEY, stock int, version int); INSERT INTO public.counted VALUES (1, 10, 3)"
+        )
+    return shop
+
+
+@pytest.mark.parametrize("flushed", [True, False])
+def test_a_unit_of_work_says_which_version_was_found(counted: str, flushed: bool) -> None:
+    rolled_back: list[int] = []
+
+    def changes(work: Any) -> None:
+        work.after_rollback(lambda: rolled_back.append(work.attempt))
+        product = work.session.get(Counted, 1)
+        other_sells(counted)
+        product.stock = 7
+        if flushed:
+            work.session.flush()
+
+    with Database(counted) as db:
+        with pytest.raises(StaleVersionError) as found:
+            db.run(changes)
+        assert (found.value.expected, found.value.found, rolled_back) == (3, 4, [1])
+        with pytest.raises(StaleVersionError) as nested:
+            db.run(lambda work: db.run(changes))
+        assert (nested.value.expected, nested.value.found) == (4, 5)
+        assert db.loans() == ()
+
+
+@pytest.mark.parametrize("flushed", [True, False])
+def test_a_unit_of_work_of_tasks_says_which_version_was_found(counted: str, flushed: bool) -> None:
+    async def changes(work: Any) -> None:
+        product = await work.session.get(Counted, 1)
+        await asyncio.to_thread(other_sells, counted)
+        product.stock = 7
+        if flushed:
+            await work.session.flush()
+
+    async def go() -> None:
+        async with AsyncDatabase(counted) as db:
+            with pytest.raises(StaleVersionError) as found:
+                await db.run(changes)
+            assert (found.value.expected, found.value.found) == (3, 4)
+            assert db.loans() == ()
+
+    asyncio.run(go())

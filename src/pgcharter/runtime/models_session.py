@@ -5,6 +5,8 @@ Sync and async alike: an AsyncSession works through a Session, and that is what 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from psycopg.pq import TransactionStatus
@@ -100,10 +102,23 @@ def _versions(conn: Connection, mapper: Mapper[Any], keys: list[tuple[Any, ...]]
     if driver.info.transaction_status != TransactionStatus.IDLE:
         return {tuple(row[1:]): row[0] for row in conn.execute(statement)}
     own = Connection(conn.engine, conn.connection)
-    with own.begin() as begun:
+    with _apart(driver), own.begin() as begun:
         found = {tuple(row[1:]): row[0] for row in own.execute(statement)}
         begun.rollback()
     return found
+
+
+@contextmanager
+def _apart(driver: Any) -> Iterator[None]:
+    """Beside a unit of work, whose transaction is rolled back by now and which refuses another one."""
+    held = getattr(driver, "held", None)
+    if held is not None:
+        driver.held = None
+    try:
+        yield
+    finally:
+        if held is not None:
+            driver.held = held
 
 
 @event.listens_for(ModelSession, "do_orm_execute")
