@@ -21,9 +21,11 @@ from pgcharter.errors import UsageError
 from pgcharter.runtime import bulk, models
 from pgcharter.runtime.cache import AsyncCache, Cache, Versioned
 from pgcharter.runtime.database import AsyncDatabase, Database
+from pgcharter.runtime.models_soft_delete import SoftDelete, living_key
 from pgcharter.runtime.models_versions import StaleVersionError
 from pgcharter.runtime.outcomes import ONCE
 from pgcharter.runtime.pools import PoolSize
+from pgcharter.runtime.repository import Repository
 from pgcharter.runtime.served import EndedError
 
 
@@ -41,6 +43,13 @@ class Counted(models.Versioned, Base):
     __tablename__ = "counted"
     id: Mapped[int] = mapped_column(primary_key=True)
     stock: Mapped[int]
+
+
+class Customer(models.IdentityKey, SoftDelete, Base):
+    __tablename__ = "customers"
+    email: Mapped[str] = mapped_column("E%mail")
+    name: Mapped[str]
+    __table_args__ = (living_key("customers_é%s", "E%mail"),)
 
 
 class Dataclasses(MappedAsDataclass, DeclarativeBase):
@@ -432,3 +441,21 @@ def test_a_unit_of_work_of_tasks_says_which_version_was_found(counted: str, flus
             assert db.loans() == ()
 
     asyncio.run(go())
+
+
+def test_an_upsert_by_a_key_of_living_rows(shop: str) -> None:
+    with Database(shop) as db:
+        Base.metadata.create_all(db.engine, [Base.metadata.tables["customers"]])
+
+        def put(work: Any, name: str, **how: Any) -> list[tuple[int, str]]:
+            rows = Repository(work.session, Customer).upsert({"email": "100%", "name": name}, on=["email"], **how)
+            return [(row.id, row.name) for row in rows]
+
+        assert db.run(lambda work: put(work, "Ada")) == [(1, "Ada")]
+        ((first, name),) = db.run(lambda work: put(work, "Eve"))
+        assert (first, name) == (1, "Eve")
+        assert db.run(lambda work: put(work, "Eve", conflict="ignore")) == []
+        db.run(lambda work: Repository(work.session, Customer).delete(1))
+        ((second, name),) = db.run(lambda work: put(work, "Joe"))
+        assert (second != 1, name) == (True, "Joe")
+        assert db.run(lambda work: Repository(work.session, Customer).count()) == 1

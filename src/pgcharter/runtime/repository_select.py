@@ -116,7 +116,7 @@ class SessionStore(Generic[M]):
         if not rows:
             return []
         statement = upsert(self.model).values([dict(row) for row in rows])
-        target: dict[str, Any] = {"constraint": on} if isinstance(on, str) else {"index_elements": [self._column(name) for name in on]}
+        target: dict[str, Any] = {"constraint": on} if isinstance(on, str) else self._key([self._column(name) for name in on])
         if conflict == "ignore":
             statement = statement.on_conflict_do_nothing(**target)
         else:
@@ -218,6 +218,16 @@ class SessionStore(Generic[M]):
     def _column(self, name: str) -> Any:
         self._names.check([name])
         return self._mapper.column_attrs[name].columns[0]
+
+    @staticmethod
+    def _key(columns: Sequence[Any]) -> dict[str, Any]:
+        """The unique key over columns, with its predicate where the model has it for some rows only, as `living_key` does."""
+        partial_ones = (
+            index.dialect_options["postgresql"]["where"]
+            for index in columns[0].table.indexes
+            if index.unique and set(index.columns) == set(columns)
+        )
+        return {"index_elements": columns, "index_where": next((where for where in partial_ones if where is not None), None)}
 
     def _excluded(self, statement: Any, fields: Sequence[str]) -> dict[Any, Any]:
         """What an update on conflict sets: the new values, and what an update of the ORM would set besides."""
