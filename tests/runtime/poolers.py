@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -51,6 +50,9 @@ server_login_retry = 1
 """
 """Every role of the server may come, with the password that it has there."""
 
+UNTIL_WE_END = 'trap "" INT; "$0" -q "$1" < /dev/null & read -r _; kill $!; wait $!'
+"""PgBouncer until standard input closes, which it does whatever ends this process."""
+
 Pooler = Callable[[Server, Mapping[str, str], int], AbstractContextManager[int]]
 
 
@@ -78,26 +80,21 @@ def pooler(server: Server, users: Mapping[str, str], sessions: int, who_may: str
         for name, content in {"settings": text, "users": "".join(f'"{u}" "{p}"\n' for u, p in users.items())}.items():
             (folder / name).write_text(content)
             who.give(folder / name)
+        command = ["/bin/sh", "-c", UNTIL_WE_END, path, str(folder / "settings")]
         quiet = subprocess.DEVNULL
-        process = subprocess.Popen([path, "-q", str(folder / "settings")], stdin=quiet, stdout=quiet, stderr=quiet, **who.options())
-        try:
-            _wait(process, port, folder / "log")
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, **who.options()):
+            _wait(port, folder / "log")
             yield port
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(10)
     finally:
         shutil.rmtree(folder)
 
 
-def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def _wait(port: int, log: Path) -> None:
     until = time.monotonic() + 10
     while time.monotonic() < until:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
-        if process.poll() is not None:
-            break
         time.sleep(0.02)
     raise RuntimeError(f"PgBouncer does not answer: {log.read_text() if log.exists() else 'it wrote no log'}")
 
@@ -106,10 +103,13 @@ class Through:
     """A server as it is, but for its connection strings, which lead through PgBouncer."""
 
     def __init__(self, server: Server, port: int) -> None:
-        self.direct, self.pooler_port = server, port
+        vars(self).update(direct=server, pooler_port=port)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.direct, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self.direct, name, value)
 
     def dsn(self, database: str = "postgres", user: str | None = None, password: str | None = None) -> str:
         """As `Server.dsn`."""

@@ -174,6 +174,33 @@ def test_ctrl_c(items: str, bad: Any) -> None:
 
 
 @pytest.mark.parametrize("bad", ["raise", "aside"])
+@pytest.mark.parametrize("where", ["beginning", "end"])
+def test_ctrl_c_while_an_answer_is_on_its_way(items: str, where: str, bad: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def at_the_end(pgconn: Any, error: bytes | None) -> Iterator[Any]:
+        pgconn.put_copy_end(error)
+        yield from interrupted()
+
+    def at_the_beginning(cursor: Any, query: Any, _: Any) -> Iterator[Any]:
+        cursor._pgconn.send_query(query)
+        yield from interrupted()
+
+    def interrupted() -> Iterator[Any]:
+        monkeypatch.undo()
+        yield from ()
+        raise KeyboardInterrupt
+
+    if where == "end":
+        monkeypatch.setattr("psycopg._copy.copy_end", at_the_end)
+    else:
+        monkeypatch.setattr("psycopg.Cursor._start_copy_gen", at_the_beginning)
+    with psycopg.connect(items) as conn:
+        with pytest.raises(KeyboardInterrupt):
+            bulk.load(conn, "items", [(1, "x")], bad=bad)
+        conn.execute("INSERT INTO items VALUES (-2, 'after')")
+    assert count(items) == 1
+
+
+@pytest.mark.parametrize("bad", ["raise", "aside"])
 @pytest.mark.parametrize("delay", [0.0, 0.02, 0.1, 0.3])
 def test_a_cancelled_task(items: str, bad: Any, delay: float) -> None:
     async def endless() -> AsyncIterator[tuple[int, str]]:

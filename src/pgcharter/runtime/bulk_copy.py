@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +14,7 @@ from operator import itemgetter
 from typing import Any, Protocol, TypeVar
 
 import psycopg
-from psycopg.generators import copy_end
+from psycopg.generators import copy_end, execute
 from psycopg.pq import PipelineStatus, TransactionStatus
 
 from pgcharter.errors import UsageError
@@ -127,14 +127,24 @@ def atomic(cursor: Any, steps: Steps[T]) -> Steps[T]:
         raise
     except BaseException:
         if conn.pgconn.transaction_status == TransactionStatus.ACTIVE:
-            with suppress(psycopg.Error):  # interrupted while COPY began, of which psycopg then knows nothing
-                yield lambda: conn.wait(copy_end(conn.pgconn, b"given up"))
+            with suppress(psycopg.Error):
+                yield lambda: conn.wait(_stopped(conn.pgconn))
         if conn.pgconn.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
             with suppress(psycopg.Error):
                 yield partial(cursor.execute, b"ROLLBACK TO SAVEPOINT pgcharter_bulk; RELEASE SAVEPOINT pgcharter_bulk")
         raise
     yield partial(cursor.execute, b"RELEASE SAVEPOINT pgcharter_bulk")
     return done
+
+
+def _stopped(pgconn: Any) -> Generator[Any, Any, None]:
+    """End what an interruption left going on, of which psycopg knows nothing: a COPY that has begun, or answers not read."""
+    try:
+        yield from copy_end(pgconn, b"given up")
+    except psycopg.OperationalError:  # no COPY yet, or no more: the answer to its beginning or its end was on the way
+        yield from execute(pgconn)
+        if pgconn.transaction_status == TransactionStatus.ACTIVE:
+            yield from copy_end(pgconn, b"given up")
 
 
 def copying(cursor: Any, sql: str, feed: Callable[[Any], Steps[T]], parameters: Any = None) -> Steps[T]:
