@@ -15,6 +15,7 @@ import psycopg
 import pyarrow
 import pytest
 from psycopg.rows import dict_row
+from sqlalchemy.exc import UnboundExecutionError
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column
 
 from pgcharter.errors import UsageError
@@ -459,3 +460,37 @@ def test_an_upsert_by_a_key_of_living_rows(shop: str) -> None:
         ((second, name),) = db.run(lambda work: put(work, "Joe"))
         assert (second != 1, name) == (True, "Joe")
         assert db.run(lambda work: Repository(work.session, Customer).count()) == 1
+
+
+def test_what_is_kept_of_a_unit_of_work_is_not_in_the_next_one(shop: str) -> None:
+    with Database(shop, size=PoolSize(1, 1)) as db:
+        kept = db.run(lambda work: work.conn)
+        kept.execute("UPDATE public.products SET stock = 0")
+        assert db.run(stock, isolation="serializable") == 10
+        with pytest.raises(psycopg.OperationalError, match="the connection is closed"):
+            kept.execute("SELECT 1")
+        session = db.run(lambda work: work.session)
+        with pytest.raises(UnboundExecutionError):
+            session.get(Product, 1)
+        kept = db.run(lambda work: work.conn)
+        kept.execute("SELECT 1")
+        with pytest.raises(psycopg.OperationalError, match="used after the unit of work was over"):
+            db.run(stock, retry=ONCE)
+        assert db.run(stock) == 10
+
+
+def test_what_tasks_keep_of_a_unit_of_work_is_not_in_the_next_one(shop: str) -> None:
+    async def go() -> None:
+        async with AsyncDatabase(shop, size=PoolSize(1, 1)) as db:
+
+            async def gives(work: Any) -> Any:
+                await work.session.get(Product, 1)
+                return work.conn, work.session
+
+            conn, session = await db.run(gives)
+            with pytest.raises(UnboundExecutionError):
+                await session.get(Product, 1)
+            await conn.execute("UPDATE public.products SET stock = 0")
+            assert await db.run(stock_async) == 10
+
+    asyncio.run(go())

@@ -73,6 +73,9 @@ class Terms:
         ).encode()
 
 
+_OPEN = (TransactionStatus.INTRANS, TransactionStatus.INERROR, TransactionStatus.ACTIVE)
+
+
 @lru_cache(maxsize=4096)
 def _statements(terms: Terms, usual: tuple[tuple[str, str], ...], now: Context, placement: Any, asks: str) -> tuple[str, ...]:
     begin = ["BEGIN"]
@@ -164,7 +167,15 @@ class _Served:
         return message
 
     def beginning(self: Any) -> Generator[Any, Any, None]:
-        """Begin a transaction with the current context, on a connection that has none open."""
+        """Begin a transaction with the current context, on a connection that has none open.
+
+        Raises psycopg.OperationalError, and closes it, where somebody has kept it and goes on with it: it would be in our transaction.
+        """
+        if self.pgconn.transaction_status in _OPEN:
+            self.pgconn.finish()
+            raise psycopg.OperationalError(
+                "a connection was used after the unit of work was over that had it, so it is closed: keep none beyond the function"
+            )
         now = current()
         message = self.message(now)
         self.context_begun = now

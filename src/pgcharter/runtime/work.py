@@ -161,6 +161,7 @@ class AnyWork:
             yield session.close
         else:
             plain.close()
+        plain.bind = None  # one that somebody has kept would go on, in the transaction of the next
         joined = self._conn.joined
         if joined is not None:
             joined = getattr(joined, "sync_connection", joined)
