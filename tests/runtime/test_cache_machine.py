@@ -179,6 +179,9 @@ class _Work:
     def after_rollback(self, hook: Any) -> None:
         pass
 
+    def after_unknown(self, hook: Any) -> None:
+        pass
+
 
 def _examples(usual: int) -> int:
     return int(os.environ.get("PGCHARTER_EXAMPLES", usual))

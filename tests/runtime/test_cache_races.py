@@ -317,6 +317,9 @@ class Work:
     def after_rollback(self, hook: Callable[[], Any]) -> None:
         self.undone.append(hook)
 
+    def after_unknown(self, hook: Callable[[], Any]) -> None:
+        """Here it is always known."""
+
     def commit(self) -> None:
         for hook in self.committed:
             hook()
