@@ -10,6 +10,8 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine, create_engine, text
+from tests.db.test_flows import url
 from tests.runtime import poolers
 from tests.runtime.poolers import POOLED, Pooler
 
@@ -55,3 +57,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         marked = item.get_closest_marker("direct")
         if POOLED and marked:
             item.add_marker(pytest.mark.skip(reason=f"direct: {marked.args[0]}"))
+
+
+@pytest.fixture
+def engine(database: str, request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """An engine on a database with the tables of the module's `Base`, in schema app."""
+    made = create_engine(url(database))
+    with made.begin() as conn:
+        conn.execute(text("CREATE SCHEMA app"))
+        request.module.Base.metadata.create_all(conn)
+    yield made
+    made.dispose()

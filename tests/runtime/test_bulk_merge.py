@@ -216,3 +216,13 @@ def test_law_against_a_dict(conn: Any, before: dict[int, int], rows: list[tuple[
         assert done.rows + done.ignored == len(rows)
     finally:
         conn.execute("DROP TABLE law")
+
+
+def test_a_row_keeps_the_key_by_which_others_know_it(database: str) -> None:
+    """Merged by another unique key, nobody's primary key is changed unless that is said."""
+    with psycopg.connect(database) as conn:
+        conn.execute("CREATE TABLE t (id int PRIMARY KEY, mail text UNIQUE, n int); INSERT INTO t VALUES (1, 'a', 1)")
+        bulk.merge(conn, "t", [(99, "a", 2), (2, "b", 3)], on=("mail",), conflict="update")
+        assert table(conn) == [(1, "a", 2), (2, "b", 3)]
+        bulk.merge(conn, "t", [(99, "a", 2)], on=("mail",), conflict="update", update=("id", "n"))
+        assert table(conn) == [(2, "b", 3), (99, "a", 2)]

@@ -110,3 +110,9 @@ def test_weak_keys_are_refused(keys: list[str]) -> None:
 
 def test_a_key_is_not_in_its_repr() -> None:
     assert KEY not in repr(Cursors([KEY]))
+
+
+def test_what_is_no_text_is_no_cursor() -> None:
+    for wrong in (5, b"abc", None):
+        with pytest.raises(GarbledCursorError):
+            Cursors(["0123456789abcdef"]).open(wrong, b"")  # type: ignore[arg-type]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import pytest
-from sqlalchemy import BigInteger, Engine, ForeignKey, create_engine, insert, select, text, update
+from sqlalchemy import BigInteger, Engine, ForeignKey, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, aliased, defer, make_transient, mapped_column
 from tests.db.test_flows import url
@@ -79,16 +78,6 @@ class File(Base):
     owner: Mapped[str]
     body_encrypted: Mapped[bytes | None]
     body = Encrypted(ENCRYPTION, "app.files.body")
-
-
-@pytest.fixture
-def engine(database: str) -> Iterator[Engine]:
-    made = create_engine(url(database))
-    with made.begin() as conn:
-        conn.execute(text("CREATE SCHEMA app"))
-        Base.metadata.create_all(conn)
-    yield made
-    made.dispose()
 
 
 def test_a_value_goes_where_its_object_is_copied_to(engine: Engine) -> None:

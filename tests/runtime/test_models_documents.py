@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import datetime
 import re
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -84,16 +83,6 @@ class Thing(Extra):
     pages: Mapped[Any] = mapped_column(INT4MULTIRANGE)
     tags: Mapped[list[str]] = mapped_column(ARRAY(Text))
     __table_args__ = (Index("idx_things_place", "place", postgresql_using="gist"), Index("idx_things_tags", "tags", postgresql_using="gin"))
-
-
-@pytest.fixture
-def engine(database: str) -> Iterator[Engine]:
-    made = create_engine(url(database))
-    with made.begin() as conn:
-        conn.execute(text("CREATE SCHEMA app"))
-        Base.metadata.create_all(conn)
-    yield made
-    made.dispose()
 
 
 def plan(session: Session, statement: Any) -> str:

@@ -6,7 +6,6 @@ import asyncio
 import decimal
 import enum
 import json
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -14,7 +13,7 @@ import psycopg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, Integer, MetaData, Numeric, create_engine, func, select, text
+from sqlalchemy import Engine, Integer, MetaData, Numeric, func, select, text
 from sqlalchemy.exc import IntegrityError, StatementError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, Session, mapped_column
@@ -60,16 +59,6 @@ class Point(DataBase):
     __tablename__ = "points"
     id: Mapped[int] = mapped_column(primary_key=True)
     state: Mapped[State] = enum_column(State)
-
-
-@pytest.fixture
-def engine(database: str) -> Iterator[Engine]:
-    made = create_engine(url(database))
-    with made.begin() as conn:
-        conn.execute(text("CREATE SCHEMA app"))
-        Base.metadata.create_all(conn)
-    yield made
-    made.dispose()
 
 
 def bill(**values: Any) -> Bill:

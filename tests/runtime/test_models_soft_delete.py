@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import CursorResult, Engine, create_engine, delete, exists, func, select, text, union, union_all, update
+from sqlalchemy import CursorResult, Engine, delete, exists, func, select, text, union, union_all, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import (
@@ -24,7 +24,7 @@ from sqlalchemy.orm import (
     with_polymorphic,
 )
 from tests.db.test_flows import url
-from tests.runtime.models_shop import Base, Line, Note, Order, Owner, Place, Town
+from tests.runtime.models_shop import Base, Line, Note, Order, Owner, Place, Town  # noqa: F401  (fixture `engine` makes its tables)
 
 from pgcharter.errors import UsageError
 from pgcharter.runtime.models_session import ModelSession, serve_models
@@ -38,16 +38,6 @@ from pgcharter.runtime.models_soft_delete import (
 )
 
 Sessions = sessionmaker[Session]
-
-
-@pytest.fixture
-def engine(database: str) -> Iterator[Engine]:
-    made = create_engine(url(database))
-    with made.begin() as conn:
-        conn.execute(text("CREATE SCHEMA app"))
-        Base.metadata.create_all(conn)
-    yield made
-    made.dispose()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import inspect
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -16,7 +17,7 @@ from psycopg.pq import TransactionStatus
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from pgcharter.errors import UsageError
+from pgcharter.errors import ConnectError, UsageError
 from pgcharter.runtime.context import NoTenantError, context
 from pgcharter.runtime.database import AsyncDatabase, Database, Timeouts
 from pgcharter.runtime.outcomes import ONCE, Budget, Retry
@@ -668,3 +669,13 @@ def test_a_session_leaves_nothing_on_the_connection(table: str) -> None:
         all_back(db)
         gc.collect()
     assert rows(table) == [1, 2]
+
+
+def test_a_server_that_is_away_is_not_waited_for_to_the_end() -> None:
+    """Tries end with `away`, long before the deadline of work that a server asks for again."""
+    began = time.monotonic()
+    with Database("postgresql://nobody@127.0.0.1:1/x", size=PoolSize(1, 1, wait=0.2), retry=Retry(away=0.5)) as db:
+        with pytest.raises(ConnectError) as found:
+            db.run(lambda work: work.conn.execute("SELECT 1"))
+        assert "tried" in "".join(found.value.__notes__)
+    assert time.monotonic() - began < 10

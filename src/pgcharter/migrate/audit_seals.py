@@ -17,6 +17,7 @@ from typing import Any
 
 from pgcharter.db import Connection, queries
 from pgcharter.errors import PgcharterError, RefusedError, UnavailableError
+from pgcharter.names import literal
 from pgcharter.policy.audit_tables import LOG, first, partition
 
 ORIGIN = bytes(32)
@@ -121,10 +122,15 @@ def retire(
             if not _retired(conn, month):
                 who = f"{conn.info.user}: {reason or f'older than {keep} months'}"
                 _add(conn, number + 1, "retired", month, upto, [], b"", bytes(32), previous, who)
-        conn.execute(f"SET lock_timeout = {_PATIENCE}".encode())
         if how != "detached":
             form = "CONCURRENTLY" if how == "attached" else "FINALIZE"
-            conn.execute(f"ALTER TABLE {LOG.sql()} DETACH PARTITION {at.sql()} {form}".encode())
+            before = _one(conn, "SELECT current_setting('lock_timeout')")[0]
+            conn.execute(f"SET lock_timeout = {_PATIENCE}".encode())
+            try:
+                conn.execute(f"ALTER TABLE {LOG.sql()} DETACH PARTITION {at.sql()} {form}".encode())
+            finally:
+                if not conn.closed:
+                    conn.execute(f"SET lock_timeout = {literal(before)}".encode())
         with conn.transaction():
             conn.execute(f"DROP TABLE {at.sql()}".encode())
             conn.execute(sql["forget"], (at.name,))

@@ -45,7 +45,8 @@ def _table(section: IdempotencySection, catalog: Catalog) -> Table:
         SCHEMA, KEYS.name, columns=_columns(section), constraints=(primary("idempotency_keys_pkey", KEY),),
         indexes=(index(KEYS, "idempotency_keys_expires_at", ("expires_at",)), index(KEYS, "idempotency_keys_pkey", KEY, unique=True)),
         policies=(
-            RowPolicy(TENANT, roles=("public",), using=own, check=own), RowPolicy(OWNER, roles=(catalog.database.owner,), using="true", check="true"),
+            RowPolicy(TENANT, roles=("public",), using=own, check=own),
+            RowPolicy(OWNER, roles=(catalog.database.owner,), using="true", check="true"),
         ) if apart else (), row_security=apart, force_row_security=apart,
         options=("fillfactor=70",), acl=closed("table", catalog.database.owner, rights, catalog.major),
         comment="Keys of requests and what was answered, so that a request that comes again gets the first answer",

@@ -96,13 +96,18 @@ class Merge:
         if isinstance(wanted, Mapping):
             pairs = dict(wanted)
         else:
-            names = [c.name for c in self._columns if c.name not in self._key and c.identity != "a"] if wanted is None else list(wanted)
+            names = self._others() if wanted is None else list(wanted)
             pairs = {n: f"excluded.{quote(n)}" for n in names}
         self._target.taken(list(pairs), "system")
         if not pairs:
-            raise UsageError(f"all columns that are given are of the key of {self._target.id}: there is nothing to update",
+            raise UsageError(f"all columns that are given are of keys of {self._target.id}: there is nothing to update",
                              hint='conflict="ignore"')  # fmt: skip
         return ", ".join(f"{quote(n)} = {sql}" for n, sql in pairs.items())
+
+    def _others(self) -> list[str]:
+        """What a row that is there takes from the one that comes: all but its keys, by which others know it."""
+        kept = {*self._key, *(n for key in self._target.keys if key.primary for n in key.columns)}
+        return [c.name for c in self._columns if c.name not in kept and c.identity != "a"]
 
     def stage(self) -> Steps[None]:
         """Make the temporary table. Raises UnavailableError where that is not allowed."""

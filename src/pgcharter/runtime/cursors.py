@@ -125,6 +125,8 @@ class Cursors:
 
     def _believed(self, text: str) -> tuple[bytes, bytes]:
         """What was signed, and with which key."""
+        if not isinstance(text, str):
+            raise GarbledCursorError
         if len(text) > LONGEST:
             raise LongCursorError(f"the cursor has {len(text):,} characters, and none is longer than {LONGEST:,}")
         try:

@@ -33,7 +33,8 @@ class Runs(Parts, Outcomes):
         inside = around(self)
         if inside is not None:
             return (yield from nested(inside, fn, terms, doing))
-        deadline = time.monotonic() + retry.deadline
+        began = time.monotonic()
+        deadline = began + retry.deadline
         self.counts.add("runs")
         self.budget.earn()
         attempt = 1
@@ -48,6 +49,8 @@ class Runs(Parts, Outcomes):
                 if work is not None and work.held.said.state in ("sent", "committed"):
                     raise
                 pause = retry.pause(attempt)
+                if isinstance(error, ConnectError):
+                    deadline = min(deadline, began + retry.away)
                 if verdict == "final" or attempt >= retry.attempts or pause > left(deadline) or not self.budget.take():
                     if attempt > 1:
                         error.add_note(f"pgcharter: tried {attempt} times")

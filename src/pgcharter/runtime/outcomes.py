@@ -38,12 +38,14 @@ class Retry:
     """Seconds: no pause is longer."""
     on: tuple[str | type[BaseException], ...] = ()
     """SQLSTATEs and classes of errors that are worth another try, beside serialization failure, deadlock and lost connection."""
+    away: float = 10.0
+    """Seconds from the first call for which a server is tried again that cannot be reached."""
     settle: float = 30.0
     """Seconds for which the outcome of a commit is asked for, whose answer was lost: a server that crashed has to come back first."""
 
     def __post_init__(self) -> None:
         """Raise UsageError for what cannot be so."""
-        if self.attempts < 1 or min(self.deadline, self.base, self.longest, self.settle) < 0:
+        if self.attempts < 1 or min(self.deadline, self.base, self.longest, self.away, self.settle) < 0:
             raise UsageError(f"{self} makes no sense: at least one attempt, and no time below zero")
 
     def pause(self, attempt: int) -> float:
