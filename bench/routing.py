@@ -1,9 +1,9 @@
 """What routing costs a unit of work that only reads, over the same unit on a `Database` without replicas that points at the same standby.
 
-`python -m bench.routing [units]`. The rows take turns in one process, 50 units at a time, in turning order; printed are the median and the fastest tenth of a
-unit, and what they take more: on a busy machine the latter says more. A primary and its standby are on the same machine. `asked`: for the
-first read of each connection after a write, the standby is asked how far it is in the message that begins the unit. Last: a write and a
-read of it, on the primary alone, and with the read on the standby.
+`python -m bench.routing [units]`. The rows take turns in one process on one core, 50 units at a time, in turning order; printed are the
+median and the fastest tenth of a unit, and what they take more. `asked`: for the first read of each connection after a write, the standby
+is asked how far it is in the message that begins the unit. Last: a write and a read of it, on the primary alone, and with the read on the
+standby.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 import psycopg
 from tests.runtime.standby import PRIMARY, caught_up, standby_of
 
+from bench._cores import one_core
 from pgcharter.runtime.database import Database
 from pgcharter.servers import binaries, lifecycle
 
@@ -26,7 +27,7 @@ UNITS, EACH = 12_000, 50
 
 def run(units: int = UNITS) -> None:
     """Measure and print."""
-    with lifecycle.start_ephemeral(binaries.choose(None), settings=PRIMARY) as primary, standby_of(primary) as standby:
+    with one_core(), lifecycle.start_ephemeral(binaries.choose(None), settings=PRIMARY) as primary, standby_of(primary) as standby:
         with psycopg.connect(primary.dsn()) as conn:
             conn.execute("CREATE TABLE t (id int PRIMARY KEY, value int) WITH (fillfactor = 50); INSERT INTO t VALUES (1, 0)")
         caught_up(primary, standby)

@@ -1,7 +1,7 @@
 """A unit of work against transactions by hand: SQLAlchemy with its own pool, psycopg with psycopg_pool, sync and async, in the same run.
 
 `python -m bench.work [rounds]`. Each round runs every form a few times in turn; printed are medians of one transaction, and what the
-unit of work costs over the form by hand. The transaction updates one row and commits; the server is on the same machine, by a Unix socket.
+unit of work costs over the form by hand. The transaction updates one row and commits; client and server are on one core, by a Unix socket.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
+from bench._cores import one_core
 from pgcharter.runtime.database import AsyncDatabase, Database
 from pgcharter.runtime.work import AsyncWork, Work
 from pgcharter.servers import binaries, lifecycle
@@ -32,7 +33,7 @@ PLAIN = "UPDATE counters SET n = n + 1 WHERE id = 1 RETURNING n"
 
 def run(rounds: int = ROUNDS) -> None:
     """Measure all forms and print them."""
-    with lifecycle.start_ephemeral(binaries.choose(None)) as server:
+    with one_core(), lifecycle.start_ephemeral(binaries.choose(None)) as server:
         dsn = server.dsn()
         with psycopg.connect(dsn, autocommit=True) as conn:
             conn.execute("CREATE TABLE counters (id int PRIMARY KEY, n bigint NOT NULL) WITH (fillfactor = 50)")
