@@ -20,14 +20,12 @@ bounded:
   COMMIT, readers go past the cache, and when the process dies the hold ends by itself, with everything before it already invalid. Then only
   a commit that takes effect after the hold has run out, and whose process died, can leave a stale value.
 - *Server down*: reads go past the cache. Invalidations that were not delivered are kept, and this process reads nothing from the cache
-until they are
-  delivered; other processes that still reach the server serve what they find until then, or for ever if this process dies first (until
-  the value's time ends). Announced ones do not have this gap: what cannot be announced is refused before COMMIT (`required=True`).
+  until they are delivered; other processes that still reach the server serve what they find until then, or until the value's time ends
+  if this process dies first. Announced ones do not have this gap: what cannot be announced is refused before COMMIT (`required=True`).
 - *Server restarted from an old copy, replica promoted without the last writes*: another run id begins a new epoch: everything is a miss.
 - *Loaders that read a replica*: an invalidation with `version` (the log position of the commit) refuses fills of lower versions, for as
-long as
-  its record is kept (a day at least; evicted, the highest version of the namespace takes its place). Or `holdoff`: so many seconds after an
-  invalidation, nothing is filled; right where no replica lags more.
+  long as its record is kept (a day at least; evicted, the highest version of the namespace takes its place). Or `holdoff`: so many
+  seconds after an invalidation nothing is filled; right where no replica lags more.
 
 Inside a unit of work what is there is served, and what is not is loaded for that unit alone, neither kept nor shared: it may not be
 committed yet, or be of an older moment. So a hit shows what is committed, not what the unit itself has written; `function.uncached` does.
@@ -90,12 +88,10 @@ class Cache(Common):
         """Cache what a function returns, by its arguments.
 
         `tags`: of every value, or a function of the arguments that gives them; `result_tags`: those that only the value tells. `shared`:
-        the value is the
-        same for all tenants. `none_ttl`: for None. `stale_for`: seconds after its end in which it is served when the function fails.
-        `refresh`: part of
-        the time after which a hit has it loaded anew in the background. `ignore`: parameters that are no part of the key (a connection,
-        `self`).
-        `name`: in place of the function's own, so that it may move. `version`: how new a value is, see `Versioned`.
+        the value is the same for all tenants. `none_ttl`: for None. `stale_for`: seconds after its end in which it is served when the
+        function fails. `refresh`: part of the time after which a hit has it loaded anew in the background. `ignore`: parameters that are
+        no part of the key (a connection, `self`). `name`: in place of the function's own, so that it may move. `version`: how new a value
+        is, see `Versioned`.
         """
         options = Options(ttl, none_ttl, stale_for, refresh, tags, result_tags, shared, texts(ignore), name, version, codec)
         return lambda function: Cached(self, function, options)
@@ -114,8 +110,7 @@ class Cache(Common):
         """Store a value that the caller vouches for, in place of what is there or being loaded. Whether it is stored.
 
         It is for values that the caller just wrote or that only the cache has. What was *read* from a database may be old by now:
-        `get_or_load` fences
-        that. With `version` an older one never replaces a newer.
+        `get_or_load` fences that. With `version` an older one never replaces a newer.
         """
         return driven(self._set(key, value, ttl, tags, version, codec))
 
@@ -156,10 +151,9 @@ class Cache(Common):
     def invalidates(self, work: Work, *tags: Tag, keys: tuple[Key, ...] = (), announce: float = 0.0, required: bool = False) -> None:
         """Invalidate once a unit of work has committed.
 
-        `announce`: seconds for which readers go past the cache from now on, so that a crash between COMMIT and invalidation leaves nothing
-        stale; the
-        commit is to take effect within them. One more round trip. `required`: raise StoreError where the server cannot be told, so that
-        the work is not committed.
+        `announce`: seconds for which readers go past the cache from now on, so that a crash between COMMIT and invalidation leaves
+        nothing stale; the commit is to take effect within them. One more round trip. `required`: raise StoreError where the server cannot
+        be told, so that the work is not committed.
         """
         driven(self._invalidates(work, tags, keys, announce, required, driven))
 
@@ -173,12 +167,11 @@ class Cache(Common):
         hold: float = 30.0,
         codec: Codec | None = None,
     ) -> T:
-        """Write to the database, then to the cache. Readers go past the cache meanwhile, for `hold` seconds at most should this process
-        die.
+        """Write to the database, then to the cache. Readers go past the cache meanwhile, for `hold` seconds at most should this process die.
 
         `write` commits, and returns the value, as `Versioned` when it knows the version that it wrote (`RETURNING version`). Without a
-        version
-        two writers cannot be put in order, so the key is invalidated instead of set. If `write` raises, the key is invalidated too.
+        version two writers cannot be put in order, so the key is invalidated instead of set. If `write` raises, the key is invalidated
+        too.
         """
         return driven(self._write_through(key, write, tags, self._with(ttl, None, None, None, codec), hold))  # type: ignore[no-any-return]
 
@@ -216,12 +209,10 @@ class AsyncCache(Common):
         """Cache what a function returns, by its arguments.
 
         `tags`: of every value, or a function of the arguments that gives them; `result_tags`: those that only the value tells. `shared`:
-        the value is the
-        same for all tenants. `none_ttl`: for None. `stale_for`: seconds after its end in which it is served when the function fails.
-        `refresh`: part of
-        the time after which a hit has it loaded anew in the background. `ignore`: parameters that are no part of the key (a connection,
-        `self`).
-        `name`: in place of the function's own, so that it may move. `version`: how new a value is, see `Versioned`.
+        the value is the same for all tenants. `none_ttl`: for None. `stale_for`: seconds after its end in which it is served when the
+        function fails. `refresh`: part of the time after which a hit has it loaded anew in the background. `ignore`: parameters that are
+        no part of the key (a connection, `self`). `name`: in place of the function's own, so that it may move. `version`: how new a value
+        is, see `Versioned`.
         """
         options = Options(ttl, none_ttl, stale_for, refresh, tags, result_tags, shared, texts(ignore), name, version, codec)
         return lambda function: AsyncCached(self, function, options)
@@ -240,8 +231,7 @@ class AsyncCache(Common):
         """Store a value that the caller vouches for, in place of what is there or being loaded. Whether it is stored.
 
         It is for values that the caller just wrote or that only the cache has. What was *read* from a database may be old by now:
-        `get_or_load` fences
-        that. With `version` an older one never replaces a newer.
+        `get_or_load` fences that. With `version` an older one never replaces a newer.
         """
         return await awaited(self._set(key, value, ttl, tags, version, codec))
 
@@ -278,10 +268,9 @@ class AsyncCache(Common):
     async def invalidates(self, work: Work, *tags: Tag, keys: tuple[Key, ...] = (), announce: float = 0.0, required: bool = False) -> None:
         """Invalidate once a unit of work has committed.
 
-        `announce`: seconds for which readers go past the cache from now on, so that a crash between COMMIT and invalidation leaves nothing
-        stale; the
-        commit is to take effect within them. One more round trip. `required`: raise StoreError where the server cannot be told, so that
-        the work is not committed.
+        `announce`: seconds for which readers go past the cache from now on, so that a crash between COMMIT and invalidation leaves
+        nothing stale; the commit is to take effect within them. One more round trip. `required`: raise StoreError where the server cannot
+        be told, so that the work is not committed.
         """
         await awaited(self._invalidates(work, tags, keys, announce, required, awaited))
 
@@ -295,12 +284,11 @@ class AsyncCache(Common):
         hold: float = 30.0,
         codec: Codec | None = None,
     ) -> T:
-        """Write to the database, then to the cache. Readers go past the cache meanwhile, for `hold` seconds at most should this process
-        die.
+        """Write to the database, then to the cache. Readers go past the cache meanwhile, for `hold` seconds at most should this process die.
 
         `write` commits, and returns the value, as `Versioned` when it knows the version that it wrote (`RETURNING version`). Without a
-        version
-        two writers cannot be put in order, so the key is invalidated instead of set. If `write` raises, the key is invalidated too.
+        version two writers cannot be put in order, so the key is invalidated instead of set. If `write` raises, the key is invalidated
+        too.
         """
         return await awaited(self._write_through(key, write, tags, self._with(ttl, None, None, None, codec), hold))
 

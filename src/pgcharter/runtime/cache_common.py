@@ -82,12 +82,11 @@ class Common:
         """Make a cache.
 
         `version`: of the schema and the code; another one sees none of the values. `tenants`: refuse to cache for nobody (NoTenantError).
-        `tables`: the tags that a write to a table touches. `ttl`, `none_ttl`, `jitter`, `stale_for`, `lease`, `wait`: defaults, in seconds
-        (jitter: a part), for
-        every value. `local`: a level in process before the server, of at most `entries` values and `size` bytes. `holdoff`: see the module.
-        `largest`: bytes of the biggest value that is kept; with `strict` a bigger one raises. `compress`: bytes from which on values are
-        compressed.
-        `failures`, `pause`: errors in a row after which the server is left alone, and seconds until it is tried again (doubling to 30).
+        `tables`: the tags that a write to a table touches. `ttl`, `none_ttl`, `jitter`, `stale_for`, `lease`, `wait`: defaults, in
+        seconds (jitter: a part), for every value. `local`: a level in process before the server, of at most `entries` values and `size`
+        bytes. `holdoff`: see the module. `largest`: bytes of the biggest value that is kept; with `strict` a bigger one raises.
+        `compress`: bytes from which on values are compressed. `failures`, `pause`: errors in a row after which the server is left alone,
+        and seconds until it is tried again (doubling to 30).
         """
         self._colour = type(self)._colours()
         self.store: Store = MemoryStore(entries, size) if store is None else store
