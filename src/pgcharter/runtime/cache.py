@@ -167,7 +167,7 @@ class Cache(Common):
         hold: float = 30.0,
         codec: Codec | None = None,
     ) -> T:
-        """Write to the database, then to the cache. Readers go past the cache meanwhile, for `hold` seconds at most should this process die.
+        """Write to the database, then to the cache. Readers go past it meanwhile, for `hold` seconds at most should this process die.
 
         `write` commits, and returns the value, as `Versioned` when it knows the version that it wrote (`RETURNING version`). Without a
         version two writers cannot be put in order, so the key is invalidated instead of set. If `write` raises, the key is invalidated
@@ -284,7 +284,7 @@ class AsyncCache(Common):
         hold: float = 30.0,
         codec: Codec | None = None,
     ) -> T:
-        """Write to the database, then to the cache. Readers go past the cache meanwhile, for `hold` seconds at most should this process die.
+        """Write to the database, then to the cache. Readers go past it meanwhile, for `hold` seconds at most should this process die.
 
         `write` commits, and returns the value, as `Versioned` when it knows the version that it wrote (`RETURNING version`). Without a
         version two writers cannot be put in order, so the key is invalidated instead of set. If `write` raises, the key is invalidated
