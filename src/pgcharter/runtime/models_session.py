@@ -22,7 +22,7 @@ from pgcharter.errors import UsageError
 from pgcharter.names import quote
 from pgcharter.runtime.models import Versioned
 from pgcharter.runtime.models_deleting import mark_deleted
-from pgcharter.runtime.models_soft_delete import ForGood, filtered, hidden, is_marked, marking
+from pgcharter.runtime.models_soft_delete import ForGood, SoftDelete, filtered, hidden, is_marked, marking
 from pgcharter.runtime.models_sqlalchemy20 import mend
 from pgcharter.runtime.models_versions import Conflict, StaleVersionError
 
@@ -121,7 +121,6 @@ def _apart(driver: Any) -> Iterator[None]:
             driver.held = held
 
 
-@event.listens_for(ModelSession, "do_orm_execute")
 def _statement(state: ORMExecuteState) -> Any:
     if state.is_insert:
         return None
@@ -136,6 +135,18 @@ def _statement(state: ORMExecuteState) -> Any:
     if isinstance(state.statement, Update) and not isinstance(state.parameters, list | tuple):
         state.statement = _counted(state.statement)
     return None
+
+
+def _look(*_: object) -> None:
+    """Have statements looked at, now that there is a class that asks for it: SQLAlchemy prepares for that with each of them."""
+    if not event.contains(ModelSession, "do_orm_execute", _statement):
+        event.listen(ModelSession, "do_orm_execute", _statement)
+
+
+for _mixin in (SoftDelete, Versioned):
+    event.listen(_mixin, "instrument_class", _look, propagate=True)
+    if _mixin.__subclasses__():
+        _look()
 
 
 def _of_orm(statement: Any) -> Any:
