@@ -25,6 +25,7 @@ from pgcharter.errors import CharterError, ConnectError, UsageError
 from pgcharter.runtime.context import NoTenantError, context
 from pgcharter.runtime.database import AsyncDatabase, Database, Timeouts
 from pgcharter.runtime.idempotency import Key, OtherRequestError
+from pgcharter.runtime.models_session import ModelSession
 from pgcharter.runtime.outcomes import ONCE, Retry
 from pgcharter.runtime.placement import Schemas
 from pgcharter.runtime.pools import ClosedError, PoolExhaustedError, PoolSize
@@ -456,3 +457,21 @@ def test_a_standby_is_no_primary(server: Any) -> None:
         promote(standby)
         assert db.run(one) == 1
         assert db.loans() == ()
+
+
+def test_sessions_that_are_no_units_of_work(database: str) -> None:
+    with Database(database) as db:
+        with db.sessions() as session:
+            session.execute(text("CREATE TABLE t (id int)"))
+            session.commit()
+        with db.sessions.begin() as session:
+            session.execute(text("INSERT INTO t VALUES (1)"))
+        assert isinstance(session, ModelSession)
+        assert db.run(lambda work: work.session.scalar(text("SELECT count(*) FROM t"))) == 1
+        assert db.loans() == ()
+
+    async def scenario() -> None:
+        async with AsyncDatabase(database) as db, db.sessions() as session:
+            assert await session.scalar(text("SELECT count(*) FROM t")) == 1
+
+    asyncio.run(scenario())

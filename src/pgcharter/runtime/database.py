@@ -34,7 +34,8 @@ from pgcharter.runtime.work import AsyncWork, Work, around, entered
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
-    from sqlalchemy.ext.asyncio import AsyncEngine
+    from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+    from sqlalchemy.orm import Session, sessionmaker
 
     from pgcharter.runtime.idempotency import Key
 
@@ -154,6 +155,13 @@ class Database(Runs):
             self._ready()
         engine: Engine = self.engine_of(self.primary)
         return engine
+
+    @property
+    def sessions(self) -> sessionmaker[Session]:
+        """Makes sessions on the primary that are no units of work, `with db.sessions() as session: …`; they know deleted rows and versions."""
+        from sqlalchemy.orm import sessionmaker
+
+        return sessionmaker(self.engine, class_=self.session_class, **self.session_options)
 
     def health(self, seconds: float = 2.0) -> tuple[Health, ...]:
         """How each server is, asked on connections of their own, so that an exhausted pool hides nothing. Never raises for a server."""
@@ -310,6 +318,13 @@ class AsyncDatabase(Runs):
             raise UsageError("the database is not open, so its engine has no pool yet", hint="await db.open()")
         engine: AsyncEngine = self.engine_of(self.primary)
         return engine
+
+    @property
+    def sessions(self) -> async_sessionmaker[AsyncSession]:
+        """The async twin of `Database.sessions`."""
+        from sqlalchemy.ext.asyncio import async_sessionmaker
+
+        return async_sessionmaker(self.engine, class_=self.session_class, **self.session_options)
 
     async def health(self, seconds: float = 2.0) -> tuple[Health, ...]:
         """The async twin of `Database.health`."""
