@@ -158,7 +158,7 @@ class Database(Runs):
 
     @property
     def sessions(self) -> sessionmaker[Session]:
-        """Makes sessions on the primary that are no units of work, `with db.sessions() as session: …`; they know deleted rows and versions."""
+        """Makes sessions on the primary that are no units of work, `with db.sessions() as session: …`; deleted rows they know."""
         from sqlalchemy.orm import sessionmaker
 
         return sessionmaker(self.engine, class_=self.session_class, **self.session_options)
