@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from tests.policy.planned import applied, catalog
 from tests.policy.schemas import CASES, sql_of
 
 from pgcharter.catalog.compare import compare
@@ -20,7 +21,6 @@ from pgcharter.plan.model import Grade
 from pgcharter.policy import audit
 from pgcharter.policy.audit_settings import AuditSection
 from pgcharter.policy.model import State
-from pgcharter.sources import live
 
 SCHEMA = """
 CREATE SCHEMA app;
@@ -43,17 +43,7 @@ def planned(dsn: str, section: AuditSection) -> Planned:
 
 
 def apply(dsn: str, section: AuditSection) -> Planned:
-    found = planned(dsn, section)
-    assert found.plan.questions == ()
-    with psycopg.connect(dsn, autocommit=True) as conn:
-        for step in found.plan.steps:
-            conn.execute(step.sql.encode())
-    return found
-
-
-def catalog(dsn: str) -> Catalog:
-    with psycopg.connect(dsn, autocommit=True) as conn:
-        return live.read_catalog(conn)
+    return applied(dsn, planned(dsn, section))
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from tests.conftest import every_major
 from tests.policy.by_hand import lose
+from tests.policy.planned import applied, catalog
 from tests.runtime.test_encryption import cipher
 
 from pgcharter.catalog.compare import compare
@@ -19,7 +20,6 @@ from pgcharter.migrate.policies import Chosen
 from pgcharter.policy import encryption
 from pgcharter.policy.encryption_settings import EncryptedColumn, EncryptionSection
 from pgcharter.policy.model import State
-from pgcharter.sources import live
 
 SCHEMA = """
 CREATE SCHEMA app;
@@ -51,17 +51,7 @@ def planned(dsn: str, section: EncryptionSection | None = WISH) -> Planned:
 
 
 def apply(dsn: str, section: EncryptionSection | None = WISH) -> Planned:
-    found = planned(dsn, section)
-    assert not found.plan.questions
-    with psycopg.connect(dsn, autocommit=True) as conn:
-        for step in found.plan.steps:
-            conn.execute(step.sql.encode())
-    return found
-
-
-def catalog(dsn: str) -> Any:
-    with psycopg.connect(dsn, autocommit=True) as conn:
-        return live.read_catalog(conn)
+    return applied(dsn, planned(dsn, section))
 
 
 @every_major

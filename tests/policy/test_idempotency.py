@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 from tests.policy.by_hand import lose
+from tests.policy.planned import applied, catalog
 
 from pgcharter.catalog.compare import compare
 from pgcharter.errors import CharterError
@@ -19,7 +20,6 @@ from pgcharter.policy.idempotency_settings import IdempotencySection
 from pgcharter.policy.roles_settings import RolesSection
 from pgcharter.policy.tenancy_settings import TenancySection
 from pgcharter.runtime.idempotency import Claimed, Key, answer, claim, purge, settled
-from pgcharter.sources import live
 
 
 def planned(dsn: str, *policies: Any) -> Planned:
@@ -27,17 +27,7 @@ def planned(dsn: str, *policies: Any) -> Planned:
 
 
 def apply(dsn: str, *policies: Any) -> Planned:
-    found = planned(dsn, *policies)
-    assert found.plan.questions == ()
-    with psycopg.connect(dsn, autocommit=True) as conn:
-        for step in found.plan.steps:
-            conn.execute(step.sql.encode())
-    return found
-
-
-def catalog(dsn: str) -> Any:
-    with psycopg.connect(dsn, autocommit=True) as conn:
-        return live.read_catalog(conn)
+    return applied(dsn, planned(dsn, *policies))
 
 
 @pytest.mark.parametrize("major", [15, 18])

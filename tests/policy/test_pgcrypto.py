@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.policy.planned import applied, catalog
 
 from pgcharter.catalog.compare import compare
 from pgcharter.migrate import planning
@@ -19,7 +20,6 @@ from pgcharter.policy.pgcrypto_settings import PgcryptoSection
 from pgcharter.runtime.keys import KeyRing
 from pgcharter.runtime.pgcrypto import unlock
 from pgcharter.servers.lifecycle import Server
-from pgcharter.sources import live
 
 MAJORS = pytest.mark.parametrize("major", [15, 17], ids=lambda major: f"pg{major}")
 """Those whose programs here have the extension."""
@@ -42,17 +42,8 @@ def planned(dsn: str, section: PgcryptoSection | None = WISH) -> Planned:
     return planning.make(Wish("", dsn, chosen=Chosen((pgcrypto.policy(section),) if section else ())))
 
 
-def apply(dsn: str, section: PgcryptoSection | None = WISH) -> None:
-    found = planned(dsn, section)
-    assert found.plan.questions == ()
-    with psycopg.connect(dsn, autocommit=True) as conn:
-        for step in found.plan.steps:
-            conn.execute(step.sql.encode())
-
-
-def catalog(dsn: str) -> Any:
-    with psycopg.connect(dsn, autocommit=True) as conn:
-        return live.read_catalog(conn)
+def apply(dsn: str, section: PgcryptoSection | None = WISH) -> Planned:
+    return applied(dsn, planned(dsn, section))
 
 
 @MAJORS

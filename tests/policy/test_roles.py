@@ -9,6 +9,7 @@ from dataclasses import replace
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
+from tests.policy.planned import applied
 
 from pgcharter.catalog.compare import compare
 from pgcharter.migrate import planning
@@ -77,12 +78,7 @@ def planned(dsn: str, section: RolesSection | None = WISH) -> Planned:
 
 
 def apply(dsn: str, section: RolesSection | None = WISH) -> Planned:
-    found = planned(dsn, section)
-    assert not found.plan.questions
-    with psycopg.connect(dsn, autocommit=True) as conn:
-        for step in found.plan.steps:
-            conn.execute(step.sql.encode())
-    return found
+    return applied(dsn, planned(dsn, section))
 
 
 def attempt(dsn: str, role: str, sql: str) -> str:

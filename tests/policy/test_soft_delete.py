@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from tests.conftest import every_major
 from tests.policy.by_hand import lose
+from tests.policy.planned import applied, catalog
 
 from pgcharter.catalog.compare import compare
 from pgcharter.migrate import planning
@@ -17,7 +18,6 @@ from pgcharter.migrate.policies import Chosen
 from pgcharter.policy import soft_delete
 from pgcharter.policy.model import State
 from pgcharter.policy.soft_delete_settings import LivingKey, SoftDeleteSection
-from pgcharter.sources import live
 
 SCHEMA = """
 CREATE SCHEMA app;
@@ -56,17 +56,7 @@ def planned(dsn: str, section: SoftDeleteSection | None = WISH) -> Planned:
 
 
 def apply(dsn: str, section: SoftDeleteSection | None = WISH) -> Planned:
-    found = planned(dsn, section)
-    assert not found.plan.questions
-    with psycopg.connect(dsn, autocommit=True) as conn:
-        for step in found.plan.steps:
-            conn.execute(step.sql.encode())
-    return found
-
-
-def catalog(dsn: str) -> Any:
-    with psycopg.connect(dsn, autocommit=True) as conn:
-        return live.read_catalog(conn)
+    return applied(dsn, planned(dsn, section))
 
 
 @every_major

@@ -276,7 +276,8 @@ def test_csv_out(items: str, tmp_path: Path) -> None:
 
 
 def test_arrow_out(conn: Any) -> None:
-    pa = pytest.importorskip("pyarrow")
+    import pyarrow as pa
+
     conn.execute("CREATE TABLE t (a int, b text, c numeric(10, 2), d timestamptz, e jsonb, f bytea, g int[], h date, i numeric)")
     at = datetime(2020, 1, 1, tzinfo=UTC)
     conn.execute("INSERT INTO t VALUES (1, 'x', 1.5, %s, '{\"a\": 1}', 'x', '{1}', '2020-01-01', 1.5)", (at,))

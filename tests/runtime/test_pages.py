@@ -24,6 +24,7 @@ from sqlalchemy.orm import (
     selectinload,
     with_loader_criteria,
 )
+from tests.conftest import lacking
 from tests.db.test_flows import url
 
 from pgcharter.errors import UsageError
@@ -255,7 +256,7 @@ def test_collations_are_the_servers(engine: Engine, major: int) -> None:
     """Equal in a collation that does not tell case is a tie; what is greater is for the server to say."""
     with engine.connect() as conn:
         if not conn.scalar(text("SELECT count(*) FROM pg_collation WHERE collname = 'und-x-icu'")):
-            pytest.skip(f"this PostgreSQL {major} is built without ICU")
+            lacking(f"this PostgreSQL {major} is built without ICU")
         conn.execute(text("CREATE COLLATION nocase (provider = icu, locale = 'und-u-ks-level2', deterministic = false)"))
         conn.execute(text("CREATE TABLE words (id int PRIMARY KEY, word text COLLATE nocase)"))
         conn.execute(

@@ -533,7 +533,7 @@ def test_replicas_serve_while_the_primary_cannot_be_reached_from_the_start(pair:
 
 
 def test_sessions_of_read_only_work_are_on_the_replica(pair: Pair) -> None:
-    sqlalchemy = pytest.importorskip("sqlalchemy")
+    import sqlalchemy
 
     async def main() -> None:
         async with AsyncDatabase(pair[0].dsn(), replicas=(pair[1].dsn(),), routing=QUICK) as db:

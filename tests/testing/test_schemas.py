@@ -53,7 +53,6 @@ def test_metadata_by_name(inner: Inner) -> None:
 
 
 def test_alembic(database: str, tmp_path: Path) -> None:
-    pytest.importorskip("alembic")
     (tmp_path / "alembic.ini").write_text("[alembic]\nscript_location = %(here)s/revisions\n")
     versions = tmp_path / "revisions" / "versions"
     versions.mkdir(parents=True)

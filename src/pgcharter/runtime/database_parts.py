@@ -38,7 +38,17 @@ _left_behind: list[Any] = []
 
 
 class Parts:
-    """What both colours share."""
+    """What both colours share; what is declared here and not defined each of them says for itself."""
+
+    _configure: Any
+    _sleep: Any
+    _dial: Any
+    _flow: Any
+    _late: Any
+    _meet: Any
+    _work: Any
+    _engine: Any
+    _served_session: Any
 
     def __init__(
         self,
@@ -273,35 +283,6 @@ class Parts:
             server.loans = {}
         if self._phase in ("open", "closing"):
             self._phase = "new"
-
-    # what each colour says
-
-    def _configure(self, conn: Any) -> Any:
-        raise NotImplementedError
-
-    def _sleep(self, seconds: float) -> Any:
-        raise NotImplementedError
-
-    def _dial(self, server: Server, seconds: float) -> Any:
-        raise NotImplementedError
-
-    def _flow(self, flow: Any) -> Any:
-        raise NotImplementedError
-
-    def _late(self, server: Server) -> None:
-        raise NotImplementedError
-
-    def _meet(self, server: Server, conn: Any) -> Any:
-        raise NotImplementedError
-
-    def _work(self, server: Server, conn: Any, terms: Terms, attempt: int) -> AnyWork:
-        raise NotImplementedError
-
-    def _engine(self, server: Server) -> Any:
-        raise NotImplementedError
-
-    def _served_session(self) -> Any:
-        raise NotImplementedError
 
 
 def _after_fork() -> None:

@@ -78,7 +78,7 @@ class Runs(Parts, Outcomes):
             if not server.met and "sqlalchemy" in sys.modules:
                 yield partial(self._meet, server, conn)
                 server.met = True
-            work = self._work(server, conn, terms if fit is None else fit(conn), attempt)
+            work: AnyWork = self._work(server, conn, terms if fit is None else fit(conn), attempt)
         except BaseException:
             yield from server.give_back(conn)
             raise

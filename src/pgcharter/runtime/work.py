@@ -59,6 +59,10 @@ class AnyWork:
     """The idempotency key that it runs under."""
     broken = False
     """Its connection was gone when it was given back."""
+    _begin: Any
+    """Begins the transaction at once: what comes with BEGIN is known from the start, and nothing in it can begin another one."""
+    _commit_session: Any
+    _join: Any
 
     def __init__(self, database: Any, server: Server, conn: Any, terms: Terms, attempt: int) -> None:
         self.database = database
@@ -128,9 +132,6 @@ class AnyWork:
             conn.joined = self._join(engine)
         return self.database.session_class(bind=conn.joined, **self.database.session_options)
 
-    def _join(self, engine: Any) -> Any:
-        raise NotImplementedError
-
     @property
     def terms(self) -> Terms:
         """Isolation, timeouts and whether it may write."""
@@ -141,13 +142,6 @@ class AnyWork:
         """Whether it may see what others do not: it may write, reads all of one moment, or has a session that keeps what it has read."""
         terms, session = self.held.terms, getattr(self._session, "sync_session", self._session)
         return not terms.readonly or terms.isolation not in ("", "read committed") or (session is not None and bool(session.identity_map))
-
-    def _begin(self) -> Any:
-        """Begin the transaction at once: what comes with BEGIN is known from the start, and nothing in it can begin another one."""
-        raise NotImplementedError
-
-    def _commit_session(self) -> Any:
-        raise NotImplementedError
 
     def _closed(self) -> Steps[None]:
         """Let go of the session, whose objects stay as they were loaded, and of what the function has set on the connection."""
