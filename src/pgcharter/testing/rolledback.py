@@ -11,7 +11,7 @@ other connections, NOTIFY is not delivered, and now() stands still, since all of
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -95,7 +95,7 @@ class _RolledBack:
         if self._pipeline:
             for statement in statements:
                 yield from self._exec_command(statement.encode())
-            yield from self._pipeline._sync_gen()
+            yield from self._synced()
             return ()
         self.pgconn.send_query("; ".join(statements).encode())
         found = yield from generators.execute(self.pgconn)
@@ -103,6 +103,15 @@ class _RolledBack:
             if result.status not in (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK):
                 raise error_from_result(result, encoding="utf-8")
         return found
+
+    def _synced(self) -> Steps:
+        """Await everything sent in the pipeline. psycopg raises for the first failure it reads and leaves the rest unread."""
+        try:
+            yield from self._pipeline._sync_gen()
+        except psycopg.Error:
+            with suppress(psycopg.errors.PipelineAborted):
+                yield from self._pipeline._fetch_gen(flush=False)
+            raise
 
     def _exec_command(self, command: Any, result_format: pq.Format = pq.Format.TEXT) -> Steps:
         """A block of `conn.transaction()` outside of any transaction would be one: its end is a commit or a rollback."""
@@ -119,7 +128,7 @@ class _RolledBack:
 
     def _ended(self) -> Steps:
         if self._pipeline:
-            yield from self._pipeline._sync_gen()
+            yield from self._synced()
         self.state.fresh = True
         if self.pgconn.transaction_status == TransactionStatus.INERROR:  # a real COMMIT would roll back
             yield from self._sent(f"ROLLBACK TO {_KEPT}")
@@ -164,7 +173,7 @@ class _RolledBack:
             yield from super()._rollback_gen()  # type: ignore[misc]
             return
         if self._pipeline:
-            yield from self._pipeline._sync_gen()
+            yield from self._synced()
         if (self.state.fresh or self.state.apart) and self.pgconn.transaction_status == TransactionStatus.INTRANS:
             return
         self.state.fresh = True
