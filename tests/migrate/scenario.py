@@ -15,11 +15,12 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from pgcharter import faults
 from pgcharter.catalog.compare import compare
 from pgcharter.catalog.model import Catalog
 from pgcharter.db import connect
 from pgcharter.errors import PgcharterError
-from pgcharter.migrate import faults, runner
+from pgcharter.migrate import runner
 from pgcharter.migrate.endings import Outcome
 from pgcharter.migrate.ledger import Direction
 from pgcharter.migrate.model import Migration, Unit

@@ -13,7 +13,7 @@ from tests.conftest import MAJORS, ServerFactory, every_major, installation
 from tests.migrate import harm, scenario
 
 from pgcharter.db import connect
-from pgcharter.migrate import faults, runner
+from pgcharter.migrate import runner
 from pgcharter.migrate.watch import Event, RunnerWaits
 from pgcharter.servers import lifecycle
 from pgcharter.servers.lifecycle import Server
@@ -21,7 +21,7 @@ from pgcharter.servers.lifecycle import Server
 ALONE = 6
 """Statements of the scenario that stand alone outside of any transaction; ADD VALUE is run with its record in one."""
 PLACES = (
-    *[f"{name}:1" for name in faults.POINTS],
+    *[f"{name}:1" for name in runner.POINTS],
     *[f"{name}:{n}" for name in ("before alone", "after alone") for n in range(2, ALONE + 1)],
     "unit:5",
     "in transaction:2", "before commit:3", "after commit:4", "in batch:2", "in batch:3", "after batch:2", "started:2", "started:3",

@@ -27,8 +27,9 @@ from tests.conftest import MAJORS, installation
 from tests.migrate import harm
 from tests.migrate.scenario import _state
 
+from pgcharter import faults
 from pgcharter.errors import PgcharterError
-from pgcharter.migrate import faults, planning, reencrypt
+from pgcharter.migrate import planning, reencrypt
 from pgcharter.migrate.planning import Wish
 from pgcharter.migrate.policies import Chosen
 from pgcharter.migrate.reencrypt import Settings

@@ -20,11 +20,12 @@ import pytest
 from tests.conftest import MAJORS, installation
 from tests.migrate import harm, scenario
 
+from pgcharter import faults
 from pgcharter.catalog.compare import compare
 from pgcharter.catalog.model import Catalog
 from pgcharter.cli import failures
 from pgcharter.db import connect
-from pgcharter.migrate import faults, files, runner, units
+from pgcharter.migrate import files, runner, units
 from pgcharter.migrate.endings import Outcome
 from pgcharter.migrate.ledger import Direction
 from pgcharter.migrate.model import Migration
@@ -267,7 +268,7 @@ def _traces(dsn: str, direction: Direction) -> list[str]:
 def places(lab: Lab, direction: Direction) -> list[str]:
     """Every point as often as it is passed; of batches, which are alike, the first, the second and the last."""
     found = []
-    for point in faults.POINTS:
+    for point in runner.POINTS:
         times = lab.passed.get((direction, point), 0)
         numbers = range(1, times + 1) if "batch" not in point else sorted({1, 2, times} & set(range(1, times + 1)))
         found += [f"{point}:{number}" for number in numbers]
@@ -275,7 +276,7 @@ def places(lab: Lab, direction: Direction) -> list[str]:
 
 
 def test_every_fault_point_is_passed_by_the_plan(lab: Lab) -> None:
-    missing = {point for point in faults.POINTS if not lab.passed.get(("up", point))}
+    missing = {point for point in runner.POINTS if not lab.passed.get(("up", point))}
     assert not missing
 
 

@@ -16,8 +16,9 @@ import psycopg
 import pytest
 from tests.conftest import ServerFactory
 
+from pgcharter import faults
 from pgcharter.errors import PgcharterError, RefusedError, UsageError
-from pgcharter.migrate import faults, planning, reencrypt
+from pgcharter.migrate import planning, reencrypt
 from pgcharter.migrate.planning import Wish
 from pgcharter.migrate.policies import Chosen
 from pgcharter.migrate.reencrypt import Outcome, Settings

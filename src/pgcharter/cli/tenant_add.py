@@ -68,7 +68,7 @@ def _same(known: Tenant, id_: str, settings: dict[str, Any]) -> None:
 
 def _written(conn: Connection, at: Ground, known: Tenant | None, name: str, id_: str, settings: dict[str, Any], place: str) -> None:
     """Write down that the tenant is being added, before anything is made. Raises RefusedError for what cannot or must not be done."""
-    from pgcharter.migrate import faults
+    from pgcharter import faults
     from pgcharter.tenants import places, table
 
     places.refuse_unable(conn, at.section)
@@ -94,8 +94,8 @@ def _new_id(conn: Connection, at: Ground, name: str) -> str:
 
 def _provisioned(conn: Connection, at: Ground, base: Place, place: str, confirm: str | None) -> list[str]:
     """Make the place of a tenant, with migrations and policies; what was done, in words."""
+    from pgcharter import faults
     from pgcharter.cli.progress import progress
-    from pgcharter.migrate import faults
     from pgcharter.tenants import places
 
     done: list[str] = [f"{at.section.placement.removesuffix('s')} {place}"]

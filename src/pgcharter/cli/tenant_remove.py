@@ -136,7 +136,7 @@ def _one(conn: Connection, name: str, wish: _Wish) -> dict[str, Any]:
 
 
 def _leave(conn: Connection, known: Tenant, wish: _Wish) -> dict[str, Any]:
-    from pgcharter.migrate import faults
+    from pgcharter import faults
     from pgcharter.tenants import places, table
 
     at = wish.at

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from pgcharter.migrate import alembic_batches, alembic_env, alone, faults, ledger
+from pgcharter import faults
+from pgcharter.migrate import alembic_batches, alembic_env, alone, ledger
 from pgcharter.migrate.endings import EndError
 from pgcharter.migrate.framing import CLOSING, patience
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
+from pgcharter import faults
 from pgcharter.db import queries
 from pgcharter.errors import PgcharterError
-from pgcharter.migrate import alembic_env, faults, home, ledger
+from pgcharter.migrate import alembic_env, home, ledger
 from pgcharter.migrate.alembic_parts import Parts
 from pgcharter.migrate.alembic_sitting import Sitting, fence
 from pgcharter.migrate.endings import AGAIN, EndError, failed

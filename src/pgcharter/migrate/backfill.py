@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+from pgcharter import faults
 from pgcharter.db import queries
-from pgcharter.migrate import faults, ledger
+from pgcharter.migrate import ledger
 from pgcharter.migrate.endings import AGAIN, EndError
 from pgcharter.migrate.framing import CLOSING, opening
 from pgcharter.migrate.session import StoppedError

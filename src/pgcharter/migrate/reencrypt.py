@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import psycopg
 from psycopg.types.json import Jsonb
 
+from pgcharter import faults
 from pgcharter.db import connect, queries
 from pgcharter.errors import PgcharterError, RefusedError, UsageError
-from pgcharter.migrate import faults, lock
+from pgcharter.migrate import lock
 from pgcharter.migrate.blockers import Beside
 from pgcharter.migrate.reencrypt_rows import Found, Rows, bound_to, decrypted, refused, shown_key
 from pgcharter.migrate.target import Key

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 
 import psycopg
 
+from pgcharter import faults
 from pgcharter.db import Connection, connect
 from pgcharter.errors import ConnectError, PgcharterError, RefusedError, UsageError
-from pgcharter.migrate import alone, faults, home, layouts, ledger, lock
+from pgcharter.migrate import alone, home, layouts, ledger, lock
 from pgcharter.migrate.blockers import Beside
 from pgcharter.migrate.control import Control
 from pgcharter.migrate.endings import AGAIN, EndError, Outcome
@@ -29,6 +30,12 @@ __all__ = ["Outcome", "Terms", "apply"]
 
 OURS = "pgcharter"
 """Layout of the files that pgcharter writes: what its functions name may be made later in the file."""
+
+POINTS = (
+    "locked", "started", "unit", "in transaction", "before commit", "after commit", "before alone", "after alone", "after record",
+    "in batch", "after batch", "before sweep", "before finish", "finished",
+)  # fmt: skip
+"""Fault points of a run, in the order in which a run passes them first."""
 
 
 def apply(

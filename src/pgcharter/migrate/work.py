@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
 
+from pgcharter import faults
 from pgcharter.errors import PgcharterError
-from pgcharter.migrate import alone, backfill, faults, home, ledger, reach
+from pgcharter.migrate import alone, backfill, home, ledger, reach
 from pgcharter.migrate.endings import AGAIN, EndError, Reason, failed, kept
 from pgcharter.migrate.framing import AS_LOGGED_IN, CLOSING, opening, patience
 from pgcharter.migrate.session import Session, StoppedError

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
+from pgcharter import faults
 from pgcharter.db import queries
 from pgcharter.errors import PgcharterError, RefusedError
-from pgcharter.migrate import faults
 from pgcharter.names import ObjectId, literal, quote
 from pgcharter.policy.audit import view_name
 from pgcharter.policy.tenancy_settings import OWN_TENANTS

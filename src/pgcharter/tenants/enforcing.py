@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
+from pgcharter import faults
 from pgcharter.db import connect
 from pgcharter.errors import PgcharterError, RefusedError
-from pgcharter.migrate import faults, planning
+from pgcharter.migrate import planning
 from pgcharter.names import quote
 from pgcharter.plan.model import Grade
 from pgcharter.plan.safe_ground import Plain

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from pgcharter import __version__
+from pgcharter import __version__, faults
 from pgcharter.db import queries
 from pgcharter.errors import PgcharterError
-from pgcharter.migrate import faults, ledger
+from pgcharter.migrate import ledger
 from pgcharter.migrate.state import applied_runs
 from pgcharter.names import quote
 from pgcharter.sources.live import read_catalog

@@ -1,4 +1,4 @@
-"""Named places at which a test kills or stops the runner, to prove that a run which ends there is taken up again as if nothing had been."""
+"""Named places at which a test kills or stops a process, to prove that what ends there is taken up again as if nothing had been."""
 
 from __future__ import annotations
 
@@ -7,12 +7,6 @@ import signal
 
 VARIABLE = "PGCHARTER_FAULT"
 """Environment variable `name[:occurrence[:kill|stop]]`; without it every point is one look into a dictionary."""
-
-POINTS = (
-    "locked", "started", "unit", "in transaction", "before commit", "after commit", "before alone", "after alone", "after record",
-    "in batch", "after batch", "before sweep", "before finish", "finished",
-)  # fmt: skip
-"""Every point, in the order in which a run passes them first."""
 
 _passed: dict[str, int] = {}
 
