@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pgcharter.charter import Charter, Section
     from pgcharter.policy.model import Mark, Policy
 
-NAMES = ("tenancy", "soft_delete", "encryption", "pgcrypto", "audit", "idempotency", "two_phase", "roles")
+NAMES = ("tenancy", "soft_delete", "encryption", "pgcrypto", "audit", "idempotency", "two_phase", "messaging", "sync", "roles")
 """Policies as their sections are called. Each has a module of settings with its `SECTION`, and one with the `policy` made from its values.
 Audit comes after encryption, whose columns it may leave out. Roles come last of all: they grant what the others have made."""
 

@@ -1,0 +1,112 @@
+"""`[sync]` of the charter: copies of tables in other stores, kept right by logical replication."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pgcharter.charter import Section
+from pgcharter.errors import UsageError
+from pgcharter.measures import seconds, size
+
+Kind = Literal["postgresql", "redis", "clickhouse", "nats", "webhook", "jsonl", "parquet"]
+Mask = Literal["hash", "null", "stars", "last4"]
+_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+
+
+def _table(value: Any) -> None:
+    if value.count(".") != 1 and '"' not in value:
+        raise UsageError(f"{value!r} names no table", hint="write schema.table")
+
+
+def _name(value: Any) -> None:
+    if _NAME.fullmatch(value) is None:
+        raise UsageError(f"{value!r} is no name", hint="write small letters, digits and _, 63 at most: shop_sync")
+
+
+_TIMES: dict[str, Any] = {"check": seconds}
+_SIZES: dict[str, Any] = {"check": size}
+
+
+@dataclass(frozen=True)
+class SinkTable:
+    """`[[sync.sink]]`: a store that copies go to."""
+
+    name: str = field(metadata={"check": _name})
+    """What it is called in commands and mappings."""
+    kind: Kind
+    """Which store it is."""
+    url_env: str = ""
+    """Environment variable with its address: redis://…, http://…, nats://…, postgresql://…; secrets are never written here."""
+    folder: str = ""
+    """Folder of files that are written, for jsonl and parquet."""
+    form: str = ""
+    """How rows are stored where the store has several forms; Redis: hash, json or invalidate."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """What else this kind of store can be told."""
+    spill: str = field(default="10GB", metadata=_SIZES)
+    """Most bytes of changes that are kept in a file of its own while it is down; beyond that it is given up and must be seeded anew."""
+
+
+@dataclass(frozen=True)
+class LookupTable:
+    """`[[sync.mapping.lookup]]`: columns of another table, found by a key."""
+
+    table: str = field(metadata={"check": _table})
+    """Table that is looked into, schema.table."""
+    on: Mapping[str, str]
+    """Column of the mapped table → column of this one, which must be unique here: { customer_id = "id" }."""
+    columns: tuple[str, ...]
+    """Columns that are taken from it."""
+    prefix: str = ""
+    """Put before their names: customer_."""
+
+
+@dataclass(frozen=True)
+class MappingTable:
+    """`[[sync.mapping]]`: how rows of a table become rows, documents or keys of a store."""
+
+    sink: str
+    """Name of the sink."""
+    table: str = field(metadata={"check": _table})
+    """Table that is copied, schema.table; of a partitioned one the whole."""
+    to: str = ""
+    """What it is called there; empty: the table's name. May hold {tenant}."""
+    columns: tuple[str, ...] = ()
+    """Columns that are copied; empty: all, and those that come later."""
+    key: tuple[str, ...] = ()
+    """Columns that tell rows apart; empty: the primary key."""
+    rename: Mapping[str, str] = field(default_factory=dict)
+    """Column → its name there."""
+    mask: Mapping[str, str] = field(default_factory=dict)
+    """Column → hash, null, stars or last4."""
+    filter: tuple[str, ...] = ()
+    """Conditions that all must hold, else the row is not there: "status <> 'draft'", "deleted_at is null"."""
+    tenant: str = ""
+    """Column that says whose the row is, for {tenant} in `to`."""
+    lookup: tuple[LookupTable, ...] = ()
+    delta: str = ""
+    """For copies by batches instead of replication: a column that grows with every change, such as updated_at."""
+
+
+@dataclass(frozen=True)
+class SyncSection:
+    """`[sync]`: one publication and one slot for all copies."""
+
+    publication: str = field(default="pgcharter_sync", metadata={"check": _name})
+    slot: str = field(default="pgcharter_sync", metadata={"check": _name})
+    folder: str = ".pgcharter/sync"
+    """Folder of what is kept while a store is down."""
+    keep: str = field(default="10GB", metadata=_SIZES)
+    """Most log that the slot may hold back, as max_slot_wal_keep_size should say; `sync status` warns at half of it."""
+    heartbeat: str = field(default="10s", metadata=_TIMES)
+    """Time after which an idle database is written to, so that its slot moves on."""
+    role: str = ""
+    """Role that reads changes and writes heartbeats; empty: the owner."""
+    sink: tuple[SinkTable, ...] = ()
+    mapping: tuple[MappingTable, ...] = ()
+
+
+SECTION = Section("sync", SyncSection)

@@ -1,0 +1,1 @@
+"""Stores that copies go to, one module each."""

@@ -1,0 +1,1 @@
+"""Changes out of PostgreSQL: logical decoding, checkpoints, workers, reconciliation; declares what a sink is."""
