@@ -3,19 +3,26 @@
 #   export PGCHARTER_PGBOUNCER="$(bash tools/fetch_service.sh pgbouncer)"
 #   export PGCHARTER_MEMCACHED="$(bash tools/fetch_service.sh memcached)"
 #   export PGCHARTER_REDIS="$(bash tools/fetch_service.sh redis-server)"
+#   export PGCHARTER_NATS="$(bash tools/fetch_service.sh nats-server)"
+#   export PGCHARTER_CLICKHOUSE="$(bash tools/fetch_service.sh clickhouse-server)"
 # Needs no rights and installs nothing: the package, with the libraries that a bare system lacks, is fetched and unpacked into
 # ${XDG_CACHE_HOME:-~/.cache}/pgcharter/debian-NAME (as root: /var/cache/pgcharter/...); no service is started.
 set -euo pipefail
 
 say() { printf '%s\n' "$*" >&2; }
-runs() { [ -x "$1" ] && "$1" $asks > /dev/null 2>&1; }
+runs() { # whether it can be started, whatever it thinks of the question: without its libraries it ends in 127
+    local code=0
+    [ -x "$1" ] && { "$1" $asks > /dev/null 2>&1 || code=$?; } && [ "$code" -lt 126 ]
+}
 
 name="${1:-}"
 case "$name" in
     pgbouncer) asks=--version packages="pgbouncer libevent-2.1-7 libc-ares2" variable=PGCHARTER_PGBOUNCER ;;
     memcached) asks=-V packages="memcached libevent-2.1-7 libsasl2-2" variable=PGCHARTER_MEMCACHED ;;
     redis-server) asks=--version packages="redis-server redis-tools libatomic1 libjemalloc2 liblzf1" variable=PGCHARTER_REDIS ;;
-    *) say "usage: bash tools/fetch_service.sh pgbouncer|memcached|redis-server"; exit 2 ;;
+    nats-server) asks=--version packages=nats-server variable=PGCHARTER_NATS ;;
+    clickhouse-server) asks=--help packages="" variable=PGCHARTER_CLICKHOUSE ;;
+    *) say "usage: bash tools/fetch_service.sh pgbouncer|memcached|redis-server|nats-server|clickhouse-server"; exit 2 ;;
 esac
 for program in "$(command -v "$name" || true)" "/usr/bin/$name" "/usr/sbin/$name"; do
     if [ -n "$program" ] && runs "$program"; then echo "$program"; exit 0; fi
@@ -33,11 +40,15 @@ chmod 755 "$home"
 partial="$(mktemp -d "$home/.partial-XXXXXX")"
 trap 'rm -rf "$partial"' EXIT
 cd "$partial"
-say "fetching $packages into $target (once)"
-# shellcheck disable=SC2086 # one word a package
-if ! apt-get download $packages >&2; then
-    if [ "$(id -u)" != 0 ] || ! { apt-get update -qq >&2 && apt-get download $packages >&2; }; then
-        say "apt does not offer $packages: install $name from elsewhere and set $variable to its path"
+download() { # what is listed above, or with an empty list everything that a package needs and this system has not
+    [ -n "$packages" ] || packages="$(apt-get -s install --no-install-recommends "$name" | awk '/^Inst/ { print $2 }')"
+    # shellcheck disable=SC2086 # one word a package
+    [ -n "$packages" ] && apt-get download $packages >&2
+}
+say "fetching $name into $target (once)"
+if ! download; then
+    if [ "$(id -u)" != 0 ] || ! { apt-get update -qq >&2 && download; }; then
+        say "apt does not offer $name: install it from elsewhere and set $variable to its path"
         exit 3
     fi
 fi
@@ -48,7 +59,7 @@ cat > root/start <<START
 #!/bin/sh
 # $name with the libraries that lie beside it.
 here="\$(dirname "\$(readlink -f "\$0")")"
-libraries="\$(echo "\$here"/usr/lib/*-linux-gnu*)"
+libraries="\$(echo "\$here"/usr/lib/*-linux-gnu*):\$(echo "\$here"/lib/*-linux-gnu*)"
 export LD_LIBRARY_PATH="\$libraries\${LD_LIBRARY_PATH:+:\$LD_LIBRARY_PATH}"
 exec "\$here/$binary" "\$@"
 START
