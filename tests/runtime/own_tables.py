@@ -9,12 +9,14 @@ import psycopg
 from pgcharter.migrate import planning
 from pgcharter.migrate.planning import Wish
 from pgcharter.migrate.policies import Chosen
-from pgcharter.policy import idempotency, two_phase
+from pgcharter.policy import idempotency, messaging, two_phase
 from pgcharter.policy.idempotency_settings import IdempotencySection
+from pgcharter.policy.messaging_settings import MessagingSection
 from pgcharter.policy.two_phase_settings import TwoPhaseSection
 
 _POLICIES: dict[str, Any] = {
     "idempotency": lambda users: idempotency.policy(IdempotencySection(answer_bytes=1000, users=users)),
+    "messaging": lambda users: messaging.policy(MessagingSection(writers=users, workers=users)),
     "two_phase": lambda users: two_phase.policy(TwoPhaseSection(users=users)),
 }
 _statements: dict[Any, tuple[str, ...]] = {}
