@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -189,6 +190,18 @@ def test_two_at_once_for_one_tenant_do_not_meet(program: Program, rows: Path, da
         assert (done.returncode, "another command is at work on tenant acme: session" in done.stderr) == (4, True)
         assert program("tenant", "add", "globex").returncode == 0
     assert program("tenant", "add", "acme").returncode == 0
+
+
+def test_a_session_that_is_about_to_end_is_waited_for(rows: Path, database: str) -> None:
+    """The server notices a moment after a command has ended that its session is gone."""
+    from pgcharter.tenants import table
+
+    with table.opened(database) as ended, table.opened(database) as conn, table.alone(ended, "acme"):
+        ending = threading.Timer(0.3, ended.close)
+        ending.start()
+        with table.alone(conn, "acme"):
+            assert ended.closed
+        ending.join()
 
 
 # schemas

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 State = Literal["adding", "active", "suspended", "leaving"]
 STATES: tuple[State, ...] = ("adding", "active", "suspended", "leaving")
 APPLICATION = "pgcharter tenant"
+GONE = 1.0
+"""Seconds in which a server notices that whoever held a lock has gone: the session of a command outlives its process by a moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,11 @@ def understood(conn: Connection) -> Iterator[None]:
 @contextmanager
 def alone(conn: Connection, name: str) -> Iterator[None]:
     """Inside, no other command is at work on the tenant. Raises RefusedError when one is; a command that was killed holds nothing."""
-    if conn.execute(_sql("lock"), (name,)).fetchone() != (True,):
+    until = time.monotonic() + GONE
+    while conn.execute(_sql("lock"), (name,)).fetchone() != (True,):
+        if time.monotonic() < until:
+            time.sleep(0.02)
+            continue
         row = conn.execute(_sql("holder"), (name,)).fetchone()
         who = f": session {row[0]} of {row[1] or 'somebody'}" + (f" from {row[2]}" if row[2] else "") if row else ""
         raise RefusedError(f"another command is at work on tenant {name}{who}, so nothing was done", hint="wait for it, then say it again")
