@@ -37,8 +37,11 @@ class Mapper(Protocol):
         """
 
     def whole(self, relation: Relation) -> bool:
-        """Whether changes of it must come with all values, because of a filter, a tenant, a lookup: the worker then reads rows anew that have
-        unchanged values out of line. Sinks that say so themselves (`Sink.whole`), changed keys and tables being seeded are seen to anyway."""
+        """Whether changes of it must come with all values, because of a filter, a tenant or a lookup.
+
+        The worker then reads rows anew that have unchanged values out of line. It does so anyway where the sink is whole, the key has
+        changed, or the table is being seeded.
+        """
 
     def rows(self, changes: Sequence[Change]) -> list[Row]:
         """Rows of changes, in order. A row may have the stamp of its change only."""
