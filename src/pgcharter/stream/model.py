@@ -99,9 +99,10 @@ class Row(NamedTuple):
     op: Literal["put", "delete", "clear"]
     """clear: every row with an older stamp goes."""
     key: tuple[Any, ...]
-    """Values of the key fields as Python values of psycopg's types; empty for clear."""
+    """Values of the key fields as `stream.values` makes them of PostgreSQL's text; empty for clear."""
     values: Mapping[str, Any]
-    """All fields of a put, the key's too, as Python values; those not known are absent, and the store keeps what it has."""
+    """All fields of a put, the key's too, as Python values; those not known are absent, and the store keeps what it has. A put that leaves
+    fields out of a row that the store does not have changes nothing: a value that is not known never becomes NULL."""
     stamp: Stamp
 
     @property
@@ -127,7 +128,8 @@ class Sink(Protocol):
     def write(self, rows: Sequence[Row], upto: Stamp) -> None:
         """Apply rows in their order. When it returns, they are durable there, and with them `upto`, where the store keeps one.
 
-        Everything up to that stamp has been written then.
+        Everything up to that stamp has been written then. Rows may be none, and may be of a shape that `open` was not told of (a tenant's
+        first): its place is made now.
         """
 
     def close(self) -> None:
