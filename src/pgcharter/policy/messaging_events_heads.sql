@@ -1,0 +1,30 @@
+CREATE OR REPLACE FUNCTION pgcharter.event_heads_moved(
+    whose text, aggregate_types text[], aggregate_ids {id}[], expected integer[], counts integer[])
+ RETURNS integer[]
+ LANGUAGE plpgsql
+AS $function$
+-- Moves heads on, in the order of their keys so that two appends cannot deadlock; new versions, NULL where another one was expected.
+DECLARE
+    numbers integer[] := '{1}';
+    moved integer[] := array_fill(NULL::integer, ARRAY[cardinality(aggregate_ids)]);
+    i integer;
+    wanted integer;
+BEGIN
+    IF cardinality(aggregate_ids) > 1 THEN
+        SELECT array_agg(s ORDER BY aggregate_ids[s], aggregate_types[s] COLLATE "C", s)
+          INTO numbers FROM generate_subscripts(aggregate_ids, 1) s;
+    END IF;
+    FOREACH i IN ARRAY numbers LOOP
+        wanted := coalesce(expected[i], -1);
+        INSERT INTO pgcharter.event_heads AS h (tenant, aggregate_type, aggregate_id, version)
+        SELECT whose, aggregate_types[i], aggregate_ids[i], counts[i]
+         WHERE wanted IN (0, -1)
+            OR EXISTS (SELECT FROM pgcharter.event_heads o
+                        WHERE o.aggregate_id = aggregate_ids[i] AND o.aggregate_type = aggregate_types[i] AND o.tenant = whose)
+            ON CONFLICT ON CONSTRAINT event_heads_pkey
+            DO UPDATE SET version = h.version + excluded.version WHERE wanted IN (-1, -2) OR h.version = wanted
+        RETURNING h.version INTO moved[i];
+    END LOOP;
+    RETURN moved;
+END
+$function$
