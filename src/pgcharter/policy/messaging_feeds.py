@@ -95,17 +95,16 @@ def _parked(section: MessagingSection, catalog: Catalog) -> Table:
         constraints=(primary("parked_pkey", key), check("parked_state_check", states, "state")),
         indexes=(
             _partial(index(PARKED, "parked_due", ("consumer", "due_at")), "state = 'waiting'::text"),
-            _partial(index(PARKED, "parked_head", ("consumer", "key")), head, unique=True),
+            _partial(index(PARKED, "parked_head", ("consumer", "key")), head),
             index(PARKED, "parked_pkey", key, unique=True),
         ),
         acl=_acl(section, catalog, "UPDATE"), comment="Messages that failed, and those of their keys that came after them",
     )  # fmt: skip
 
 
-def _partial(of: Index, where: str, *, unique: bool = False) -> Index:
+def _partial(of: Index, where: str) -> Index:
     """An index of some rows only."""
-    text = of.definition.replace("CREATE INDEX", "CREATE UNIQUE INDEX") if unique else of.definition
-    return replace(of, unique=unique, predicate=where, definition=f"{text} WHERE ({where})")
+    return replace(of, predicate=where, definition=f"{of.definition} WHERE ({where})")
 
 
 def _inbox(section: MessagingSection, catalog: Catalog) -> Table:

@@ -8,125 +8,215 @@ Keys are spread over `slots`; workers share these, and what fails parks its key 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Generic, Literal, TypeVar
+import asyncio
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any, TypeVar
 
-from pgcharter.errors import PgcharterError
+from pgcharter.errors import UsageError
+from pgcharter.runtime.colours import Steps, awaited, driven
+from pgcharter.runtime.feeds_leases import log
+from pgcharter.runtime.feeds_model import (
+    Failed,
+    FailedError,
+    FeedSettings,
+    FencedError,
+    Inside,
+    Log,
+    Outcome,
+    Outside,
+    StaleFeedError,
+    Start,
+    TargetDownError,
+)
+from pgcharter.runtime.feeds_outcomes import is_elsewhere
+from pgcharter.runtime.feeds_reading import Reading
+from pgcharter.runtime.feeds_wake import AsyncListener, Listener
+from pgcharter.runtime.work import around
 
+__all__ = [
+    "AsyncFeed", "Failed", "FailedError", "Feed", "FeedSettings", "FencedError", "Inside", "Log", "Outcome", "Outside", "StaleFeedError",
+    "Start", "TargetDownError",
+]  # fmt: skip
 M = TypeVar("M")
 
 
-@dataclass(frozen=True)
-class Log(Generic[M]):
-    """A table that only grows, and is read in the order of its positions. SQL expressions are over the alias `l`."""
+class _Running(Reading[M]):
+    """How long a worker goes on, for both colours."""
 
-    name: Literal["events", "outbox"]
-    """As `pgcharter.settled(name)` knows it; pgcharter.feeds and pgcharter.logs have it."""
-    table: str
-    """SQL: `pgcharter.events`. It has a column `position bigint`, with an index."""
-    key: str
-    """What keeps messages in order: text, never NULL. `l.aggregate_id::text`, `COALESCE(l.key, l.position::text)`."""
-    columns: tuple[str, ...]
-    """What `message` is made of."""
-    message: Callable[..., M]
-    """Called with the values of the columns in their order. What it raises is a failure of that message alone."""
-    id: str = "l.position::text"
-    """Names a message for the inbox of whoever handles it: text."""
-    time: str = "l.created_at"
-    """When it was written."""
+    def _caught_up(self) -> Steps[int]:
+        """Look until there is nothing left to do just now."""
+        self._alone_here()
+        done = 0
+        try:
+            while count := (yield from self._looked()):
+                done += count
+        finally:
+            yield from self._left()
+        if self.stale:
+            raise StaleFeedError(self.stale[0], hint=f"set its position: reset(conn, {self.consumer!r}, 'first')")
+        return done
 
+    def _ran(self) -> Steps[None]:
+        """Look until told to stop; then let go of the slots."""
+        self._alone_here()
+        pause = self.settings.poll_least
+        try:
+            while not self._leaving:
+                try:
+                    count = yield from self._looked()
+                except Exception as error:
+                    if not is_elsewhere(error):
+                        raise
+                    log.warning("%s: the database is away: %s", self.consumer, error)
+                    count, pause = 0, max(pause, 0.25)
+                if count or (yield partial(self._wait, pause)):
+                    pause = self.settings.poll_least
+                else:
+                    pause = min(pause * 2, 5.0 if self.settings.listen else self.settings.poll_most)
+        finally:
+            yield from self._left()
 
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """A message could not be handled: its key is parked, and tried again."""
+    def _left(self) -> Steps[None]:
+        """Give back what is held, whatever state the connection is in."""
+        conn, self._leaving = self._conn, True
+        if conn is not None:
+            try:
+                if self.held and not conn.closed:
+                    yield from self._released(list(self.held.values()))
+            except Exception as error:
+                if not is_elsewhere(error):
+                    raise
+                log.warning("%s: its slots could not be given back, and are free after %s s: %s", self.consumer, self.settings.lease, error)
+            finally:
+                self.held.clear()
+                self._conn = None
+                self._tick_at = 0.0
+                yield conn.close
 
-    error: str
-    after: float | None = None
-    """Seconds until it is tried again; None: as the settings say."""
-    final: bool = False
-    """It would fail again: it is dead at once, until a person requeues or skips it."""
+    def _alone_here(self) -> None:
+        if around(self.database) is not None:
+            raise UsageError(f"feed {self.consumer} is run inside a unit of work, and has transactions of its own", hint="run it outside")
+        self._leaving = False
+        self.stale.clear()
 
-
-class FailedError(PgcharterError):
-    """Raised by a handler that knows what is to become of its message: `failed` says so."""
-
-    def __init__(self, failed: Failed) -> None:
-        super().__init__(failed.error)
-        self.failed = failed
-
-
-class TargetDownError(PgcharterError):
-    """Raised by a handler where it is not a message that fails but the target as a whole: nothing is parked, all of it waits."""
-
-
-class StaleFeedError(PgcharterError):
-    """What a consumer would read next has been archived: it goes on only when a person has set its position anew."""
-
-
-Outcome = Failed | None
-"""What became of a message; None: it is done."""
-
-
-@dataclass(frozen=True)
-class Inside(Generic[M]):
-    """Messages are handled in the transaction that moves the cursor: each has its effect once.
-
-    `handle(work, messages)` gets the unit of work and messages in their order, several of a key perhaps. When it raises, all is rolled back
-    and they are handled one by one, each in a savepoint; the one that fails is parked. It must do nothing that a rollback does not undo.
-    """
-
-    handle: Callable[[Any, Sequence[M]], Any]
-
-
-@dataclass(frozen=True)
-class Outside(Generic[M]):
-    """Messages are delivered, then the cursor is moved: each has its effect at least once.
-
-    `deliver(messages)` gives an outcome for each, or None where all are done. When it raises, they are delivered one by one.
-    """
-
-    deliver: Callable[[Sequence[M]], Any]
-    ordered: bool = False
-    """It keeps the order of a key by itself: after one that failed it leaves out those of its key that come later, whatever their outcome
-    says. Otherwise it never gets two messages of a key in one call."""
+    def _wait(self, seconds: float) -> Any:
+        raise NotImplementedError
 
 
-@dataclass(frozen=True)
-class FeedSettings:
-    """Times are seconds."""
+class Feed(_Running[M]):
+    """A worker of a consumer, in one thread; make one for each."""
 
-    batch: int = 500
-    """Most messages that are read, handled and moved past at a time."""
-    span: int = 100_000
-    """Most positions that one query looks through, where few are of interest; it grows while there are none."""
-    lease: float = 15.0
-    """A worker that says nothing for so long has lost its slots."""
-    patience: float = 600.0
-    """The lease of a worker is kept alive for so long while it is in one call of a handler."""
-    poll_least: float = 0.002
-    poll_most: float = 0.25
-    """Pause between looks while nothing comes: it doubles from the one to the other."""
-    listen: bool = False
-    """Be woken by NOTIFY, on a connection of its own; `poll_most` is 5 s then."""
-    attempts: int = 20
-    """After so many the message is dead."""
-    deadline: float = 86_400.0
-    """So long after its first failure it is dead, too."""
-    base: float = 0.5
-    longest: float = 300.0
-    """Pause before the second attempt; it doubles up to the other. Half of it is left to chance."""
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._stopping = threading.Event()
+        self._listener: Listener | None = None
+
+    def run(self) -> None:
+        """Handle messages as they come, until `stop`. A database that is away is waited for; raises what is wrong otherwise."""
+        self._stopping.clear()
+        if self.settings.listen:
+            self._listener = Listener(self.database, self.log.name)
+        with self._keeping():
+            try:
+                driven(self._ran())
+            finally:
+                if self._listener is not None:
+                    self._listener.close()
+
+    def catch_up(self) -> int:
+        """Handle what is settled now; how many messages were looked at. Raises StaleFeedError where some of it has been archived."""
+        with self._keeping():
+            return driven(self._caught_up())
+
+    def stop(self) -> None:
+        """Have `run` finish its batch, let go of its slots and return; from any thread."""
+        self._leaving = True
+        self._stopping.set()
+
+    def _keeping(self) -> _Keeper:
+        return _Keeper(self)
+
+    def _wait(self, seconds: float) -> bool:
+        if self._listener is not None:
+            return self._listener.wait(seconds, self._stopping)
+        self._stopping.wait(seconds)
+        return False
+
+    def _coloured(self, steps: Callable[[Any], Steps[Any]]) -> Callable[[Any], Any]:
+        return lambda work: driven(steps(work))
 
 
-@dataclass(frozen=True)
-class Where:
-    """Which messages of a log a consumer wants."""
+class _Keeper:
+    """A thread that keeps leases alive while a handler is at work."""
 
-    sql: str = ""
-    """Condition over alias `l` with named parameters: `l.event_type = ANY(%(types)s)`."""
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    def __init__(self, feed: Feed[Any]) -> None:
+        self.feed = feed
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self._run, name=f"pgcharter-{feed.consumer}", daemon=True)
+
+    def _run(self) -> None:
+        while not self.over.wait(self.feed.settings.lease / 4):
+            driven(self.feed._kept_alive())
+
+    def __enter__(self) -> None:
+        self.thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        self.thread.join(5)
 
 
-Start = Literal["first", "now"] | int | datetime
-"""Where a new consumer begins: at the oldest that is kept, after what is settled now, after a position, or at a time."""
+class AsyncFeed(_Running[M]):
+    """A worker of a consumer, in one task; make one for each."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._stopping = asyncio.Event()
+        self._listener: AsyncListener | None = None
+
+    async def run(self) -> None:
+        """The async twin of `Feed.run`. Cancelled, it lets go of its slots too."""
+        self._stopping.clear()
+        if self.settings.listen:
+            self._listener = AsyncListener(self.database, self.log.name)
+        keeping = asyncio.create_task(self._keep())
+        try:
+            await awaited(self._ran())
+        finally:
+            keeping.cancel()
+            if self._listener is not None:
+                await self._listener.close()
+
+    async def catch_up(self) -> int:
+        """The async twin of `Feed.catch_up`."""
+        keeping = asyncio.create_task(self._keep())
+        try:
+            return await awaited(self._caught_up())
+        finally:
+            keeping.cancel()
+
+    def stop(self) -> None:
+        """Have `run` finish its batch, let go of its slots and return; in its event loop."""
+        self._leaving = True
+        self._stopping.set()
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(self.settings.lease / 4)
+            await awaited(self._kept_alive())
+
+    async def _wait(self, seconds: float) -> bool:
+        if self._listener is not None:
+            return await self._listener.wait(seconds, self._stopping)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        return False
+
+    def _coloured(self, steps: Callable[[Any], Steps[Any]]) -> Callable[[Any], Any]:
+        async def fn(work: Any) -> Any:
+            return await awaited(steps(work))
+
+        return fn

@@ -1,0 +1,28 @@
+"""The statements of a consumer: those of `feeds.sql`, for its log and what it wants of it."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from pgcharter.db.queries import load
+from pgcharter.runtime.feeds_model import Log
+
+_SLOT = "(pg_catalog.hashtextextended({key}, 0) & 9223372036854775807) %% %({slots})s"
+
+
+@cache
+def statement(name: str, log: Log[Any], where: str = "", *, slotted: bool = False, was: bool = False, at: bool = False) -> str:
+    """A statement of a log. `slotted`: of one slot of several; `was`: without what was done before the number of slots changed; `at`: by
+    the address of the cursor's row."""
+    text = load("pgcharter.runtime", "feeds.sql")[name]
+    parts = {
+        "table": log.table, "key": log.key, "columns": ", ".join(log.columns), "time": log.time,
+        "where": f" AND ({where})" if where else "",
+        "slot": f" AND {_SLOT.format(key=log.key, slots='slots')} = %(slot)s" if slotted else "",
+        "was": f" AND l.position > (%(was)s::bigint[])[1 + {_SLOT.format(key=log.key, slots='was_slots')}]" if was else "",
+        "at": "f.ctid = %(at)s::tid AND " if at else "",
+    }  # fmt: skip
+    for part, value in parts.items():
+        text = text.replace("{" + part + "}", value)
+    return text
