@@ -1,0 +1,33 @@
+CREATE OR REPLACE FUNCTION pgcharter.outbox_publish(topics text[], keys text[], payloads text[], datas bytea[], headers text[], ids uuid[], delays double precision[], lives double precision[])
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+DECLARE
+    now_at timestamptz := clock_timestamp();
+    here text := pg_current_xact_id()::text;
+    low int8;
+    into_part int2;
+    last int8;
+BEGIN
+    IF current_setting('pgcharter.outbox_in', true) IS DISTINCT FROM here THEN
+        low := coalesce(pg_sequence_last_value('pgcharter.outbox_position'::regclass), 0);
+        PERFORM pg_advisory_xact_lock_shared(1885824358, ((low << 32) >> 32)::int4);
+        PERFORM set_config('pgcharter.outbox_in', here, true);
+    END IF;
+    into_part := coalesce(pg_sequence_last_value('pgcharter.outbox_turn'::regclass), 0);
+    WITH put AS (
+    INSERT INTO pgcharter.outbox (position, part, message_id, topic, key, payload, data, headers, tenant, actor, correlation, created_at,
+                                       due_at, expires_at)
+    SELECT nextval('pgcharter.outbox_position'::regclass), into_part, coalesce(m.id, gen_random_uuid()), m.topic, m.key,
+           m.payload::json::text, m.data, m.headers::jsonb,
+           coalesce(current_setting('pgcharter.tenant', true), ''), nullif(current_setting('pgcharter.actor', true), ''),
+           nullif(current_setting('pgcharter.correlation', true), ''), now_at,
+           now_at + m.delay * interval '1 s', now_at + m.life * interval '1 s'
+      FROM unnest(topics, keys, payloads, datas, headers, ids, delays, lives) m (topic, key, payload, data, headers, id, delay, life)
+    RETURNING position)
+    SELECT max(position) INTO last FROM put;
+    RETURN last;
+END
+$function$
