@@ -11,7 +11,7 @@ with the reason, and is skipped by that name.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -187,10 +187,17 @@ class Conformance:
         raise NotImplementedError
 
     @pytest.fixture(autouse=True)
-    def _possible(self, request: pytest.FixtureRequest, harness: Harness) -> None:
+    def _possible(self, request: pytest.FixtureRequest, harness: Harness) -> Iterator[None]:
+        """Skip what the store cannot show; close what a test that failed left open."""
         why = harness.cannot.get(request.node.originalname.removeprefix("test_"))
         if why:
             pytest.skip(why)
+        made: list[Sink] = []
+        make = harness.sink
+        harness.sink = lambda: made.append(sink := make()) or sink  # type: ignore[method-assign, func-returns-value]
+        yield
+        for sink in made:
+            sink.close()
 
     def test_put_update_delete(self, harness: Harness) -> None:
         of = shape()

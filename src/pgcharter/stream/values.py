@@ -156,3 +156,11 @@ _DUMPS: Mapping[type, Callable[[Any], str]] = {
     bool: lambda v: "t" if v else "f", int: str, float: repr, Decimal: str, datetime: _text_of_time, time: _text_of_time,
     date: date.isoformat, UUID: str, bytes: lambda v: "\\x" + v.hex(),
 }  # fmt: skip
+
+
+def hashable(key: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A key as one of a dictionary: arrays as text, and what is not a number equal to itself."""
+    for value in key:
+        if isinstance(value, list) or value != value:
+            return tuple(text(v) if isinstance(v, list) or v != v else v for v in key)
+    return key
