@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 
@@ -27,8 +27,6 @@ class Log(Generic[M]):
     """What `message` is made of."""
     message: Callable[..., M]
     """Called with the values of the columns in their order. What it raises is a failure of that message alone."""
-    id: str = "l.position::text"
-    """Names a message for the inbox of whoever handles it: text."""
     time: str = "l.created_at"
     """When it was written."""
 
@@ -76,7 +74,9 @@ class Inside(Generic[M]):
     and they are handled one by one, each in a savepoint; the one that fails is parked. It must do nothing that a rollback does not undo.
     """
 
-    handle: Callable[[Any, Sequence[M]], Any]
+    handle: Callable[..., Any]
+    single: bool = False
+    """`handle(work, message)` is called for each."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,9 @@ class Outside(Generic[M]):
     `deliver(messages)` gives an outcome for each, or None where all are done. When it raises, they are delivered one by one.
     """
 
-    deliver: Callable[[Sequence[M]], Any]
+    deliver: Callable[..., Any]
+    single: bool = False
+    """`deliver(message)` is called for each, in their order."""
     ordered: bool = False
     """It keeps the order of a key by itself: after one that failed it leaves out those of its key that come later, whatever their outcome
     says. Otherwise it never gets two messages of a key in one call."""
@@ -128,15 +130,6 @@ class FeedSettings:
     def pause(self, attempts: int) -> float:
         """Seconds to wait after so many failures."""
         return min(self.longest, self.base * 2.0 ** min(attempts - 1, 30)) * random.uniform(0.5, 1)  # noqa: S311
-
-
-@dataclass(frozen=True)
-class Where:
-    """Which messages of a log a consumer wants."""
-
-    sql: str = ""
-    """Condition over alias `l` with named parameters: `l.event_type = ANY(%(types)s)`."""
-    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 Start = Literal["first", "now"] | int | datetime

@@ -69,12 +69,19 @@ def delivered(way: Outside[Any], messages: Sequence[Message[Any]], tolerated: in
     """
     found: dict[int, Outcome] = {m.position: m.unread for m in messages if m.unread is not None}
     stuck = {m.key for m in messages if m.unread is not None}
-    if way.ordered:
+    if way.single:
+        one = partial(_single, way.deliver)
+        yield from _one_by_one(one, [m for m in messages if m.position not in found], found, stuck, tolerated)
+    elif way.ordered:
         yield from _call(way.deliver, [m for m in messages if m.key not in stuck], found, stuck, tolerated)
     else:
         for turn in _turns([m for m in messages if m.position not in found]):
             yield from _call(way.deliver, [m for m in turn if m.key not in stuck], found, stuck, tolerated)
     return _known(messages, found, stuck)
+
+
+def _single(deliver: Callable[..., Any], bodies: Sequence[Any]) -> Any:
+    return deliver(bodies[0])
 
 
 def _known(messages: Sequence[Message[Any]], found: dict[int, Outcome], stuck: set[str]) -> list[Outcome]:
@@ -107,6 +114,7 @@ def _call(
         return
     try:
         value = yield partial(deliver, [m.body for m in batch])
+        value = [value] if isinstance(value, Failed) else value
         said = outcomes(value, len(batch))
     except (TargetDownError, ColourError, AnswerError):
         raise

@@ -70,6 +70,7 @@ class Reading(Leases, Generic[M]):
         """
         super().__init__()
         self.database, self.log, self.consumer, self.way = database, log, consumer, way
+        self._single = way.single
         self.where, self.parameters = where, {f"x_{k}": v for k, v in (parameters or {}).items()}
         for name in parameters or {}:
             self.where = self.where.replace(f"%({name})s", f"%(x_{name})s")
@@ -198,8 +199,8 @@ class Reading(Leases, Generic[M]):
 
     def _together(self, found: list[Message[M]], write: Write, work: Any) -> Steps[Note]:
         bodies = [m.body for m in found if not m.held]
-        if bodies:
-            plain((yield partial(self._handle, work, bodies)))
+        for body in bodies if self._single else [bodies] if bodies else []:
+            plain((yield partial(self._handle, work, body)))
         faults.point("feed handled")
         return (yield from write(found, [None] * len(found), work))
 
@@ -223,16 +224,16 @@ class Reading(Leases, Generic[M]):
     def _alone(self, message: Message[M]) -> Steps[Outcome]:
         """Handle one message in a savepoint."""
         try:
-            yield partial(self.database.run, lambda work: self._handle(work, [message.body]))
+            yield partial(self.database.run, lambda work: self._handle(work, message.body if self._single else [message.body]))
         except Exception as error:
             if is_elsewhere(error):
                 raise
             return failed(error)
         return None
 
-    def _handle(self, work: Any, bodies: Sequence[Any]) -> Any:
+    def _handle(self, work: Any, given: Any) -> Any:
         assert isinstance(self.way, Inside)  # noqa: S101
-        return self.way.handle(work, bodies)
+        return self.way.handle(work, given)
 
     # writing down
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -15,14 +16,18 @@ _SLOT = "(pg_catalog.hashtextextended({key}, 0) & 9223372036854775807) %% %({slo
 def statement(name: str, log: Log[Any], where: str = "", *, slotted: bool = False, was: bool = False, at: bool = False) -> str:
     """A statement of a log. `slotted`: of one slot of several; `was`: without what was done before the number of slots changed; `at`: by
     the address of the cursor's row."""
-    text = load("pgcharter.runtime", "feeds.sql")[name]
     parts = {
-        "table": log.table, "key": log.key, "columns": ", ".join(log.columns), "time": log.time,
         "where": f" AND ({where})" if where else "",
         "slot": f" AND {_SLOT.format(key=log.key, slots='slots')} = %(slot)s" if slotted else "",
         "was": f" AND l.position > (%(was)s::bigint[])[1 + {_SLOT.format(key=log.key, slots='was_slots')}]" if was else "",
         "at": "f.ctid = %(at)s::tid AND " if at else "",
-    }  # fmt: skip
+    }
+    return filled(load("pgcharter.runtime", "feeds.sql")[name], log, parts)
+
+
+def filled(text: str, log: Log[Any], more: Mapping[str, str] | None = None) -> str:
+    """A statement with what is of a log in its places."""
+    parts = {"table": log.table, "key": log.key, "columns": ", ".join(log.columns), "time": log.time, **(more or {})}
     for part, value in parts.items():
         text = text.replace("{" + part + "}", value)
     return text
