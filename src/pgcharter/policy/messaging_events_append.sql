@@ -13,31 +13,39 @@ AS $function$
 DECLARE
     n CONSTANT integer := cardinality(aggregate_ids);
     whose CONSTANT text := coalesce(for_tenant, current_setting('pgcharter.tenant', true), '');
-    who CONSTANT text := nullif(current_setting('pgcharter.actor', true), '');
-    belongs CONSTANT text := nullif(current_setting('pgcharter.correlation', true), '');
     owners integer[];
     firsts integer[];
     kept_in date;
-    refused boolean := false;
+    seed text;
     said record;
 BEGIN
-    IF n IS DISTINCT FROM cardinality(aggregate_types) OR n IS DISTINCT FROM cardinality(expected) OR n IS DISTINCT FROM cardinality(counts)
-       OR cardinality(event_types) IS DISTINCT FROM cardinality(event_data) OR n = 0
-       OR cardinality(event_types) IS DISTINCT FROM (SELECT sum(c) FROM unnest(counts) c WHERE c > 0) OR array_position(counts, 0) > 0 THEN
+    IF n = 0 OR (cardinality(aggregate_types), cardinality(expected), cardinality(counts), cardinality(event_data))
+                IS DISTINCT FROM (n, n, n, cardinality(event_types)) THEN
         RAISE EXCEPTION 'the arrays given to append_events do not belong together, so nothing was appended'
-            USING ERRCODE = 'array_subscript_error', HINT = 'one type, id, expected version and number of events (1 at least) for each aggregate';
+            USING ERRCODE = 'array_subscript_error', HINT = 'a type, an id, an expected version and a number of events for each aggregate';
     END IF;
-    IF on_conflict = 'report' AND n > 1 THEN
+    IF n = 1 THEN
+        firsts := ARRAY[-counts[1]];
+    ELSE
+        SELECT array_agg(i ORDER BY i) INTO owners FROM generate_subscripts(counts, 1) i, generate_series(1, counts[i]);
+        SELECT array_agg(-upto ORDER BY i) INTO firsts
+          FROM (SELECT i, sum(counts[i]) OVER (ORDER BY i) FROM generate_subscripts(counts, 1) i) s(i, upto);
+    END IF;
+    IF firsts[n] IS DISTINCT FROM -cardinality(event_types) OR 1 > ANY (counts) THEN
+        RAISE EXCEPTION 'append_events was given % events, and numbers of events of aggregates that do not add up to them: %',
+            cardinality(event_types), counts USING ERRCODE = 'array_subscript_error';
+    END IF;
+    IF n = 1 OR on_conflict <> 'report' THEN
+        versions := pgcharter.event_heads_moved(whose, aggregate_types, aggregate_ids, expected, counts);
+    ELSE
         BEGIN
             versions := pgcharter.event_heads_moved(whose, aggregate_types, aggregate_ids, expected, counts);
             IF array_position(versions, NULL) > 0 THEN
                 RAISE EXCEPTION 'taken back' USING ERRCODE = 'PC409';
             END IF;
         EXCEPTION WHEN SQLSTATE 'PC409' THEN
-            refused := true;
+            NULL;
         END;
-    ELSE
-        versions := pgcharter.event_heads_moved(whose, aggregate_types, aggregate_ids, expected, counts);
     END IF;
     IF array_position(versions, NULL) > 0 THEN
         SELECT jsonb_agg(jsonb_build_object('number', i, 'actual', coalesce(h.version, 0), 'actor', e.actor, 'at', e.created_at, 'type', e.event_type)
@@ -57,7 +65,7 @@ BEGIN
                 coalesce(said.type, 'nothing'), coalesce(said.actor, 'nobody named'), coalesce(said.at::text, 'no time')
                 USING ERRCODE = 'PC409', DETAIL = conflicts::text, HINT = 'read the aggregate again, and decide anew';
         END IF;
-        IF refused OR on_conflict = 'report' OR n = (SELECT count(*) FROM unnest(versions) v WHERE v IS NULL) THEN
+        IF on_conflict = 'report' OR jsonb_array_length(conflicts) = n THEN
             versions := array_fill(NULL::integer, ARRAY[n]);
             RETURN;
         END IF;
@@ -65,31 +73,27 @@ BEGIN
     -- Heads are locked now, so that positions and times of an aggregate follow its versions. From here on readers wait at what was drawn last.
     IF coalesce(current_setting('pgcharter.events_in', true), '') = '' THEN
         PERFORM pg_advisory_xact_lock_shared(
-            1885824357, ((coalesce(pg_sequence_last_value('pgcharter.events_position'), 0) << 32) >> 32)::integer
-        );
-        PERFORM set_config('pgcharter.events_in', '1', true);
+                    1885824357, ((coalesce(pg_sequence_last_value('pgcharter.events_position'), 0) << 32) >> 32)::integer
+                ), set_config('pgcharter.events_in', '1', true);
     END IF;
     written_at := clock_timestamp();
+    seed := lpad(to_hex((extract(epoch FROM written_at) * 1000)::bigint), 12, '0') || '8' || lpad(to_hex((random() * 4095)::integer), 3, '0');
     kept_in := CASE WHEN to_regclass('pgcharter.events_' || to_char(written_at AT TIME ZONE 'UTC', 'YYYY_MM')) IS NULL THEN date '1000-01-01'
                     ELSE date_trunc('month', written_at AT TIME ZONE 'UTC')::date END;
-    IF n = 1 THEN
-        owners := array_fill(1, ARRAY[counts[1]]);
-        firsts := ARRAY[versions[1] - counts[1]];
-    ELSE
-        SELECT array_agg(i ORDER BY i) INTO owners FROM generate_subscripts(counts, 1) i, generate_series(1, counts[i]);
-        SELECT array_agg(versions[i] - upto ORDER BY i) INTO firsts
-          FROM (SELECT i, sum(counts[i]) OVER (ORDER BY i) FROM generate_subscripts(counts, 1) i) s(i, upto);
-    END IF;
+    -- An id that nobody gave is of version 8: milliseconds, 12 random bits, the position.
     INSERT INTO pgcharter.events (
         position, month, tenant, aggregate_type, aggregate_id, event_version, event_id, event_type, schema_version, event_data, metadata,
         actor, correlation, causation, created_at
     )
-    SELECT nextval('pgcharter.events_position'), kept_in, whose, aggregate_types[u.a], aggregate_ids[u.a], firsts[u.a] + u.o,
-           coalesce(u.id, gen_random_uuid()), u.type, coalesce(u.schema, 1), u.data, u.notes,
-           coalesce(actors[u.a], who), coalesce(correlations[u.a], belongs), causations[u.a], written_at
-      FROM unnest(event_types, event_data, owners, metadata, schema_versions, event_ids)
-           WITH ORDINALITY u(type, data, a, notes, schema, id, o)
-     WHERE versions[u.a] IS NOT NULL;
+    SELECT u.p, kept_in, whose, aggregate_types[u.a], aggregate_ids[u.a], versions[u.a] + firsts[u.a] + u.o,
+           coalesce(u.id, (seed || to_hex((u.p & 4611686018427387903) | -9223372036854775808))::uuid),
+           u.type, coalesce(u.schema, 1), u.data, u.notes,
+           coalesce(actors[u.a], nullif(current_setting('pgcharter.actor', true), '')),
+           coalesce(correlations[u.a], nullif(current_setting('pgcharter.correlation', true), '')), causations[u.a], written_at
+      FROM (SELECT nextval('pgcharter.events_position') AS p, coalesce(x.a, 1) AS a, x.type, x.data, x.notes, x.schema, x.id, x.o
+              FROM unnest(event_types, event_data, owners, metadata, schema_versions, event_ids)
+                   WITH ORDINALITY x(type, data, a, notes, schema, id, o)
+             WHERE versions[coalesce(x.a, 1)] IS NOT NULL) u;
     last_position := currval('pgcharter.events_position');
 END
 $function$

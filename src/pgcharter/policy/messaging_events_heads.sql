@@ -6,9 +6,10 @@ AS $function$
 -- Moves heads on, in the order of their keys so that two appends cannot deadlock; new versions, NULL where another one was expected.
 DECLARE
     numbers integer[] := '{1}';
-    moved integer[] := array_fill(NULL::integer, ARRAY[cardinality(aggregate_ids)]);
+    moved integer[];
     i integer;
     wanted integer;
+    now_at integer;
 BEGIN
     IF cardinality(aggregate_ids) > 1 THEN
         SELECT array_agg(s ORDER BY aggregate_ids[s], aggregate_types[s] COLLATE "C", s)
@@ -23,7 +24,8 @@ BEGIN
                         WHERE o.aggregate_id = aggregate_ids[i] AND o.aggregate_type = aggregate_types[i] AND o.tenant = whose)
             ON CONFLICT ON CONSTRAINT event_heads_pkey
             DO UPDATE SET version = h.version + excluded.version WHERE wanted IN (-1, -2) OR h.version = wanted
-        RETURNING h.version INTO moved[i];
+        RETURNING h.version INTO now_at;
+        moved[i] := now_at;
     END LOOP;
     RETURN moved;
 END
