@@ -82,7 +82,7 @@ def test_with_tenants_and_rights(database: str, major: int) -> None:
 
 
 @pytest.fixture
-def installed(database: str) -> str:
+def installed(database: str, major: int) -> str:
     install(database, "messaging")
     return database
 
@@ -119,6 +119,7 @@ def test_the_barrier(installed: str) -> None:
         assert settled(conn) == 10
 
 
+@pytest.mark.parametrize("major", [15])
 def test_positions_beyond_32_bits(installed: str) -> None:
     with psycopg.connect(installed, autocommit=True) as conn, psycopg.connect(installed) as writer:
         for last in (2**31 - 3, 2**31 + 5, 2**32 - 2, 2**32 + 1, 5 * 2**32 - 1, 2**62):
