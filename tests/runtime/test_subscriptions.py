@@ -27,7 +27,12 @@ class Event(NamedTuple):
 
 
 EVENTS: Log[Event] = Log(
-    "events", "pgcharter.events", "l.aggregate_id::text", ("l.event_id", "l.event_type", "l.aggregate_id", "l.event_data"), Event
+    "events",
+    "pgcharter.events",
+    "l.aggregate_id::text",
+    ("l.event_id", "l.event_type", "l.aggregate_id", "l.event_data"),
+    Event,
+    id="l.event_id::text",
 )
 APPEND = """
 SELECT pgcharter.append_events(ARRAY[%s], ARRAY[%s::uuid], ARRAY[-1], ARRAY[1], ARRAY[%s], ARRAY[jsonb_build_object('n', %s::int)])

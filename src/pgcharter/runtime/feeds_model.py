@@ -27,6 +27,8 @@ class Log(Generic[M]):
     """What `message` is made of."""
     message: Callable[..., M]
     """Called with the values of the columns in their order. What it raises is a failure of that message alone."""
+    id: str = "l.position::text"
+    """Names a message for the inbox of whoever handles it: text."""
     time: str = "l.created_at"
     """When it was written."""
 

@@ -14,9 +14,9 @@ Subscription("billing", bill, types=("order-placed",), mode="inside").feed(db, E
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar, overload
 
 from pgcharter.errors import UsageError
 from pgcharter.runtime.colours import Steps, awaited, driven
@@ -31,8 +31,11 @@ if TYPE_CHECKING:
 M = TypeVar("M")
 
 
-def _event_id(event: Any) -> str:
-    return str(event.event_id)
+class _Named(NamedTuple):
+    """An event with what names it for the inbox."""
+
+    id: str
+    event: Any
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,6 @@ class Subscription(Generic[M]):
     settings: FeedSettings = field(default_factory=FeedSettings)
     inbox: Any = None
     """With mode inbox: the Database or AsyncDatabase that the handler works on, which has pgcharter.inbox."""
-    message_id: Callable[[M], str] = _event_id
-    """With mode inbox: names an event for the inbox."""
 
     def __post_init__(self) -> None:
         """Raise UsageError for what makes no sense."""
@@ -78,7 +79,7 @@ class Subscription(Generic[M]):
         kind: Any = AsyncFeed if isinstance(database, AsyncDatabase) else Feed
         where, parameters = self.wanted()
         return kind(
-            database, log, self.name, self._way(), where=where, parameters=parameters, slots=self.slots, start=self.start,
+            database, _named(log) if self.inbox is not None else log, self.name, self._way(), where=where, parameters=parameters, slots=self.slots, start=self.start,
             settings=self.settings,
         )  # fmt: skip
 
@@ -97,16 +98,20 @@ class Subscription(Generic[M]):
             return Outside(self.handler, single=True)
         return Outside(self._seen_async if isinstance(self.inbox, AsyncDatabase) else self._seen, single=True)
 
-    def _seen(self, event: M) -> None:
-        self.inbox.run(lambda work: driven(self._once(work, event)))
+    def _seen(self, named: _Named) -> None:
+        self.inbox.run(lambda work: driven(self._once(work, named)))
 
-    async def _seen_async(self, event: M) -> None:
+    async def _seen_async(self, named: _Named) -> None:
         async def fn(work: Any) -> None:
-            await awaited(self._once(work, event))
+            await awaited(self._once(work, named))
 
         await self.inbox.run(fn)
 
-    def _once(self, work: Any, event: M) -> Steps[None]:
+    def _once(self, work: Any, named: _Named) -> Steps[None]:
         """Handle an event in a unit of work of the other database, unless its inbox has it."""
-        if (yield partial(self.inbox._flow(once), work.conn, self.name, self.message_id(event))):
-            plain((yield partial(self.handler, work, event)))
+        if (yield partial(self.inbox._flow(once), work.conn, self.name, named.id)):
+            plain((yield partial(self.handler, work, named.event)))
+
+
+def _named(log: Log[Any]) -> Log[Any]:
+    return replace(log, columns=(log.id, *log.columns), message=lambda name, *values: _Named(name, log.message(*values)))
