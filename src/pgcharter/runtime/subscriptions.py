@@ -78,8 +78,9 @@ class Subscription(Generic[M]):
 
         kind: Any = AsyncFeed if isinstance(database, AsyncDatabase) else Feed
         where, parameters = self.wanted()
+        read = _named(log) if self.inbox is not None else log
         return kind(
-            database, _named(log) if self.inbox is not None else log, self.name, self._way(), where=where, parameters=parameters, slots=self.slots, start=self.start,
+            database, read, self.name, self._way(), where=where, parameters=parameters, slots=self.slots, start=self.start,
             settings=self.settings,
         )  # fmt: skip
 
