@@ -81,9 +81,9 @@ class MappingTable:
     rename: Mapping[str, str] = field(default_factory=dict)
     """Column → its name there."""
     mask: Mapping[str, str] = field(default_factory=dict)
-    """Column → hash, null, stars or last4."""
+    """Column → hash (HMAC-SHA-256, the same for the same value), null, stars or last4."""
     filter: tuple[str, ...] = ()
-    """Conditions that all must hold, else the row is not there: "status <> 'draft'", "deleted_at is null"."""
+    """Conditions that all must hold, else the row is not there: "status <> 'draft'", "deleted_at is null", "kind in ('a', 'b')"."""
     tenant: str = ""
     """Column that says whose the row is, for {tenant} in `to`."""
     lookup: tuple[LookupTable, ...] = ()
@@ -103,6 +103,8 @@ class SyncSection:
     """Most log that the slot may hold back, as max_slot_wal_keep_size should say; `sync status` warns at half of it."""
     heartbeat: str = field(default="10s", metadata=_TIMES)
     """Time after which an idle database is written to, so that its slot moves on."""
+    mask_key_env: str = ""
+    """Environment variable with the secret of masks `hash`: without it, whoever knows a value's form can find it by trying."""
     role: str = ""
     """Role that reads changes and writes heartbeats; empty: the owner."""
     sink: tuple[SinkTable, ...] = ()

@@ -84,7 +84,7 @@ def _time(text: str) -> time | str:
 
 
 def _bytes(text: str) -> bytes:
-    return bytes.fromhex(text[2:])
+    return bytes.fromhex(text.removeprefix("\\x"))
 
 
 _LOADS: Mapping[str, Load] = {
