@@ -1,0 +1,130 @@
+"""What copying keeps in the source: pgcharter.sync_sinks and pgcharter.sync_snapshots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from pgcharter.db import Connection
+from pgcharter.errors import PgcharterError
+from pgcharter.stream.model import Stamp
+from pgcharter.stream.replication import lsn_number, lsn_text
+
+
+@dataclass
+class Kept:
+    """What is known of a sink."""
+
+    sink: str
+    wanted: str = "running"
+    """running or paused."""
+    state: str = "new"
+    """new, running, paused, down, refused or lost."""
+    reason: str = ""
+    stamp: Stamp = Stamp(0, 0)  # noqa: RUF009 - a tuple
+    rows: int = 0
+    spilling: bool = False
+    spilled: int = 0
+    behind: float = 0.0
+    updated_at: datetime | None = None
+
+
+@dataclass
+class Seed:
+    """How far the seeding of a table in a sink is."""
+
+    sink: str
+    source: str
+    """The table, as SQL."""
+    state: str = "waiting"
+    after: list[str] | None = None
+    rows: int = 0
+    total: int = 0
+    began: int = 0
+    """Rows with older stamps go at its end; 0: none do."""
+
+
+_SINKS = "sink, wanted, state, reason, lsn::text, ordinal, rows, spilling, spilled, behind, updated_at"
+_SAVE = """
+UPDATE pgcharter.sync_sinks SET state = %s, reason = %s, lsn = %s::pg_lsn, ordinal = %s, rows = %s, spilling = %s, spilled = %s,
+       behind = %s, updated_at = now() WHERE slot = %s AND sink = %s
+"""
+_SEED = """
+UPDATE pgcharter.sync_snapshots SET state = %s, after = %s, rows = %s, began = %s::pg_lsn, updated_at = now()
+ WHERE slot = %s AND sink = %s AND source = %s AND state <> 'done'
+"""
+
+
+class Checkpoints:
+    """The rows of one slot. One thread uses it."""
+
+    def __init__(self, conn: Connection, slot: str) -> None:
+        self._conn, self.slot = conn, slot
+        row = conn.execute("SELECT pg_catalog.to_regclass('pgcharter.sync_sinks') IS NULL").fetchone()
+        if row and row[0]:
+            raise PgcharterError(
+                "the source has no table pgcharter.sync_sinks, in which copying keeps how far it is", hint="pgcharter policy apply"
+            )
+
+    def sinks(self) -> dict[str, Kept]:
+        """What is kept of each sink."""
+        rows = self._conn.execute(f"SELECT {_SINKS} FROM pgcharter.sync_sinks WHERE slot = %s ORDER BY sink".encode(), [self.slot])
+        return {
+            sink: Kept(sink, wanted, state, reason, Stamp(lsn_number(lsn), ordinal), *rest)
+            for sink, wanted, state, reason, lsn, ordinal, *rest in rows
+        }
+
+    def begin(self, names: Iterable[str]) -> dict[str, Kept]:
+        """The same, with new rows for sinks that have none."""
+        for name in names:
+            self._conn.execute("INSERT INTO pgcharter.sync_sinks (slot, sink) VALUES (%s, %s) ON CONFLICT DO NOTHING", [self.slot, name])
+        return self.sinks()
+
+    def save(self, kept: Iterable[Kept]) -> None:
+        """Write what is known of sinks, but not what is wanted of them, which is a person's."""
+        values = [
+            (k.state, k.reason, lsn_text(k.stamp.lsn), k.stamp.ordinal, k.rows, k.spilling, k.spilled, k.behind, self.slot, k.sink)
+            for k in kept
+        ]
+        with self._conn.cursor() as cursor:
+            cursor.executemany(_SAVE.encode(), values)
+
+    def want(self, sink: str, wanted: str) -> bool:
+        """Say what is wanted of a sink; False when nothing is known of it."""
+        done = self._conn.execute("UPDATE pgcharter.sync_sinks SET wanted = %s WHERE slot = %s AND sink = %s", [wanted, self.slot, sink])
+        return done.rowcount > 0
+
+    def seeds(self) -> list[Seed]:
+        """All seeds, those done too."""
+        rows = self._conn.execute(
+            "SELECT sink, source, state, after, rows, total, began::text FROM pgcharter.sync_snapshots"
+            " WHERE slot = %s ORDER BY sink, source",
+            [self.slot],
+        )
+        return [Seed(sink, of, state, after, done, total, lsn_number(began)) for sink, of, state, after, done, total, began in rows]
+
+    def plant(self, sink: str, sources: Sequence[tuple[str, int]], *, began: int = 0, anew: bool = False) -> None:
+        """Have tables (as SQL, with their rows) seeded in a sink; those done are done again when `anew`."""
+        again = (
+            "UPDATE SET state = 'waiting', after = NULL, rows = 0, total = excluded.total, began = excluded.began" if anew else "NOTHING"
+        )
+        for of, total in sources:
+            self._conn.execute(
+                f"INSERT INTO pgcharter.sync_snapshots (slot, sink, source, total, began) VALUES (%s, %s, %s, %s, %s::pg_lsn)"
+                f" ON CONFLICT (slot, sink, source) DO {again}".encode(),
+                [self.slot, sink, of, max(total, 0), lsn_text(began)],
+            )
+
+    def seeded(self, seed: Seed) -> None:
+        """Write how far a seed is."""
+        self._conn.execute(_SEED.encode(), [seed.state, seed.after, seed.rows, lsn_text(seed.began), self.slot, seed.sink, seed.source])
+
+    def forget(self) -> None:
+        """Remove what is known of this slot."""
+        self._conn.execute("DELETE FROM pgcharter.sync_snapshots WHERE slot = %s", [self.slot])
+        self._conn.execute("DELETE FROM pgcharter.sync_sinks WHERE slot = %s", [self.slot])
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._conn.close()

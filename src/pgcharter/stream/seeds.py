@@ -1,0 +1,290 @@
+"""Rows that were there before: read in chunks by key, at the snapshot of the slot or beside the stream, and resumed after the last chunk.
+
+Beside the stream a chunk has a snapshot of its own, and the stamp of its rows must not be greater than that of any change that the
+snapshot does not see. A transaction is seen some time after its commit was written to the log (with a synchronous standby perhaps long
+after), so the position before the snapshot is not enough: of the transactions that were running for the snapshot, those that the stream has
+brought already lower the stamp to their commit.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import psycopg
+
+from pgcharter import faults
+from pgcharter.db import Connection
+from pgcharter.errors import ConnectError
+from pgcharter.stream import source
+from pgcharter.stream.checkpoints import Checkpoints, Seed
+from pgcharter.stream.lane import Chunk, Lane
+from pgcharter.stream.mapper import Target
+from pgcharter.stream.model import Change, Stamp, Value
+from pgcharter.stream.replication import lsn_number
+from pgcharter.stream.source import Table
+from pgcharter.stream.writing import Writing
+
+ROWS = 20_000
+"""Rows of a chunk."""
+PREFIX = "pgcharter_sync"
+"""Of our logical messages."""
+Advance = Callable[[str, int, int], None]
+"""Told what is copied, how many rows of it are, and how many there are in all."""
+
+
+class Passed:
+    """What the reader has passed in the log."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._at = 0
+        self._commits: dict[int, int] = {}
+        self._order: deque[int] = deque()
+
+    def commit(self, xid: int, lsn: int) -> None:
+        """Note where a transaction was committed. The last 100,000 are kept."""
+        self._commits[xid] = lsn
+        self._order.append(xid)
+        if len(self._order) > 100_000:
+            self._commits.pop(self._order.popleft(), None)
+
+    def move(self, lsn: int) -> None:
+        """Note up to where everything was received."""
+        with self._condition:
+            if lsn > self._at:
+                self._at = lsn
+                self._condition.notify_all()
+
+    def wait(self, lsn: int, seconds: float) -> bool:
+        """Wait until everything up to a position was received."""
+        with self._condition:
+            return self._condition.wait_for(lambda: self._at >= lsn, seconds)
+
+    def lowest(self, lsn: int, running: Sequence[int]) -> int:
+        """The smallest of a position and the commits of some transactions, as far as they are known."""
+        return min([lsn, *(self._commits[x & 0xFFFFFFFF] - 1 for x in running if x & 0xFFFFFFFF in self._commits)])
+
+
+class Seeding:
+    """Seeds the tables of one sink beside the stream, in a thread of its own."""
+
+    def __init__(self, lane: Lane, dsn: str, slot: str, publication: str, passed: Passed, *, rows: int = ROWS) -> None:
+        self._lane, self._dsn, self._slot, self._publication, self._passed, self._rows = lane, dsn, slot, publication, passed, rows
+        self._stop = threading.Event()
+        self.problem = ""
+        """Why it waits."""
+        self._thread = threading.Thread(target=self._run, name=f"seed {lane.name}", daemon=True)
+        self._thread.start()
+
+    @property
+    def over(self) -> bool:
+        """Whether the thread has ended."""
+        return not self._thread.is_alive()
+
+    def stop(self) -> None:
+        """End; what was written is kept, and the rest is gone on with later."""
+        self._stop.set()
+        self._thread.join(timeout=20)
+
+    def _run(self) -> None:
+        while not self._stop.is_set() and self._lane.alive:
+            try:
+                with source.open_source(self._dsn) as conn, source.open_source(self._dsn) as own:
+                    self._all(conn, Checkpoints(own, self._slot))
+                return
+            except (psycopg.Error, ConnectError) as error:
+                self.problem = str(error)
+                self._stop.wait(1.0)
+
+    def _all(self, conn: Connection, checkpoints: Checkpoints) -> None:
+        seeds = [s for s in checkpoints.seeds() if s.sink == self._lane.name and s.state != "done"]
+        self._lane.seeding.update(s.source for s in seeds)
+        for seed in seeds:
+            table = next((t for t in source.tables(conn, self._publication) if t.sql == seed.source), None)
+            if table is not None:
+                self._table(conn, checkpoints, seed, table)
+            if self._stop.is_set() or not self._lane.alive:
+                return
+            self._lane.seeding.discard(seed.source)
+
+    def _table(self, conn: Connection, checkpoints: Checkpoints, seed: Seed, table: Table) -> None:
+        key_of, waiting = source.key_of(table), None
+        after: Sequence[Value] | None = seed.after
+        state = seed.state
+        while state != "done":
+            stamp, rows = self._chunk(conn, table, after)
+            if waiting is not None and not self._wait(checkpoints, seed, *waiting):
+                return
+            after = key_of(rows[-1]) if rows and table.keys else after
+            if seed.began:
+                seed.began = min(seed.began, stamp.lsn)
+            changes = [Change(table.relation, "insert", row, None, stamp) for row in rows]
+            chunk = Chunk(table.relation, changes)
+            waiting = chunk, [str(v) for v in after] if after and table.keys else None, len(rows)
+            if not self._give(chunk):
+                return
+            state = "done" if len(rows) < self._rows or not table.keys else "copying"
+        if waiting is not None and self._wait(checkpoints, seed, *waiting):
+            self._end(checkpoints, seed, table)
+
+    def _chunk(self, conn: Connection, table: Table, after: Sequence[Value] | None) -> tuple[Stamp, list[tuple[Value, ...]]]:
+        """Rows, and a stamp that is not greater than that of any change that they do not show."""
+        row = conn.execute("SELECT pg_logical_emit_message(false, %s, 'low')::text", [PREFIX]).fetchone()
+        low = lsn_number(row[0]) if row else 0
+        conn.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        try:
+            found = conn.execute("SELECT array(SELECT pg_snapshot_xip(pg_current_snapshot())::text)").fetchone()
+            rows = source.read(conn, table, after, self._rows)
+        finally:
+            with suppress(psycopg.Error):
+                conn.execute("COMMIT")
+        faults.point("sync chunk read")
+        while not self._passed.wait(low, 0.5) and not self._stop.is_set():
+            pass
+        running = [int(x) for x in found[0]] if found else []
+        return Stamp(self._passed.lowest(low, running), 0), rows
+
+    def _give(self, chunk: Chunk) -> bool:
+
+        while not self._stop.is_set() and self._lane.alive:
+            with suppress(queue.Full):
+                self._lane.chunks.put(chunk, timeout=0.5)
+                return True
+        return False
+
+    def _wait(self, checkpoints: Checkpoints, seed: Seed, chunk: Chunk, after: list[str] | None, rows: int) -> bool:
+        """Wait until a chunk is written, and write down that it is."""
+        while not chunk.done.wait(0.5):
+            if self._stop.is_set() or not self._lane.alive:
+                return False
+        if not chunk.written:
+            return False
+        seed.state, seed.after, seed.rows = "copying", after, seed.rows + rows
+        checkpoints.seeded(seed)
+        return True
+
+    def _end(self, checkpoints: Checkpoints, seed: Seed, table: Table) -> None:
+        if seed.began:
+            chunk = Chunk(table.relation, (), clear=Stamp(seed.began, 0))
+            if not self._give(chunk) or not self._wait(checkpoints, seed, chunk, seed.after, 0):
+                return
+        seed.state = "done"
+        checkpoints.seeded(seed)
+        faults.point("sync seeded")
+
+
+class Initial:
+    """Seeds all sinks at the snapshot that the slot was made with, several tables at a time. Each sink is written to by one thread."""
+
+    def __init__(self, dsn: str, snapshot: str, lsn: int, *, jobs: int = 2, rows: int = ROWS, advance: Advance | None = None) -> None:
+        self._dsn, self._snapshot, self._stamp, self._jobs, self._rows = dsn, snapshot, Stamp(lsn, 0), jobs, rows
+        self._advance = advance
+        self._lock = threading.Lock()
+        self._failed: dict[str, Exception] = {}
+        self._done = 0
+
+    def run(
+        self, targets: Sequence[tuple[Target, Sequence[Table]]], tables: Sequence[Table], checkpoints: Checkpoints
+    ) -> dict[str, Exception]:
+        """Seed tables in the sinks that want them; gives back the sinks that failed, with why. What they have is kept for later."""
+
+        total = sum(max(t.rows, 0) for t in tables)
+        work: queue.Queue[Table] = queue.Queue()
+        for table in sorted(tables, key=lambda t: -t.rows):
+            work.put(table)
+        queues = {target.name: queue.Queue[tuple[Table, list[Change]] | None](4) for target, _ in targets}
+        wanted = {target.name: {t.sql for t in of} for target, of in targets}
+        seeds = {(s.sink, s.source): s for s in checkpoints.seeds()}
+        saved: queue.SimpleQueue[Seed] = queue.SimpleQueue()
+        errors: list[Exception] = []
+
+        def read() -> None:
+            try:
+                with source.open_source(self._dsn) as conn:
+                    conn.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+                    conn.execute(f"SET TRANSACTION SNAPSHOT '{self._snapshot}'".encode())
+                    while True:
+                        self._read(conn, work.get_nowait(), queues, wanted, total)
+            except queue.Empty:
+                pass
+            except Exception as error:
+                errors.append(error)
+
+        def write(target: Target) -> None:
+            writing = Writing(target, self._dsn)
+            try:
+                writing.open([t.relation for t in tables])
+                while (item := queues[target.name].get()) is not None:
+                    table, changes = item
+                    writing.write(changes, Stamp(0, 0), chunk=True)
+                    saved.put(self._counted(seeds[target.name, table.sql], table, changes))
+                target.sink.write([], self._stamp)
+            except Exception as error:
+                self._failed[target.name] = error
+            finally:
+                with suppress(Exception):
+                    writing.close()
+
+        readers = [threading.Thread(target=read, daemon=True) for _ in range(min(self._jobs, max(1, len(tables))))]
+        writers = [threading.Thread(target=write, args=(target,), daemon=True) for target, _ in targets]
+        for thread in (*readers, *writers):
+            thread.start()
+        for thread in readers:
+            while thread.is_alive():
+                thread.join(0.1)
+                _save(checkpoints, saved)
+        for target, _ in targets:
+            while target.name not in self._failed:
+                with suppress(queue.Full):
+                    queues[target.name].put(None, timeout=0.2)
+                    break
+        for thread in writers:
+            while thread.is_alive():
+                thread.join(0.1)
+                _save(checkpoints, saved)
+        _save(checkpoints, saved)
+        if errors:
+            raise errors[0]
+        return self._failed
+
+    def _counted(self, seed: Seed, table: Table, changes: list[Change]) -> Seed:
+        last = len(changes) < self._rows or not table.keys
+        if changes and table.keys and changes[-1].new:
+            seed.after = [str(v) for v in source.key_of(table)(changes[-1].new)]
+        seed.rows, seed.state = seed.rows + len(changes), "done" if last else "copying"
+        return seed
+
+    def _read(self, conn: Connection, table: Table, queues: Mapping[str, Any], wanted: Mapping[str, set[str]], total: int) -> None:
+
+        after: Sequence[Value] | None = None
+        key_of, full = source.key_of(table), True
+        while full:
+            rows = source.read(conn, table, after, self._rows)
+            full = len(rows) == self._rows and bool(table.keys)
+            after = key_of(rows[-1]) if full else after
+            changes = [Change(table.relation, "insert", row, None, self._stamp) for row in rows]
+            for name, to in queues.items():
+                while table.sql in wanted[name] and name not in self._failed:
+                    with suppress(queue.Full):
+                        to.put((table, changes), timeout=0.2)
+                        break
+            with self._lock:
+                self._done += len(rows)
+                if self._advance:
+                    self._advance(f"{table.sql}", self._done, max(total, self._done))
+
+
+def _save(checkpoints: Checkpoints, saved: queue.SimpleQueue[Seed]) -> None:
+    """Write down how far seeds are; the last word of each."""
+    latest: dict[tuple[str, str], Seed] = {}
+    with suppress(queue.Empty):
+        while True:
+            seed = saved.get_nowait()
+            latest[seed.sink, seed.source] = seed
+    for seed in latest.values():
+        checkpoints.seeded(seed)

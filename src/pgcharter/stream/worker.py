@@ -1,0 +1,258 @@
+"""The worker of one slot: one reader, a lane for each sink. It goes on through lost connections until it is stopped."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from pgcharter import faults
+from pgcharter.db import Connection
+from pgcharter.errors import ConnectError, PgcharterError, RefusedError
+from pgcharter.stream import slots, source
+from pgcharter.stream.channel import PATIENCE
+from pgcharter.stream.checkpoints import Checkpoints, Kept
+from pgcharter.stream.lane import Lane
+from pgcharter.stream.mapper import Make
+from pgcharter.stream.pgoutput import Message
+from pgcharter.stream.replication import Replication, SlotBusyError, Streaming
+from pgcharter.stream.seeds import PREFIX, Passed, Seeding
+from pgcharter.stream.source import Table, TypeNames
+from pgcharter.stream.transactions import Assembler, Transaction
+
+Say = Callable[[str], None]
+LONGEST = 15.0
+"""Most seconds between two attempts to reach the source."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker works on."""
+
+    dsn: str
+    slot: str
+    publication: str
+    tables: tuple[str, ...]
+    """Tables that must be published, as the charter names them."""
+    sinks: tuple[str, ...]
+    folder: Path
+    """Where the files of sinks are."""
+    heartbeat: float = 10.0
+    """Seconds without a transaction after which the log is written to."""
+    patience: float = PATIENCE
+    chunk: int = 20_000
+    """Rows that a seed beside the stream reads at a time."""
+    origin: str = "any"
+
+
+class Worker:
+    """Reads a slot and has every sink's lane fed. `run` is for the main thread; `stop` may be called from any."""
+
+    def __init__(self, job: Job, make: Make, say: Say = lambda _: None) -> None:
+        self._job, self._make, self._say = job, make, say
+        self.lanes: dict[str, Lane] = {}
+        self._seedings: dict[str, Seeding] = {}
+        self._type_name = TypeNames(job.dsn)
+        self._passed = Passed()
+        self._stop = threading.Event()
+        self._saved: dict[str, bool] = {}
+        """Whether it is written down that a sink's changes are in its file."""
+        self._once = 0
+        self._beat = self._ticked = self._told = 0.0
+        self._said = ""
+
+    def stop(self) -> None:
+        """End soon, in order."""
+        self._stop.set()
+
+    def run(self, *, once: bool = False) -> None:
+        """Work until stopped; with `once` until everything is copied that was committed when it began.
+
+        Raises SlotLostError, and RefusedError for what a person must decide.
+        """
+        wait = 0.2
+        with alone(self._job.folder):
+            try:
+                while not self._stop.is_set():
+                    try:
+                        self._session(once)
+                    except SlotBusyError as error:
+                        self._tell(f"{error.message}; this worker waits")
+                        wait = min(max(wait, 1.0) * 1.5, LONGEST)
+                    except (ConnectError, psycopg.OperationalError) as error:
+                        said = error.message if isinstance(error, ConnectError) else str(error)
+                        self._tell(f"{said}; it is tried again")
+                        wait = min(wait * 2, LONGEST)
+                    else:
+                        wait = 0.2
+                    self._stop.wait(wait * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+            finally:
+                self._end()
+
+    def _tell(self, text: str) -> None:
+        if text != self._said:
+            self._said = text
+            self._say(text)
+
+    def _end(self) -> None:
+        for seeding in self._seedings.values():
+            seeding.stop()
+        for lane in self.lanes.values():
+            lane.stop()
+        with suppress(psycopg.Error, PgcharterError), source.open_source(self._job.dsn) as conn:
+            Checkpoints(conn, self._job.slot).save(lane.told() for lane in self.lanes.values())
+
+    def _session(self, once: bool) -> None:
+        """One connection's life."""
+        job = self._job
+        with source.open_source(job.dsn) as conn, Replication(job.dsn) as replication:
+            slots.usable(slots.look(conn, job.slot), job.slot)
+            checkpoints = Checkpoints(conn, job.slot)
+            tables = source.tables(conn, job.publication)
+            slots.published(conn, job.publication, job.tables, tables)
+            replication.start(Streaming(job.slot, job.publication, job.origin))
+            self._tell(f"slot {job.slot} is read")
+            self._type_name.know([t.relation for t in tables])
+            self._open(checkpoints, tables)
+            if once and not self._once:
+                self._once = _current(conn)
+            self._read(conn, replication, checkpoints)
+
+    def _open(self, checkpoints: Checkpoints, tables: tuple[Table, ...]) -> None:
+        """Begin the lanes that there are not yet. Only who reads the slot does so."""
+        kept = checkpoints.begin(self._job.sinks)
+        for name in self._job.sinks:
+            if name not in self.lanes:
+                self._lane(kept[name], checkpoints, tables)
+
+    def _lane(self, kept: Kept, checkpoints: Checkpoints, tables: tuple[Table, ...]) -> None:
+        if kept.wanted == "reset":
+            checkpoints.want(kept.sink, "running")
+            kept = Kept(kept.sink)
+        self._saved[kept.sink] = kept.spilling
+        lane = Lane(self._make(kept.sink), kept, self._job.dsn, self._job.folder, self._type_name, [t.relation for t in tables])
+        self.lanes[kept.sink] = lane
+        lane.start()
+
+    def _read(self, conn: Connection, replication: Replication, checkpoints: Checkpoints) -> None:
+        assembler = Assembler(self._type_name, self._job.folder, local=self._job.origin == "none")
+        self._beat = time.monotonic()
+        while not self._stop.is_set():
+            for m in replication.receive(0.1):
+                told = assembler.feed(m)
+                if isinstance(told, Transaction):
+                    self._take(told)
+                elif told is not None:
+                    self._passing(told)
+            self._passed.move(replication.received)
+            now = time.monotonic()
+            if replication.wanted or now - self._told > 0.5:
+                self._confirm(replication, assembler, checkpoints)
+                self._told = now
+            if now - self._ticked > 1.0:
+                self._tick(conn, checkpoints)
+                self._ticked = now
+            if self._once and self._finished(checkpoints, replication):
+                self._confirm(replication, assembler, checkpoints)
+                self._stop.set()
+
+    def _take(self, transaction: Transaction) -> None:
+        faults.point("sync received")
+        self._passed.commit(transaction.xid, transaction.lsn)
+        self._beat = time.monotonic()
+        for lane in self.lanes.values():
+            lane.offer(transaction)
+        faults.point("sync offered")
+
+    def _passing(self, message: Message) -> None:
+        if message.prefix == PREFIX:
+            self._beat = time.monotonic()
+
+    def _confirm(self, replication: Replication, assembler: Assembler, checkpoints: Checkpoints) -> None:
+        """Tell the server up to where every sink has everything, or has it in its file."""
+        bounds = [assembler.bound or replication.received]
+        for lane in self.lanes.values():
+            safe = lane.safe()
+            if safe is not None:
+                bounds.append(safe)
+        fresh = [lane.told() for name, lane in self.lanes.items() if lane.told().spilling and not self._saved[name]]
+        if fresh:
+            checkpoints.save(fresh)
+            self._saved.update((k.sink, True) for k in fresh)
+        replication.status(min(bounds))
+        faults.point("sync confirmed")
+
+    def _tick(self, conn: Connection, checkpoints: Checkpoints) -> None:
+        """Once a second: what is wanted, how far everything is, a heartbeat."""
+        kept = checkpoints.sinks()
+        for name, lane in list(self.lanes.items()):
+            lane.tick(self._job.patience)
+            wanted = kept[name].wanted if name in kept else "running"
+            if wanted == "reset":
+                self._reset(name, kept[name], checkpoints, conn)
+            else:
+                lane.want(wanted)
+        told = [lane.told() for lane in self.lanes.values()]
+        checkpoints.save(told)
+        self._saved.update((k.sink, k.spilling) for k in told)
+        faults.point("sync checkpointed")
+        self._seed(checkpoints)
+        if time.monotonic() - self._beat > self._job.heartbeat:
+            conn.execute("SELECT pg_logical_emit_message(false, %s, 'heartbeat')", [PREFIX])
+            self._beat = time.monotonic()
+
+    def _reset(self, name: str, kept: Kept, checkpoints: Checkpoints, conn: Connection) -> None:
+        if name in self._seedings:
+            self._seedings.pop(name).stop()
+        self.lanes.pop(name).stop()
+        self._lane(kept, checkpoints, source.tables(conn, self._job.publication))
+        self._say(f"sink {name} begins anew")
+
+    def _seed(self, checkpoints: Checkpoints) -> None:
+        """Have tables seeded that wait for it."""
+        job = self._job
+        waiting = {s.sink for s in checkpoints.seeds() if s.state != "done"}
+        for name in waiting & set(self.lanes):
+            running = self._seedings.get(name)
+            if self.lanes[name].kept.state == "running" and (running is None or running.over):
+                self._seedings[name] = Seeding(self.lanes[name], job.dsn, job.slot, job.publication, self._passed, rows=job.chunk)
+
+    def _finished(self, checkpoints: Checkpoints, replication: Replication) -> bool:
+        """Whether all is copied that there was, or cannot be now."""
+        if replication.received < self._once:
+            return False
+        going = {n for n, lane in self.lanes.items() if not lane.stuck}
+        if not all(self.lanes[n].opened and self.lanes[n].empty for n in going):
+            return False
+        return not any(s.state != "done" and s.sink in going for s in checkpoints.seeds())
+
+
+def _current(conn: Connection) -> int:
+    from pgcharter.stream.replication import lsn_number
+
+    conn.execute("SELECT pg_logical_emit_message(false, %s, 'once')", [PREFIX])
+    row = conn.execute("SELECT pg_current_wal_insert_lsn()::text").fetchone()
+    return lsn_number(row[0]) if row else 0
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep other workers of this machine away from the files. Raises RefusedError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise RefusedError(f"another worker uses the folder {folder}", hint="one worker works on a slot; stop the other") from None
+        yield
+    finally:
+        os.close(handle)

@@ -1,0 +1,132 @@
+"""Changes become rows of one sink: completed where a value is missing, mapped, written. Used by one thread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+import psycopg
+
+from pgcharter import faults
+from pgcharter.db import Connection
+from pgcharter.errors import ConnectError
+from pgcharter.stream import source
+from pgcharter.stream.mapper import Target
+from pgcharter.stream.model import UNCHANGED, Change, Relation, Stamp
+
+POINTS = (
+    "sync received", "sync offered", "sync confirmed", "sync spilled", "sync writing", "sync written", "sync checkpointed",
+    "sync chunk read", "sync chunk written", "sync seeded",
+)  # fmt: skip
+"""Fault points of copying."""
+
+
+class Writing:
+    """A sink with its mapper, and what is known of their tables."""
+
+    def __init__(self, target: Target, dsn: str) -> None:
+        self.target = target
+        self.seeding: set[str] = set()
+        """Tables that are being seeded, as SQL: their rows must come whole. Another thread may add to it."""
+        self.rows = 0
+        """Rows written since the beginning."""
+        self._dsn = dsn
+        self._source: Connection | None = None
+        self._relations: dict[int, Relation] = {}
+        self._whole: dict[int, bool] = {}
+        self._cleared: dict[int, Stamp] = {}
+
+    def open(self, relations: Sequence[Relation]) -> Stamp | None:
+        """Connect to the sink with the shapes of tables as they are; gives back the stamp that it keeps."""
+        for relation in relations:
+            self._see(relation)
+        return self.target.sink.open(self.target.mapper.shapes)
+
+    def _see(self, relation: Relation) -> bool:
+        """Note a relation, and say whether rows look otherwise from now on."""
+        if self._relations.get(relation.oid) is relation:
+            return False
+        changed = self.target.mapper.relation(relation)
+        self._relations[relation.oid] = relation
+        self._whole[relation.oid] = self.target.sink.whole or self.target.mapper.whole(relation)
+        return changed
+
+    def write(self, changes: Sequence[Change], upto: Stamp, *, chunk: bool = False) -> None:
+        """Have changes become durable in the sink. Those of a chunk are rows of a seed, all of one table."""
+        faults.point("sync writing")
+        before = 0
+        for i in [*self._turns(changes), len(changes)]:
+            part = changes[before:i]
+            last = i == len(changes)
+            if part or last:
+                self._part(part, upto if last or not part else part[-1].stamp, chunk=chunk)
+            if not last and self._see(changes[i].relation):
+                self.target.sink.open(self.target.mapper.shapes)
+            before = i
+        faults.point("sync written")
+
+    def _turns(self, changes: Sequence[Change]) -> Iterator[int]:
+        """Where a change has a relation that is another than before."""
+        seen = {oid: id(r) for oid, r in self._relations.items()}
+        for i, change in enumerate(changes):
+            relation = change.relation
+            if seen.get(relation.oid) != id(relation):
+                seen[relation.oid] = id(relation)
+                yield i
+
+    def _part(self, changes: Sequence[Change], upto: Stamp, *, chunk: bool) -> None:
+        rows = self.target.mapper.rows(self._later(changes) if chunk else self._complete(changes))
+        self.target.sink.write(rows, upto)
+        self.rows += len(rows)
+
+    def _later(self, changes: Sequence[Change]) -> Sequence[Change]:
+        """Rows of a seed without those that a TRUNCATE has overtaken."""
+        return [c for c in changes if c.stamp >= self._cleared.get(c.relation.oid, c.stamp)]
+
+    def _complete(self, changes: Sequence[Change]) -> Sequence[Change]:
+        """The changes with all values, where they must have them."""
+        missing: list[int] = []
+        for i, change in enumerate(changes):
+            if change.op == "truncate":
+                self._cleared[change.relation.oid] = change.stamp
+            elif change.new is not None and UNCHANGED in change.new and self._must(change):
+                missing.append(i)
+        if not missing:
+            return changes
+        made: list[Change | None] = list(changes)
+        for _, group in groupby(missing, key=lambda i: id(changes[i].relation)):
+            at = list(group)
+            for k, found in self._read(changes[at[0]].relation, [changes[i] for i in at]).items():
+                made[at[k]] = found or self._gone(changes[at[k]])
+        return [c for c in made if c is not None]
+
+    def _must(self, change: Change) -> bool:
+        relation = change.relation
+        return change.old is not None or self._whole.get(relation.oid, True) or source.sql_of(relation) in self.seeding
+
+    def _gone(self, change: Change) -> Change | None:
+        """What is left of a change whose row is gone meanwhile: its old key is; that of the new one follows in the stream."""
+        return change._replace(op="delete", new=None) if change.old is not None else None
+
+    def _read(self, relation: Relation, changes: Sequence[Change]) -> dict[int, Change | None]:
+        try:
+            if self._source is None:
+                self._source = source.open_source(self._dsn)
+            return source.completed(self._source, relation, changes)
+        except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
+            return dict.fromkeys(range(len(changes)))
+        except (psycopg.OperationalError, ConnectError) as error:
+            self._source = None
+            raise ConnectError(f"the source was lost while rows were read anew: {error}") from None
+
+    def clear(self, relation: Relation, began: Stamp, upto: Stamp) -> None:
+        """Have rows of a table go that are older than its seed."""
+        self._see(relation)
+        self.target.sink.write(self.target.mapper.rows([Change(relation, "truncate", None, None, began)]), upto)
+
+    def close(self) -> None:
+        """Let go of the sink and the source."""
+        self.target.sink.close()
+        if self._source is not None:
+            self._source.close()
+            self._source = None
