@@ -27,8 +27,10 @@ class Mapper(Protocol):
 
     tables: tuple[str, ...]
     """Tables that are copied, as `schema.table` of the charter."""
-    shapes: tuple[Shape, ...]
-    """Of all relations seen so far, as they were last seen."""
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        """Of all relations seen so far, as they were last seen."""
 
     def relation(self, relation: Relation) -> bool:
         """Note what a table looks like from now on; give back whether shapes are others than before.

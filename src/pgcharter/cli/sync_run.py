@@ -1,0 +1,95 @@
+"""`pgcharter sync run|pause|resume|reset`: copies kept right, and single sinks told to wait, to go on, to begin anew."""
+
+from __future__ import annotations
+
+import click
+
+from pgcharter.cli.migrating import confirm_option, database_options
+from pgcharter.cli.output import Command
+from pgcharter.cli.sync import known, leave, sync, work
+from pgcharter.errors import Exit, RefusedError, UsageError
+
+RUN = (
+    ("pgcharter sync run", "until it is stopped: as a service, one for each slot"),
+    ("pgcharter sync run --once", "until everything is copied that was committed when it began"),
+)
+
+
+@sync.command("run", cls=Command, examples=RUN)
+@click.option("--once", "--until-caught-up", "once", is_flag=True, help="End when everything is copied that was committed when it began.")
+@database_options
+def run(environment: str | None, target: str | None, *, once: bool) -> int:
+    """Read the slot and keep every sink right, until stopped by SIGTERM or Ctrl-C.
+
+    A sink that is down is tried again with growing pauses, and its changes are kept in a file of its own; the others and the slot go on.
+    A second worker on the same slot waits.
+    """
+    from pgcharter.stream.worker import Worker
+
+    job, make, _ = work(environment, target)
+    worker = Worker(job, make, lambda text: click.echo(text, err=True))
+    worker.run(once=once)
+    bad = [lane.kept for lane in worker.lanes.values() if lane.kept.state in ("down", "refused", "lost")]
+    for kept in bad:
+        click.echo(f"sink {kept.sink} is {kept.state}: {kept.reason}", err=True)
+    return Exit.FINDINGS if bad else Exit.FINE
+
+
+@sync.command("pause", cls=Command, examples=(("pgcharter sync pause search", "the worker lets go of it within two seconds"),))
+@click.argument("sink")
+@database_options
+def pause(sink: str, environment: str | None, target: str | None) -> int:
+    """Have a sink written to no more. Its changes are kept in its file, up to `spill`."""
+    return _want(sink, environment, target, "paused")
+
+
+@sync.command("resume", cls=Command, examples=(("pgcharter sync resume search", "what was kept is written first"),))
+@click.argument("sink")
+@database_options
+def resume(sink: str, environment: str | None, target: str | None) -> int:
+    """Have a paused sink written to again."""
+    return _want(sink, environment, target, "running")
+
+
+def _want(sink: str, environment: str | None, target: str | None, wanted: str) -> int:
+    from pgcharter.stream import source
+    from pgcharter.stream.checkpoints import Checkpoints
+
+    job, _, _ = work(environment, target)
+    known(job, sink)
+    with source.open_source(job.dsn) as conn:
+        checkpoints = Checkpoints(conn, job.slot)
+        if checkpoints.begin([sink])[sink].state == "lost":
+            raise RefusedError(f"sink {sink} was given up, so it cannot go on from where it was", hint=f"pgcharter sync reset {sink}")
+        checkpoints.want(sink, wanted)
+    click.echo(f"sink {sink} is to be {wanted}")
+    return Exit.FINE
+
+
+RESET = (
+    ("pgcharter sync reset search", "everything of a sink, beside the stream"),
+    ("pgcharter sync reset search --table shop.orders", "one mapping of it"),
+)
+
+
+@sync.command("reset", cls=Command, examples=RESET)
+@click.argument("sink")
+@click.option("--table", "tables", multiple=True, metavar="TABLE", help="Seed only copies of this table.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@confirm_option
+@database_options
+def reset(sink: str, tables: tuple[str, ...], environment: str | None, target: str | None, confirm: str | None, *, yes: bool) -> int:
+    """Seed a sink anew, or one table of it, while changes go on being copied. Rows that the source has no more go at the end."""
+    from pgcharter.stream import beginning, source
+
+    job, make, _ = work(environment, target)
+    known(job, sink)
+    leave(environment, target, confirm)
+    if not yes and not click.confirm(f"seed {', '.join(tables) or 'everything'} of sink {sink} anew?", err=True):
+        raise RefusedError("nothing was changed", hint="--yes answers beforehand")
+    with source.open_source(job.dsn) as conn:
+        done = beginning.reset(conn, job, make(sink), tables)
+    if not done:
+        raise UsageError(f"sink {sink} has no copies of a published table")
+    click.echo(f"sink {sink} is seeded anew by the worker: {', '.join(done)}")
+    return Exit.FINE

@@ -1,0 +1,91 @@
+"""`pgcharter sync status`: how far every sink is, and what is wrong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pgcharter.cli.migrating import database_options
+from pgcharter.cli.output import Command, format_option, screen, show, show_json
+from pgcharter.cli.sync import sync, work
+from pgcharter.errors import Exit
+
+if TYPE_CHECKING:
+    from pgcharter.stream.standing import Sink, Standing
+
+STATUS = (
+    ("pgcharter sync status", "ends in 1 when something is wrong"),
+    ("pgcharter sync status --format json", "the same for a program"),
+)
+
+
+@sync.command("status", cls=Command, examples=STATUS)
+@database_options
+@format_option
+def status(environment: str | None, target: str | None, form: str) -> int:
+    """Say how far each sink is in bytes, seconds and rows, what the slot holds back, and how far seeds are.
+
+    Ends in 1 when something is wrong.
+    """
+    from pgcharter.measures import size
+    from pgcharter.stream import source, standing
+
+    job, _, section = work(environment, target)
+    with source.open_source(job.dsn) as conn:
+        found = standing.look(conn, job, size(section.keep))
+    if form == "json":
+        show_json(_data(job.slot, found))
+    else:
+        _tell(job.slot, found)
+    return Exit.FINDINGS if found.problems else Exit.FINE
+
+
+def _tell(name: str, found: Standing) -> None:
+    from pgcharter.render.page import Page, Styled
+
+    page = Page(screen())
+    if found.slot is not None:
+        slot = found.slot
+        reader = f"read by process {slot.pid}" if slot.pid else "read by nobody"
+        page.flow(
+            "slot ",
+            Styled(name, "strong"),
+            f": {slot.status}, {reader}, holds {_bytes(slot.held)} of log, {_bytes(slot.lag)} not confirmed",
+        )
+    for sink in found.sinks:
+        kept = sink.kept
+        line = f": {kept.state}, {_bytes(sink.behind_bytes)} and {kept.behind:.1f} s behind, {kept.rows} rows written"
+        page.flow(
+            "sink ", Styled(kept.sink, "strong"), line + (f", {_bytes(kept.spilled)} in its file" if kept.spilling else ""), hanging=2
+        )
+        for seed in (s for s in sink.seeds if s.state != "done"):
+            page.flow(f"seed of {seed.source}: {seed.state}, {seed.rows} of about {max(seed.total, seed.rows)} rows", indent=2, hanging=2)
+    for problem in found.problems:
+        page.flow(Styled("✘ ", "error"), problem, hanging=2)
+    show(page)
+
+
+def _bytes(count: int) -> str:
+    return f"{count} B" if count < 10_000 else f"{count / 1024:.0f} kB" if count < 10 << 20 else f"{count / (1 << 20):.0f} MB"
+
+
+def _data(name: str, found: Standing) -> dict[str, Any]:
+    slot = found.slot
+    return {
+        "format": "pgcharter-sync-status",
+        "slot": slot and {
+            "name": name, "status": slot.status, "pid": slot.pid, "held_bytes": slot.held, "lag_bytes": slot.lag,
+            "safe_bytes": slot.safe, "failover": slot.failover, "invalid": slot.invalid,
+        },
+        "sinks": [_sink(s) for s in found.sinks], "problems": list(found.problems),
+    }  # fmt: skip
+
+
+def _sink(sink: Sink) -> dict[str, Any]:
+    kept = sink.kept
+    return {
+        "name": kept.sink, "wanted": kept.wanted, "state": kept.state, "reason": kept.reason, "behind_bytes": sink.behind_bytes,
+        "behind_seconds": kept.behind, "rows": kept.rows, "spilled_bytes": kept.spilled, "lsn": kept.stamp.lsn,
+        "ordinal": kept.stamp.ordinal,
+        "updated_at": kept.updated_at.isoformat() if kept.updated_at else None,
+        "seeds": [{"table": s.source, "state": s.state, "rows": s.rows, "total": s.total} for s in sink.seeds],
+    }  # fmt: skip

@@ -1,0 +1,90 @@
+"""How copies stand: the slot and its guard, each sink, each seed, and what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from pgcharter.db import Connection
+from pgcharter.errors import PgcharterError
+from pgcharter.stream import slots, source
+from pgcharter.stream.checkpoints import Checkpoints, Kept, Seed
+from pgcharter.stream.slots import Slot
+from pgcharter.stream.worker import Job
+
+SILENT = 15.0
+"""Seconds after which a worker that wrote nothing down is taken for gone."""
+
+
+@dataclass(frozen=True)
+class Sink:
+    """How one sink stands."""
+
+    kept: Kept
+    behind_bytes: int
+    """Log that was written since the last transaction that it has; 0 when it waits for nothing."""
+    seeds: tuple[Seed, ...]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a slot and its sinks stand."""
+
+    slot: Slot | None
+    sinks: tuple[Sink, ...]
+    problems: tuple[str, ...]
+    """What is wrong, with its remedy."""
+
+
+def look(conn: Connection, job: Job, keep: int) -> Standing:
+    """Ask the source. `keep` is the most log that the slot may hold back, in bytes."""
+    slot = slots.look(conn, job.slot)
+    checkpoints = Checkpoints(conn, job.slot)
+    row = conn.execute(
+        "SELECT pg_size_bytes(setting || unit), pg_current_wal_lsn() - '0/0'::pg_lsn FROM pg_settings WHERE name = 'max_slot_wal_keep_size'"
+    ).fetchone()
+    limit, now = (row[0], int(row[1])) if row else (-1, 0)
+    seeds = checkpoints.seeds()
+    kept = checkpoints.sinks()
+    sinks = tuple(_sink(kept.get(n) or Kept(n), seeds, now) for n in job.sinks)
+    return Standing(slot, sinks, (*_slot(conn, job, slot, keep, limit), *_sinks(sinks, slot)))
+
+
+def _sink(kept: Kept, seeds: list[Seed], now: int) -> Sink:
+    waits = kept.behind > 0 or kept.spilling
+    return Sink(kept, max(0, now - kept.stamp.lsn) if waits else 0, tuple(s for s in seeds if s.sink == kept.sink))
+
+
+def _slot(conn: Connection, job: Job, slot: Slot | None, keep: int, limit: int) -> Iterator[str]:
+    if slot is None:
+        yield f"there is no replication slot {job.slot}, so nothing is copied: pgcharter sync init"
+        return
+    try:
+        slots.usable(slot, job.slot)
+        slots.published(conn, job.publication, job.tables, source.tables(conn, job.publication))
+    except PgcharterError as error:
+        yield f"{error.message}: {error.hint}" if error.hint else error.message
+    if slot.held > keep / 2:
+        yield f"slot {job.slot} holds back {slot.held} bytes of the server's log, more than half of the {keep} that [sync] keep allows"
+    if slot.status in ("extended", "unreserved"):
+        yield f"slot {job.slot} is {slot.status}: the server has begun to hold log only for it, or is about to let go of it"
+    if limit < 0:
+        yield (
+            "max_slot_wal_keep_size is -1, so a worker that stays away lets the log fill the server's disk:"
+            f" ALTER SYSTEM SET max_slot_wal_keep_size = '{keep // (1 << 20)}MB'; SELECT pg_reload_conf()"
+        )
+    if slot.pid is None:
+        yield f"no worker reads slot {job.slot}, so nothing is copied: pgcharter sync run"
+
+
+def _sinks(sinks: tuple[Sink, ...], slot: Slot | None) -> Iterator[str]:
+    for sink in sinks:
+        kept = sink.kept
+        if kept.state in ("down", "refused", "lost"):
+            yield f"sink {kept.sink} is {kept.state}: {kept.reason}"
+        if kept.state == "paused":
+            yield f"sink {kept.sink} is paused, and its changes are kept in its file: pgcharter sync resume {kept.sink}"
+        old = (datetime.now(UTC) - kept.updated_at).total_seconds() if kept.updated_at else 0.0
+        if slot is not None and slot.pid is not None and old > SILENT:
+            yield f"sink {kept.sink} was last heard of {old:.0f} s ago, though slot {slot.name} is read by process {slot.pid}"
