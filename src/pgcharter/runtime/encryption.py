@@ -83,6 +83,11 @@ class Encryption:
             self._ciphers[name] = Cipher(self, self.columns[name])
         return self._ciphers[name]
 
+    def declare(self, column: EncryptedColumn) -> Cipher:
+        """Know a column beside those of the charter, such as personal fields of events; one of that name stays as it is."""
+        self.columns = {column.name: column, **self.columns}
+        return self.column(column.name)
+
     @property
     def ring(self) -> KeyRing:
         """The key ring as last read. Raises EncryptionError or RefusedError when it cannot be read."""

@@ -1,0 +1,216 @@
+"""Appends of many callers as one: whoever comes while a call is on its way goes along with the next one.
+
+    writer = Writer(db)
+    writer.append(Append("order", order_id, [New("order-placed", {…})], expected=0))    # from any thread
+
+Each caller gets its own outcome, and a conflict of one is its own alone. The transaction is the writer's: when `append` returns, it is
+committed. What belongs to other work of the caller goes through `events.append` in the caller's transaction instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pgcharter import faults
+from pgcharter.db.flows import Steps as FlowSteps
+from pgcharter.db.flows import flow
+from pgcharter.errors import UsageError
+from pgcharter.runtime.colours import Steps, awaited, driven
+from pgcharter.runtime.context import Context, current, using
+from pgcharter.runtime.events import Append, Appended, Conflict, VersionConflictError, sent
+from pgcharter.runtime.outcomes import UnknownOutcomeError
+from pgcharter.runtime.work import around
+
+if TYPE_CHECKING:
+    from pgcharter.runtime.database import AsyncDatabase, Database
+    from pgcharter.runtime.events_types import Types
+
+POINTS = ("events group sent", "events group committed")
+"""Fault points: before the transaction of a group is committed, and after."""
+
+
+class _Asked:
+    """What one caller waits for."""
+
+    __slots__ = ("append", "context", "done", "key", "leads", "outcome", "wake", "woken")
+
+    def __init__(self, append: Append, context: Context, wake: Any) -> None:
+        self.append = append
+        self.context = context
+        self.key = append.aggregate_type, str(append.aggregate_id)
+        self.wake = wake
+        self.woken = False
+        self.leads = False
+        self.done = False
+        self.outcome: Appended | BaseException | None = None
+
+
+@flow
+def append_each(appends: Sequence[Append], *, types: Types | None = None) -> FlowSteps[list[Appended | Conflict]]:
+    """Append what can be appended; for each what became of it. Raises UsageError as `append` does, for all of them."""
+    return (yield from sent(appends, types, "each"))
+
+
+class _Groups:
+    """Who waits, and which of them go together."""
+
+    _appended: Any
+    """Appends in a unit of work of the colour's."""
+
+    def __init__(self, database: Any, types: Types | None, most: int, lanes: int) -> None:
+        if most < 1 or lanes < 1:
+            raise UsageError(f"{lanes} groups of {most} appends are none")
+        self.database = database
+        self.types = types
+        self.most = most
+        self._lanes = lanes
+        self._waiting: deque[_Asked] = deque()
+
+    def _asked(self, append: Append, wake: Any) -> _Asked:
+        if around(self.database) is not None:
+            raise UsageError(
+                "a writer appends in a transaction of its own, and a unit of work is open around here: one could be kept without the other",
+                hint="append(work.conn, …) in it",
+            )
+        return _Asked(append, current(), wake)
+
+    def _group(self) -> list[_Asked]:
+        """The first who waits and whoever can go along: of the same tenant and role, each aggregate once, in the order they came."""
+        group: list[_Asked] = []
+        left: deque[_Asked] = deque()
+        busy: set[tuple[str, str]] = set()
+        for asked in self._waiting:
+            fits = not group or (asked.context.tenant, asked.context.role) == (group[0].context.tenant, group[0].context.role)
+            (group if fits and len(group) < self.most and asked.key not in busy else left).append(asked)
+            busy.add(asked.key)
+        self._waiting = left
+        return group
+
+    def _outcomes(self, group: Sequence[_Asked]) -> Steps[list[Appended | BaseException]]:
+        """What became of each of a group. What one of them cannot have appended keeps the others from nothing."""
+        context = group[0].context if len(group) == 1 else replace(group[0].context, actor="", correlation="", reason="")
+        try:
+            with using(context):
+                found = yield partial(self.database.run, partial(self._appended, [_own(a) for a in group]))
+            faults.point("events group committed")
+        except UsageError as error:
+            if len(group) == 1:
+                return [error]
+            found = []
+            for one in group:
+                found += yield from self._outcomes([one])
+            return found
+        except Exception as error:
+            return [error] * len(group)
+        return [VersionConflictError([f]) if isinstance(f, Conflict) else f for f in found]
+
+
+def _own(asked: _Asked) -> Append:
+    """An append that says itself who did it: the transaction is for many."""
+    own, context = asked.append, asked.context
+    return replace(own, actor=own.actor or context.actor or None, correlation=own.correlation or context.correlation or None)
+
+
+class Writer(_Groups):
+    """For threads. `most`: appends that go together at most; `lanes`: calls that are on their way at a time."""
+
+    def __init__(self, database: Database, *, types: Types | None = None, most: int = 200, lanes: int = 2) -> None:
+        super().__init__(database, types, most, lanes)
+        self._lock = threading.Lock()
+
+    def append(self, append: Append) -> Appended:
+        """Append in a transaction of the writer's own. Raises VersionConflictError for itself alone; UsageError in a unit of work."""
+        asked = self._asked(append, threading.Lock())
+        asked.wake.acquire()
+        with self._lock:
+            self._waiting.append(asked)
+            leads = self._lanes > 0
+            self._lanes -= leads
+        while True:
+            if leads:
+                self._lead()
+            with self._lock:
+                if asked.done:
+                    break
+            asked.wake.acquire()
+            with self._lock:
+                asked.woken, leads, asked.leads = False, asked.leads, False
+        if isinstance(asked.outcome, BaseException):
+            raise asked.outcome
+        return asked.outcome  # type: ignore[return-value]
+
+    def _lead(self) -> None:
+        """Do one group, and hand the lane on to whoever waits first."""
+        with self._lock:
+            group = self._group()
+        outcomes: list[Any] = [UnknownOutcomeError("the thread that appended for several was interrupted")] * len(group)
+        try:
+            outcomes = driven(self._outcomes(group)) if group else []
+        finally:
+            with self._lock:
+                for asked, outcome in zip(group, outcomes, strict=True):
+                    asked.done, asked.outcome = True, outcome
+                    _wake(asked)
+                if self._waiting:
+                    self._waiting[0].leads = True
+                    _wake(self._waiting[0])
+                else:
+                    self._lanes += 1
+
+    def _appended(self, appends: Sequence[Append], work: Any) -> Any:
+        found = append_each(work.conn, appends, types=self.types)
+        faults.point("events group sent")
+        return found
+
+
+def _wake(asked: _Asked) -> None:
+    if not asked.woken:
+        asked.woken = True
+        asked.wake.release()
+
+
+class AsyncWriter(_Groups):
+    """For tasks of one event loop."""
+
+    def __init__(self, database: AsyncDatabase, *, types: Types | None = None, most: int = 200, lanes: int = 2) -> None:
+        super().__init__(database, types, most, lanes)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def append(self, append: Append) -> Appended:
+        """The async twin of `Writer.append`. Where the caller is cancelled its events may be appended all the same."""
+        asked = self._asked(append, asyncio.get_running_loop().create_future())
+        self._waiting.append(asked)
+        if self._lanes:
+            self._lanes -= 1
+            task = asyncio.create_task(self._lane(), name="pgcharter-events")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        outcome: Appended = await asked.wake
+        return outcome
+
+    async def _lane(self) -> None:
+        try:
+            while group := self._group():
+                await self._do(group)
+        finally:
+            self._lanes += 1
+
+    async def _do(self, group: Sequence[_Asked]) -> None:
+        outcomes: list[Any] = [UnknownOutcomeError("the task that appended for several was cancelled")] * len(group)
+        try:
+            outcomes = await awaited(self._outcomes(group))
+        finally:
+            for asked, outcome in zip(group, outcomes, strict=True):
+                if not asked.wake.done():
+                    (asked.wake.set_exception if isinstance(outcome, BaseException) else asked.wake.set_result)(outcome)
+
+    async def _appended(self, appends: Sequence[Append], work: Any) -> Any:
+        found = await append_each.aio(work.conn, appends, types=self.types)
+        faults.point("events group sent")
+        return found
