@@ -82,16 +82,25 @@ class Store(Running):
 
     def start(self) -> None:
         """Start on the folder and port, and wait until it answers."""
-        if self.kind != "clickhouse-server":
-            return super().start()
         until = time.monotonic() + 60
         super().start()
-        while not self._pings():
+        ready = {"clickhouse-server": self._answers, "nats-server": lambda: True}.get(self.kind, self._pongs)
+        while not ready():
             if time.monotonic() > until:
-                raise RuntimeError("clickhouse-server does not answer: " + (self.folder / "errors").read_text(errors="replace")[-2000:])
-            time.sleep(0.02)
+                log = self.folder / "errors"
+                raise RuntimeError(f"{self.kind} does not answer: " + (log.read_text(errors="replace")[-2000:] if log.exists() else ""))
+            time.sleep(0.01)
 
-    def _pings(self) -> bool:
+    def _pongs(self) -> bool:
+        """Whether it has loaded what it keeps."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as probe:
+                probe.sendall(b"PING\r\n")
+                return probe.recv(100).startswith(b"+PONG")
+        except OSError:
+            return False
+
+    def _answers(self) -> bool:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/ping", timeout=1) as answer:
                 return bool(answer.status == 200)

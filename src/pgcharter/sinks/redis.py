@@ -1,0 +1,250 @@
+"""Copies in Redis or Valkey, server 6.2 or newer: a row is a hash or a JSON document (`redis_layout`), or only tells caches of a change
+(`redis_invalidate`).
+
+**What holds.** A row and its stamp change in one step, and a piece of some hundred rows in one script. What is older than what is there, a
+delete (its tombstone is kept for `tombstones`, a day) or a clear is ignored. `upto` is set by the script of the last piece, and only if all
+before it were applied. Durable is what the server makes so: with `appendfsync always` everything, with `everysec` all but a second, without
+persistence nothing. A server that has lost writes, or everything, is noticed by the next write (each names the one before) and at `open`:
+the stamp went with the rows. Whoever reads while a table is cleared sees it shrink in pieces of a thousand rows.
+
+JSON documents are strings: redis-server has no JSON type before 8, and a module is not assumed. They must be whole, since no server can
+change a part of a string.
+
+Options: `prefix`, put before every key. In a cluster it must hold a hash tag (`{shop}:`), because rows, stamps and `upto` change together;
+`tombstones`, a time (`1d`).
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.resources import files
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from pgcharter.errors import CharterError
+from pgcharter.measures import seconds
+from pgcharter.policy.sync_settings import SinkTable
+from pgcharter.sinks import nats_json, redis_layout
+from pgcharter.sinks.redis_layout import stamp_of, stamp_text
+from pgcharter.stream.errors import SinkDownError, SinkRefusedError
+from pgcharter.stream.model import Row, Shape, Sink, Stamp, Stored
+
+FORMS = ("hash", "json", "invalidate")
+_OPTIONS = {"prefix", "tombstones", "namespace"}
+_PASSING = ("OOM", "LOADING", "BUSY", "MISCONF", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS", "LOST", "NOSCRIPT")
+_READ = 500
+_PURGED = 50
+"""Writes after which tombstones that are old enough are looked for."""
+
+
+def make(table: SinkTable, url: str, folder: Path) -> Sink:  # noqa: ARG001
+    """The sink of a table of the charter. Raises CharterError for a form or an option that there is not."""
+    import redis  # noqa: F401  (its absence is named by the registry)
+
+    from pgcharter.sinks.redis_invalidate import InvalidatingSink
+
+    form = table.form or "hash"
+    if form not in FORMS:
+        raise CharterError(f"sink {table.name} has form {form!r}, and Redis has {', '.join(FORMS)}", hint='form = "hash"')
+    if unknown := set(table.options) - _OPTIONS:
+        raise CharterError(f"sink {table.name} has the option {min(unknown)}, and Redis has {', '.join(sorted(_OPTIONS))}")
+    prefix = table.options.get("prefix", "")
+    if form == "invalidate":
+        return InvalidatingSink(url, table.name, namespace=table.options.get("namespace", "app"), prefix=prefix)
+    return RedisSink(url, table.name, form=form, prefix=prefix, tombstones=seconds(table.options.get("tombstones", "1d")))
+
+
+class RedisSink:
+    """A copy whose rows are hashes or JSON documents. A Readable whose rows come in no order."""
+
+    ordered = False
+
+    def __init__(
+        self, url: str, name: str, *, form: str = "hash", prefix: str = "", tombstones: float = 86_400, timeout: float = 30
+    ) -> None:
+        self.whole = form == "json"
+        self._form, self._prefix, self._kept = form, prefix, tombstones
+        self._state = f"{prefix}pgcharter:{name}"
+        self._link = Link(url, self._state, timeout)
+        self._writes = 0
+
+    def open(self, shapes: Sequence[Shape]) -> Stamp | None:  # noqa: ARG002
+        """Connect and begin to write; a writer of before is shut out."""
+        return self._link.open()
+
+    def write(self, rows: Sequence[Row], upto: Stamp) -> None:
+        """Apply rows."""
+        link = self._link
+        link.ready()
+        pieces: list[list[str]] = []
+        for (_, clears), group in groupby(rows, key=lambda row: (row.shape.to, row.op == "clear")):
+            part = list(group)
+            if clears:
+                link.send(pieces)
+                pieces = []
+                self._clear(part)
+            else:
+                places = self._places(part[0].shape)
+                pieces += [[*places, *piece] for piece in redis_layout.pieces(_arguments(row, json=self.whole) for row in part)]
+        link.send(pieces or [self._places(None)], stamp_text(upto))
+        self._writes += 1
+        if self._writes % _PURGED == 0:
+            link.run("purge", f"{self._state}:dead", str(int(self._kept)))
+
+    def _places(self, shape: Shape | None) -> list[str]:
+        to = shape.to if shape else ""
+        return [self._form, f"{self._state}:dead", f"{self._prefix}{to}:", f"{self._state}:of:{to}", f"floor:{to}"]
+
+    def _clear(self, rows: Sequence[Row]) -> None:
+        _, _, prefix, stamps, field = self._places(rows[0].shape)
+        floor = stamp_text(max(row.stamp for row in rows))
+        self._link.run("floor", field, floor)
+        cursor = "0"
+        while True:
+            cursor = self._link.run("sweep", prefix, stamps, floor, cursor)
+            if cursor == "0":
+                return
+
+    def read(self, shape: Shape, after: tuple[Any, ...] | None, upto: tuple[Any, ...] | None) -> Iterator[Stored]:
+        """Rows that are there; one that was evicted or deleted by somebody else is not. May give a row twice while it is written to."""
+        cursor: Any = 0
+        stamps = self._places(shape)[3]
+        while True:
+            with self._link.errors():
+                cursor, found = self._link.client.hscan(stamps, cursor, count=_READ)
+            names = [name for name, mark in found.items() if len(mark) == 32]
+            names = [n for n in names if redis_layout.within(redis_layout.key_values(shape, n), after, upto)]
+            yield from self._stored(shape, stamps, names)
+            if not cursor:
+                return
+
+    def _stored(self, shape: Shape, stamps: str, names: Sequence[str]) -> Iterator[Stored]:
+        if not names:
+            return
+        with self._link.errors(), self._link.client.pipeline(transaction=True) as pipe:
+            pipe.hmget(stamps, list(names))
+            for name in names:
+                row = f"{self._prefix}{shape.to}:{name}"
+                pipe.get(row) if self.whole else pipe.hgetall(row)
+            marks, *rows = pipe.execute()
+        for name, mark, row in zip(names, marks, rows, strict=True):
+            if row and mark and len(mark) == 32:
+                values = nats_json.fields(shape, json.loads(row)) if self.whole else redis_layout.row_values(shape, row)
+                yield Stored(redis_layout.key_values(shape, name), values, stamp_of(mark))
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._link.close()
+
+
+def _arguments(row: Row, *, json: bool) -> list[str]:
+    name, stamp = redis_layout.key_text(row.shape, row.key), stamp_text(row.stamp)
+    if row.op == "delete":
+        return ["D", name, stamp]
+    if json:
+        return ["J", name, stamp, nats_json.document(row.values)]
+    return ["P" if row.whole else "U", name, stamp, *redis_layout.hash_fields(row)]
+
+
+class Link:
+    """The connection of one writer: what it sends is applied in its order, or not at all."""
+
+    def __init__(self, url: str, state: str, timeout: float = 30) -> None:
+        import redis
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
+
+        self._errors = (redis.RedisError, OSError)
+        self._state, self._url = state, url
+        self._text = files("pgcharter.sinks").joinpath("redis.lua").read_text()
+        self._sha, self._token, self._seq, self._open = "", "", 0, False
+        self.client: Any = redis.Redis.from_url(
+            url,
+            decode_responses=True,
+            socket_timeout=timeout,
+            socket_connect_timeout=5,
+            retry=Retry(NoBackoff(), 0),
+            single_connection_client=False,
+        )
+
+    def open(self) -> Stamp | None:
+        """Shut out writers of before; give back the stamp that is kept."""
+        self._token, self._seq = secrets.token_hex(8), 0
+        with self.errors():
+            self._sha = self.client.script_load(self._text)
+            kept = self.client.evalsha(self._sha, 1, self._state, "open", self._token, "0")
+        self._open = True
+        return stamp_of(kept) if kept else None
+
+    def ready(self) -> None:
+        """Raises SinkDownError after a failure, when nobody knows what has arrived."""
+        if not self._open:
+            raise SinkDownError("the connection to Redis has failed before, so nobody knows what was written, and it must be opened anew")
+
+    def run(self, operation: str, *arguments: str) -> Any:
+        """One operation of redis.lua."""
+        with self.errors():
+            return self.client.evalsha(self._sha, 1, self._state, operation, self._token, str(self._seq), *arguments)
+
+    def send(self, pieces: Sequence[Sequence[str]], stamp: str = "") -> None:
+        """Pieces of rows, all under way at once: one that fails makes those after it fail. The stamp is kept with the last."""
+        with self.errors(), self.client.pipeline(transaction=False) as pipe:
+            for left, piece in zip(range(len(pieces) - 1, -1, -1), pieces, strict=True):
+                upto = "" if left else stamp
+                pipe.evalsha(self._sha, 1, self._state, "write", self._token, str(self._seq), str(self._seq + 1), upto, *piece)
+                self._seq += 1
+            for answer in pipe.execute(raise_on_error=False):
+                if isinstance(answer, Exception):
+                    raise answer
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Raises SinkDownError for what passes, SinkRefusedError for what does not. Afterwards it must be opened anew."""
+        try:
+            yield
+        except self._errors as error:
+            self._open = False
+            raise _named(error, self._state) from error
+
+    def close(self) -> None:
+        """Close the connection; once more changes nothing."""
+        self._open = False
+        self.client.close()
+
+
+def _named(error: Exception, state: str) -> SinkDownError | SinkRefusedError:
+    import redis
+
+    said = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if "LOST " in said:
+        return SinkDownError(
+            f"Redis has lost {said.partition('LOST ')[2]} since it was opened ({state}), and what was written must be asked for"
+        )
+    if isinstance(error, redis.exceptions.OutOfMemoryError) or said.startswith("OOM") or "used memory > 'maxmemory'" in said:
+        return SinkDownError(
+            "Redis is full (maxmemory is reached and maxmemory-policy evicts nothing), so rows wait until it has room",
+            hint="redis-cli CONFIG SET maxmemory …",
+        )
+    if isinstance(error, redis.exceptions.AuthenticationError | redis.exceptions.NoPermissionError):
+        return SinkRefusedError(
+            f"Redis does not let us in or forbids what a copy needs ({type(error).__name__})", hint="ACL SETUSER … +@all ~*"
+        )
+    if "MISFIT " in said:
+        return SinkRefusedError(
+            f"the key {said.partition('MISFIT ')[2]} that no copy has made, so the row of that name cannot be written",
+            hint="remove the key, or set options.prefix of the sink",
+        )
+    if (
+        isinstance(error, redis.ConnectionError | redis.TimeoutError | OSError)
+        or type(error).__name__ in _NAMES
+        or said.startswith(_PASSING)
+    ):
+        return SinkDownError(f"Redis does not answer or cannot write just now ({type(error).__name__})")
+    return SinkRefusedError(f"Redis refuses a write: {said[:200]}")
+
+
+_NAMES = ("BusyLoadingError", "ReadOnlyError", "NoScriptError", "ClusterDownError", "TryAgainError", "MasterDownError")
