@@ -43,6 +43,8 @@ class PostgresqlSink:
     whole = False
     ordered = True
     """By keys, text by its bytes (COLLATE "C")."""
+    stamps = (LSN, ORDINAL)
+    """Columns of a row's stamp (stream.reconcile_sql)."""
 
     def __init__(self, url: str, *, name: str = "postgresql", schema: str = "public", remembered: float = 86400.0) -> None:
         self._url, self._name, self._schema, self._remembered = url, name, schema, remembered
@@ -83,6 +85,14 @@ class PostgresqlSink:
                 values = [x if x is None or of is None else of(x) for x, of in zip(row, loads, strict=False)]
                 stamp = Stamp(int(row[-2]), int(row[-1]))
                 yield Stored(tuple(values[k] for k in keys), dict(zip(names, values, strict=True)), stamp)
+
+    def reader(self) -> Connection:
+        """A connection of its own, which whoever asks closes."""
+        return self._connected()
+
+    def table(self, shape: Shape) -> str:
+        """The table of a shape, as SQL."""
+        return ".".join(map(quote, address(shape.to, self._schema)))
 
     def _connected(self) -> Connection:
         conn = connect(self._url, application_name=f"pgcharter sync {self._name}", client_encoding="utf8")

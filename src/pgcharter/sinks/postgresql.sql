@@ -38,6 +38,7 @@ SELECT target FROM found WHERE target IS NOT NULL
 -- name: keep
 INSERT INTO pgcharter_copies.checkpoints AS c (sink, lsn, ordinal) VALUES (%s, %s, %s)
 ON CONFLICT (sink) DO UPDATE SET lsn = excluded.lsn, ordinal = excluded.ordinal, at = now()
+WHERE (c.lsn, c.ordinal) <= (excluded.lsn, excluded.ordinal)
 
 -- name: keep_cleared
 INSERT INTO pgcharter_copies.cleared AS c (target, lsn, ordinal) VALUES (%s, %s, %s)

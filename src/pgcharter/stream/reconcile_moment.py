@@ -1,0 +1,100 @@
+"""Moments of a source: a snapshot, and a position in the log of which everything is in it.
+
+A transaction's commit record is in the log before others see the transaction (RecordTransactionCommit in access/transam/xact.c, then
+ProcArrayEndTransaction); with synchronous replication that takes as long as the standby does. So a position read before a snapshot says
+nothing by itself. Here the position is read, then which transactions run, and a snapshot is taken when none of these can have committed
+before that position any more: it is over, or it was seen idle or prepared, afterwards. On a standby a commit is seen when it is replayed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from pgcharter.db import Connection, queries
+from pgcharter.errors import PgcharterError
+from pgcharter.stream.model import Stamp
+from pgcharter.stream.reconcile_model import Reached
+from pgcharter.stream.replication import lsn_number, lsn_text
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A snapshot of the source, held open."""
+
+    conn: Connection
+    """In a read-only transaction of the snapshot."""
+    stamp: Stamp
+    """All that was committed before it is in the snapshot: a row written with it loses against every change that is not."""
+    upto: int
+    """Nothing that was committed after this position is in the snapshot."""
+
+
+@contextmanager
+def moment(conn: Connection, wait: float) -> Iterator[Moment]:
+    """A moment of the source on an idle connection in autocommit, until the block is left.
+
+    Raises PgcharterError when a transaction is about to commit for longer than `wait` seconds.
+    """
+    before = _position(conn)
+    _settled(conn, wait)
+    conn.execute(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    try:
+        yield Moment(conn, Stamp(before, 0), _position(conn))
+    finally:
+        if not conn.closed:
+            conn.rollback()
+
+
+def caught_up(conn: Connection, upto: int, reached: Reached, wait: float) -> None:
+    """Wait until the copy has all commits up to a position. A mark is written into the log, so that an idle stream moves on.
+
+    Raises PgcharterError when it is behind after `wait` seconds.
+    """
+    until = time.monotonic() + wait
+    if reached() < upto:
+        conn.execute(query(conn, "emit"))
+    while (now := reached()) < upto:
+        if time.monotonic() > until:
+            raise PgcharterError(
+                f"the copy is at {lsn_text(now)} and the source at {lsn_text(upto)}, {upto - now} bytes of log behind after {wait:g} s,"
+                " so what is on its way cannot be told from what is wrong",
+                hint="pgcharter sync status says why; pgcharter sync run goes on",
+            )
+        time.sleep(0.02)
+
+
+def query(conn: Connection, name: str) -> bytes:
+    """A query of reconcile.sql."""
+    return queries.query("pgcharter.stream", "reconcile.sql", name, conn.info.server_version // 10000).encode()
+
+
+def _position(conn: Connection) -> int:
+    return lsn_number(_one(conn, "position"))
+
+
+def _settled(conn: Connection, wait: float) -> None:
+    waiting = _one(conn, "running")
+    until = time.monotonic() + wait
+    while waiting:
+        left = conn.execute(query(conn, "committing"), [waiting]).fetchall()
+        waiting = [xid for xid, _, _ in left]
+        if waiting and time.monotonic() > until:
+            xid, pid, state = left[0]
+            who = f"process {pid or 'unknown'}, {state or 'its state is not shown to this role'}"
+            raise PgcharterError(
+                f"transaction {xid} ({who}) did not end in {wait:g} s,"
+                " and whether it is committing cannot be told, so no moment of the source is known exactly",
+                hint="wait longer, or GRANT pg_read_all_stats to this role so that idle transactions are told apart",
+            )
+        if waiting:
+            time.sleep(0.01)
+
+
+def _one(conn: Connection, name: str) -> Any:
+    row = conn.execute(query(conn, name)).fetchone()
+    assert row is not None  # noqa: S101
+    return row[0]
