@@ -60,7 +60,8 @@ class Flow(Generic[P, T]):
     """A flow, callable on a sync connection; `aio` on an async one."""
 
     def __init__(self, steps: Callable[P, Steps[T]]) -> None:
-        self._steps = steps
+        self.steps = steps
+        """The flow inside another one: `found = yield from read.steps(…)`."""
         update_wrapper(self, steps)
 
     def __call__(self, conn: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -69,7 +70,7 @@ class Flow(Generic[P, T]):
         Raises UsageError for anything else, and where there is no transaction to join.
         """
         driver = sync_driver(conn)
-        steps = self._steps(*args, **kwargs)
+        steps = self.steps(*args, **kwargs)
         with driver.cursor(row_factory=tuple_row) as cursor:
             try:
                 step = next(steps)
@@ -91,7 +92,7 @@ class Flow(Generic[P, T]):
     async def aio(self, conn: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
         """The same on a psycopg.AsyncConnection, or on an AsyncConnection or AsyncSession of SQLAlchemy over psycopg."""
         driver = await async_driver(conn)
-        steps = self._steps(*args, **kwargs)
+        steps = self.steps(*args, **kwargs)
         async with driver.cursor(row_factory=tuple_row) as cursor:
             try:
                 step = next(steps)

@@ -159,7 +159,7 @@ class Encrypted:
         session = object_session(instance)
         if session is not None:
             try:
-                _drive(session.connection(), load_subjects._steps(self._encryption, self._column, [subject], create=True))
+                _drive(session.connection(), load_subjects.steps(self._encryption, self._column, [subject], create=True))
             except (MissingGreenlet, StatementError) as error:
                 if not isinstance(getattr(error, "orig", error), MissingGreenlet):
                     raise
@@ -202,7 +202,7 @@ class Encrypted:
         if names.tenant and getattr(instance, names.tenant) is None:
             setattr(instance, names.tenant, _of_context(mapper, connection, names.tenant))
         if names.subject:
-            _drive(connection, load_subjects._steps(self._encryption, self._column, [getattr(instance, names.subject)], create=True))
+            _drive(connection, load_subjects.steps(self._encryption, self._column, [getattr(instance, names.subject)], create=True))
         self._seal(instance, names, waiting.value, self._bound(instance, names, committed=False))
 
     def _before_update(self, mapper: Mapper[Any], connection: Connection, instance: Any) -> None:  # noqa: ARG002
@@ -212,7 +212,7 @@ class Encrypted:
         stored: Any = getattr(instance, names.stored)
         if isinstance(stored, Waiting) or (moved and stored is not None):
             if names.subject:
-                _drive(connection, load_subjects._steps(self._encryption, self._column, [getattr(instance, names.subject)], create=True))
+                _drive(connection, load_subjects.steps(self._encryption, self._column, [getattr(instance, names.subject)], create=True))
             if isinstance(stored, Waiting):
                 value = stored.value
             else:
