@@ -29,6 +29,7 @@ from pgcharter.runtime.events_reading import (
     read_all,
     read_category,
     refused,
+    settled,
     stream,
     version_of,
 )  # fmt: skip
@@ -44,7 +45,7 @@ _SAID = {-1: "any", 0: "none", -2: "some"}
 
 __all__ = [
     "LOG", "AggregateId", "Append", "Appended", "ArchivedError", "Conflict", "Event", "Json", "New", "Stream", "VersionConflictError",
-    "append", "append_many", "read_aggregate", "read_all", "read_category", "stream", "version_of",
+    "append", "append_many", "read_aggregate", "read_all", "read_category", "settled", "stream", "version_of",
 ]  # fmt: skip
 
 

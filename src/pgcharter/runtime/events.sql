@@ -38,6 +38,9 @@ AND l.aggregate_type = ANY(%(categories)s)
 -- name: types
 AND l.event_type = ANY(%(types)s)
 
+-- name: of_tenant
+AND l.tenant = %(tenant)s
+
 -- name: as_of
 AND l.created_at <= %(as_of)s
 

@@ -99,6 +99,13 @@ def _whole_history(said: Mapping[str, Any], rows: Sequence[Any], backwards: bool
 
 
 @flow
+def settled() -> Steps[int]:
+    """The position up to which nothing is appended any more. In a transaction that is READ COMMITTED, on the primary."""
+    ((high,),) = yield from asked("SELECT pgcharter.settled('events')", {})
+    return int(high)
+
+
+@flow
 def read_category(
     aggregate_type: str,
     *,
@@ -106,12 +113,13 @@ def read_category(
     upto: int | None = None,
     as_of: datetime | None = None,
     types: Sequence[str] | None = None,
+    tenant: str | None = None,
     backwards: bool = False,
     limit: int = 1000,
 ) -> Steps[list[Event]]:
     """Settled events of all aggregates of a type in the order of their positions, at most `limit`."""
     checked("type of an aggregate", aggregate_type, 200)
-    return (yield from _ordered([aggregate_type], types, after, upto, as_of, backwards, limit))
+    return (yield from _ordered([aggregate_type], types, tenant, after, upto, as_of, backwards, limit))
 
 
 @flow
@@ -122,6 +130,7 @@ def read_all(
     as_of: datetime | None = None,
     categories: Sequence[str] | None = None,
     types: Sequence[str] | None = None,
+    tenant: str | None = None,
     backwards: bool = False,
     limit: int = 1000,
 ) -> Steps[list[Event]]:
@@ -129,21 +138,22 @@ def read_all(
 
     Settled means: no event will ever come before them any more. In a transaction that is READ COMMITTED, on the primary.
     """
-    return (yield from _ordered(categories, types, after, upto, as_of, backwards, limit))
+    return (yield from _ordered(categories, types, tenant, after, upto, as_of, backwards, limit))
 
 
 def _ordered(
-    categories: Sequence[str] | None, types: Sequence[str] | None, after: int, upto: int | None, as_of: datetime | None,
+    categories: Sequence[str] | None, types: Sequence[str] | None, tenant: str | None, after: int, upto: int | None, as_of: datetime | None,
     backwards: bool, limit: int,
 ) -> Steps[list[Event]]:  # fmt: skip
-    ((high,),) = yield from asked("SELECT pgcharter.settled('events')", {})
-    said = {
-        "category": categories[0] if categories and len(categories) == 1 else None, "categories": list(categories or ()),
-        "types": list(types or ()), "after": after, "upto": high if upto is None else min(upto, high), "as_of": as_of, "limit": limit,
-    }  # fmt: skip
+    high = yield from settled.steps()
+    one = categories is not None and len(categories) == 1
     given = {
-        "one_category": said["category"] is not None, "categories": len(said["categories"]) > 1, "types": types is not None,
+        "one_category": one, "categories": categories is not None and not one, "types": types is not None, "of_tenant": tenant is not None,
         "as_of": as_of is not None,
+    }  # fmt: skip
+    said = {
+        "category": categories[0] if categories and one else None, "categories": list(categories or ()), "types": list(types or ()),
+        "tenant": tenant, "after": after, "upto": high if upto is None else min(upto, high), "as_of": as_of, "limit": limit,
     }  # fmt: skip
     where = " ".join([SQL["of_all"], *(SQL[name] for name, wanted in given.items() if wanted)])
     sql = f"SELECT {COLUMNS} FROM pgcharter.events l WHERE {where} ORDER BY l.position {'DESC' * backwards} LIMIT %(limit)s"

@@ -164,11 +164,18 @@ class Types:
             data = upcaster(data)
         return data
 
-    def prepared(self, appends: Sequence[Append]) -> Steps[list[Append]]:
-        """Appends with their objects made events; keys of persons are loaded, and made where there are none."""
-        objects = [e for a in appends for e in a.events if not isinstance(e, New)]
+    def has(self, name: str) -> bool:
+        """Whether events are called so."""
+        return name in self._by_name
+
+    def loaded(self, objects: Sequence[Any]) -> Steps[None]:
+        """Have the keys of the persons of objects at hand; they are made where there are none."""
         wanted = [(s.personal, getattr(o, s.personal.subject)) for o in objects if (s := self._spec(type(o))).personal]
         yield from self.vault.loaded(wanted, create=True)
+
+    def prepared(self, appends: Sequence[Append]) -> Steps[list[Append]]:
+        """Appends with their objects made events; keys of persons are loaded, and made where there are none."""
+        yield from self.loaded([e for a in appends for e in a.events if not isinstance(e, New)])
         return [replace(a, events=[self.new(e) for e in a.events]) for a in appends]
 
 
