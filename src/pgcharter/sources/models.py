@@ -73,8 +73,8 @@ def load(target: str) -> MetaData:
         from sqlalchemy import MetaData
     except ImportError:
         raise UnavailableError("SQLAlchemy is not installed, so models cannot be read", hint="pip install 'pgcharter[models]'") from None
-    module_name, _, attribute = target.partition(":")
-    value = _attribute(_module(module_name, target), attribute.removesuffix("()"), target)
+    module_name = target.partition(":")[0]
+    value = imported(target.removesuffix("()"))
     if callable(value) and not isinstance(value, type) and not isinstance(getattr(value, "metadata", None), MetaData):
         try:
             with foreign_code():
@@ -89,6 +89,13 @@ def load(target: str) -> MetaData:
     if not found.tables:
         raise UsageError(f"{target} holds no table", hint="the modules that define the models must be imported by the one you name")
     return found
+
+
+def imported(target: str) -> Any:
+    """Import `module:attribute`, with the current folder on the import path; the object. Raises UsageError where it is not there,
+    PgcharterError where its module fails."""
+    module_name, _, attribute = target.partition(":")
+    return _attribute(_module(module_name, target), attribute, target)
 
 
 def _module(name: str, target: str) -> Any:
