@@ -207,9 +207,10 @@ class Relay(_AnyRelay):
             while not self._stopping.wait(self.rotate_every):
                 self.rotate()
         finally:
-            self.stop()
-            for thread in threads:
-                thread.join()
+            while any(t.is_alive() for t in threads):
+                self.stop()  # again and again: a feed that is just about to begin does not know yet that it was told
+                for thread in threads:
+                    thread.join(0.05)
             for route in self.routes:
                 route.target.close()
         if self._failed:
@@ -266,9 +267,11 @@ class AsyncRelay(_AnyRelay):
         try:
             await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self.stop()
             for task in (rotating, stopped):
                 task.cancel()
+            while any(not t.done() for t in tasks):
+                self.stop()
+                await asyncio.wait(tasks, timeout=0.05)
             ended = await asyncio.gather(*tasks, return_exceptions=True)
             await asyncio.gather(rotating, stopped, return_exceptions=True)
             for route in self.routes:

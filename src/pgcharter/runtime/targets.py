@@ -16,12 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from types import CoroutineType
 from typing import Any, Protocol
 
-from pgcharter.errors import UsageError
 from pgcharter.runtime.colours import Steps, awaited, driven
 from pgcharter.runtime.feeds_model import Failed, FailedError, Outcome, TargetDownError
+from pgcharter.runtime.feeds_outcomes import ColourError, failed, plain
 from pgcharter.runtime.outbox import Message
 
 __all__ = ["AsyncCall", "Call", "Failed", "FailedError", "Message", "Outcome", "PartlyDownError", "Target", "TargetDownError", "waves"]
@@ -67,7 +66,7 @@ class Call:
         self.function = function
 
     def deliver(self, messages: Sequence[Message]) -> list[Outcome]:
-        """Call the function with each. Raises UsageError for a coroutine function."""
+        """Call the function with each. Raises ColourError for a coroutine function."""
         return driven(_each(self.function, messages))
 
     def close(self) -> None:
@@ -109,18 +108,11 @@ def _each(function: Callable[[Message], Any], messages: Sequence[Message]) -> St
 
 def _one(function: Callable[[Message], Any], message: Message) -> Steps[Outcome]:
     try:
-        value = yield partial(function, message)
-    except (TargetDownError, UsageError):
+        plain((yield partial(function, message)))
+    except (TargetDownError, ColourError):
         raise
-    except FailedError as error:
-        return error.failed
     except Exception as error:
-        return Failed(f"{type(error).__name__}: {error}")
-    if type(value) is CoroutineType:
-        value.close()
-        raise UsageError(
-            f"{value.__qualname__} is a coroutine function, and nothing awaits it in a Relay", hint="AsyncRelay and AsyncCall are for those"
-        )
+        return failed(error)
     return None
 
 
