@@ -80,9 +80,13 @@ class Store:
 
     def table(self, name: str) -> dict[str, Any]:
         """What it has of a table, by key."""
-        with sqlite3.connect(self.path) as db:
+        db = sqlite3.connect(self.path)
+        try:
             found = db.execute("SELECT k, v FROM rows WHERE t = ? AND v IS NOT NULL", (name,)).fetchall()
-        db.close()
+        except sqlite3.OperationalError:  # it has never been open
+            found = []
+        finally:
+            db.close()
         return {k: json.loads(v) for k, v in found}
 
 

@@ -100,7 +100,6 @@ class Channel:
         self._spilling = True
         for transaction, _ in self._queue:
             self._spill.append(transaction)
-        faults.point("sync spilled")
         self._queue.clear()
         self._size = self._taken = 0
         self._current = None
@@ -113,6 +112,7 @@ class Channel:
         with self._condition:
             if self._spilling:
                 self._spill.sync()
+                faults.point("sync spilled")
                 return None
             return self._queue[0][0].lsn if self._queue else None
 
