@@ -99,6 +99,9 @@ class Run:
             if self.it.lost:
                 raise LostError
             following: Next | None = None
+            if found.act and time.monotonic() > self.it.sure:
+                yield from self.worker._beat()
+                continue
             if len(found.act) == 1 and not self.it.active:
                 following = yield from self._alone(found.act[0])
             elif found.act or self.it.active:

@@ -124,6 +124,8 @@ class Instance:
     changes: Changes = field(default_factory=Changes)
     lost: bool = False
     """Somebody else has it, or may have."""
+    sure: float = 0.0
+    """Until then the lease is held for sure; monotonic clock. A process that was stopped asks before it does another step."""
 
     @classmethod
     def read(cls, raw: Raw) -> Instance:

@@ -149,11 +149,12 @@ class AnyWorker:
         while not self.stopping:
             free = self.settings.concurrency - len(self._running)
             claimed: list[Raw] = []
+            began = time.monotonic()
             self._woken(False)
             if free * 4 >= self.settings.concurrency:
                 claimed = yield from self._claimed(free)
             for raw in claimed:
-                self._begin(Instance.read(raw))
+                self._begin(Instance.read(raw), began + self.settings.lease)
             if time.monotonic() - looked > _ORPHANS:
                 looked = time.monotonic()
                 yield from self._orphans()
@@ -185,7 +186,8 @@ class AnyWorker:
         assert self._links is not None  # noqa: S101 - it is serving
         return self._links[1]
 
-    def _begin(self, instance: Instance) -> None:
+    def _begin(self, instance: Instance, sure: float) -> None:
+        instance.sure = sure
         run = Run(self, self.definitions[instance.type, instance.version], instance)
         self._running[instance.id] = run
         self._spawn(self._ran(run, instance.id))
@@ -223,7 +225,7 @@ class AnyWorker:
                 log.exception("leases of sagas could not be kept; tried again")
 
     def _beat(self) -> Steps[None]:
-        held = [run for run in list(self._running.values()) if not run.it.lost]
+        held, began = [run for run in list(self._running.values()) if not run.it.lost], time.monotonic()
         rows = yield from self._control.rows(
             SQL["beat"].encode(),
             {
@@ -236,6 +238,7 @@ class AnyWorker:
         kept = {row[0] for row in rows}
         for run in held:
             run.it.lost = run.it.lost or run.it.id not in kept
+            run.it.sure = began + self.settings.lease
 
     def _orphans(self) -> Steps[None]:
         kinds = list(self.definitions)
@@ -251,6 +254,7 @@ class AnyWorker:
 
     def _commit(self, it: Instance, release: bool, after: float | None) -> Steps[int | None]:
         """Write a checkpoint, together with those of others that wait. Signals noticed so far; None: the lease is lost."""
+        began = time.monotonic()
         entry = _Entry(it.document(self.owner, release, after), _rest(it))
         children = bool(it.changes.children or it.changes.told)
         self._waiting.append(entry)
@@ -263,6 +267,7 @@ class AnyWorker:
             link._gate.release()
         if entry.error is not None:
             raise entry.error
+        it.sure = max(it.sure, began + self.settings.lease / 2)
         if release and after is not None:
             self._soonest = min(self._soonest, time.monotonic() + after)
         if children or (release and (after is not None and after < self.settings.poll_most)):
@@ -305,6 +310,7 @@ class AnyWorker:
 
     def _write(self, work: Any, fork: Instance, whole: bool) -> Steps[int]:
         """Write a checkpoint in a unit of work. Raises LostError, which rolls it back."""
+        fork.sure = max(fork.sure, time.monotonic() + self.settings.lease / 2) if whole else fork.sure
         sql, parameters = self._statement([fork.document(self.owner, False, None)], [_rest(fork)], whole)
         cursor = yield partial(work.conn.execute, sql, parameters)
         rows = yield cursor.fetchall
