@@ -148,8 +148,8 @@ def test_mappings_are_respected(pair: tuple[str, str], streamed: bool) -> None:
         pair[0],
         "CREATE TABLE customers (id int PRIMARY KEY, name text)", "INSERT INTO customers VALUES (1, 'Ann'), (2, NULL)",
         'CREATE TABLE orders (id int, "Line" text, secret text, customer int, status text, PRIMARY KEY (id, "Line"))',
-        "INSERT INTO orders SELECT n / 2, CASE n % 2 WHEN 0 THEN 'Ä' ELSE 'a' END, 'card ' || n, n % 4, CASE WHEN n % 5 = 0 THEN 'draft' ELSE"
-        " 'open' END FROM generate_series(1, 200) n",
+        "INSERT INTO orders SELECT n / 2, CASE n % 2 WHEN 0 THEN 'Ä' ELSE 'a' END, 'card ' || n, n % 4,"
+        " CASE WHEN n % 5 = 0 THEN 'draft' ELSE 'open' END FROM generate_series(1, 200) n",
     )  # fmt: skip
     plain = MappingTable("copies", "public.orders", to="renamed", rename={"Line": "line"}, filter=("status <> 'draft'",))
     masked = replace(
@@ -188,7 +188,7 @@ def test_too_much_difference_is_refused_before_anything_is_written(pair: tuple[s
     run(pair[0], TABLE, FILL.format(2000))
     seeded(pair)
     run(pair[1], "UPDATE orders SET name = 'broken' WHERE id <= 300")
-    with pytest.raises(RefusedError, match="more than 200 rows of public.orders differ in sink copies"):
+    with pytest.raises(RefusedError, match=r"more than 200 rows of public\.orders differ in sink copies"):
         reconcile(side(pair, ORDERS), REPAIR)
     assert run(pair[1], "SELECT count(*) FROM orders WHERE name = 'broken'") == [(300,)]
     assert reconcile(side(pair, ORDERS), replace(REPAIR, share=0.2)).repaired == 300
@@ -223,7 +223,7 @@ def test_a_transaction_that_is_committing_holds_the_moment(pair: tuple[str, str]
         sleeper.start()
         while not run(pair[0], f"SELECT 1 FROM pg_stat_activity WHERE pid = {busy.info.backend_pid} AND state = 'active'"):
             pass
-        with pytest.raises(PgcharterError, match="did not end in 0.3 s"):
+        with pytest.raises(PgcharterError, match=r"did not end in 0\.3 s"):
             reconcile(side(pair, ORDERS), replace(REPAIR, wait=0.3))
         assert reconcile(side(pair, ORDERS), REPAIR).found == 0
         sleeper.join()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any
+from typing import Literal
 
 from pgcharter.db import Connection, queries
 from pgcharter.errors import UsageError
@@ -17,7 +17,6 @@ from pgcharter.stream.model import Attribute, Change, Relation, Row
 from pgcharter.stream.reconcile_moment import Moment
 
 _AT_ONCE = 1_000
-_IDENTITIES: Any = {"d": "default", "n": "nothing", "f": "full", "i": "index"}
 
 
 class Source:
@@ -61,18 +60,19 @@ class Source:
 
     def rows(self, at: Moment, made: Mappings, where: str = "") -> Iterator[Row]:
         """What the copy should have, in no order; `where` narrows the table by a condition in SQL."""
-        changes = self._changes(at, where)
+        changes = self.changes(at, where)
         while some := list(islice(changes, _AT_ONCE)):
             for row in made.rows(some):
                 if row.op == "put":
                     yield row
 
-    def _changes(self, at: Moment, where: str) -> Iterator[Change]:
+    def changes(self, at: Moment, where: str = "", op: Literal["insert", "update"] = "insert") -> Iterator[Change]:
+        """Rows as changes of the moment's stamp. As updates they say too which rows the mapping's filter leaves out."""
         table = self.table
         columns = ", ".join(quote(c.name) for c in table.relation.columns)
         with at.conn.cursor() as cursor, cursor.copy(f"COPY (SELECT {columns} FROM {from_(table, where)}) TO STDOUT".encode()) as copy:
             for line in copy:
-                yield Change(table.relation, "insert", source.parse(line), None, at.stamp)
+                yield Change(table.relation, op, source.parse(line), None, at.stamp)
 
 
 def from_(table: source.Table, where: str = "") -> str:
@@ -82,11 +82,12 @@ def from_(table: source.Table, where: str = "") -> str:
 
 
 def _table(conn: Connection, name: str) -> source.Table:
+    """A table that is not published. Its identity is said to be full: nothing is streamed, so what a delete would say does not matter."""
     sql = queries.query("pgcharter.stream", "reconcile.sql", "relation", conn.info.server_version // 10000)
     quoted = name if '"' in name else ".".join(map(quote, name.split(".")))
     row = conn.execute(sql.encode(), [quoted]).fetchone()
     if row is None:
         raise UsageError(f"table {name} is not there, so nothing can be compared with it", hint="write schema.table")
-    oid, schema, table, kind, identity, rows, condition, keys, *columns = row
+    oid, schema, table, kind, _, rows, condition, keys, *columns = row
     attributes = tuple(Attribute(n, o, t, k, m) for n, o, t, m, k in zip(*columns, strict=True))
-    return source.Table(Relation(oid, schema, table, _IDENTITIES[identity], attributes), tuple(keys), kind == "p", rows, condition)
+    return source.Table(Relation(oid, schema, table, "full", attributes), tuple(keys), kind == "p", rows, condition)
