@@ -141,4 +141,4 @@ def _data(job: Job, found: Beginning) -> dict[str, object]:
     }  # fmt: skip
 
 
-from pgcharter.cli import sync_run, sync_status  # noqa: E402, F401 - their commands join the group
+from pgcharter.cli import sync_batch, sync_reconcile, sync_run, sync_status  # noqa: E402, F401 - their commands join the group

@@ -1,6 +1,6 @@
 -- name: hidden
 select count(*) from pg_catalog.pg_stat_activity
- where backend_type = 'client backend' and datname = pg_catalog.current_database() and state is null and pid <> pg_catalog.pg_backend_pid()
+ where datname = pg_catalog.current_database() and usesysid is not null and state is null and backend_type is null
 
 -- name: now
 select (extract(epoch from pg_catalog.clock_timestamp()) * 1000000)::bigint,

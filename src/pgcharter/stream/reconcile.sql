@@ -13,7 +13,7 @@ select x::text, a.pid, a.state
    and coalesce(a.state, '') not like 'idle in transaction%%'
    and not (exists (select from pg_catalog.pg_prepared_xacts p where p.transaction = x::xid)
             and not exists (select from pg_catalog.pg_stat_activity b
-                             where b.backend_type = 'client backend' and b.pid <> pg_catalog.pg_backend_pid()
+                             where coalesce(b.backend_type, 'client backend') = 'client backend' and b.usesysid is not null and b.pid <> pg_catalog.pg_backend_pid()
                                and (b.state is null or b.state = 'active')
                                and (b.query is null or b.query ~* 'prepared' or b.query = '<insufficient privilege>')))
 
@@ -25,10 +25,13 @@ select * from unnest(%s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::text[],
 update pgcharter.sync_corrections set done = case when id = any (%s::uuid[]) then 'deleted' else 'written' end, at = now() where id = any (%s::uuid[])
 
 -- name: emit
-select pg_catalog.pg_logical_emit_message(true, 'pgcharter', 'reconcile')
+select pg_catalog.pg_logical_emit_message(false, 'pgcharter_sync', 'reconcile')
 
--- name: reached
-select coalesce(min(s.lsn - '0/0'::pg_lsn), 0)::bigint from pgcharter.sync_sinks s where s.slot = %s and s.sink = %s
+-- name: confirmed
+select coalesce(confirmed_flush_lsn - '0/0'::pg_lsn, 0)::bigint from pg_catalog.pg_replication_slots where slot_name = %s
+
+-- name: sink
+select state, spilling, (lsn - '0/0'::pg_lsn)::bigint, reason from pgcharter.sync_sinks where slot = %s and sink = %s
 
 -- name: relation
 select c.oid, n.nspname, c.relname, c.relkind::text, c.relreplident::text, c.reltuples::bigint, '' as rowfilter,
@@ -49,3 +52,10 @@ select c.oid, n.nspname, c.relname, c.relkind::text, c.relreplident::text, c.rel
 -- name: columns
 select a.attname::text, pg_catalog.format_type(a.atttypid, -1)
   from pg_catalog.pg_attribute a where a.attrelid = pg_catalog.to_regclass(%s) and a.attnum > 0 and not a.attisdropped
+
+-- name: standing
+select sink, source, extract(epoch from updated_at)::float8 from pgcharter.sync_snapshots where slot = 'reconcile'
+
+-- name: stand
+insert into pgcharter.sync_snapshots as s (slot, sink, source, state, after, rows, total) values ('reconcile', %s, %s, 'done', array[%s], %s, %s)
+on conflict (slot, sink, source) do update set after = excluded.after, rows = excluded.rows, total = excluded.total, updated_at = now()

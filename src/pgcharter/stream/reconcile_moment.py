@@ -67,6 +67,23 @@ def caught_up(conn: Connection, upto: int, reached: Reached, wait: float) -> Non
         time.sleep(0.02)
 
 
+def streamed(conn: Connection, slot: str, sink: str) -> Reached:
+    """How far the worker of `sync run` says a sink is: what the slot has let go of and is in no file is in the sink.
+
+    The slot is asked first: a worker notes that a sink's changes go into its file before it lets the slot go on.
+    """
+
+    def reached() -> int:
+        confirmed = conn.execute(query(conn, "confirmed"), [slot]).fetchone()
+        row = conn.execute(query(conn, "sink"), [slot, sink]).fetchone()
+        if row is None:
+            return 0
+        state, spilling, durable, _ = row
+        return max(durable, confirmed[0]) if confirmed and state == "running" and not spilling else durable  # type: ignore[no-any-return]
+
+    return reached
+
+
 def query(conn: Connection, name: str) -> bytes:
     """A query of reconcile.sql."""
     return queries.query("pgcharter.stream", "reconcile.sql", name, conn.info.server_version // 10000).encode()

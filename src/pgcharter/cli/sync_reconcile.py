@@ -1,0 +1,186 @@
+"""`pgcharter sync reconcile`: copies compared with their source, and put right."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pgcharter.cli.migrating import confirm_option, database_options
+from pgcharter.cli.output import Command, format_option, screen, show, show_json
+from pgcharter.cli.sync import leave, sync
+from pgcharter.errors import Exit, PgcharterError, UsageError
+
+if TYPE_CHECKING:
+    from pgcharter.stream.reconcile import Side
+    from pgcharter.stream.reconcile_model import Options, Report
+
+_SHOWN = 20
+RECONCILE = (
+    ("pgcharter sync reconcile", "compare all copies; ends in 1 when something differs"),
+    ("pgcharter sync reconcile search --table public.orders --repair", "and put it right"),
+    ("pgcharter sync reconcile --repair --forever --rate 2000 --pause 10min", "as a service, two thousand rows a second"),
+)
+
+
+def _seconds(_ctx: click.Context, parameter: click.Parameter, value: str) -> float:
+    from pgcharter.measures import seconds
+
+    return seconds(value, f"--{parameter.name}")
+
+
+@sync.command("reconcile", cls=Command, examples=RECONCILE)
+@click.argument("sink", required=False)
+@click.option("--table", "tables", multiple=True, metavar="SCHEMA.TABLE", help="Only this table; may be given again.")
+@click.option("--repair/--report", default=False, help="Put right what differs, or only say it.  [default: report]")
+@click.option("--all", "everything", is_flag=True, help="Repair however much differs.")
+@click.option("--share", type=click.FloatRange(0, 1), default=0.1, show_default=True, help="Largest part of the rows that is repaired.")
+@click.option("--rate", type=click.FloatRange(0), default=0.0, metavar="ROWS", help="Most rows read per second.  [default: no limit]")
+@click.option("--wait", callback=_seconds, default="60s", show_default=True, metavar="TIME", help="Longest wait for the copy to catch up.")
+@click.option("--forever", is_flag=True, help="Go on round after round, until interrupted.")
+@click.option("--pause", callback=_seconds, default="1min", show_default=True, metavar="TIME", help="Between two tables of --forever.")
+@confirm_option
+@database_options
+@format_option
+def reconcile_(
+    environment: str | None, target: str | None, confirm: str | None, form: str, sink: str | None, tables: tuple[str, ...], share: float,
+    rate: float, wait: float, pause: float, *, repair: bool, everything: bool, forever: bool,
+) -> int:  # fmt: skip
+    """Compare what is stored with what should be, at one moment of the source, and repair it.
+
+    Runs beside `sync run`: what is on its way is no difference, and a repair never overwrites what is newer. Corrections are noted in
+    pgcharter.sync_corrections, without values. Ends in 1 when differences remain.
+    """
+    from pgcharter.stream.reconcile_model import Options
+
+    found = sides(environment, target, sink, tables)
+    if repair:
+        leave(environment, target, confirm)
+    options = Options(repair, 1.0 if everything else share, rate, wait=wait)
+    if forever:
+        return _forever(found, options, pause, form)
+    reports = _all(found, options)
+    if form == "json":
+        show_json({"format": "pgcharter-sync-reconcile", "mappings": [data(r) for r in reports]})
+    else:
+        for report in reports:
+            _tell(report)
+    return Exit.FINDINGS if any(r.remaining or r.unsettled for r in reports) else Exit.FINE
+
+
+def sides(
+    environment: str | None, target: str | None, sink: str | None, tables: tuple[str, ...] = (), *, delta: bool = False
+) -> list[Side]:
+    """The copies of the charter that are meant; `delta`: only those made by batches. Raises UsageError where there are none."""
+    import os
+
+    from pgcharter.cli import migrating
+    from pgcharter.cli.project import charter_here
+    from pgcharter.policy.sync_settings import SECTION
+    from pgcharter.sinks import registry
+    from pgcharter.stream import mapping
+    from pgcharter.stream.reconcile import Side
+
+    charter = charter_here()
+    section = charter.section(SECTION)
+    mapping.check(section)
+    dsn = migrating.database(environment, target)[1]
+    declared = {s.name: s for s in section.sink}
+    wanted = [
+        m for m in section.mapping
+        if sink in (None, m.sink) and (not tables or m.table in tables) and (not delta or m.delta)
+        and not _passes_on(declared[m.sink].kind, declared[m.sink].form, sink)
+    ]  # fmt: skip
+    if not wanted:
+        there = ", ".join(f"{m.table} → {m.sink}" for m in section.mapping) or "none"
+        raise UsageError("no mapping is meant" + (" that has a delta" if delta else ""), hint=f"there are: {there}", place="[sync]")
+    secret = os.environ.get(section.mask_key_env, "").encode() if section.mask_key_env else b""
+    return [
+        Side(
+            dsn, registry.make(declared[m.sink], charter.folder), m, m.sink, section.slot,  # type: ignore[arg-type]
+            "" if m.delta else section.publication, secret,
+        )
+        for m in wanted
+    ]  # fmt: skip
+
+
+def _passes_on(kind: str, form: str, named: str | None) -> bool:
+    """Whether a sink keeps no rows to compare; one that is named is tried, and says so itself."""
+    return named is None and (kind in ("nats", "webhook") or form == "invalidate")
+
+
+def _all(found: list[Side], options: Options) -> list[Report]:
+    from pgcharter.cli.progress import progress
+    from pgcharter.stream.reconcile_rounds import compare
+
+    reports = []
+    with progress("comparing") as advance:
+        for n, side in enumerate(found):
+            if advance:
+                advance(f"comparing {side.mapping.table} in {side.name}", n, len(found))
+            reports.append(compare(side, options))
+    return reports
+
+
+def _forever(found: list[Side], options: Options, pause: float, form: str) -> int:
+    from pgcharter.stream.reconcile_rounds import rounds
+
+    stop = threading.Event()
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, lambda *_: stop.set())
+
+    def tell(what: Report | PgcharterError) -> None:
+        if isinstance(what, PgcharterError):
+            click.echo(f"{what}; it is tried again" + (f" ({what.hint})" if what.hint else ""), err=True)
+        elif form == "json":
+            show_json({"format": "pgcharter-sync-reconcile", "mappings": [data(what)]})
+        else:
+            _tell(what)
+
+    rounds(found, options, pause, stop, tell)
+    return Exit.FINE
+
+
+def _tell(report: Report) -> None:
+    from pgcharter.render.page import Page, Styled
+    from pgcharter.stream.values import text
+
+    page = Page(screen())
+    good = not report.remaining and not report.unsettled
+    counts = ", ".join(f"{n} {kind}" for kind, n in report.counts.items() if n) or "no difference"
+    done = f", {report.repaired} repaired" if report.repaired else ""
+    page.flow(
+        Styled("✓ " if good else "✘ ", "good" if good else "error"), Styled(f"{report.table} → {report.sink}", "strong"),
+        f": {report.rows} rows, {report.stored} there, {counts}{done}, {report.seconds:.1f} s", hanging=2,
+    )  # fmt: skip
+    for one in report.differences[:_SHOWN]:
+        what = f": {', '.join(one.fields)}" if one.fields else ""
+        page.flow(f"  {one.kind} {one.shape.to} ({', '.join('NULL' if k is None else text(k) for k in one.key)}){what}", hanging=4)
+    if report.found > _SHOWN:
+        page.flow(f"  and {report.found - _SHOWN} more")
+    if report.unsettled:
+        page.flow(f"  {report.unsettled} rows changed each time they were looked at, and are not judged", hanging=4)
+    if report.future:
+        page.flow(
+            f"  {report.future} rows have stamps later than the source's log: it was restored, or is another server."
+            " `pgcharter sync init --anew` seeds the copy anew", hanging=4,
+        )  # fmt: skip
+    show(page)
+
+
+def data(report: Report) -> dict[str, Any]:
+    """A report as JSON, without values."""
+    from pgcharter.stream.values import text
+
+    return {
+        "table": report.table, "sink": report.sink, "run": str(report.run), "rows": report.rows, "stored": report.stored,
+        "missing": report.counts["missing"], "extra": report.counts["extra"], "different": report.counts["different"],
+        "repaired": report.repaired, "remaining": report.remaining, "unsettled": report.unsettled, "future": report.future,
+        "lsn": report.stamp.lsn, "scans": report.scans, "seconds": round(report.seconds, 3),
+        "differences": [
+            {"kind": d.kind, "to": d.shape.to, "key": [None if k is None else text(k) for k in d.key], "fields": list(d.fields)}
+            for d in report.differences
+        ],
+    }  # fmt: skip

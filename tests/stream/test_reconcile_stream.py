@@ -1,0 +1,147 @@
+"""Reconciling beside the worker and beside writers: no false difference, no lost update; and by the command line."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from tests.stream.copying import Copies, own_tables, wait
+from tests.stream.test_commands import Project, project  # noqa: F401
+
+from pgcharter.policy.sync_settings import MappingTable
+from pgcharter.sinks.postgresql import PostgresqlSink
+from pgcharter.stream import source
+from pgcharter.stream.mapper import Target
+from pgcharter.stream.mapping import Mappings
+from pgcharter.stream.reconcile import Side
+from pgcharter.stream.reconcile_model import Options
+from pgcharter.stream.reconcile_rounds import compare
+
+ORDERS = MappingTable("one", "public.orders")
+
+
+class PostgresqlCopies(Copies):
+    """Copies in another database of the same server."""
+
+    copy = ""
+
+    def make(self, sink: str) -> Target:
+        return Target(sink, PostgresqlSink(self.copy, name=sink), Mappings([ORDERS], lambda: source.open_source(self.dsn)))
+
+    def rows(self, dsn: str) -> Any:
+        with psycopg.connect(dsn) as conn:
+            return conn.execute("SELECT id, body, n FROM orders ORDER BY id").fetchall()
+
+
+def _writer(dsn: str, stop: threading.Event, seed: int, rows: int) -> Callable[[], None]:
+    """Inserts, updates and deletes of few keys, some in transactions that stay open and some that are rolled back."""
+    draw = random.Random(seed)
+
+    def write() -> None:
+        with psycopg.connect(dsn) as conn:
+            while not stop.is_set():
+                for _ in range(draw.randint(1, 4)):
+                    key = draw.randint(1, rows)
+                    conn.execute(draw.choice(_WRITES).encode(), {"id": key, "body": f"{seed}-{draw.random()}"})
+                    stop.wait(draw.choice((0, 0, 0.01)))
+                conn.rollback() if draw.random() < 0.1 else conn.commit()
+
+    def again() -> None:
+        while not stop.is_set():
+            try:
+                write()
+            except psycopg.errors.DeadlockDetected:
+                continue
+
+    return again
+
+
+_WRITES = (
+    "INSERT INTO orders VALUES (%(id)s, %(body)s, 0) ON CONFLICT (id) DO UPDATE SET body = excluded.body, n = orders.n + 1",
+    "UPDATE orders SET n = n + 1, body = %(body)s WHERE id = %(id)s",
+    "DELETE FROM orders WHERE id = %(id)s",
+)
+
+
+def test_beside_the_stream(database: str, tmp_path: Path) -> None:
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute("CREATE TABLE orders (id int PRIMARY KEY, body text, n int)")
+        conn.execute("INSERT INTO orders SELECT i, 'a', 0 FROM generate_series(1, 2000) i")
+        conn.execute("CREATE DATABASE reconcile_stream_copy")
+    copies = PostgresqlCopies(database, tmp_path, ("public.orders",))
+    copies.copy = psycopg.conninfo.make_conninfo(database, dbname="reconcile_stream_copy")
+    stop, damaged, found = threading.Event(), set[int](), set[int]()
+    writers = [threading.Thread(target=_writer(database, stop, n, 60)) for n in range(2)]
+    draw = random.Random(7)
+    try:
+        copies.init()
+        with copies.running():
+            for one in writers:
+                one.start()
+            for n in range(4):
+                keys = draw.sample(range(1000, 2000), 5)
+                with psycopg.connect(copies.copy, autocommit=True) as there:
+                    there.execute("DELETE FROM orders WHERE id = ANY (%s)", [keys[:2]])
+                    there.execute("UPDATE orders SET body = 'damaged' WHERE id = ANY (%s)", [keys[2:]])
+                damaged |= set(keys)
+                side = Side(database, PostgresqlSink(copies.copy, name="one"), ORDERS, "one", copies.job.slot, "p")
+                report = compare(side, Options(repair=True, wait=30))
+                found |= {d.key[0] for d in report.differences}
+                assert {d.key[0] for d in report.differences} == set(keys), f"in round {n}"
+                assert report.repaired == 5
+            stop.set()
+            for one in writers:
+                one.join()
+            wait(lambda: copies.rows(database) == copies.rows(copies.copy))
+        assert found == damaged
+    finally:
+        stop.set()
+        copies.drop()
+        with psycopg.connect(database, autocommit=True) as conn:
+            conn.execute("DROP DATABASE reconcile_stream_copy WITH (FORCE)")
+
+
+def _started(project: Project, *words: str) -> subprocess.Popen[bytes]:  # noqa: F811
+    return subprocess.Popen(project.command(*words), cwd=project.folder, env=project.environment, stdout=subprocess.DEVNULL)
+
+
+def test_from_the_command_line(project: Project) -> None:  # noqa: F811
+    own_tables(project.source)
+    with psycopg.connect(project.source, autocommit=True) as conn:
+        conn.execute("CREATE PUBLICATION pgcharter_sync FOR TABLE orders WITH (publish_via_partition_root)")
+    project.run("init", "--yes")
+    project.run("run", "--once")
+    with psycopg.connect(project.source, autocommit=True) as conn:
+        conn.execute("DELETE FROM orders WHERE id = 1")
+    behind = project.run("reconcile", "--wait", "0.2s", code=3)
+    assert "bytes of log behind after 0.2 s" in " ".join(behind.split())
+    worker = _started(project, "run")
+    try:
+        assert json.loads(project.run("reconcile", "--format", "json", code=0))["mappings"][0]["rows"] == 49
+        with psycopg.connect(project.copy, autocommit=True) as conn:
+            conn.execute("UPDATE orders SET sku = 'wrong' WHERE id <= 3")
+        report = json.loads(project.run("reconcile", "copy", "--format", "json", code=1))
+        assert report["format"] == "pgcharter-sync-reconcile"
+        assert [d["key"] for d in report["mappings"][0]["differences"]] == [["2"], ["3"]]
+        said = " ".join(project.run("reconcile", "--repair").split())
+        assert "49 rows, 49 there, 2 different, 2 repaired" in said
+        assert "different orders (2): sku" in said
+        assert project.rows(project.source) == project.rows(project.copy)
+        assert "no mapping is meant" in project.run("reconcile", "other", code=2)
+        assert "that has a delta" in project.run("batch", code=2)
+        service = _started(project, "reconcile", "--forever", "--pause", "100ms")
+        with psycopg.connect(project.source, autocommit=True) as conn:
+            seen = "SELECT rows FROM pgcharter.sync_snapshots WHERE slot = 'reconcile'"
+            conn.execute("INSERT INTO orders VALUES (100, 'b'), (101, 'b')")
+            wait(lambda: conn.execute(seen).fetchone() == (51,))
+        service.terminate()
+        assert service.wait(20) == 0
+    finally:
+        worker.terminate()
+        worker.wait(20)
