@@ -88,17 +88,17 @@ def run(rows: int = ROWS) -> None:
 
         _fill(dsn, 1, rows)
         for what, maker in (("a sink that keeps nothing", make), ("PostgreSQL", postgresql)):
-            began = time.perf_counter()
+            clock = Clock()
             beginning.begin(job, maker, anew=what == "PostgreSQL")
-            _tell(f"seed {rows} rows to {what}", rows / (time.perf_counter() - began), "rows/s")
+            clock.tell(f"seed {rows} rows to {what}", rows, "rows")
         _decode(dsn, rows)
         low = rows
         for what, maker in (("a sink that keeps nothing", make), ("PostgreSQL", postgresql)):
             _fill(dsn, low + 1, low + rows)
             low += rows
-            began = time.perf_counter()
+            clock = Clock()
             Worker(job, maker).run(once=True)
-            _tell(f"copy {rows} changes of one-row inserts' size to {what}", rows / (time.perf_counter() - began), "rows/s")
+            clock.tell(f"copy {rows} changes to {what}", rows, "rows")
         _latency(dsn, job, make, nothing, low)
         with psycopg.connect(dsn, autocommit=True) as conn:
             slots.drop(conn, "bench")
@@ -120,18 +120,18 @@ def _decode(dsn: str, rows: int) -> None:
         assembler, found, count = Assembler(names), list[Transaction](), 0
         with Replication(dsn) as replication:
             replication.start(Streaming("decode", "pgcharter_sync"))
-            began = time.perf_counter()
+            clock = Clock()
             while count < rows:
                 for m in replication.receive(0.1):
                     told = assembler.feed(m)
                     if isinstance(told, Transaction):
                         found.append(told)
                         count += 1000
-            _tell("receive from the server, put together", rows / (time.perf_counter() - began), "changes/s")
+            clock.tell("receive from the server, put together", rows, "changes")
         messages = [m for t in found for piece in t.held.pieces() for m in piece]
-        began = time.perf_counter()
+        clock = Clock()
         done = sum(1 for _ in changes(messages, dict(assembler.relations), 1, 1, names))
-        _tell("decode, 8 columns", done / (time.perf_counter() - began), "changes/s")
+        clock.tell("decode, 8 columns", done, "changes")
         conn.execute("SELECT pg_terminate_backend(active_pid, 5000) FROM pg_replication_slots WHERE slot_name = 'decode'")
         conn.execute("SELECT pg_drop_replication_slot('decode')")
         conn.execute("DELETE FROM orders WHERE id >= 10000000")
@@ -162,8 +162,20 @@ def _latency(dsn: str, job: Job, make: Callable[[str], Target], nothing: Nothing
     _tell("commit to visible, p99", ordered[int(len(ordered) * 0.99)] * 1000, "ms")
 
 
+class Clock:
+    """Time and this process's time on a core since it was made."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+
+    def tell(self, what: str, count: int, unit: str) -> None:
+        """Print a rate, and what it would be on a core of one's own: other work on the machine does not count in it."""
+        wall, cpu = time.perf_counter() - self._wall, time.process_time() - self._cpu
+        print(f"{what:<60}{count / wall:>12,.0f} {unit}/s {count / cpu:>12,.0f} {unit} a second of this process's time")
+
+
 def _tell(what: str, figure: float, unit: str) -> None:
-    print(f"{what:<72}{figure:>12,.1f} {unit}")
+    print(f"{what:<60}{figure:>12,.1f} {unit}")
 
 
 if __name__ == "__main__":
