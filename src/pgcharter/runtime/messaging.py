@@ -16,13 +16,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pgcharter.errors import UsageError
 from pgcharter.runtime.events_model import LOG
-from pgcharter.runtime.projections import Projection
+from pgcharter.runtime.projections import Projection, register
 from pgcharter.runtime.subscriptions import Subscription
 
 if TYPE_CHECKING:
@@ -52,11 +52,12 @@ class Messaging:
 
     def workers(self, database: Database | AsyncDatabase, parts: Iterable[Part] = PARTS) -> list[Any]:
         """A worker of each thing in these parts, each with `run` and `stop`. Raises UsageError where there is nothing to run."""
-        wanted, made = set(parts), []
+        wanted = set(parts)
+        made: list[Any] = []
         if "subscriptions" in wanted:
             made += [s.feed(database, LOG) for s in self.subscriptions]
         if "projections" in wanted:
-            made += [p.feed(database) for p in self.projections if p.mode == "async"]
+            made += [p.feed(database) for p in self._followed(wanted)]
         if "outbox" in wanted and (routes := self.routes() if callable(self.routes) else self.routes):
             made.append(self._relay(database, routes))
         if "sagas" in wanted and self.sagas:
@@ -64,6 +65,10 @@ class Messaging:
         if not made:
             raise UsageError(f"the application has no {' and no '.join(sorted(wanted))} to run", hint="give Messaging(…) some")
         return made
+
+    def _followed(self, parts: Collection[Part]) -> list[Projection]:
+        """Projections that follow the events, where they are wanted."""
+        return [p for p in self.projections if p.mode == "async" and "projections" in parts]
 
     def _relay(self, database: Any, routes: Sequence[Route]) -> Any:
         from pgcharter.runtime.outbox_relay import AsyncRelay, Relay
@@ -83,7 +88,7 @@ class Messaging:
         """The newest definition of that name. Raises UsageError where there is none."""
         return _named(sorted(self.sagas, key=lambda s: -s.version), name, "saga")
 
-    def serve(self, dsn: str, parts: Iterable[Part] = PARTS, stopping: threading.Event | None = None) -> None:
+    def serve(self, dsn: str, parts: Collection[Part] = PARTS, stopping: threading.Event | None = None) -> None:
         """Run these parts until `stopping` is set, then let all finish what they are at. Raises what has ended one of them, and so all."""
         stopping = stopping or threading.Event()
         database = self.database(dsn)
@@ -92,7 +97,7 @@ class Messaging:
         else:
             self._serve(database, parts, stopping)
 
-    def _serve(self, database: Any, parts: Iterable[Part], stopping: threading.Event) -> None:
+    def _serve(self, database: Any, parts: Collection[Part], stopping: threading.Event) -> None:
         failed: list[BaseException] = []
 
         def run(worker: Any) -> None:
@@ -103,6 +108,8 @@ class Messaging:
                 stopping.set()
 
         with database:
+            for projection in self._followed(parts):
+                database.run(lambda work, p=projection: register(work.conn, p))
             workers = self.workers(database, parts)
             threads = [threading.Thread(target=run, args=(worker,), name=f"pgcharter-{type(worker).__name__}") for worker in workers]
             for thread in threads:
@@ -118,8 +125,10 @@ class Messaging:
         if failed:
             raise failed[0]
 
-    async def _serve_async(self, database: Any, parts: Iterable[Part], stopping: threading.Event) -> None:
+    async def _serve_async(self, database: Any, parts: Collection[Part], stopping: threading.Event) -> None:
         async with database:
+            for projection in self._followed(parts):
+                await database.run(lambda work, p=projection: register.aio(work.conn, p))
             workers = self.workers(database, parts)
             tasks = [asyncio.create_task(worker.run()) for worker in workers]
             told = asyncio.create_task(asyncio.to_thread(stopping.wait))
