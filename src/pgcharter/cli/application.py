@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -45,7 +45,7 @@ def application(named: str | None) -> Messaging:
     return found
 
 
-def serve(messaging: Messaging, dsn: str, parts: Collection[Part]) -> None:
+def serve(messaging: Messaging, dsn: str, parts: Sequence[Part]) -> None:
     """Run workers until Ctrl-C or SIGTERM, which let them finish what they are at; a second one ends them at once."""
     stopping = threading.Event()
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -66,7 +66,7 @@ class Messaging:
             raise UsageError(f"the application has no {' and no '.join(sorted(wanted))} to run", hint="give Messaging(…) some")
         return made
 
-    def _followed(self, parts: Collection[Part]) -> list[Projection]:
+    def _followed(self, parts: Sequence[Part]) -> list[Projection]:
         """Projections that follow the events, where they are wanted."""
         return [p for p in self.projections if p.mode == "async" and "projections" in parts]
 
@@ -88,7 +88,7 @@ class Messaging:
         """The newest definition of that name. Raises UsageError where there is none."""
         return _named(sorted(self.sagas, key=lambda s: -s.version), name, "saga")
 
-    def serve(self, dsn: str, parts: Collection[Part] = PARTS, stopping: threading.Event | None = None) -> None:
+    def serve(self, dsn: str, parts: Sequence[Part] = PARTS, stopping: threading.Event | None = None) -> None:
         """Run these parts until `stopping` is set, then let all finish what they are at. Raises what has ended one of them, and so all."""
         stopping = stopping or threading.Event()
         database = self.database(dsn)
@@ -97,7 +97,7 @@ class Messaging:
         else:
             self._serve(database, parts, stopping)
 
-    def _serve(self, database: Any, parts: Collection[Part], stopping: threading.Event) -> None:
+    def _serve(self, database: Any, parts: Sequence[Part], stopping: threading.Event) -> None:
         failed: list[BaseException] = []
 
         def run(worker: Any) -> None:
@@ -125,7 +125,7 @@ class Messaging:
         if failed:
             raise failed[0]
 
-    async def _serve_async(self, database: Any, parts: Collection[Part], stopping: threading.Event) -> None:
+    async def _serve_async(self, database: Any, parts: Sequence[Part], stopping: threading.Event) -> None:
         async with database:
             for projection in self._followed(parts):
                 await database.run(lambda work, p=projection: register.aio(work.conn, p))
