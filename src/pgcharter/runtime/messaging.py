@@ -57,7 +57,7 @@ class Messaging:
         if "subscriptions" in wanted:
             made += [s.feed(database, LOG) for s in self.subscriptions]
         if "projections" in wanted:
-            made += [p.feed(database) for p in self._followed(wanted)]
+            made += [p.feed(database) for p in self._followed(tuple(wanted))]
         if "outbox" in wanted and (routes := self.routes() if callable(self.routes) else self.routes):
             made.append(self._relay(database, routes))
         if "sagas" in wanted and self.sagas:
