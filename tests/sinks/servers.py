@@ -54,6 +54,10 @@ _CLICKHOUSE = """<yandex>
   <mark_cache_size>67108864</mark_cache_size>
   <uncompressed_cache_size>0</uncompressed_cache_size>
   <max_concurrent_queries>100</max_concurrent_queries>
+  <merge_tree>
+    <parts_to_delay_insert>{parts}</parts_to_delay_insert>
+    <parts_to_throw_insert>{parts}</parts_to_throw_insert>
+  </merge_tree>
 </yandex>
 """
 _USERS = """<yandex>
@@ -107,6 +111,13 @@ class Store(Running):
         except (urllib.error.URLError, OSError):
             return False
 
+    def stop(self) -> None:
+        """End it. ClickHouse waits for its clients, and is not waited for."""
+        if self.kind == "clickhouse-server":
+            self.kill()
+        else:
+            super().stop()
+
     def kill(self) -> None:
         """End it by SIGKILL. What it had not made durable is lost."""
         if self.process is not None:
@@ -131,10 +142,11 @@ def program(kind: Kind) -> str | None:
 
 
 @contextmanager
-def running(kind: Kind, *extra: str, room: str = "1GB") -> Iterator[Store]:
+def running(kind: Kind, *extra: str, room: str = "1GB", parts: int = 300) -> Iterator[Store]:
     """A running store, with more arguments for its program. Skips the test where there is none, fails it in CI.
 
-    `room`: most bytes of files that NATS keeps. Redis keeps nothing on disk unless `extra` says so: ("--appendonly", "yes").
+    `room`: most bytes of files that NATS keeps; `parts`: most parts of a table of ClickHouse. Redis keeps nothing on disk
+    unless `extra` says so: ("--appendonly", "yes").
     """
     path = program(kind)
     if path is None:
@@ -147,7 +159,7 @@ def running(kind: Kind, *extra: str, room: str = "1GB") -> Iterator[Store]:
             path = shutil.copy(path, folder / kind)
             who.give(Path(path))
         server = Store(kind, _command(kind, path, folder, extra), folder)
-        _configure(server, room)
+        _configure(server, room, parts)
         server.start()
         try:
             yield server
@@ -166,14 +178,14 @@ def _command(kind: Kind, path: str, folder: Path, extra: Sequence[str]) -> list[
     return [path, "--port", "{port}", "--bind", "127.0.0.1", *quiet, "--dir", "{folder}", *extra]
 
 
-def _configure(server: Store, room: str) -> None:
+def _configure(server: Store, room: str, parts: int) -> None:
     texts = {
         "nats-server": {"nats.conf": _NATS},
         "clickhouse-server": {"config.xml": _CLICKHOUSE, "users.xml": _USERS},
     }.get(server.kind, {})
     for name, text in texts.items():
         file = server.folder / name
-        file.write_text(text.format(port=server.port, folder=server.folder, room=room))
+        file.write_text(text.format(port=server.port, folder=server.folder, room=room, parts=parts))
         account.current().give(file)
 
 
