@@ -293,5 +293,5 @@ def run_(app: str | None, environment: str | None, target: str | None, confirm: 
     """Deliver messages by the routes of the application's Messaging object ([messaging] app), until told to stop."""
     from pgcharter.cli.application import application, serve
 
-    serve(application(app), _at(environment, target, confirm), ("outbox",))
+    serve(application(app), _at(environment, target, confirm), ["outbox"])
     return Exit.FINE
