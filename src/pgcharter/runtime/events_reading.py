@@ -71,7 +71,7 @@ def read_aggregate(
 
 
 def _aggregate_sql(tables: Sequence[str], as_of: bool, backwards: bool) -> str:
-    where = SQL["of_aggregate"] + (SQL["aggregate_as_of"].replace("{tables}", _joined(tables)) if as_of else "")
+    where = SQL["of_aggregate"] + (" " + SQL["aggregate_as_of"].replace("{tables}", _joined(tables)) if as_of else "")
     return f"SELECT {COLUMNS} FROM {_joined(tables)} WHERE {where} ORDER BY l.event_version {'DESC' * backwards} LIMIT %(limit)s"
 
 
