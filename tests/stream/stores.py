@@ -114,6 +114,9 @@ class Plain:
     def rows(self, changes: Sequence[Change]) -> list[Row]:
         return [row for change in changes for row in self._rows(change)]
 
+    def close(self) -> None:
+        pass
+
     def _rows(self, change: Change) -> list[Row]:
         shape = self._by[sql_of(change.relation)]
         names = [f.name for f in shape.fields]

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import psycopg
 
+from pgcharter import faults
 from pgcharter.db import Connection, connect
 from pgcharter.errors import CharterError, ConnectError
 from pgcharter.measures import seconds
@@ -16,7 +17,7 @@ from pgcharter.names import quote
 from pgcharter.policy.sync_settings import SinkTable
 from pgcharter.redact import redact
 from pgcharter.sinks.postgresql_merge import Merger, coalesce
-from pgcharter.sinks.postgresql_tables import LSN, ORDINAL, SQL, Target, address, prepare
+from pgcharter.sinks.postgresql_tables import LSN, ORDINAL, SQL, Target, address, prepare, there
 from pgcharter.stream.errors import SinkDownError, SinkRefusedError
 from pgcharter.stream.model import Row, Shape, Stamp, Stored
 from pgcharter.stream.values import SESSION, load, text
@@ -24,6 +25,8 @@ from pgcharter.stream.values import SESSION, load, text
 T = TypeVar("T")
 _PASSING = ("08", "40", "53", "57", "58030", "55P03", "55006", "25006")
 """What passes by itself: connections, deadlocks, no room, shutdown, locks, a server that is a standby just now."""
+POINTS = ("sink postgresql written", "sink postgresql committed")
+"""Points of `faults`."""
 OPTIONS: Mapping[str, str] = {"schema": "public", "deleted": "1d"}
 """Options of this kind: schema of tables whose `to` names none; time for which a deleted key is remembered."""
 
@@ -76,7 +79,7 @@ class PostgresqlSink:
         """Rows in the order of their keys, read on a connection of its own."""
         if self._reader is None or self._reader.closed:
             self._reader = self._connected()
-        target = self._targets.get(shape) or Target(shape, address(shape.to, self._schema), {f.name: f.type for f in shape.fields})
+        target = there(self._reader, shape, self._schema)
         names = [f.name for f in shape.fields]
         loads = [load(f.type) for f in shape.fields]
         keys = [names.index(k) for k in shape.key]
@@ -125,9 +128,11 @@ class PostgresqlSink:
             if rows:
                 self._apply(conn, rows)
             conn.execute(SQL["keep"].encode(), (self._name, *upto))
+            faults.point("sink postgresql written")
             if time.monotonic() > self._purged + 60:
                 self._purged = time.monotonic()
                 conn.execute(SQL["purge"].encode(), (self._remembered,))
+        faults.point("sink postgresql committed")
 
     def _apply(self, conn: Connection, rows: Sequence[Row]) -> None:
         shapes = dict.fromkeys({id(row.shape): row.shape for row in rows}.values())

@@ -79,6 +79,17 @@ def prepare(conn: Connection, shapes: Iterable[Shape], schema: str) -> list[Targ
     return made
 
 
+def there(conn: Connection, shape: Shape, schema: str) -> Target:
+    """The table of a shape as it is. Raises SinkRefusedError where there is none, or a column is not there."""
+    place = address(shape.to, schema)
+    found = _found(conn, [place]).get(place)
+    missing = [f.name for f in shape.fields if found is None or f.name not in found.columns]
+    if found is None or missing:
+        what = f"column {quote(missing[0])} is" if found else "it is"
+        raise SinkRefusedError(f"{shape.to} cannot be read: {what} not there (yet)", hint="pgcharter sync run")
+    return Target(shape, place, {f.name: plain(found.columns[f.name]) for f in shape.fields})
+
+
 def _found(conn: Connection, places: Sequence[Address]) -> dict[Address, _Found]:
     rows = conn.execute(SQL["tables"].encode(), ([p[0] for p in places], [p[1] for p in places]))
     return {(s, t): _Found(kind, dict(columns), tuple(frozenset(json.loads(u)) for u in unique)) for s, t, kind, columns, unique in rows}

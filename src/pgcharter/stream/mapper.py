@@ -48,6 +48,9 @@ class Mapper(Protocol):
     def rows(self, changes: Sequence[Change]) -> list[Row]:
         """Rows of changes, in order. A row may have the stamp of its change only."""
 
+    def close(self) -> None:
+        """Let go of the source, where it was asked; the mapper can be used again. Calling it again changes nothing."""
+
 
 @dataclass(frozen=True)
 class Target:

@@ -127,6 +127,7 @@ class Writing:
     def close(self) -> None:
         """Let go of the sink and the source."""
         self.target.sink.close()
+        self.target.mapper.close()
         if self._source is not None:
             self._source.close()
             self._source = None
