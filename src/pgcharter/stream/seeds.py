@@ -222,7 +222,10 @@ class Initial:
                 while (item := queues[target.name].get()) is not None:
                     table, changes = item
                     writing.write(changes, Stamp(0, 0), chunk=True)
-                    saved.put(self._counted(seeds[target.name, table.sql], table, changes))
+                    seed = self._counted(seeds[target.name, table.sql], table, changes)
+                    if seed.state == "done" and seed.began:
+                        writing.clear(table.relation, Stamp(seed.began, 0), Stamp(0, 0))
+                    saved.put(seed)
                 target.sink.write([], self._stamp)
             except Exception as error:
                 self._failed[target.name] = error

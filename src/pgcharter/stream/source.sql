@@ -26,7 +26,9 @@ select c.oid, n.nspname, c.relname, c.relkind::text, c.relreplident::text, c.rel
 -- name: server
 select pg_catalog.current_setting('wal_level'), pg_catalog.current_setting('max_replication_slots')::int,
        pg_catalog.current_setting('max_wal_senders')::int, (select count(*) from pg_catalog.pg_replication_slots),
-       (select rolreplication or rolsuper from pg_catalog.pg_roles where rolname = current_user),
+       (select r.rolreplication or r.rolsuper or exists (select from pg_catalog.pg_roles m
+                where m.rolname = 'rds_replication' and pg_catalog.pg_has_role(m.oid, 'member'))
+          from pg_catalog.pg_roles r where r.rolname = current_user),
        pg_catalog.pg_size_bytes(s.setting || s.unit), pg_catalog.pg_is_in_recovery(), current_user,
        (select count(*) from pg_catalog.pg_stat_replication)
   from pg_catalog.pg_settings s where s.name = 'max_slot_wal_keep_size'
