@@ -38,7 +38,7 @@ SELECT pgcharter.append_events(
     array_agg('happened'::text), array_agg(jsonb_build_object('x', pg_current_xact_id()::text, 'after', %(after)s::bigint)))
   FROM generate_series(1, %(number)s)
 """
-AFTER = "SELECT max(position) FROM pgcharter.events WHERE aggregate_id = %s"
+AFTER = "SELECT position FROM pgcharter.events WHERE aggregate_id = %s ORDER BY event_version DESC LIMIT 1"
 XID = "(event_data ->> 'x')::bigint"
 NAIVE = {
     "position > n": "SELECT position, 0 FROM pgcharter.events WHERE position > %(position)s ORDER BY position LIMIT 5000",
@@ -106,7 +106,7 @@ def _transaction(conn: psycopg.Connection[Any], chance: random.Random, ids: list
 def _append(conn: psycopg.Connection[Any], chance: random.Random, ids: list[uuid.UUID]) -> int:
     """Append to some aggregates what was decided after having seen another one; how many events."""
     chosen = chance.sample(ids, chance.choice((1, 1, 1, 2, 3)))
-    counts = [chance.choice((1, 1, 2, 5, 20)) for _ in chosen]
+    counts = [chance.choice((1, 1, 5, 20, 60)) for _ in chosen]
     row = conn.execute(AFTER, (chance.choice(ids),)).fetchone()
     given = {"types": ["thing"] * len(chosen), "ids": chosen, "expected": [-1] * len(chosen), "counts": counts, "number": sum(counts)}
     conn.execute(APPEND, {**given, "after": row[0] if row else None})
@@ -181,7 +181,7 @@ def naive(dsn: str, name: str, file: str, over: Any) -> None:
             elif ended:
                 break
             else:
-                time.sleep(0.002)
+                time.sleep(0.02)
     Path(file).write_bytes(seen.tobytes())
 
 
@@ -284,8 +284,7 @@ def torture(dsn: str, events: int, *, slow: float = 1.0, processes: int = 4, agg
         for process in (*readers, *working):
             process.start()
         try:
-            for process in working:
-                process.join()
+            _joined(dsn, working)
             _wait_for_all(dsn)
         finally:
             over.set()
@@ -295,6 +294,16 @@ def torture(dsn: str, events: int, *, slow: float = 1.0, processes: int = 4, agg
                 if process.is_alive():
                     process.kill()
         return _verdicts(dsn, {name: _positions(file) for name, file in files.items()})
+
+
+def _joined(dsn: str, working: list[Any]) -> None:
+    """Wait for the writers; now and then say how far they are."""
+    while any(process.is_alive() for process in working):
+        for process in working:
+            process.join(5)
+        with psycopg.connect(dsn) as conn:
+            row = conn.execute("SELECT last_value FROM pgcharter.events_position").fetchone()
+            print(f"at {row[0]}" if row else "", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _wait_for_all(dsn: str) -> None:
