@@ -54,10 +54,9 @@ def server_version(http: Http) -> Version:
 
 def control(http: Http, engine: str) -> None:
     """Make the table of what is kept about sinks."""
-    http.run(
-        f"CREATE TABLE IF NOT EXISTS {CONTROL} (name String, what String, seq UInt64, lsn UInt64, ordinal UInt64, "
-        f"at DateTime DEFAULT now()) ENGINE = {(engine or _ENGINE).replace('_version', 'seq').replace('{table}', CONTROL)} ORDER BY (name, what)"
-    )
+    engine = (engine or _ENGINE).replace("_version", "seq").replace("{table}", CONTROL)
+    columns = "name String, what String, seq UInt64, lsn UInt64, ordinal UInt64, at DateTime DEFAULT now()"
+    http.run(f"CREATE TABLE IF NOT EXISTS {CONTROL} ({columns}) ENGINE = {engine} ORDER BY (name, what)")
 
 
 def there(http: Http, name: str) -> dict[str, str]:
