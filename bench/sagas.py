@@ -14,7 +14,6 @@ import statistics
 import sys
 import threading
 import time
-import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -56,9 +55,13 @@ def run(at_once: int = AT_ONCE, rounds: int = ROUNDS) -> None:
             print(f"{name:44} {rate:8.0f} steps/s" + (f"   {rate / peer:5.1f}×" if peer else ""))
 
 
+def _nothing(_context: Any) -> None:
+    return None
+
+
 def _ours(dsn: str, at_once: int) -> dict[str, Callable[[], tuple[int, float]]]:
-    plain = Saga("plain", [Step(f"s{i}", lambda c: None) for i in range(STEPS)])
-    inside = Saga("inside", [Step(f"s{i}", lambda c: None, inside=True) for i in range(STEPS)])
+    plain = Saga("plain", [Step(f"s{i}", _nothing) for i in range(STEPS)])
+    inside = Saga("inside", [Step(f"s{i}", _nothing, inside=True) for i in range(STEPS)])
     settings = SagaSettings(concurrency=at_once, poll_least=0.001, poll_most=0.002)
 
     async def nothing(_context: Any) -> None:
@@ -68,7 +71,7 @@ def _ours(dsn: str, at_once: int) -> dict[str, Callable[[], tuple[int, float]]]:
 
     def threads(saga: Saga[Any], many: int, rounds: int) -> tuple[int, float]:
         with Database(dsn) as db:
-            few = SagaSettings(concurrency=min(many, 16), poll_least=0.001, poll_most=0.002)
+            few = SagaSettings(concurrency=min(many, 64), poll_least=0.001, poll_most=0.002)
             worker = SagaWorker(db, [saga], few)
             thread = threading.Thread(target=worker.run)
             thread.start()
@@ -151,5 +154,4 @@ def _peer(dsn: str, at_once: int) -> dict[str, Callable[[], tuple[int, float]]]:
 
 if __name__ == "__main__":
     run(*(int(a) for a in sys.argv[1:]))
-    uuid.uuid4()
     os._exit(0)  # its threads go on

@@ -214,12 +214,11 @@ class Ground:
         lost = self.rows("SELECT count(*) FROM pgcharter.saga_history WHERE event = 'lost'")[0][0]
         return Counter({"cases": 1, "asked again": int(twice), "attempts lost": lost})
 
-    def kept(self) -> Any:
-        """All that is there of sagas, as it was written."""
-        return [
-            self.rows(f"SELECT xmin::text, t::text FROM {t} t ORDER BY 2")
-            for t in (*(f"pgcharter.{n}" for n in OURS), "outside", "effects")
-        ]
+    def kept(self) -> dict[str, Any]:
+        """All that is there of sagas, as it was written, and what the outside was asked: a step that was under way may ask again."""
+        tables = (*(f"pgcharter.{n}" for n in OURS), "effects", "reserved", "parcels", "money", "stock")
+        found = {t: self.rows(f"SELECT xmin::text, t::text FROM {t} t ORDER BY 2") for t in tables}
+        return {**found, "outside": self.rows("SELECT DISTINCT key FROM outside ORDER BY 1")}
 
 
 @contextmanager
@@ -258,7 +257,8 @@ def run(here: Ground, case: Case) -> Counter[str]:
             process.send_signal(signal.SIGCONT)
             assert process.wait(60) == 0, f"{case}: {process.stderr.read().decode() if process.stderr else ''}"
             if case.end == "zombie":
-                assert here.kept() == before, f"{case}: the worker that had lost its leases has written"
+                after = here.kept()
+                assert after == before, f"{case}: who had lost its leases has written {[t for t in after if after[t] != before[t]]}"
         finally:
             if process.returncode is None:
                 process.kill()

@@ -10,6 +10,7 @@ from pgcharter.errors import UsageError
 from pgcharter.runtime.idempotency_codec import decode, encode
 
 Raw = dict[str, Any]
+_PLAIN = (str, int, float, type(None))
 
 
 def written(value: Any, kind: type | None = None) -> Any:
@@ -25,7 +26,7 @@ def written(value: Any, kind: type | None = None) -> Any:
 
 def read(raw: Any, kind: type | None = None) -> Any:
     """The value again."""
-    return raw if isinstance(raw, str | int | float | bool | None) else decode(json.dumps(raw), kind)
+    return raw if isinstance(raw, _PLAIN) else decode(json.dumps(raw), kind)
 
 
 def fields(data: Any, kind: type) -> Raw:

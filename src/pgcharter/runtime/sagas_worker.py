@@ -84,6 +84,8 @@ class _Entry:
 
     saga: Raw
     rest: Raw
+    bell: Any
+    """Rung when it has been written, or is to be sent by who waits for it."""
     found: bool = False
     signals: int | None = None
     error: Exception | None = None
@@ -126,6 +128,8 @@ class AnyWorker:
         self.stopping = False
         self._running: dict[str, Run] = {}
         self._waiting: deque[_Entry] = deque()
+        self._leading = threading.Lock()
+        """Held by the one that sends checkpoints, those of others with its own."""
         self._soonest = float("inf")
         self._links: tuple[Link, Link] | None = None
 
@@ -255,16 +259,23 @@ class AnyWorker:
     def _commit(self, it: Instance, release: bool, after: float | None) -> Steps[int | None]:
         """Write a checkpoint, together with those of others that wait. Signals noticed so far; None: the lease is lost."""
         began = time.monotonic()
-        entry = _Entry(it.document(self.owner, release, after), _rest(it))
+        entry = _Entry(it.document(self.owner, release, after), _rest(it), self._mailbox())
         children = bool(it.changes.children or it.changes.told)
         self._waiting.append(entry)
-        link = self._links[0] if self._links is not None else self._control
-        yield link._gate.acquire
-        try:
-            if not entry.found:
-                yield from self._flush(link)
-        finally:
-            link._gate.release()
+        while not entry.found:
+            if self._leading.acquire(blocking=False):
+                try:
+                    yield from self._flush()
+                except BaseException:
+                    with suppress(ValueError):
+                        self._waiting.remove(entry)
+                    raise
+                finally:
+                    self._leading.release()
+                    with suppress(IndexError):
+                        self._waiting[0].bell.put_nowait(None)  # whoever came meanwhile sends for all
+            else:
+                yield entry.bell.get
         if entry.error is not None:
             raise entry.error
         it.sure = max(it.sure, began + self.settings.lease / 2)
@@ -274,11 +285,16 @@ class AnyWorker:
             self._woken(True)
         return entry.signals
 
-    def _flush(self, link: Link) -> Steps[None]:
+    def _flush(self) -> Steps[None]:
+        """Send all checkpoints that wait, in one statement."""
+        assert self._links is not None  # noqa: S101 - it is serving
+        link = self._links[0]
         batch: list[_Entry] = []
         with suppress(IndexError):
             while True:
                 batch.append(self._waiting.popleft())
+        if not batch:
+            return
         try:
             yield from self._sent(link, batch)
         except psycopg.Error as error:
@@ -289,6 +305,13 @@ class AnyWorker:
                     entry.error, entry.found = own, True
             if len(batch) == 1:
                 batch[0].error, batch[0].found = error, True
+        except BaseException:
+            self._waiting.extendleft(e for e in reversed(batch) if not e.found)
+            raise
+        finally:
+            for entry in batch:
+                if entry.found:
+                    entry.bell.put_nowait(None)
 
     def _sent(self, link: Link, batch: list[_Entry]) -> Steps[None]:
         sql, parameters = self._statement([e.saga for e in batch], [e.rest for e in batch])
