@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -39,6 +40,7 @@ def _seconds(_ctx: click.Context, parameter: click.Parameter, value: str) -> flo
 @click.option("--share", type=click.FloatRange(0, 1), default=0.1, show_default=True, help="Largest part of the rows that is repaired.")
 @click.option("--rate", type=click.FloatRange(0), default=0.0, metavar="ROWS", help="Most rows read per second.  [default: no limit]")
 @click.option("--wait", callback=_seconds, default="60s", show_default=True, metavar="TIME", help="Longest wait for the copy to catch up.")
+@click.option("--behind", is_flag=True, help="Do not wait: what the copy has not got yet is a difference too. For when no worker runs.")
 @click.option("--forever", is_flag=True, help="Go on round after round, until interrupted.")
 @click.option("--pause", callback=_seconds, default="1min", show_default=True, metavar="TIME", help="Between two tables of --forever.")
 @confirm_option
@@ -46,7 +48,7 @@ def _seconds(_ctx: click.Context, parameter: click.Parameter, value: str) -> flo
 @format_option
 def reconcile_(
     environment: str | None, target: str | None, confirm: str | None, form: str, sink: str | None, tables: tuple[str, ...], share: float,
-    rate: float, wait: float, pause: float, *, repair: bool, everything: bool, forever: bool,
+    rate: float, wait: float, pause: float, *, repair: bool, everything: bool, forever: bool, behind: bool,
 ) -> int:  # fmt: skip
     """Compare what is stored with what should be, at one moment of the source, and repair it.
 
@@ -60,8 +62,8 @@ def reconcile_(
         leave(environment, target, confirm)
     options = Options(repair, 1.0 if everything else share, rate, wait=wait)
     if forever:
-        return _forever(found, options, pause, form)
-    reports = _all(found, options)
+        return _forever(lambda: sides(environment, target, sink, tables), options, pause, form)
+    reports = _all(found, options, behind=behind)
     if form == "json":
         show_json({"format": "pgcharter-sync-reconcile", "mappings": [data(r) for r in reports]})
     else:
@@ -111,7 +113,7 @@ def _passes_on(kind: str, form: str, named: str | None) -> bool:
     return named is None and (kind in ("nats", "webhook") or form == "invalidate")
 
 
-def _all(found: list[Side], options: Options) -> list[Report]:
+def _all(found: list[Side], options: Options, *, behind: bool) -> list[Report]:
     from pgcharter.cli.progress import progress
     from pgcharter.stream.reconcile_rounds import compare
 
@@ -120,11 +122,11 @@ def _all(found: list[Side], options: Options) -> list[Report]:
         for n, side in enumerate(found):
             if advance:
                 advance(f"comparing {side.mapping.table} in {side.name}", n, len(found))
-            reports.append(compare(side, options))
+            reports.append(compare(side, options, behind=behind))
     return reports
 
 
-def _forever(found: list[Side], options: Options, pause: float, form: str) -> int:
+def _forever(make: Callable[[], list[Side]], options: Options, pause: float, form: str) -> int:
     from pgcharter.stream.reconcile_rounds import rounds
 
     stop = threading.Event()
@@ -139,7 +141,7 @@ def _forever(found: list[Side], options: Options, pause: float, form: str) -> in
         else:
             _tell(what)
 
-    rounds(found, options, pause, stop, tell)
+    rounds(make, options, pause, stop, tell)
     return Exit.FINE
 
 

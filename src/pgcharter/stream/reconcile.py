@@ -20,7 +20,7 @@ from pgcharter.db import Connection
 from pgcharter.errors import RefusedError
 from pgcharter.policy.sync_settings import MappingTable
 from pgcharter.stream import reconcile_sql
-from pgcharter.stream.errors import SinkRefusedError
+from pgcharter.stream.errors import SinkDownError, SinkRefusedError
 from pgcharter.stream.mapping import Mappings
 from pgcharter.stream.model import Readable, Row, Shape, Sink, Stamp, Stored
 from pgcharter.stream.reconcile_log import Log
@@ -31,6 +31,7 @@ from pgcharter.stream.reconcile_source import Source
 from pgcharter.stream.source import open_source
 
 T = TypeVar("T")
+_TRIES = 8
 POINTS = ("reconcile summed", "reconcile found", "reconcile logged", "reconcile written", "reconcile noted")
 """Fault points of reconciliation."""
 
@@ -100,6 +101,7 @@ class _Run:
         self._source = Source(self.side.source, self.side.mapping, publication=self.side.publication, secret=self.side.secret)
         self._source.look(self.conn)
         self._pending: list[tuple[Stamp, Difference]] = []
+        self._opened: set[Shape] = set()
         self._read = 0
         self._since = time.monotonic()
         self._reader: Connection | None = None
@@ -131,10 +133,21 @@ class _Run:
                 caught_up(self.notes, at.upto, self.side.reached, self.options.wait)
             yield at
 
+    def _open(self, shapes: Iterable[Shape]) -> None:
+        """Open the sink where it has not seen these shapes: a store with one writer at a time shuts the worker out for a moment."""
+        new = set(shapes)
+        if new - self._opened or not new:
+            self._opened |= new
+            try:
+                self.side.sink.open(tuple(self._opened))
+            except SinkDownError:
+                if self.options.repair:
+                    raise  # another process writes; what is there may be read all the same
+
     def _summed(self) -> dict[int, int]:
         """Parts that differ, with their rows."""
         with self._moment() as at, self._source.mapper(at) as made:
-            self.side.sink.open(made.shapes)
+            self._open(made.shapes)
             wanted, stored = self._by_sql(at, made) or self._by_rows(at, made)
         self.report.rows, self.report.stored = (sum(p.rows for p in parts.values()) for parts in (wanted, stored))
         return unequal(wanted, stored)
@@ -185,7 +198,7 @@ class _Run:
     def _look(self, keep: Keep, group: set[int]) -> _Seen:
         """What both sides have of some keys, at a new moment."""
         with self._moment() as at, self._source.mapper(at) as made:
-            self.side.sink.open(made.shapes)
+            self._open(made.shapes)
             sides = self._digests(made)
             here = there = ""
             if sides is not None:
@@ -254,10 +267,19 @@ class _Run:
         self._pending.clear()
 
     def _write(self, some: Iterable[tuple[Stamp, Difference]]) -> None:
-        """Repairs in one write. The sink is opened anew, so that it knows what was deleted meanwhile and how far the stream is."""
+        """Repairs in one write. The sink is opened anew, so that it knows what was deleted meanwhile and how far the stream is; the worker
+        may do so at the same time and shut us out."""
         rows = [_row(stamp, one) for stamp, one in some]
-        kept = self.side.sink.open(tuple(dict.fromkeys(r.shape for r in rows)))
-        self.side.sink.write(rows, kept or Stamp(0, 0))
+        shapes = tuple(dict.fromkeys(r.shape for r in rows))
+        for left in reversed(range(_TRIES)):
+            try:
+                kept = self.side.sink.open(shapes)
+                self.side.sink.write(rows, kept or Stamp(0, 0))
+                return
+            except SinkDownError:
+                if not left:
+                    raise
+                time.sleep(0.05 * (_TRIES - left))
 
     def _log(self) -> Log | None:
         if not self.side.logged:

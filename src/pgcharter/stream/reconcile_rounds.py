@@ -8,8 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from pgcharter.db import Connection
-from pgcharter.errors import ConnectError, PgcharterError
-from pgcharter.stream.errors import SinkDownError
+from pgcharter.errors import PgcharterError
 from pgcharter.stream.reconcile import Side, reconcile
 from pgcharter.stream.reconcile_model import Options, Report
 from pgcharter.stream.reconcile_moment import query, streamed
@@ -23,25 +22,31 @@ def name_of(side: Side) -> str:
     return f"{side.mapping.table} → {side.mapping.to}" if side.mapping.to else side.mapping.table
 
 
-def compare(side: Side, options: Options) -> Report:
-    """One comparison, beside the stream where there is one; how it ended is kept in pgcharter.sync_snapshots."""
+def compare(side: Side, options: Options, *, behind: bool = False) -> Report:
+    """One comparison, beside the stream where there is one; how it ended is kept in pgcharter.sync_snapshots.
+
+    `behind`: the copy is not waited for, so what it has not got yet is a difference too. To repair that is harmless.
+    """
     with open_source(side.source) as conn:
-        if side.slot and not side.mapping.delta and _known(conn, side):
+        if side.slot and not behind and not side.mapping.delta and _known(conn, side):
             side = replace(side, reached=streamed(conn, side.slot, side.name))
         report = reconcile(side, options)
         _keep(conn, side, report)
     return report
 
 
-def rounds(sides: Sequence[Side], options: Options, pause: float, stop: threading.Event, tell: Tell) -> None:
-    """Compare round after round until `stop`; `pause` seconds between two mappings. What passes by itself is told and tried again."""
+def rounds(make: Callable[[], Sequence[Side]], options: Options, pause: float, stop: threading.Event, tell: Tell) -> None:
+    """Compare round after round until `stop`; `pause` seconds between two mappings. What goes wrong is told and tried again.
+
+    `make` gives the copies, with sinks that were not opened yet, once for each round.
+    """
     while not stop.is_set():
-        for side in _ordered(sides):
+        for side in _ordered(make()):
             if stop.is_set():
                 return
             try:
-                tell(compare(replace(side), options))
-            except (ConnectError, SinkDownError, PgcharterError) as error:
+                tell(compare(side, options))
+            except PgcharterError as error:
                 tell(error)
             stop.wait(pause)
 
