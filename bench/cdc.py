@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -87,21 +88,23 @@ def run(rows: int = ROWS) -> None:
             return make(name, lambda: registry.make(section.sink[0], Path(at), {"COPY": server.dsn("copy")}))
 
         _fill(dsn, 1, rows)
-        for what, maker in (("a sink that keeps nothing", make), ("PostgreSQL", postgresql)):
+        high = rows
+        for what, maker, slot in (("PostgreSQL", postgresql, "bench_copy"), ("a sink that keeps nothing", make, "bench_nothing")):
+            own = replace(job, slot=slot, folder=Path(at, slot))
             clock = Clock()
-            beginning.begin(job, maker, anew=what == "PostgreSQL")
-            clock.tell(f"seed {rows} rows to {what}", rows, "rows")
-        _decode(dsn, rows)
-        low = rows
-        for what, maker in (("a sink that keeps nothing", make), ("PostgreSQL", postgresql)):
-            _fill(dsn, low + 1, low + rows)
-            low += rows
-            clock = Clock()
-            Worker(job, maker).run(once=True)
+            beginning.begin(own, maker)
+            clock.tell(f"seed {high} rows to {what}", high, "rows")
+            _fill(dsn, high + 1, high + rows)
+            high += rows
+            clock, worker = Clock(), Worker(own, maker)
+            worker.run(once=True)
+            assert worker.lanes["s"].kept.rows == high, worker.lanes["s"].kept
             clock.tell(f"copy {rows} changes to {what}", rows, "rows")
-        _latency(dsn, job, make, nothing, low)
-        with psycopg.connect(dsn, autocommit=True) as conn:
-            slots.drop(conn, "bench")
+            if maker is make:
+                _latency(dsn, own, make, nothing, high)
+            with psycopg.connect(dsn, autocommit=True) as conn:
+                slots.drop(conn, slot)
+        _decode(dsn, rows)
 
 
 def _fill(dsn: str, low: int, high: int) -> None:
