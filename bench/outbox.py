@@ -1,9 +1,8 @@
 """The outbox beside pgqueuer, in turn in one run: messages drained in a second, and the time from publishing to delivery.
 
 `python -m bench.outbox [messages]`. Every message is a call of a function that does nothing: functions with `Relay`, coroutine functions
-with
-`AsyncRelay` and pgqueuer. Medians of three rounds. Client and server share one core; synchronous_commit is on, fsync as printed. pgqueuer
-drains with batches of 500 and is timed to its last job, without its end.
+with `AsyncRelay` and pgqueuer. Medians of three rounds. Client and server share one core; synchronous_commit is on, fsync as printed.
+pgqueuer drains with batches of 500 and is timed to its last job, without its end.
 """
 
 from __future__ import annotations

@@ -214,7 +214,8 @@ def _through(made: Post, case: Case, workers: Workers, folder: Path) -> set[int]
     """Publish, have it happen, publish more; what is to be delivered."""
     stops = case.end != "kill"
     made.publish(range(60))
-    first = workers.start(f"{case.point}:{2 if case.point in ('feed read', 'feed handled') else 1}:{'stop' if stops else 'kill'}")
+    occurrence = 2 if case.point in ("feed read", "feed handled") else 1
+    first = workers.start(f"{case.point}:{occurrence}:{'stop' if stops else 'kill'}")
     if case.point == "feed released":
         _until(lambda: len(_got(folder)) >= 30, "nothing is delivered", folder)
         first.send_signal(signal.SIGTERM)
