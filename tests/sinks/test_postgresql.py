@@ -193,6 +193,23 @@ def test_keys_that_are_deleted_are_forgotten_in_time(copies: PostgresqlHarness) 
     sink.close()
 
 
+def test_a_table_that_was_dropped_is_noticed(copies: PostgresqlHarness) -> None:
+    """The checkpoint goes back before everything, so that whoever wrote more than that knows that it is lost."""
+    of, other = shape(), shape("others")
+    sink = copies.sink()
+    sink.open([of, other])
+    sink.write([whole(of, 5, 1)], Stamp(5, 1))
+    assert sink.open([of, other, shape("new")]) == Stamp(5, 1)
+    _run(copies, "DROP TABLE orders")
+    with pytest.raises(SinkRefusedError, match=r'relation "public\.orders" does not exist'):
+        sink.write([whole(of, 6, 2)], Stamp(6, 1))
+    assert sink.open([other]) == Stamp(5, 1)
+    assert sink.open([of, other]) == Stamp(1, 0)
+    sink.write([whole(of, 6, 2)], Stamp(6, 1))
+    assert sink.open([of, other]) == Stamp(6, 1)
+    sink.close()
+
+
 def test_many_tables_in_one_batch(copies: PostgresqlHarness) -> None:
     shapes = [shape(f"orders_{n}") for n in range(100)]
     sink = copies.sink()

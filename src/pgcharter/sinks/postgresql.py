@@ -58,7 +58,7 @@ class PostgresqlSink:
         self._purged = time.monotonic()
 
     def open(self, shapes: Sequence[Shape]) -> Stamp | None:
-        """Connect, make and widen tables, give back the checkpoint."""
+        """Connect, make and widen tables, give back the checkpoint; one before everything where a table that was there is gone."""
         self.close()
         return self._done(lambda: self._open(shapes))
 
@@ -109,7 +109,11 @@ class PostgresqlSink:
             if not _one(conn, "has_state")[0]:
                 conn.execute(SQL["state"].encode())
             self._targets = {}
+            known = {target for (target,) in conn.execute(SQL["targets"].encode(), (self._name,))}
             self._prepare(conn, shapes)
+            lost = [target.sql for target in self._targets.values() if target.new and target.sql in known]
+            if lost:
+                conn.execute(SQL["lost"].encode(), (self._name,))
             self._cleared = {target: Stamp(*stamp) for target, *stamp in conn.execute(SQL["cleared"].encode())}
             gone = {target for (target,) in conn.execute(SQL["gone_targets"].encode())}
             kept = conn.execute(SQL["checkpoint"].encode(), (self._name,)).fetchone()
@@ -118,7 +122,10 @@ class PostgresqlSink:
 
     def _prepare(self, conn: Connection, shapes: Iterable[Shape]) -> None:
         new = [shape for shape in shapes if shape not in self._targets]
-        self._targets.update((target.shape, target) for target in prepare(conn, new, self._schema))
+        made = prepare(conn, new, self._schema)
+        if made:
+            conn.execute(SQL["keep_targets"].encode(), (self._name, [target.sql for target in made]))
+        self._targets.update((target.shape, target) for target in made)
 
     def _write(self, rows: Sequence[Row], upto: Stamp) -> None:
         conn = self._conn

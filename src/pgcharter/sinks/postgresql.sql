@@ -11,13 +11,15 @@ CREATE TABLE IF NOT EXISTS pgcharter_copies.cleared (
     target text PRIMARY KEY, lsn bigint NOT NULL, ordinal bigint NOT NULL);
 CREATE TABLE IF NOT EXISTS pgcharter_copies.gone (
     target text, key jsonb, lsn bigint NOT NULL, ordinal bigint NOT NULL, at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (target, key));
+CREATE TABLE IF NOT EXISTS pgcharter_copies.targets (sink text, target text, PRIMARY KEY (sink, target));
 CREATE INDEX IF NOT EXISTS gone_at ON pgcharter_copies.gone (at);
 COMMENT ON TABLE pgcharter_copies.checkpoints IS 'Up to which change each sink of pgcharter sync has written here.';
+COMMENT ON TABLE pgcharter_copies.targets IS 'Tables that each sink has made or taken, so that one which was dropped is noticed.';
 COMMENT ON TABLE pgcharter_copies.cleared IS 'The latest truncate of each copied table: older rows are not taken any more.';
 COMMENT ON TABLE pgcharter_copies.gone IS 'Rows deleted lately, so that an older change that comes late does not bring them back.'
 
 -- name: has_state
-SELECT to_regclass('pgcharter_copies.gone') IS NOT NULL
+SELECT to_regclass('pgcharter_copies.targets') IS NOT NULL
 
 -- name: one_writer
 SELECT pg_advisory_xact_lock(1885824359, hashtext(%s))
@@ -44,6 +46,15 @@ WHERE (c.lsn, c.ordinal) <= (excluded.lsn, excluded.ordinal)
 INSERT INTO pgcharter_copies.cleared AS c (target, lsn, ordinal) VALUES (%s, %s, %s)
 ON CONFLICT (target) DO UPDATE SET lsn = excluded.lsn, ordinal = excluded.ordinal
 WHERE (c.lsn, c.ordinal) < (excluded.lsn, excluded.ordinal)
+
+-- name: targets
+SELECT target FROM pgcharter_copies.targets WHERE sink = %s
+
+-- name: keep_targets
+INSERT INTO pgcharter_copies.targets (sink, target) SELECT %s, unnest(%s::text[]) ON CONFLICT DO NOTHING
+
+-- name: lost
+UPDATE pgcharter_copies.checkpoints SET lsn = 1, ordinal = 0, at = now() WHERE sink = %s
 
 -- name: purge
 DELETE FROM pgcharter_copies.gone WHERE at < now() - make_interval(secs => %s)

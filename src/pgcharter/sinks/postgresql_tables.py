@@ -36,6 +36,8 @@ class Target:
     address: Address
     types: Mapping[str, str]
     """Field → type there."""
+    new: bool = False
+    """Whether it was made just now."""
 
     @property
     def sql(self) -> str:
@@ -75,7 +77,7 @@ def prepare(conn: Connection, shapes: Iterable[Shape], schema: str) -> list[Targ
         target = Target(shape, place, {f.name: _type(f, known) for f in shape.fields})
         for statement in _create(target) if place not in found else _widen(target, found[place]):
             conn.execute(statement.encode())
-        made.append(Target(shape, place, _types_there(target, found.get(place))))
+        made.append(Target(shape, place, _types_there(target, found.get(place)), place not in found))
     return made
 
 
