@@ -22,6 +22,7 @@ from pgcharter.runtime.context import context
 from pgcharter.runtime.database import AsyncDatabase, Database
 from pgcharter.runtime.events import Append, Appended, Event, New, VersionConflictError, read_aggregate, read_all, version_of
 from pgcharter.runtime.events_writer import POINTS, AsyncWriter, Writer
+from pgcharter.runtime.outcomes import UnknownOutcomeError
 
 EACH = 12
 
@@ -37,9 +38,9 @@ def every(db: Database) -> list[Event]:
     return db.run(lambda work: read_all(work.conn))
 
 
-@pytest.mark.parametrize("lanes", [1, 3])
-def test_each_caller_gets_its_own_outcome(db: Database, lanes: int) -> None:
-    writer = Writer(db, lanes=lanes)
+@pytest.mark.parametrize(("lanes", "at_once"), [(1, True), (3, True), (2, False)])
+def test_each_caller_gets_its_own_outcome(db: Database, lanes: int, at_once: bool) -> None:
+    writer = Writer(db, lanes=lanes, at_once=at_once)
     writer.append(Append("a", "taken", [New("x", 0)]))
 
     def one(number: int) -> Any:
@@ -122,23 +123,42 @@ def test_async(database: str) -> None:
     asyncio.run(main())
 
 
+def test_a_lost_connection_leaves_its_outcome_open(db: Database, database: str) -> None:
+    writer, hostile = Writer(db), 'it\'s \\ "é" %s'
+    writer.append(Append(hostile, hostile, [New(hostile, hostile, metadata={hostile: 1})], 0, actor=hostile))
+    (found,) = every(db)
+    assert (found.aggregate_id, found.type, found.data, found.metadata, found.actor) == (hostile, hostile, hostile, {hostile: 1}, hostile)
+    with psycopg.connect(database) as blocker:
+        blocker.execute("UPDATE pgcharter.event_heads SET version = version")
+        with ThreadPoolExecutor(1) as threads:
+            asked = threads.submit(writer.append, Append(hostile, hostile, [New("x", 0)], 1))
+            waiting = "FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            cut = f"SELECT pg_terminate_backend(pid, 5000) {waiting}".encode()
+            while not blocker.execute(cut).fetchall():
+                pass
+            with pytest.raises(UnknownOutcomeError, match="the connection was lost before the server said"):
+                asked.result(60)
+    assert writer.append(Append(hostile, hostile, [New("x", 0)], 1)).version == 2
+
+
 CHILD = """
 import sys
 from pgcharter.runtime.database import Database
 from pgcharter.runtime.events import Append, New
 from pgcharter.runtime.events_writer import Writer
 with Database(sys.argv[1]) as db:
-    writer = Writer(db)
+    writer = Writer(db, at_once=sys.argv[2] == "True")
     for n in range(3):
         writer.append(Append("a", "1", [New("x", n)], n))
 """
 
 
+@pytest.mark.parametrize("at_once", [True, False])
 @pytest.mark.parametrize("point", POINTS)
-def test_killed_at_each_point(database: str, point: str) -> None:
+def test_killed_at_each_point(database: str, point: str, at_once: bool) -> None:
     install(database)
     env = {**os.environ, "PGCHARTER_FAULT": f"{point}:2"}
-    done = subprocess.run([sys.executable, "-c", CHILD, database], env=env, cwd=Path(__file__).parents[2], timeout=120)
+    done = subprocess.run([sys.executable, "-c", CHILD, database, str(at_once)], env=env, cwd=Path(__file__).parents[2], timeout=120)
     assert done.returncode == -signal.SIGKILL
     with psycopg.connect(database, autocommit=True) as conn:
         conn.execute(

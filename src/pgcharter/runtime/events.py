@@ -148,26 +148,36 @@ def _whole(appends: Sequence[Append], types: Types | None) -> Steps[tuple[Append
 
 def sent(appends: Sequence[Append], types: Types | None, on_conflict: Literal["report", "each"]) -> Steps[list[Appended | Conflict]]:
     """One call of the stored function. With `each`, what conflicts does not keep the others from being appended."""
+    if types is not None:
+        appends = yield from types.prepared(appends)
+    wanted, parameters = request(appends)
+    try:
+        rows = yield Query(SQL["append"], (*parameters, None, on_conflict))
+    except psycopg.Error as error:
+        raise refused(error) from error
+    return outcomes(appends, wanted, *rows[0])
+
+
+def request(appends: Sequence[Append]) -> tuple[list[int], tuple[str | None, ...]]:
+    """The versions that are expected, and what the stored function is given. Raises UsageError for what cannot be kept."""
     keys = [(a.aggregate_type, str(a.aggregate_id)) for a in appends]
     if len(set(keys)) < len(keys):
         twice = next(k for k in keys if keys.count(k) > 1)
         raise UsageError(f"{twice[0]} {twice[1]} is in one call twice", hint="put its events into one Append")
-    if types is not None:
-        appends = yield from types.prepared(appends)
-    wanted = [_EXPECTED.get(a.expected, a.expected) if isinstance(a.expected, str) else a.expected for a in appends]
-    parameters = _parameters(appends, keys, wanted)
-    try:
-        rows = yield Query(SQL["append"], (*parameters, on_conflict))
-    except psycopg.Error as error:
-        raise refused(error) from error
-    versions, position, at, conflicts = rows[0]
+    wanted: list[Any] = [_EXPECTED.get(a.expected, a.expected) if isinstance(a.expected, str) else a.expected for a in appends]
+    return wanted, _parameters(appends, keys, wanted)
+
+
+def outcomes(
+    appends: Sequence[Append], wanted: Sequence[int], versions: Sequence[int | None], position: int, at: datetime, conflicts: Any
+) -> list[Appended | Conflict]:
+    """What the stored function has answered. Where the call was for all or none, conflicts alone."""
     bad = {c["number"] - 1: _conflict(appends[c["number"] - 1], wanted[c["number"] - 1], c) for c in conflicts or ()}
-    return [
-        bad[n] if n in bad else Appended(v, position, at) for n, v in enumerate(versions) if n in bad or not bad or on_conflict == "each"
-    ]
+    done = {n: Appended(v, position, at) for n, v in enumerate(versions) if v is not None}
+    return [bad.get(n) or done[n] for n in range(len(appends)) if n in bad or n in done]
 
 
-def _parameters(appends: Sequence[Append], keys: Sequence[tuple[str, str]], wanted: Sequence[Any]) -> tuple[Any, ...]:
+def _parameters(appends: Sequence[Append], keys: Sequence[tuple[str, str]], wanted: Sequence[Any]) -> tuple[str | None, ...]:
     events = [e for a in appends for e in a.events]
     for append_, (kind, id_), version in zip(appends, keys, wanted, strict=True):
         checked("type of an aggregate", kind, 200)

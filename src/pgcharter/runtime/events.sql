@@ -1,7 +1,12 @@
 -- name: append
 SELECT versions, last_position, written_at, conflicts
   FROM pgcharter.append_events(%s, %s, %s, %s, string_to_array(%s, E'\n'), string_to_array(%s, E'\n')::jsonb[], %s, %s, %s, %s, %s, %s,
-                               NULL, %s)
+                               %s, %s)
+
+-- name: at_once
+SELECT array_to_string(versions, ',', '-'), last_position, (extract(epoch FROM written_at) * 1000000)::bigint, conflicts
+  FROM pgcharter.append_events(%s, %s, %s, %s, string_to_array(%s, E'\n'), string_to_array(%s, E'\n')::jsonb[], %s, %s, %s, %s, %s, %s,
+                               %s, %s)
 
 -- name: of_aggregate
 l.aggregate_id = %(id)s AND l.aggregate_type = %(type)s AND l.tenant = COALESCE(current_setting('pgcharter.tenant', true), '')

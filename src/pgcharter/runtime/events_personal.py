@@ -72,6 +72,11 @@ class Vault:
         self.encryption = encryption
         self._ciphers: dict[tuple[str, str], Cipher] = {}
 
+    @property
+    def used(self) -> bool:
+        """Whether some class has personal fields."""
+        return bool(self._ciphers)
+
     def declare(self, personal: Personal) -> None:
         """Know a kind of person. Raises UsageError without keys."""
         if self.encryption is None:

@@ -176,6 +176,10 @@ class Types:
     def prepared(self, appends: Sequence[Append]) -> Steps[list[Append]]:
         """Appends with their objects made events; keys of persons are loaded, and made where there are none."""
         yield from self.loaded([e for a in appends for e in a.events if not isinstance(e, New)])
+        return self.made(appends)
+
+    def made(self, appends: Sequence[Append]) -> list[Append]:
+        """Appends with their objects made events; keys of persons are at hand."""
         return [replace(a, events=[self.new(e) for e in a.events]) for a in appends]
 
 

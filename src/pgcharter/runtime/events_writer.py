@@ -10,20 +10,28 @@ committed. What belongs to other work of the caller goes through `events.append`
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg.pq import TransactionStatus
 
 from pgcharter import faults
 from pgcharter.db.flows import Steps as FlowSteps
 from pgcharter.db.flows import flow
 from pgcharter.errors import UsageError
+from pgcharter.names import literal
 from pgcharter.runtime.colours import Steps, awaited, driven
+from pgcharter.runtime.connections import sent as message_sent
 from pgcharter.runtime.context import Context, current, using
-from pgcharter.runtime.events import Append, Appended, Conflict, VersionConflictError, sent
+from pgcharter.runtime.events import Append, Appended, Conflict, VersionConflictError, outcomes, request, sent
+from pgcharter.runtime.events_reading import SQL
 from pgcharter.runtime.outcomes import UnknownOutcomeError
 from pgcharter.runtime.work import around
 
@@ -33,6 +41,7 @@ if TYPE_CHECKING:
 
 POINTS = ("events group sent", "events group committed")
 """Fault points: before the transaction of a group is committed, and after."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class _Asked:
@@ -63,12 +72,16 @@ class _Groups:
     _appended: Any
     """Appends in a unit of work of the colour's."""
 
-    def __init__(self, database: Any, types: Types | None, most: int, lanes: int) -> None:
+    _message: Any
+    """Sends one message on a connection that is borrowed."""
+
+    def __init__(self, database: Any, types: Types | None, most: int, lanes: int, at_once: bool) -> None:
         if most < 1 or lanes < 1:
             raise UsageError(f"{lanes} groups of {most} appends are none")
         self.database = database
         self.types = types
         self.most = most
+        self.at_once = at_once
         self._lanes = lanes
         self._waiting: deque[_Asked] = deque()
 
@@ -94,21 +107,54 @@ class _Groups:
 
     def _outcomes(self, group: Sequence[_Asked]) -> Steps[list[Appended | BaseException]]:
         """What became of each of a group. What one of them cannot have appended keeps the others from nothing."""
-        context = group[0].context if len(group) == 1 else replace(group[0].context, actor="", correlation="", reason="")
+        appends = [_own(a) for a in group]
         try:
-            with using(context):
-                found = yield partial(self.database.run, partial(self._appended, [_own(a) for a in group]))
+            found = (yield from self._at_once(appends, group[0].context)) if self._can(group[0].context) else None
+            if found is None:
+                with using(group[0].context if len(group) == 1 else replace(group[0].context, actor="", correlation="", reason="")):
+                    found = yield partial(self.database.run, partial(self._appended, appends))
             faults.point("events group committed")
         except UsageError as error:
             if len(group) == 1:
                 return [error]
-            found = []
+            each: list[Appended | BaseException] = []
             for one in group:
-                found += yield from self._outcomes([one])
-            return found
+                each += yield from self._outcomes([one])
+            return each
         except Exception as error:
             return [error] * len(group)
         return [VersionConflictError([f]) if isinstance(f, Conflict) else f for f in found]
+
+    def _can(self, context: Context) -> bool:
+        """Whether one message does: no role to take on, no tenant lacking, no keys of persons to be asked for."""
+        lacking = self.database.tenants and not context.tenant
+        return self.at_once and not context.role and not lacking and not (self.types and self.types.vault.used)
+
+    def _at_once(self, appends: Sequence[Append], context: Context) -> Steps[list[Appended | Conflict] | None]:
+        """A group as one statement that is its own transaction: one round trip. None where the server refused it whole."""
+        made = self.types.made(appends) if self.types else appends
+        wanted, parameters = request(made)
+        text = SQL["at_once"] % tuple("NULL" if p is None else literal(p) for p in (*parameters, context.tenant, "each"))
+        server = self.database.primary
+        if server.pool is None:
+            yield self.database.open
+        conn = yield from server.borrow()
+        try:
+            faults.point("events group sent")
+            results = yield partial(self._message, conn, text.encode())
+        except psycopg.Error as error:
+            if conn.pgconn.transaction_status != TransactionStatus.IDLE:
+                raise UnknownOutcomeError(
+                    "the connection was lost before the server said whether events were appended, and nobody knows it",
+                    hint="read the aggregate; or append again with the version that is expected. at_once=False asks the server",
+                ) from error
+            return None
+        finally:
+            yield from server.give_back(conn)
+        versions, position, at, conflicts = (results[-1].get_value(0, n) for n in range(4))
+        moment = _EPOCH + timedelta(microseconds=int(at or 0))
+        numbers = [None if v == b"-" else int(v) for v in versions.split(b",")]
+        return outcomes(made, wanted, numbers, int(position or 0), moment, json.loads(conflicts) if conflicts else None)
 
 
 def _own(asked: _Asked) -> Append:
@@ -118,10 +164,14 @@ def _own(asked: _Asked) -> Append:
 
 
 class Writer(_Groups):
-    """For threads. `most`: appends that go together at most; `lanes`: calls that are on their way at a time."""
+    """For threads. `most`: appends that go together at most; `lanes`: calls that are on their way at a time.
 
-    def __init__(self, database: Database, *, types: Types | None = None, most: int = 200, lanes: int = 2) -> None:
-        super().__init__(database, types, most, lanes)
+    `at_once`: a group takes one round trip, and where the connection is lost meanwhile nobody knows its outcome; without it, it is a unit
+    of work of the database, which asks the server about that. Raises UsageError for numbers below 1.
+    """
+
+    def __init__(self, database: Database, *, types: Types | None = None, most: int = 200, lanes: int = 2, at_once: bool = True) -> None:
+        super().__init__(database, types, most, lanes, at_once)
         self._lock = threading.Lock()
 
     def append(self, append: Append) -> Appended:
@@ -163,6 +213,10 @@ class Writer(_Groups):
                 else:
                     self._lanes += 1
 
+    def _message(self, conn: Any, message: bytes) -> Any:
+        with conn.lock:
+            return conn.wait(message_sent(conn, message))
+
     def _appended(self, appends: Sequence[Append], work: Any) -> Any:
         found = append_each(work.conn, appends, types=self.types)
         faults.point("events group sent")
@@ -176,10 +230,12 @@ def _wake(asked: _Asked) -> None:
 
 
 class AsyncWriter(_Groups):
-    """For tasks of one event loop."""
+    """For tasks of one event loop; otherwise as `Writer`."""
 
-    def __init__(self, database: AsyncDatabase, *, types: Types | None = None, most: int = 200, lanes: int = 2) -> None:
-        super().__init__(database, types, most, lanes)
+    def __init__(
+        self, database: AsyncDatabase, *, types: Types | None = None, most: int = 200, lanes: int = 2, at_once: bool = True
+    ) -> None:
+        super().__init__(database, types, most, lanes, at_once)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def append(self, append: Append) -> Appended:
@@ -209,6 +265,10 @@ class AsyncWriter(_Groups):
             for asked, outcome in zip(group, outcomes, strict=True):
                 if not asked.wake.done():
                     (asked.wake.set_exception if isinstance(outcome, BaseException) else asked.wake.set_result)(outcome)
+
+    async def _message(self, conn: Any, message: bytes) -> Any:
+        async with conn.lock:
+            return await conn.wait(message_sent(conn, message))
 
     async def _appended(self, appends: Sequence[Append], work: Any) -> Any:
         found = await append_each.aio(work.conn, appends, types=self.types)
