@@ -107,14 +107,22 @@ def _run(server: Server, copies: Copies, case: Case) -> float:
         began = time.monotonic()
         over.set()
         writer.join(30)
-        wait(lambda: worker.poll() is not None or (copies.equal("one") and copies.equal("two")), 120)
+        try:
+            wait(lambda: worker.poll() is not None or (copies.equal("one") and copies.equal("two")), 120)
+        except AssertionError:
+            found = {name: (copies.differences(name)[:2], copies.kept(name)) for name in ("one", "two")}
+            raise AssertionError(f"the copies are wrong: {found}") from None
         assert worker.poll() is None, f"the worker ended: {worker.returncode}"
         took = time.monotonic() - began
         with psycopg.connect(copies.dsn, autocommit=True) as conn:
             row = conn.execute("SELECT pg_current_wal_lsn() - '0/0'").fetchone()
             assert row is not None
             conn.execute("SELECT pg_logical_emit_message(false, 'test', '')")
-            wait(lambda: (s := slots.look(conn, copies.job.slot)) and s.confirmed >= int(row[0]))
+            try:
+                wait(lambda: (s := slots.look(conn, copies.job.slot)) and s.confirmed >= int(row[0]))
+            except AssertionError:
+                held = slots.look(conn, copies.job.slot), int(row[0]), copies.kept("one"), copies.kept("two")
+                raise AssertionError(f"the slot is held back: {held}") from None
         assert copies.equal("one")
         assert copies.equal("two")
         return took
@@ -164,6 +172,8 @@ def _write(dsn: str, over: threading.Event) -> None:
     dice = random.Random(5)
     while not over.is_set():
         with suppress(psycopg.Error), psycopg.connect(dsn) as conn:
+            conn.execute(f"SET synchronous_commit = {dice.choice(('on', 'off'))}".encode())
+            conn.commit()
             while not over.is_set():
                 for _ in range(dice.randint(1, 6)):
                     i, j = dice.randint(1, 300), dice.randint(1, 300)

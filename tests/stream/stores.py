@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pgcharter.stream.errors import SinkDownError
+from pgcharter.stream.errors import SinkDownError, SinkRefusedError
 from pgcharter.stream.mapper import Target
 from pgcharter.stream.model import UNCHANGED, Change, Field, Relation, Row, Shape, Stamp
 from pgcharter.stream.source import sql_of
@@ -43,6 +43,10 @@ class Store:
     def _check(self) -> None:
         if self.path.with_suffix(".down").exists():
             raise SinkDownError("the store is down")
+        if self.path.with_suffix(".refuses").exists():
+            raise SinkRefusedError("the store does not want that")
+        if self.path.with_suffix(".fails").exists():
+            raise ZeroDivisionError
 
     def write(self, rows: Sequence[Row], upto: Stamp) -> None:
         self._check()

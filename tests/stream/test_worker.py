@@ -96,6 +96,34 @@ def test_a_sink_that_is_down_holds_nothing_up(copies: Copies, major: int) -> Non
         assert list((copies.folder / "spill" / "two").glob("*.spill")) == []
 
 
+@pytest.mark.parametrize("how", ["refuses", "fails"])
+def test_a_sink_that_refuses_stops_alone(copies: Copies, how: str) -> None:
+    copies.init()
+    mark = copies.path("two").with_suffix(f".{how}")
+    mark.touch()
+    with copies.running():
+        wait(lambda: copies.kept("two")["state"] == "refused")
+        assert copies.kept("two")["reason"]
+        run(copies, "UPDATE a SET n = 9")
+        wait(lambda: copies.equal("one"))
+        assert not copies.equal("two")
+        mark.unlink()
+        run(copies, "UPDATE pgcharter.sync_sinks SET wanted = 'paused' WHERE sink = 'two'")
+        wait(lambda: copies.kept("two")["state"] == "paused")
+        run(copies, "UPDATE pgcharter.sync_sinks SET wanted = 'running' WHERE sink = 'two'")
+        wait(lambda: copies.equal("two"))
+
+
+def test_a_table_taken_out_of_the_publication_is_seeded_anew_when_it_is_back(copies: Copies) -> None:
+    copies.init()
+    with copies.running():
+        wait(lambda: copies.said)
+        run(copies, "ALTER PUBLICATION p DROP TABLE a", "UPDATE a SET n = 8", "DELETE FROM a WHERE id < 9")
+        wait(lambda: any("public.a was taken out of publication p" in s for s in copies.said))
+        run(copies, "ALTER PUBLICATION p ADD TABLE a")
+        wait(lambda: copies.equal("one") and copies.equal("two"))
+
+
 def test_paused_and_resumed(copies: Copies) -> None:
     copies.init()
     with copies.running():

@@ -19,9 +19,12 @@ from pgcharter.stream.errors import SlotLostError
 EPOCH = 946_684_800
 SETTINGS = (
     "SET datestyle = 'ISO'; SET intervalstyle = 'postgres'; SET timezone = 'UTC'; SET bytea_output = 'hex'; SET extra_float_digits = 1;"
-    " SET xmloption = 'content'; SET client_encoding = 'UTF8'; SET search_path = ''"
+    " SET xmloption = 'content'; SET client_encoding = 'UTF8'; SET search_path = ''; SET row_security = off; SET statement_timeout = 0;"
+    " SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET default_transaction_read_only = off;"
+    " SET synchronous_commit = local"
 )
-"""Values are written as text by whatever these say, so every session that reads values says the same."""
+"""Values are written as text by whatever these say, so every session that reads values says the same. With row security off, what a row
+policy would hide is refused instead: a copy would lack it."""
 _HEAD = struct.Struct(">cQQQ")
 _ALIVE = struct.Struct(">cQQB")
 _STATUS = struct.Struct(">cQQQQB")

@@ -42,7 +42,8 @@ class Passed:
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
-        self._at = 0
+        self.at = 0
+        """Up to where everything was received."""
         self._commits: dict[int, int] = {}
         self._order: deque[int] = deque()
 
@@ -56,14 +57,14 @@ class Passed:
     def move(self, lsn: int) -> None:
         """Note up to where everything was received."""
         with self._condition:
-            if lsn > self._at:
-                self._at = lsn
+            if lsn > self.at:
+                self.at = lsn
                 self._condition.notify_all()
 
     def wait(self, lsn: int, seconds: float) -> bool:
         """Wait until everything up to a position was received."""
         with self._condition:
-            return self._condition.wait_for(lambda: self._at >= lsn, seconds)
+            return self._condition.wait_for(lambda: self.at >= lsn, seconds)
 
     def lowest(self, lsn: int, running: Sequence[int]) -> int:
         """The smallest of a position and the commits of some transactions, as far as they are known."""
@@ -95,10 +96,11 @@ class Seeding:
         while not self._stop.is_set() and self._lane.alive:
             try:
                 with source.open_source(self._dsn) as conn, source.open_source(self._dsn) as own:
+                    self.problem = ""
                     self._all(conn, Checkpoints(own, self._slot))
                 return
             except (psycopg.Error, ConnectError) as error:
-                self.problem = str(error)
+                self.problem = f"tables of sink {self._lane.name} cannot be seeded just now: {error}"
                 self._stop.wait(1.0)
 
     def _all(self, conn: Connection, checkpoints: Checkpoints) -> None:
@@ -123,7 +125,7 @@ class Seeding:
             after = key_of(rows[-1]) if rows and table.keys else after
             if seed.began:
                 seed.began = min(seed.began, stamp.lsn)
-            changes = [Change(table.relation, "insert", row, None, stamp) for row in rows]
+            changes = source.inserts(table.relation, rows, stamp)
             chunk = Chunk(table.relation, changes)
             waiting = chunk, [str(v) for v in after] if after and table.keys else None, len(rows)
             if not self._give(chunk):
@@ -143,6 +145,7 @@ class Seeding:
         finally:
             with suppress(psycopg.Error):
                 conn.execute("COMMIT")
+        source.flush(conn)  # else the position and rows could be of a log that a crash has cut off
         faults.point("sync chunk read")
         while not self._passed.wait(low, 0.5) and not self._stop.is_set():
             pass
@@ -270,7 +273,7 @@ class Initial:
             rows = source.read(conn, table, after, self._rows)
             full = len(rows) == self._rows and bool(table.keys)
             after = key_of(rows[-1]) if full else after
-            changes = [Change(table.relation, "insert", row, None, self._stamp) for row in rows]
+            changes = source.inserts(table.relation, rows, self._stamp)
             for name, to in queues.items():
                 while table.sql in wanted[name] and name not in self._failed:
                     with suppress(queue.Full):

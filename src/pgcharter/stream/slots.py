@@ -117,7 +117,7 @@ def ready(conn: Connection) -> Iterator[str]:
 def published(conn: Connection, publication: str, wanted: Iterable[str], found: Iterable[Table]) -> None:
     """Check that the publication is as the charter's policy makes it. Raises PgcharterError with what was changed."""
     row = conn.execute(_query(conn, "publication"), [publication]).fetchone()
-    hint = "pgcharter policy apply puts it right"
+    hint = "pgcharter policy apply puts it right; what was changed meanwhile was not sent: then pgcharter sync reset SINK --table TABLE"
     if row is None:
         raise PgcharterError(f"there is no publication {quote(publication)}, so no change is sent", hint=hint)
     if not row[1]:
@@ -125,12 +125,15 @@ def published(conn: Connection, publication: str, wanted: Iterable[str], found: 
             f"publication {quote(publication)} was changed: it leaves out some kinds of changes, so copies would go wrong",
             hint=hint,
         )
-    names = {name for table in found for name in table.names}
-    missing = sorted(set(wanted) - names)
-    if missing:
+    if missing := lacking(wanted, found):
         raise PgcharterError(
             f"publication {quote(publication)} was changed: {', '.join(missing)} is not in it, so changes there are not copied", hint=hint
         )
+
+
+def lacking(wanted: Iterable[str], found: Iterable[Table]) -> list[str]:
+    """Tables that are not published and should be."""
+    return sorted(set(wanted) - {name for table in found for name in table.names})
 
 
 def create(replication: Replication, name: str, *, failover: bool = False, two_phase: bool = False) -> Snapshot:

@@ -13,7 +13,7 @@ import psycopg
 from pgcharter.db import Connection, connect, queries
 from pgcharter.errors import ConnectError
 from pgcharter.names import ObjectId, literal, quote
-from pgcharter.stream.model import UNCHANGED, Attribute, Change, Relation, Value
+from pgcharter.stream.model import UNCHANGED, Attribute, Change, Relation, Stamp, Value
 from pgcharter.stream.replication import SETTINGS
 
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
@@ -105,6 +105,12 @@ def read(conn: Connection, table: Table, after: Sequence[Value] | None, limit: i
     return list(_copied(conn, f"SELECT {columns} FROM {only}{table.sql}{where}{order}"))
 
 
+def inserts(relation: Relation, rows: Sequence[tuple[Value, ...]], stamp: Stamp) -> list[Change]:
+    """Rows as changes."""
+    new = tuple.__new__
+    return [new(Change, (relation, "insert", row, None, stamp)) for row in rows]
+
+
 def key_of(table: Table) -> Callable[[tuple[Value, ...]], tuple[Value, ...]]:
     """Gives the key of a row."""
     at = [i for name in table.keys for i, c in enumerate(table.relation.columns) if c.name == name]
@@ -153,7 +159,16 @@ def completed(conn: Connection, relation: Relation, changes: Sequence[Change]) -
     rows = {
         tuple(r[k] for k in at): r for r in _copied(conn, f"SELECT {columns} FROM {sql_of(relation)} WHERE ({_names(keys)}) IN ({values})")
     }
+    flush(conn)
     return {i: _filled(changes[i], rows.get(key)) for i, key in wanted.items()}
+
+
+def flush(conn: Connection) -> None:
+    """Return when everything that was seen on this connection is on the source's disk.
+
+    What others committed with synchronous_commit off is seen before, and gone after a crash: a copy would keep what never was.
+    """
+    conn.execute("SELECT pg_catalog.pg_current_xact_id()")
 
 
 def _known(change: Change, k: int) -> Value:

@@ -68,6 +68,9 @@ class Worker:
         self._once = 0
         self._beat = self._ticked = self._told = 0.0
         self._said = ""
+        self._watched = 0.0
+        self._missing: set[str] = set()
+        """Tables that should be published and are not."""
 
     def stop(self) -> None:
         """End soon, in order."""
@@ -205,9 +208,28 @@ class Worker:
         self._saved.update((k.sink, k.spilling) for k in told)
         faults.point("sync checkpointed")
         self._seed(checkpoints)
+        self._watch(conn, checkpoints)
         if time.monotonic() - self._beat > self._job.heartbeat:
             conn.execute("SELECT pg_logical_emit_message(false, %s, 'heartbeat')", [PREFIX])
             self._beat = time.monotonic()
+
+    def _watch(self, conn: Connection, checkpoints: Checkpoints) -> None:
+        """Say when a table is taken out of the publication; seed it anew when it is back, since what was changed meanwhile was not sent."""
+        if time.monotonic() - self._watched < self._job.heartbeat:
+            return
+        self._watched = time.monotonic()
+        tables = source.tables(conn, self._job.publication)
+        missing = set(slots.lacking(self._job.tables, tables))
+        if missing - self._missing:
+            names = ", ".join(sorted(missing))
+            self._say(
+                f"{names} was taken out of publication {self._job.publication}: what is changed there is not copied, until it is back"
+            )
+        back = [t for t in tables if not (self._missing - missing).isdisjoint(t.names)]
+        for name in self._job.sinks if back else ():
+            mine = [t for t in back if not set(t.names).isdisjoint(self._make(name).mapper.tables)]
+            checkpoints.plant(name, [(t.sql, t.rows) for t in mine], began=self._passed.at, anew=True)
+        self._missing = missing
 
     def _reset(self, name: str, kept: Kept, checkpoints: Checkpoints, conn: Connection) -> None:
         if name in self._seedings:
@@ -222,6 +244,8 @@ class Worker:
         waiting = {s.sink for s in checkpoints.seeds() if s.state != "done"}
         for name in waiting & set(self.lanes):
             running = self._seedings.get(name)
+            if running is not None and running.problem and not running.over:
+                self._tell(running.problem)
             if self.lanes[name].kept.state == "running" and (running is None or running.over):
                 self._seedings[name] = Seeding(self.lanes[name], job.dsn, job.slot, job.publication, self._passed, rows=job.chunk)
 
