@@ -236,7 +236,7 @@ def main(seconds: float = 1e9) -> int:
                 break
             try:
                 ends[made_.run(case)] += 1
-            except AssertionError as error:
+            except (AssertionError, subprocess.TimeoutExpired) as error:
                 ends["wrong"] += 1
                 print(f"WRONG  {error}", flush=True)  # noqa: T201
     print(f"{sum(ends.values())} of {len(CASES)} cases: {', '.join(f'{n} {name}' for name, n in ends.most_common())}")  # noqa: T201

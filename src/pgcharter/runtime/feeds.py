@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from pgcharter.errors import UsageError
@@ -81,7 +82,7 @@ class _Running(Reading[M]):
 
     def _left(self) -> Steps[None]:
         """Give back what is held, whatever state the connection is in."""
-        conn, self._leaving = self._conn, True
+        conn, self._leaving = self._conn, False
         if conn is not None:
             try:
                 if self.held and not conn.closed:
@@ -99,7 +100,6 @@ class _Running(Reading[M]):
     def _alone_here(self) -> None:
         if around(self.database) is not None:
             raise UsageError(f"feed {self.consumer} is run inside a unit of work, and has transactions of its own", hint="run it outside")
-        self._leaving = False
         self.stale.clear()
 
     def _wait(self, seconds: float) -> Any:
@@ -111,12 +111,11 @@ class Feed(_Running[M]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._stopping = threading.Event()
+        self._stops: SimpleQueue[None] = SimpleQueue()
         self._listener: Listener | None = None
 
     def run(self) -> None:
         """Handle messages as they come, until `stop`. A database that is away is waited for; raises what is wrong otherwise."""
-        self._stopping.clear()
         if self.settings.listen:
             self._listener = Listener(self.database, self.log.name)
         with self._keeping():
@@ -132,17 +131,21 @@ class Feed(_Running[M]):
             return driven(self._caught_up())
 
     def stop(self) -> None:
-        """Have `run` finish its batch, let go of its slots and return; from any thread."""
+        """Have `run` finish its batch, let go of its slots and return; from any thread, or a handler of signals.
+
+        Called before `run`, it has that return at once.
+        """
         self._leaving = True
-        self._stopping.set()
+        self._stops.put(None)
 
     def _keeping(self) -> _Keeper:
         return _Keeper(self)
 
     def _wait(self, seconds: float) -> bool:
         if self._listener is not None:
-            return self._listener.wait(seconds, self._stopping)
-        self._stopping.wait(seconds)
+            return self._listener.wait(seconds, lambda: self._leaving)
+        with suppress(Empty):
+            self._stops.get(timeout=seconds)
         return False
 
     def _coloured(self, steps: Callable[[Any], Steps[Any]]) -> Callable[[Any], Any]:
@@ -179,7 +182,6 @@ class AsyncFeed(_Running[M]):
 
     async def run(self) -> None:
         """The async twin of `Feed.run`. Cancelled, it lets go of its slots too."""
-        self._stopping.clear()
         if self.settings.listen:
             self._listener = AsyncListener(self.database, self.log.name)
         keeping = asyncio.create_task(self._keep())
@@ -187,6 +189,7 @@ class AsyncFeed(_Running[M]):
             await awaited(self._ran())
         finally:
             keeping.cancel()
+            self._stopping.clear()
             if self._listener is not None:
                 await self._listener.close()
 

@@ -12,6 +12,7 @@ import asyncio
 import logging
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -82,13 +83,13 @@ class Listener:
         self._conn: psycopg.Connection[Any] | None = None
         self._again = 0.0
 
-    def wait(self, seconds: float, stopping: threading.Event) -> bool:
+    def wait(self, seconds: float, stopping: Callable[[], bool]) -> bool:
         """Whether there was a call within so many seconds; returns early when stopping. Without a connection it only waits."""
         deadline = time.monotonic() + seconds
-        while not stopping.is_set() and (left := deadline - time.monotonic()) > 0:
+        while not stopping() and (left := deadline - time.monotonic()) > 0:
             try:
                 if not self._connected():
-                    stopping.wait(min(left, _SLICE))
+                    time.sleep(min(left, _SLICE))
                     continue
                 assert self._conn is not None  # noqa: S101
                 if list(self._conn.notifies(timeout=min(left, _SLICE), stop_after=1)):
