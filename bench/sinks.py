@@ -11,8 +11,11 @@ import random
 import statistics
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
+from functools import partial
 
+import psutil
 import psycopg
 
 from pgcharter.policy.sync_settings import MappingTable
@@ -59,38 +62,47 @@ def by_hand(conn: psycopg.Connection[tuple[object, ...]], of: list[Change]) -> N
             conn.cursor().executemany(UPSERT.encode(), [c.new or () for c in batch])
 
 
-def rate(work: Callable[[], None], count: int) -> float:
-    start = time.perf_counter()
+def rate(work: Callable[[], object], count: int, backend: int) -> tuple[float, float]:
+    """Rows a second, of time and of the processor time of both sides."""
+    server = psutil.Process(backend)
+    start, used = time.perf_counter(), time.process_time() + sum(server.cpu_times()[:2])
     work()
-    return count / (time.perf_counter() - start)
+    return count / (time.perf_counter() - start), count / (time.process_time() + sum(server.cpu_times()[:2]) - used)
+
+
+def turn(dsn: str, inserts: list[Change], updates: list[Change]) -> Iterator[tuple[str, tuple[float, float]]]:
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        conn.execute("DROP TABLE IF EXISTS orders, by_hand; DROP SCHEMA IF EXISTS pgcharter_copies CASCADE")
+        conn.execute(f"CREATE TABLE by_hand ({', '.join(f'{n} {t}' for n, t in COLUMNS.items())}, PRIMARY KEY (id))".encode())
+        mappings = Mappings([MappingTable("s", "app.orders")], lambda: sys.exit("the source is not needed"))
+        mappings.relation(RELATION)
+        pid, count = conn.info.backend_pid, len(inserts)
+        yield "mapping alone", rate(lambda: [mappings.rows(b) for b in batches(inserts)], count, pid)
+        sink = PostgresqlSink(dsn, name="bench")
+        sink.open(mappings.shapes)
+        row = conn.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'pgcharter sync bench'").fetchone()
+        assert row is not None
+        for name, of in (("inserts", inserts), ("updates", updates), ("sent again", updates)):
+            yield name, rate(partial(copied, mappings, sink, of), count, row[0])
+        for name, of in (("executemany, inserts", inserts[: count // 5]), ("executemany, updates", updates[: count // 5])):
+            yield name, rate(partial(by_hand, conn, of), len(of), pid)
+        sink.close()
 
 
 def run(count: int = 100_000) -> None:
     shuffled = list(range(count))
     random.Random(1).shuffle(shuffled)
     inserts, updates = changes(list(range(count)), 1_000, update=False), changes(shuffled, 10_000_000, update=True)
-    found: dict[str, list[float]] = {}
+    found: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
     with lifecycle.start_ephemeral(binaries.choose(None), settings=SETTINGS) as server:
         for _ in range(ROUNDS):
-            with psycopg.connect(server.dsn(), autocommit=True) as conn:
-                conn.execute("DROP TABLE IF EXISTS orders, by_hand; DROP SCHEMA IF EXISTS pgcharter_copies CASCADE")
-                conn.execute(f"CREATE TABLE by_hand ({', '.join(f'{n} {t}' for n, t in COLUMNS.items())}, PRIMARY KEY (id))".encode())
-                sink = PostgresqlSink(server.dsn())
-                mappings = Mappings([MappingTable("s", "app.orders")], lambda: sys.exit("the source is not needed"))
-                mappings.relation(RELATION)
-                found.setdefault("mapping alone", []).append(rate(lambda: [mappings.rows(b) for b in batches(inserts)] and None, count))  # noqa: B023
-                sink.open(mappings.shapes)
-                for name, of in (("inserts", inserts), ("updates", updates), ("sent again", updates)):
-                    found.setdefault(name, []).append(rate(lambda: copied(mappings, sink, of), count))  # noqa: B023
-                for name, of in (("executemany, inserts", inserts), ("executemany, updates", updates)):
-                    part = of[: count // 5]
-                    found.setdefault(name, []).append(rate(lambda: by_hand(conn, part), len(part)))  # noqa: B023
-                sink.close()
-    medians = {name: statistics.median(rates) for name, rates in found.items()}
-    print(f"{'rows/s, medians of ' + str(ROUNDS):32}{count:>12,} rows of 8 columns")
-    for name, median in medians.items():
+            for name, rates in turn(server.dsn(), inserts, updates):
+                found[name].append(rates)
+    medians = {name: [statistics.median(r) for r in zip(*rates, strict=True)] for name, rates in found.items()}
+    print(f"{f'{count:,} rows, medians of {ROUNDS}':32}{'rows/s':>10}{'rows/s of processor':>22}")
+    for name, (wall, used) in medians.items():
         peer = medians.get(f"executemany, {name}")
-        print(f"{name:32}{median:>12,.0f}{f'   {median / peer:.1f} x executemany' if peer else ''}")
+        print(f"{name:32}{wall:>10,.0f}{used:>22,.0f}{f'   {used / peer[1]:.1f} x executemany' if peer else ''}")
 
 
 if __name__ == "__main__":
