@@ -40,6 +40,8 @@ class Channel:
         """Everything up to it is in the sink."""
         self.held = False
         """Whether the sink is known to take nothing for now: all goes to the file."""
+        self.since = 0
+        """When the first transaction was committed that went to the file, microseconds since 1970."""
         self._spill, self._memory = spill, memory
         self._condition = threading.Condition()
         self._queue: deque[tuple[Transaction, float]] = deque()
@@ -78,6 +80,8 @@ class Channel:
             if self._given_up or transaction.lsn <= self.offered:
                 return
             self.offered = transaction.lsn
+            if not self._spilling:
+                self.since = transaction.time
             if not self._spilling and (self.held or self._size + transaction.held.memory > self._memory):
                 self._keep()
             if self._spilling or self.held:
@@ -97,7 +101,7 @@ class Channel:
     def _keep(self) -> None:
         if not self._queue:
             return
-        self._spilling = True
+        self._spilling, self.since = True, self._queue[0][0].time
         for transaction, _ in self._queue:
             self._spill.append(transaction)
         self._queue.clear()

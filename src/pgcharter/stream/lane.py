@@ -133,7 +133,7 @@ class Lane:
         kept = self.kept
         kept.stamp, kept.rows = self._channel.durable, self._rows + self._writing.rows
         kept.spilling, kept.spilled = self._channel.spilling, self._channel.kept
-        oldest = self._time if kept.spilling and self._time else self._channel.oldest()
+        oldest = max(self._time, self._channel.since) if kept.spilling else self._channel.oldest()
         kept.behind = max(0.0, time.time() - oldest / 1e6) if oldest else 0.0
         return kept
 

@@ -12,7 +12,7 @@ import os
 import shutil
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -60,6 +60,7 @@ class Spill:
         """Position of the last transaction's commit."""
         self._type_name, self._segment = type_name, segment
         self._written: dict[int, Relation] = {}
+        self._described: Mapping[int, Relation] | None = None
         self._sizes: dict[int, int] = {}
         """Bytes by segment."""
         self._out: int | None = None
@@ -94,10 +95,8 @@ class Spill:
     def append(self, transaction: Transaction) -> None:
         """Write a transaction behind the others. Raises SpillFullError when there is no room for it."""
         self._room()
-        for oid, relation in transaction.relations.items():
-            if self._written.get(oid) is not relation:
-                self._write(b"R", json.dumps(asdict(relation)).encode())
-                self._written[oid] = relation
+        if self._described is not transaction.relations:
+            self._describe(transaction.relations)
         first, pieces = 1, transaction.held.pieces()
         piece: list[bytes] | None = next(pieces, [])
         while piece is not None:
@@ -107,6 +106,14 @@ class Spill:
             first += sum(map(pgoutput.ordinals, piece))
             piece = following
         self.last = transaction.lsn
+
+    def _describe(self, relations: Mapping[int, Relation]) -> None:
+        """Write relations that are not in this segment yet."""
+        for oid, relation in relations.items():
+            if self._written.get(oid) is not relation:
+                self._write(b"R", json.dumps(asdict(relation)).encode())
+                self._written[oid] = relation
+        self._described = relations
 
     def _room(self) -> None:
         """Have a segment to write to."""
@@ -120,7 +127,7 @@ class Spill:
             self._at = self._consumed = (number, 0)
         self._out = os.open(self._path(number), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
         self._sizes[number] = 0
-        self._written = {}
+        self._written, self._described = {}, None
         _sync_folder(self.folder)
 
     def _write(self, kind: bytes, payload: bytes) -> None:
@@ -227,7 +234,7 @@ class Spill:
             self._mark(0, 0)
         for number in self._sizes:
             self._path(number).unlink(missing_ok=True)
-        self._sizes, self._written, self._relations, self._open_transaction = {}, {}, {}, None
+        self._sizes, self._relations, self._open_transaction = {}, {}, None
         self.size, self._dirty = 0, False
         self._at = self._consumed = (0, 0)
 

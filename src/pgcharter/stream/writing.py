@@ -67,11 +67,15 @@ class Writing:
 
     def _turns(self, changes: Sequence[Change]) -> Iterator[int]:
         """Where a change has a relation that is another than before."""
-        seen = {oid: id(r) for oid, r in self._relations.items()}
+        seen: dict[int, Relation] = {}
+        last: Relation | None = None
         for i, change in enumerate(changes):
             relation = change.relation
-            if seen.get(relation.oid) != id(relation):
-                seen[relation.oid] = id(relation)
+            if relation is last:
+                continue
+            last = relation
+            if seen.get(relation.oid, self._relations.get(relation.oid)) is not relation:
+                seen[relation.oid] = relation
                 yield i
 
     def _part(self, changes: Sequence[Change], upto: Stamp, *, chunk: bool) -> None:
