@@ -213,13 +213,14 @@ def _adapter(kind: type) -> Any:
 
 def _written(spec: Spec, value: Any) -> str:
     """An object as JSON. Raises UsageError for values that are not of their fields' types, and for what JSON has no word for."""
+    from pydantic import PydanticUserError
     from pydantic_core import PydanticSerializationError
 
     try:
         text: str = spec.adapter.dump_json(value, warnings="error").decode()
         if "NaN" in text or "Infinity" in text:
             json.loads(text, parse_constant=_refuse_constant)
-    except (PydanticSerializationError, ValueError) as error:
+    except (PydanticSerializationError, PydanticUserError, ValueError) as error:
         raise UsageError(f"{spec.name} cannot be kept as it is: {_brief(error)}") from None
     return readable(text, spec.name)
 
@@ -229,10 +230,13 @@ def _refuse_constant(name: str) -> Any:
 
 
 def _read(spec: Spec, event: Event, text: str) -> Any:
+    from pydantic import PydanticUserError
     from pydantic_core import ValidationError
 
     try:
         return spec.adapter.validate_json(text)
+    except PydanticUserError as error:
+        raise UsageError(f"{spec.kind.__name__} cannot be a type of events: {error.message.splitlines()[0]}") from None
     except ValidationError as error:
         raise EventSchemaError(
             f"{event.place} in schema {event.schema_version} does not fit {spec.kind.__name__}: {_brief(error)}",
