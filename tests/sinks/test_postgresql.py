@@ -136,6 +136,7 @@ _KEY = "CREATE TABLE orders (id integer PRIMARY KEY"
         ("CREATE TABLE orders (id integer UNIQUE DEFERRABLE)", "without a unique index on its key", "ADD PRIMARY KEY (id)"),
         ("CREATE VIEW orders AS SELECT 1 AS id", "is no table there", "to ="),
         (f"{_KEY}, name integer)", "name is integer there, and text is", "TYPE text USING"),
+        (f"{_KEY}, body jsonb)", "body is jsonb there, and text is", "TYPE text USING"),
         (f"{_KEY}, amount int4range)", "amount is int4range there, and numeric is", "TYPE numeric USING"),
     ],
 )
@@ -162,6 +163,16 @@ def test_a_table_that_is_there_is_widened(copies: PostgresqlHarness) -> None:
     }  # fmt: skip
     with pytest.raises(SinkRefusedError, match=r"value too long for type character varying\(50\)"):
         sink.write([whole(of, 2, 3, name="x" * 51)], Stamp(2, 1))
+    sink.close()
+
+
+def test_numbers_that_the_store_would_draw_itself_are_ours(copies: PostgresqlHarness) -> None:
+    _run(copies, "CREATE TABLE orders (id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY)")
+    of, sink = shape(), copies.sink()
+    sink.open([of])
+    sink.write([whole(of, 1, 77)], Stamp(1, 1))
+    sink.write([whole(of, 2, 77, name="n")], Stamp(2, 1))
+    assert copies.rows(of).keys() == {(77,)}
     sink.close()
 
 

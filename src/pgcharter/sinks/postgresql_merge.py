@@ -140,7 +140,7 @@ def _put(target: Target, names: Sequence[str], stage: str, *, guarded: bool) -> 
         else ""
     )
     return (
-        f"INSERT INTO {target.sql} AS t ({', '.join(columns)}) SELECT {', '.join(columns)} FROM {stage} s{guard}"
+        f"INSERT INTO {target.sql} AS t ({', '.join(columns)}) OVERRIDING SYSTEM VALUE SELECT {', '.join(columns)} FROM {stage} s{guard}"
         f" ON CONFLICT ({', '.join(map(quote, target.shape.key))}) DO UPDATE SET {', '.join(f'{c} = excluded.{c}' for c in changed)}"
         f" WHERE {_older('t', 'excluded')}"
     )

@@ -21,7 +21,7 @@ _PART = r'(?:"(?:[^"]|"")+"|[^."]+)'
 _DOTTED = re.compile(rf"({_PART})\.({_PART})")
 _WIDER: Mapping[str, Sequence[str]] = {
     "smallint": ("integer", "bigint", "numeric"), "integer": ("bigint", "numeric"), "bigint": ("numeric",), "real": ("double precision",),
-    "bpchar": ("character varying",), '"char"': ("character varying",), "json": ("jsonb",), "cidr": ("inet",),
+    "bpchar": ("character varying",), '"char"': ("character varying",),
 }  # fmt: skip
 """Type → types that take all its values; text takes those of every type."""
 _TEXTS = frozenset(("text", "character varying", "bpchar", "name", '"char"', "citext"))
