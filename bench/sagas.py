@@ -25,7 +25,7 @@ from pgcharter.migrate.policies import Chosen
 from pgcharter.policy import messaging
 from pgcharter.policy.messaging_settings import MessagingSection
 from pgcharter.runtime.database import AsyncDatabase, Database
-from pgcharter.runtime.sagas import AsyncSagaWorker, Saga, SagaSettings, SagaWorker, Step, found, start
+from pgcharter.runtime.sagas import AsyncSagaWorker, Saga, SagaSettings, SagaWorker, Step, start
 from pgcharter.servers import binaries, lifecycle
 
 AT_ONCE, ROUNDS, STEPS = 100, 3, 10
@@ -71,16 +71,17 @@ def _ours(dsn: str, at_once: int) -> dict[str, Callable[[], tuple[int, float]]]:
 
     def threads(saga: Saga[Any], many: int, rounds: int) -> tuple[int, float]:
         with Database(dsn) as db:
+            done = threading.Semaphore(0)
             few = SagaSettings(concurrency=min(many, 64), poll_least=0.001, poll_most=0.002)
-            worker = SagaWorker(db, [saga], few)
+            worker = SagaWorker(db, [saga], few, on_end=lambda _: done.release())
             thread = threading.Thread(target=worker.run)
             thread.start()
             began = time.perf_counter()
             for _ in range(rounds):
                 db.run(lambda w: [start(w.conn, saga, {}) for _ in range(many)])
                 worker.wake()
-                while db.run(lambda w: found(w.conn, type=saga.name, status="started", limit=1)):
-                    time.sleep(0.001)
+                for _ in range(many):
+                    done.acquire()
             took = time.perf_counter() - began
             worker.stop()
             thread.join()
@@ -88,7 +89,8 @@ def _ours(dsn: str, at_once: int) -> dict[str, Callable[[], tuple[int, float]]]:
 
     async def in_tasks(many: int, rounds: int) -> tuple[int, float]:
         async with AsyncDatabase(dsn) as db:
-            worker = AsyncSagaWorker(db, [tasks], settings)
+            done = asyncio.Semaphore(0)
+            worker = AsyncSagaWorker(db, [tasks], settings, on_end=lambda _: done.release())
             running = asyncio.create_task(worker.run())
             began = time.perf_counter()
             for _ in range(rounds):
@@ -99,8 +101,8 @@ def _ours(dsn: str, at_once: int) -> dict[str, Callable[[], tuple[int, float]]]:
 
                 await db.run(begin)
                 worker.wake()
-                while await db.run(lambda w: found.aio(w.conn, type="tasks", status="started", limit=1)):
-                    await asyncio.sleep(0.001)
+                for _ in range(many):
+                    await done.acquire()
             took = time.perf_counter() - began
             worker.stop()
             await running

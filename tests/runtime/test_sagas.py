@@ -25,6 +25,7 @@ from pgcharter.runtime.sagas import (
     AsyncSagaWorker,
     Child,
     Context,
+    Ended,
     Parallel,
     Retrying,
     Saga,
@@ -46,6 +47,7 @@ from pgcharter.runtime.sagas import (
     start,
     status,
     steps,
+    wakes,
 )
 
 
@@ -306,10 +308,11 @@ def test_who_is_stuck_is_listed_and_a_person_may_take_over(db: Database) -> None
 
 def test_a_failed_saga_is_resumed_with_other_keys(db: Database) -> None:
     world = World()
-    saga = simple("o", *named("one", "two", world=world, fail={"two": 3}))
+    saga = simple("o", *named("one", "two", world=world, fail={"two": 3}), deadline=3600)
     made = begun(db, saga)
     idle(db, saga)
     assert state(db, made).status == "failed"
+    db.run(lambda w: w.conn.execute("UPDATE pgcharter.saga_instances SET deadline = now()"))
     db.run(lambda w: ask(w.conn, made, "resume", actor="ann", reason="mended"))
     idle(db, saga)
     assert state(db, made).status == "completed"
@@ -720,6 +723,8 @@ def test_without_tables(database: str) -> None:
             begun(db, simple("o", Wait("x")))
         with pytest.raises(UnavailableError, match="the tables of sagas are not there"):
             db.run(lambda w: found(w.conn))
+        with pytest.raises(UnavailableError, match="the tables of sagas are not there"):
+            idle(db, simple("o", Wait("x")))
 
 
 @pytest.mark.parametrize(
@@ -736,3 +741,23 @@ def test_without_tables(database: str) -> None:
 def test_definitions_that_cannot_work(wrong: Callable[[], Any]) -> None:
     with pytest.raises(UsageError):
         wrong()
+
+
+def test_who_listens_is_woken_after_the_commit(db: Database) -> None:
+    ended: list[Ended] = []
+    saga = simple("o", Step("one", lambda c: 7), Wait("go"))
+    slow = SagaSettings(listen=True, poll_least=5.0)
+    waker = wakes(db)
+    try:
+        with running(db, saga, settings=slow, on_end=ended.append):
+            until(lambda: db.run(lambda w: w.conn.execute("SELECT 1 FROM pg_stat_activity WHERE query LIKE 'LISTEN%'").fetchone()))
+            time.sleep(0.1)
+            began = time.monotonic()
+            made = begun(db, saga, key="k")
+            until(lambda: state(db, made).waiting == "signal go")
+            db.run(lambda w: signal(w.conn, made, "go", "now"))
+            until(lambda: ended)
+            assert time.monotonic() - began < 4
+    finally:
+        waker.close()
+    assert [(e.saga_id, e.status, e.result) for e in ended] == [(str(made), "completed", "now")]

@@ -25,8 +25,11 @@ from typing import Any, Generic, Literal, TypeVar
 import psycopg
 
 from pgcharter.db.flows import Query, Steps, flow
-from pgcharter.errors import PgcharterError, UnavailableError, UsageError
+from pgcharter.errors import PgcharterError, UsageError
 from pgcharter.runtime.context import current
+from pgcharter.runtime.feeds_wake import Waker
+from pgcharter.runtime.sagas_asked import KINDS
+from pgcharter.runtime.sagas_colours import AsyncSagaWorker, SagaWorker
 from pgcharter.runtime.sagas_data import fields, read, written
 from pgcharter.runtime.sagas_define import (
     AbortError,
@@ -40,20 +43,49 @@ from pgcharter.runtime.sagas_define import (
     UncertainError,
     Wait,
 )
-from pgcharter.runtime.sagas_link import SQL
-from pgcharter.runtime.sagas_machine import KINDS
+from pgcharter.runtime.sagas_link import SQL, unavailable
 from pgcharter.runtime.sagas_run import POINTS
-from pgcharter.runtime.sagas_worker import Alarm, AsyncSagaWorker, SagaCounts, SagaSettings, SagaWorker
+from pgcharter.runtime.sagas_worker import CHANNEL, Alarm, Ended, SagaCounts, SagaSettings
+from pgcharter.runtime.work import current_work
 
 __all__ = [
-    "POINTS", "AbortError", "Alarm", "AsyncSagaWorker", "Child", "Context", "Parallel", "Retrying", "Saga", "SagaCounts", "SagaSettings",
-    "SagaWorker", "Sleep", "Started", "Status", "Step", "UncertainError", "UnknownSagaError", "Wait", "ask", "cancel", "found", "history",
-    "purge", "signal", "signals", "start", "status", "steps",
+    "POINTS",
+    "AbortError",
+    "Alarm",
+    "AsyncSagaWorker",
+    "Child",
+    "Context",
+    "Ended",
+    "Parallel",
+    "Retrying",
+    "Saga",
+    "SagaCounts",
+    "SagaSettings",
+    "SagaWorker",
+    "Sleep",
+    "Started",
+    "Status",
+    "Step",
+    "UncertainError",
+    "UnknownSagaError",
+    "Wait",
+    "ask",
+    "cancel",
+    "found",
+    "history",
+    "purge",
+    "signal",
+    "signals",
+    "start",
+    "status",
+    "steps",
+    "wakes",
 ]  # fmt: skip
 
 D = TypeVar("D")
 LONGEST_KEY = 1000
 """Most bytes of a business key."""
+_wakers: dict[Any, Waker] = {}
 Asking = Literal["cancel", "compensate", "retry", "resume", "skip"]
 
 
@@ -127,6 +159,7 @@ def start(
         rows = yield Query(SQL["start"], (*given, *rest))
     except (psycopg.errors.UndefinedFunction, psycopg.errors.InvalidSchemaName, psycopg.errors.InsufficientPrivilege) as error:
         raise unavailable(error) from error
+    _wake()
     return Started(*rows[0])
 
 
@@ -157,6 +190,7 @@ def _told(
         raise unavailable(error) from error
     if rows[0][0] is None:
         raise _unknown(at or f"{kind_of} {key}")
+    _wake()
     return rows[0][0]  # type: ignore[no-any-return]
 
 
@@ -242,6 +276,32 @@ def purge(older: timedelta, limit: int = 1000) -> Steps[int]:
     return len((yield Query(SQL["purge"], (older, limit))))
 
 
+def wakes(database: Any) -> Waker:
+    """From now on, starts and signals in a unit of work of this database wake workers that listen, right after the commit.
+
+    It does so on a connection of its own, many commits at a time, never in the transaction that does the work; `close()` what this gives
+    when the database is closed.
+    """
+    if database not in _wakers:
+        _wakers[database] = _Registered(database, CHANNEL)
+    return _wakers[database]
+
+
+class _Registered(Waker):
+    """A waker that is forgotten when it is closed."""
+
+    def close(self) -> None:
+        """Send what is to be sent, and wake nobody any more."""
+        _wakers.pop(self.database, None)
+        super().close()
+
+
+def _wake() -> None:
+    work = current_work() if _wakers else None
+    if work is not None and (waker := _wakers.get(work.database)) is not None:
+        work.after_commit(waker.poke)
+
+
 def _interval(seconds: float | None) -> str | None:
     return None if seconds is None else f"{seconds} s"
 
@@ -250,13 +310,4 @@ def _unknown(what: object) -> UnknownSagaError:
     return UnknownSagaError(
         f"there is no saga {what}, or it is another tenant's, so nothing was told to it",
         hint="pgcharter saga list shows those that there are",
-    )
-
-
-def unavailable(error: psycopg.Error) -> UnavailableError:
-    """What to do where the tables are not there, or may not be used."""
-    why = "may not be used by this role" if isinstance(error, psycopg.errors.InsufficientPrivilege) else "are not there"
-    return UnavailableError(
-        f"the tables of sagas {why}, so none can be kept",
-        hint='parts = ["sagas"] and writers = ["…"], workers = ["…"] in [messaging] of pgcharter.toml, then: pgcharter policy apply',
     )

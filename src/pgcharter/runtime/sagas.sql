@@ -19,6 +19,7 @@ moved AS (
                          ELSE (i.saga_data - COALESCE(c.gone, '{}')) || COALESCE(c.patch, '{}') END,
         error = c.error, result = NULLIF(c.result, 'null'), round = c.round,
         compensation_data = NULLIF(c.why, 'null'),
+        deadline = CASE WHEN i.round = c.round THEN i.deadline END,
         stuck_at = CASE WHEN c.stuck THEN COALESCE(i.stuck_at, pg_catalog.clock_timestamp()) END,
         completed_at = CASE WHEN c.status IN ('completed', 'failed') THEN COALESCE(i.completed_at, pg_catalog.clock_timestamp()) END,
         lease_owner = CASE WHEN NOT c.release THEN i.lease_owner END,

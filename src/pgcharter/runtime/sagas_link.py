@@ -10,11 +10,13 @@ from typing import Any
 import psycopg
 
 from pgcharter.db import queries
+from pgcharter.errors import UnavailableError
 from pgcharter.runtime.colours import Steps
 
 log = logging.getLogger("pgcharter.sagas")
 SQL = queries.load("pgcharter.runtime", "sagas.sql")
-_AGAIN = ("40001", "40P01")
+_AGAIN = ("40001", "40P01", "25006")
+"""Serialization failure, deadlock, and a server that is a standby now: another connection may lead to the primary."""
 
 
 def checkpoint(more: bool, whole: bool = True) -> bytes:
@@ -77,3 +79,12 @@ class Link:
             yield from self._dropped()
         finally:
             self._gate.release()
+
+
+def unavailable(error: psycopg.Error) -> UnavailableError:
+    """What to do where the tables are not there, or may not be used."""
+    why = "may not be used by this role" if isinstance(error, psycopg.errors.InsufficientPrivilege) else "are not there"
+    return UnavailableError(
+        f"the tables of sagas {why}, so none can be kept",
+        hint='parts = ["sagas"] and writers = ["…"], workers = ["…"] in [messaging] of pgcharter.toml, then: pgcharter policy apply',
+    )

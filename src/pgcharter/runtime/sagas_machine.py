@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 
+from pgcharter.runtime.sagas_asked import KINDS, asked
 from pgcharter.runtime.sagas_data import Raw, fields, made
 from pgcharter.runtime.sagas_data import changes as differing
 from pgcharter.runtime.sagas_define import Child, Leaf, Retrying, Saga, Sleep, Step, Wait
-from pgcharter.runtime.sagas_state import SPACE, Instance, Letter, Row
+from pgcharter.runtime.sagas_state import SPACE, Instance, Row
 
 DONE = ("completed", "skipped")
-KINDS = ("cancel", "compensate", "retry", "resume", "skip")
-"""What a saga may be asked for."""
 _LOUD = 20
 """Failures of one compensation that are all written into the history; of later ones every hundredth."""
 
@@ -90,7 +88,7 @@ class Machine:
         self.changed(before, after)
         row = self.it.row(leaf.number)
         row.status, row.result, row.error, row.due, row.began = "completed", result, None, None, False
-        self._unstuck()
+        self.unstuck()
 
     def changed(self, before: Raw, after: Raw) -> None:
         """A step has changed the data."""
@@ -128,7 +126,7 @@ class Machine:
         self.changed(before, after)
         row = self.it.row(leaf.number)
         row.status, row.due, row.error, row.uncertain = "compensated", None, None, False
-        self._unstuck()
+        self.unstuck()
 
     def undo_failed(self, leaf: Leaf, error: str) -> None:
         """Taking a step back has failed: it is tried again for ever, with an alarm."""
@@ -156,7 +154,8 @@ class Machine:
         if self.it.status == "started":
             self.it.error = why
 
-    def _unstuck(self) -> None:
+    def unstuck(self) -> None:
+        """It moves again."""
         if self.it.stuck:
             self.it.stuck, self.it.changes.whole = False, True
             if self.it.status == "started":
@@ -167,7 +166,7 @@ class Machine:
     def next(self) -> Next:
         """Do all that needs no outside code, and say what is to be done then."""
         for letter in [x for x in self.it.letters if x.kind in KINDS]:
-            self._asked(letter)
+            asked(self, letter)
         found = self._forward() if self.it.status == "started" else Next()
         if self.it.status == "compensating":
             found = self._back()
@@ -334,9 +333,9 @@ class Machine:
         if status == "completed":
             it.error = None
             it.result = it.rows[self.saga.leaves[-1].number].result
-        self._report(status)
+        self.report(status)
 
-    def _report(self, status: str) -> None:
+    def report(self, status: str) -> None:
         """Tell the saga of which this is a step."""
         if self.it.parent:
             payload = {"status": status, "result": self.it.result, "error": self.it.error}
@@ -344,72 +343,3 @@ class Machine:
 
     def _data(self) -> object:
         return made(self.it.raw, self.saga.data)
-
-    # what a person asks for
-
-    def _asked(self, letter: Letter) -> None:
-        self.it.take(letter)
-        doing: Callable[[Letter], str] = getattr(self, f"_{letter.kind}")
-        refused = doing(letter)
-        said = f"{letter.kind} {letter.name}".strip() + (f": {letter.reason}" if letter.reason else "")
-        self.it.note("refused" if refused else "asked", f"{said}; {refused}" if refused else said, actor=letter.actor)
-
-    def _cancel(self, letter: Letter) -> str:
-        if self.it.status != "started":
-            return "" if self.it.status == "compensating" else f"it is {self.it.status}"
-        if self.passed:
-            return "it is past its pivot"
-        self.turn(f"cancelled: {letter.reason or 'no reason given'}", actor=letter.actor)
-        return ""
-
-    def _compensate(self, letter: Letter) -> str:
-        it = self.it
-        if it.status == "failed":
-            self._report("failed")
-            return "it is failed"
-        if self.passed:
-            if it.status == "completed":
-                self._report("completed")
-            return "it is past its pivot"
-        if it.status != "compensating":
-            self.turn(f"taken back: {letter.reason or 'no reason given'}", actor=letter.actor)
-        return ""
-
-    def _retry(self, _letter: Letter) -> str:
-        if self.it.ended:
-            return f"it is {self.it.status}"
-        for row in list(self.it.rows.values()):
-            if row.status in ("pending", "completed", "failed") and row.due is not None and row.kind == "step":
-                self.it.row(row.number).due = None
-                row.failed, row.undo_failed = (0, row.undo_failed) if row.status == "pending" else (row.failed, 0)
-        self._unstuck()
-        return ""
-
-    def _resume(self, _letter: Letter) -> str:
-        it = self.it
-        if it.status != "failed":
-            return f"it is {it.status}, and only one that is failed is resumed"
-        it.status, it.error, it.why, it.changes.whole = "started", None, None, True
-        it.round += 1
-        it.deadline = None
-        for number, row in list(it.rows.items()):
-            if row.status in ("compensated", "failed"):
-                it.changes.steps.add(number)
-                it.rows[number] = Row(number, row.name, row.kind)
-        return ""
-
-    def _skip(self, letter: Letter) -> str:
-        leaf = self.saga.leaf(letter.name)
-        row = self.it.rows.get(leaf.number) if leaf else None
-        if leaf is None or row is None:
-            return "it has no such step under way"
-        by_hand = f"skipped by {letter.actor or 'somebody'}: {letter.reason or ''}"
-        if self.it.status == "started" and row.status in ("pending", "running") and not isinstance(leaf.node, Child):
-            self.done(leaf, {}, {}, None)
-            row.status, row.error = "skipped", by_hand
-        elif self.it.status == "compensating" and self.owes(leaf):
-            self.undone(leaf, {}, {})
-            row.error = by_hand
-        else:
-            return f"step {leaf.name} is {row.status}"
-        return ""

@@ -245,6 +245,8 @@ class Run:
         signals = yield from self.worker._commit(self.it, release, after)
         if signals is None:
             raise LostError
+        if release and self.it.ended:
+            self.worker._over(self.it)
         faults.point("saga undo checkpointed" if going_back else "saga checkpointed")
         yield from self._written(self.it.known if release else signals)
 

@@ -8,13 +8,9 @@ Any number of workers share the sagas. One that dies loses its leases after `lea
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
-import inspect
 import json
 import logging
 import os
-import queue
 import socket
 import threading
 import time
@@ -29,19 +25,19 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from pgcharter.errors import UsageError
-from pgcharter.runtime.colours import Steps, awaited, driven
+from pgcharter.runtime.colours import Steps
 from pgcharter.runtime.context import Context as Around
-from pgcharter.runtime.context import using
-from pgcharter.runtime.sagas_data import Raw
+from pgcharter.runtime.sagas_data import Raw, read
 from pgcharter.runtime.sagas_define import Child, Context, Leafy, Saga, Step
-from pgcharter.runtime.sagas_link import SQL, Link, LinkClosedError, checkpoint
+from pgcharter.runtime.sagas_link import SQL, Link, LinkClosedError, checkpoint, unavailable
 from pgcharter.runtime.sagas_run import LostError, Run
 from pgcharter.runtime.sagas_state import Instance, Letter
 
 if TYPE_CHECKING:
-    from pgcharter.runtime.database import AsyncDatabase, Database
+    pass
 
 log = logging.getLogger("pgcharter.sagas")
+CHANNEL = "sagas"
 _ORPHANS = 10.0
 """Seconds between looks for sagas whose definition nobody has."""
 
@@ -58,6 +54,17 @@ class Alarm:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A saga has come to its end in this worker."""
+
+    saga_id: str
+    type: str
+    status: str
+    result: Any
+    error: str | None
+
+
 @dataclass(frozen=True)
 class SagaSettings:
     """Times are seconds. Raises UsageError for what makes no sense."""
@@ -69,6 +76,8 @@ class SagaSettings:
     poll_least: float = 0.01
     poll_most: float = 0.25
     """Pause between looks while nothing is due: it doubles from the one to the other."""
+    listen: bool = False
+    """Be woken by NOTIFY (`wakes`), on a connection of its own; `poll_most` is 5 s then."""
     grace: float = 10.0
     """Sagas that are due for so long and not taken by anybody have no worker with their definition: they say so."""
 
@@ -113,10 +122,11 @@ class AnyWorker:
     _unit: Any
     _pause: Any
     _connect: Any
+    _listener: Callable[[Any, str], Any]
 
     def __init__(
         self, db: Any, sagas: Iterable[Saga[Any]], settings: SagaSettings | None = None, *, name: str = "",
-        on_alarm: Callable[[Alarm], Any] | None = None,
+        on_alarm: Callable[[Alarm], Any] | None = None, on_end: Callable[[Ended], Any] | None = None,
     ) -> None:  # fmt: skip
         self.db = db
         self.settings = settings or SagaSettings()
@@ -124,6 +134,7 @@ class AnyWorker:
         self.owner = f"{name or socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         """Names this life of the worker."""
         self.on_alarm = on_alarm
+        self.on_end = on_end
         self.counts = SagaCounts()
         self.stopping = False
         self._running: dict[str, Run] = {}
@@ -138,7 +149,9 @@ class AnyWorker:
     def _serve(self, until_idle: bool) -> Steps[None]:
         self.stopping = False
         self._links = Link(self._connect, self._gate(), self._sleep), Link(self._connect, self._gate(), self._sleep)
-        beating = self._spawn(self._beating())
+        spawned = [self._spawn(self._beating())]
+        if self.settings.listen:
+            spawned.append(self._spawn(self._listening()))
         try:
             yield from self._serving(until_idle)
             yield from self._left()
@@ -146,7 +159,17 @@ class AnyWorker:
             self.stopping = True
             for link in self._links:
                 yield from link.close()
-            yield partial(self._joined, beating)
+            for each in spawned:
+                yield partial(self._joined, each)
+
+    def _listening(self) -> Steps[None]:
+        listener = self._listener(self.db, CHANNEL)
+        try:
+            while not self.stopping:
+                if (yield partial(listener.wait, 60.0, lambda: self.stopping)):
+                    self._woken(True)
+        finally:
+            yield listener.close
 
     def _serving(self, until_idle: bool) -> Steps[None]:
         pause, looked = self.settings.poll_least, 0.0
@@ -171,17 +194,18 @@ class AnyWorker:
             if self._soonest <= time.monotonic():
                 self._soonest, pause = float("inf"), self.settings.poll_least
             else:
-                pause = min(pause * 2, self.settings.poll_most)
+                pause = min(pause * 2, 5.0 if self.settings.listen else self.settings.poll_most)
 
     def _claimed(self, free: int) -> Steps[list[Raw]]:
         kinds = list(self.definitions)
-        rows = yield from self._control.rows(
-            SQL["claim"].encode(),
-            {
-                "owner": self.owner, "lease": f"{self.settings.lease} s", "types": [t for t, _ in kinds], "versions": [v for _, v in kinds],
-                "most": free, "busy": list(self._running),
-            },
-        )  # fmt: skip
+        wanted = {
+            "owner": self.owner, "lease": f"{self.settings.lease} s", "types": [t for t, _ in kinds], "versions": [v for _, v in kinds],
+            "most": free, "busy": list(self._running),
+        }  # fmt: skip
+        try:
+            rows = yield from self._control.rows(SQL["claim"].encode(), wanted)
+        except (psycopg.errors.UndefinedFunction, psycopg.errors.InvalidSchemaName, psycopg.errors.InsufficientPrivilege) as error:
+            raise unavailable(error) from error
         self.counts.claimed += len(rows)
         return [row[0] for row in rows]
 
@@ -368,6 +392,13 @@ class AnyWorker:
             except Exception:
                 log.exception("the hook for alarms of sagas failed")
 
+    def _over(self, it: Instance) -> None:
+        if self.on_end is not None:
+            try:
+                self.on_end(Ended(it.id, it.type, it.status, read(it.result), it.error))
+            except Exception:
+                log.exception("the hook for the end of sagas failed")
+
     def _woken(self, on: bool) -> None:
         raise NotImplementedError
 
@@ -382,139 +413,6 @@ class AnyWorker:
     def wake(self) -> None:
         """Look for what is due now, from any thread: after a start or a signal in the same process was committed."""
         self._woken(True)
-
-
-class SagaWorker(AnyWorker):
-    """Runs sagas in threads. Actions may be coroutine functions where they are not inside: each gets a loop of its own."""
-
-    def __init__(self, db: Database, sagas: Iterable[Saga[Any]], settings: SagaSettings | None = None, **more: Any) -> None:
-        super().__init__(db, sagas, settings, **more)
-        self._wake = threading.Event()
-        self._gate = threading.Lock
-        self._mailbox = queue.SimpleQueue
-
-    def run(self, *, until_idle: bool = False) -> None:
-        """Run sagas until `stop()`; or until none is due and none waits for its time within an hour."""
-        driven(self._serve(until_idle))
-
-    def _spawn(self, steps: Steps[None]) -> Any:
-        thread = threading.Thread(target=contextvars.copy_context().run, args=(driven, steps), name="pgcharter-saga", daemon=True)
-        thread.start()
-        return thread
-
-    def _joined(self, spawned: Any) -> None:
-        spawned.join(5.0)
-
-    def _woken(self, on: bool) -> None:
-        self._wake.set() if on else self._wake.clear()
-
-    def _pause(self, seconds: float) -> None:
-        self._wake.wait(seconds)
-
-    def _sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
-
-    def _connect(self) -> Any:
-        conn = psycopg.connect(self.db.primary.conninfo(), autocommit=True, **self.db._connect_kwargs())
-        conn.prepare_threshold = self.db.connect_options.get("prepare_threshold", 1)
-        return conn
-
-    def _unit(self, body: Callable[[Any], Steps[None]], around: Around) -> None:
-        with using(around):
-            self.db.run(lambda work: driven(body(work)))
-
-    def _call(self, function: Callable[[Any], Any], context: Context[Any], timeout: float | None, around: Around | None) -> Any:
-        if around is None:
-            return _in_time(function, context, timeout)
-        if timeout is None:
-            with using(around):
-                return _value(function, context)
-        answers: queue.SimpleQueue[tuple[bool, Any]] = queue.SimpleQueue()
-
-        def ask() -> None:
-            try:
-                with using(around):
-                    answers.put((True, _value(function, context)))
-            except BaseException as error:
-                answers.put((False, error))
-
-        threading.Thread(target=ask, name=f"pgcharter-saga-{context.step}", daemon=True).start()
-        try:
-            good, value = answers.get(timeout=timeout)
-        except queue.Empty:
-            raise TimeoutError(f"no answer in {timeout:g} s") from None
-        if not good:
-            raise value
-        return value
-
-
-class AsyncSagaWorker(AnyWorker):
-    """Runs sagas in tasks of one event loop. Actions that are no coroutine functions run in threads, unless they are inside."""
-
-    def __init__(self, db: AsyncDatabase, sagas: Iterable[Saga[Any]], settings: SagaSettings | None = None, **more: Any) -> None:
-        super().__init__(db, sagas, settings, **more)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._wake: asyncio.Event | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._gate = asyncio.Lock
-        self._mailbox = asyncio.Queue
-
-    async def run(self, *, until_idle: bool = False) -> None:
-        """The async twin of `SagaWorker.run`."""
-        self._loop, self._wake = asyncio.get_running_loop(), asyncio.Event()
-        await awaited(self._serve(until_idle))
-
-    def _spawn(self, steps: Steps[None]) -> Any:
-        task = asyncio.create_task(awaited(steps))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
-    async def _joined(self, spawned: Any) -> None:
-        await asyncio.wait([spawned], timeout=5.0)
-
-    def _woken(self, on: bool) -> None:
-        if self._wake is None or self._loop is None:
-            return
-        if not on:
-            self._wake.clear()
-        elif asyncio._get_running_loop() is self._loop:
-            self._wake.set()
-        else:
-            with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._wake.set)
-
-    async def _pause(self, seconds: float) -> None:
-        assert self._wake is not None  # noqa: S101 - it is serving
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), seconds)
-
-    async def _sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-
-    async def _connect(self) -> Any:
-        conn = await psycopg.AsyncConnection.connect(self.db.primary.conninfo(), autocommit=True, **self.db._connect_kwargs())
-        conn.prepare_threshold = self.db.connect_options.get("prepare_threshold", 1)
-        return conn
-
-    async def _unit(self, body: Callable[[Any], Steps[None]], around: Around) -> None:
-        async def doing(work: Any) -> None:
-            await awaited(body(work))
-
-        with using(around):
-            await self.db.run(doing)
-
-    async def _call(self, function: Callable[[Any], Any], context: Context[Any], timeout: float | None, around: Around | None) -> Any:
-        try:
-            async with asyncio.timeout(timeout):
-                if around is None:
-                    return await _either(function, context)
-                with using(around):
-                    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None)):  # noqa: B004
-                        return await function(context)
-                    return await asyncio.to_thread(function, context)
-        except TimeoutError as error:
-            raise TimeoutError(str(error) or f"no answer in {timeout or 0:g} s") from error
 
 
 _STATEMENTS = {(more, whole): checkpoint(more, whole) for more in (False, True) for whole in (False, True)}
@@ -540,31 +438,3 @@ def _known(sagas: Iterable[Saga[Any]]) -> dict[tuple[str, int], Saga[Any]]:
         if held is saga:
             todo += [leaf.node.saga for leaf in saga.leaves if isinstance(leaf.node, Child)]
     return found
-
-
-def _in_time(function: Callable[[Any], Any], context: Context[Any], timeout: float | None) -> Any:
-    """Inside a transaction: too late is rolled back."""
-    began = time.monotonic()
-    value = function(context)
-    if inspect.isawaitable(value):
-        value.close() if inspect.iscoroutine(value) else None
-        raise UsageError(f"step {context.step} is inside, and a coroutine function needs an AsyncSagaWorker there")
-    if timeout is not None and time.monotonic() - began > timeout:
-        raise TimeoutError(f"it took longer than {timeout:g} s, and is rolled back")
-    return value
-
-
-def _value(function: Callable[[Any], Any], context: Context[Any]) -> Any:
-    value = function(context)
-    if not inspect.isawaitable(value):
-        return value
-
-    async def waited() -> Any:
-        return await value
-
-    return asyncio.run(waited())
-
-
-async def _either(function: Callable[[Any], Any], context: Context[Any]) -> Any:
-    value = function(context)
-    return await value if inspect.isawaitable(value) else value
