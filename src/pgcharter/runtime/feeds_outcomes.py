@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from types import CoroutineType
 from typing import Any
@@ -51,17 +51,6 @@ def failed(error: Exception) -> Failed:
     return Failed(f"{type(error).__name__}: {error}")
 
 
-def outcomes(value: Any, count: int) -> Sequence[Outcome]:
-    """What `deliver` gave back, for so many messages. Raises AnswerError for what says nothing about them."""
-    if plain(value) is None:
-        return [None] * count
-    if not isinstance(value, Sequence) or len(value) != count or not all(v is None or isinstance(v, Failed) for v in value):
-        raise AnswerError(
-            f"deliver was given {count} messages and gave back {value!r:.100}", hint="None, or for each of them None or Failed(…)"
-        )
-    return value
-
-
 def delivered(way: Outside[Any], messages: Sequence[Message[Any]], tolerated: int) -> Steps[list[Outcome]]:
     """Deliver messages whose keys are not parked. Less are given back than were to be delivered where too many in a row have failed.
 
@@ -69,19 +58,17 @@ def delivered(way: Outside[Any], messages: Sequence[Message[Any]], tolerated: in
     """
     found: dict[int, Outcome] = {m.position: m.unread for m in messages if m.unread is not None}
     stuck = {m.key for m in messages if m.unread is not None}
+    fresh = [m for m in messages if m.key not in stuck] if stuck else messages
     if way.single:
-        one = partial(_single, way.deliver)
-        yield from _one_by_one(one, [m for m in messages if m.position not in found], found, stuck, tolerated)
+        yield from _one_by_one(way, [m for m in messages if m.unread is None], found, stuck, tolerated)
     elif way.ordered:
-        yield from _call(way.deliver, [m for m in messages if m.key not in stuck], found, stuck, tolerated)
+        yield from _call(way, fresh, found, stuck, tolerated)
     else:
-        for turn in _turns([m for m in messages if m.position not in found]):
-            yield from _call(way.deliver, [m for m in turn if m.key not in stuck], found, stuck, tolerated)
+        for turn in _turns([m for m in messages if m.unread is None]):
+            yield from _call(way, [m for m in turn if m.key not in stuck] if stuck else turn, found, stuck, tolerated)
+    if not stuck and len(found) == len(messages):
+        return [None] * len(messages)
     return _known(messages, found, stuck)
-
-
-def _single(deliver: Callable[..., Any], bodies: Sequence[Any]) -> Any:
-    return deliver(bodies[0])
 
 
 def _known(messages: Sequence[Message[Any]], found: dict[int, Outcome], stuck: set[str]) -> list[Outcome]:
@@ -107,36 +94,49 @@ def _turns(messages: Sequence[Message[Any]]) -> Iterable[list[Message[Any]]]:
     return turns
 
 
-def _call(
-    deliver: Callable[..., Any], batch: Sequence[Message[Any]], found: dict[int, Outcome], stuck: set[str], tolerated: int
-) -> Steps[None]:
+def _call(way: Outside[Any], batch: Sequence[Message[Any]], found: dict[int, Outcome], stuck: set[str], tolerated: int) -> Steps[None]:
+    """Deliver messages in one call; one by one where that raises."""
     if not batch:
         return
     try:
-        value = yield partial(deliver, [m.body for m in batch])
-        value = [value] if isinstance(value, Failed) else value
-        said = outcomes(value, len(batch))
+        value = yield partial(way.deliver, batch[0].body if way.single else [m.body for m in batch])
+        said = _said(way, plain(value), len(batch))
     except (TargetDownError, ColourError, AnswerError):
         raise
     except Exception as error:
         if len(batch) > 1:
-            yield from _one_by_one(deliver, batch, found, stuck, tolerated)
+            yield from _one_by_one(way, batch, found, stuck, tolerated)
             return
         said = [failed(error)]
-    for message, outcome in zip(batch, said, strict=True):
-        found[message.position] = outcome
-        if outcome is not None:
-            stuck.add(message.key)
+    found.update(zip((m.position for m in batch), said, strict=True))
+    stuck.update(m.key for m, outcome in zip(batch, said, strict=True) if outcome is not None)
+
+
+def _said(way: Outside[Any], value: Any, count: int) -> Sequence[Outcome]:
+    if way.single or isinstance(value, Failed):
+        value = [value if isinstance(value, Failed) else None]
+    return outcomes(value, count)
+
+
+def outcomes(value: Any, count: int) -> Sequence[Outcome]:
+    """What `deliver` gave back, for so many messages. Raises AnswerError for what says nothing about them."""
+    if value is None:
+        return [None] * count
+    if not isinstance(value, Sequence) or len(value) != count or not all(v is None or isinstance(v, Failed) for v in value):
+        raise AnswerError(
+            f"deliver was given {count} messages and gave back {value!r:.100}", hint="None, or for each of them None or Failed(…)"
+        )
+    return value
 
 
 def _one_by_one(
-    deliver: Callable[..., Any], batch: Sequence[Message[Any]], found: dict[int, Outcome], stuck: set[str], tolerated: int
+    way: Outside[Any], batch: Sequence[Message[Any]], found: dict[int, Outcome], stuck: set[str], tolerated: int
 ) -> Steps[None]:
     row = 0
     for message in batch:
         if message.key in stuck:
             continue
-        yield from _call(deliver, [message], found, stuck, tolerated)
+        yield from _call(way, [message], found, stuck, tolerated)
         row = row + 1 if found[message.position] is not None else 0
         if row >= tolerated:
             return

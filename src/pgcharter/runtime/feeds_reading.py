@@ -34,6 +34,8 @@ POINTS = ("feed claimed", "feed read", "feed handled", "feed moved", "feed parke
 """Points at which a test may end the process (`faults`)."""
 Note = Callable[[], None]
 Write = Callable[[list[Message[Any]], Sequence[Outcome], Any], Steps[Note]]
+_FRESH = 0.05
+"""Seconds for which a worker that has more to read than it can handle does not ask what else is settled."""
 _LAZY = 1.0
 """Seconds after which a cursor is written down that has passed nothing of interest."""
 
@@ -79,6 +81,7 @@ class Reading(Leases, Generic[M]):
         """handled, parked, dead, moved, polls: since this worker began."""
         self.stale: list[str] = []
         self._leaving = False
+        self._settled, self._polled_at = 0, 0.0
 
     def _coloured(self, steps: Callable[[Any], Steps[Note]]) -> Callable[[Any], Any]:
         """The function of a unit of work of this colour."""
@@ -89,8 +92,7 @@ class Reading(Leases, Generic[M]):
         yield from self._tick()
         if not self.held:
             return 0
-        ((settled, due),) = yield from self._asked(statement("poll", self.log), self._named())
-        self.counts["polls"] += 1
+        settled, due = yield from self._polled()
         done = 0
         for slot in list(self.held.values()):
             if not self._leaving and slot.number in self.held:
@@ -98,6 +100,16 @@ class Reading(Leases, Generic[M]):
         if due and not self._leaving:
             done += yield from self._tried_again()
         return done
+
+    def _polled(self) -> Steps[tuple[int, bool]]:
+        """What is settled, and whether something parked is due; not asked anew while there is enough to do from the last time."""
+        now = time.monotonic()
+        if now - self._polled_at < _FRESH and all(slot.position < self._settled for slot in self.held.values()):
+            return self._settled, False
+        ((self._settled, due),) = yield from self._asked(statement("poll", self.log), self._named())
+        self._polled_at = now
+        self.counts["polls"] += 1
+        return self._settled, due
 
     def _safely(self, slot: Slot, steps: Steps[int]) -> Steps[int]:
         """Do something for a slot; what goes wrong elsewhere makes it wait."""
@@ -135,7 +147,7 @@ class Reading(Leases, Generic[M]):
         if kept > slot.position:
             yield from self._archived(slot, kept)
             return 0
-        found = [self._message(row[1:4], row[4:]) for row in sorted(rows, key=itemgetter(1))] if rows[0][1] is not None else []
+        found = self._messages(rows) if rows[0][1] is not None else []
         if len(found) == self.settings.batch:
             upto = found[-1].position
         if not found:
@@ -150,6 +162,14 @@ class Reading(Leases, Generic[M]):
         sql = statement("fetch", self.log, self.where, slotted=slot.slots > 1, was=was)
         named = self._named(after=slot.position, upto=upto, batch=self.settings.batch, slots=slot.slots, slot=slot.number)
         return (yield from self._asked(sql, {**named, "was": slot.was, "was_slots": slot.was_slots, **self.parameters}))
+
+    def _messages(self, rows: list[tuple[Any, ...]]) -> list[Message[M]]:
+        rows.sort(key=itemgetter(1))
+        made = self.log.message
+        try:
+            return [Message(row[1], row[2], row[3], None if row[3] else made(*row[4:])) for row in rows]
+        except Exception:
+            return [self._message(row[1:4], row[4:]) for row in rows]
 
     def _message(self, about: tuple[Any, ...], values: tuple[Any, ...], attempts: int = 0, age: float = 0.0) -> Message[M]:
         position, key, held = about
