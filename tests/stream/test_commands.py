@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,35 +16,25 @@ import psycopg
 import pytest
 from tests.stream.copying import own_tables, wait
 
-CHARTER = """
-[environments.dev]
-dsn_env = "SOURCE_DB"
-
-[sync]
-slot = "{slot}"
-heartbeat = "1s"
-
-[[sync.sink]]
-name = "copy"
-kind = "postgresql"
-url_env = "COPY_DB"
-
-[[sync.mapping]]
-sink = "copy"
-table = "public.orders"
-"""
+PAGE = Path(__file__).parents[2] / "docs/how-to/sync.md"
+"""Its charter is the one that is used here, and its commands are those that are run."""
 
 
 class Project:
     def __init__(self, source: str, folder: Path, slot: str) -> None:
         self.source, self.folder, self.slot = source, folder, slot
-        (folder / "pgcharter.toml").write_text(CHARTER.format(slot=slot))
+        page = PAGE.read_text()
+        charter = re.search(r"```toml\n(.*?)```", page, re.DOTALL)
+        assert charter is not None
+        text = charter[1].replace('"shop_sync"', f'"{slot}"').replace("[sync]\n", '[sync]\nheartbeat = "1s"\n')
+        (folder / "pgcharter.toml").write_text('[environments.dev]\ndsn_env = "SOURCE_DB"\n\n' + text)
+        self.commands = set(re.findall(r"^(?:pgcharter )?sync (\w+)|`(?:pgcharter sync )?(pause|resume|reset) search", page, re.MULTILINE))
         with psycopg.connect(source, autocommit=True) as conn:
-            conn.execute("CREATE TABLE orders (id int PRIMARY KEY, sku text NOT NULL)")
-            conn.execute("INSERT INTO orders SELECT i, 'a' FROM generate_series(1, 50) i")
+            conn.execute("CREATE SCHEMA shop; CREATE TABLE shop.orders (id int PRIMARY KEY, status text NOT NULL, total int, note text)")
+            conn.execute("INSERT INTO shop.orders SELECT i, 'a', i, 'private' FROM generate_series(1, 50) i")
             conn.execute(f"CREATE DATABASE {slot}_copy".encode())
         self.copy = psycopg.conninfo.make_conninfo(source, dbname=f"{slot}_copy")
-        self.environment = {**os.environ, "SOURCE_DB": source, "COPY_DB": self.copy}
+        self.environment = {**os.environ, "SOURCE_DB": source, "SEARCH_DB": self.copy}
 
     def command(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "pgcharter", "sync", *words]
@@ -58,7 +49,7 @@ class Project:
 
     def rows(self, dsn: str) -> list[Any]:
         with psycopg.connect(dsn) as conn:
-            return conn.execute("SELECT id, sku FROM orders ORDER BY id").fetchall()
+            return conn.execute(f"SELECT id, status, total FROM {'shop.' * (dsn == self.source)}orders ORDER BY id".encode()).fetchall()
 
 
 @pytest.fixture
@@ -75,15 +66,15 @@ def test_from_init_to_reset(project: Project) -> None:
     assert "pgcharter policy apply puts it right" in project.run("init", "--yes", code=3)
     own_tables(project.source)
     with psycopg.connect(project.source, autocommit=True) as conn:
-        conn.execute("CREATE PUBLICATION pgcharter_sync FOR TABLE orders WITH (publish_via_partition_root)")
+        conn.execute("CREATE PUBLICATION pgcharter_sync FOR TABLE shop.orders WITH (publish_via_partition_root)")
         assert "pgcharter sync init" in " ".join(project.status(1)["problems"])
         said = project.run("init", "--yes")
         assert "max_slot_wal_keep_size is -1" in said
-        assert "public.orders" in said
+        assert "shop.orders" in said
         assert project.rows(project.copy) == project.rows(project.source)
         conn.execute("ALTER SYSTEM SET max_slot_wal_keep_size = '1GB'")
         conn.execute("SELECT pg_reload_conf()")
-        conn.execute("UPDATE orders SET sku = 'b' WHERE id < 10; DELETE FROM orders WHERE id = 20")
+        conn.execute("UPDATE shop.orders SET status = 'b' WHERE id < 10; DELETE FROM shop.orders WHERE id = 20")
         project.run("run", "--once")
         assert project.rows(project.copy) == project.rows(project.source)
         found = project.status(1)
@@ -94,14 +85,14 @@ def test_from_init_to_reset(project: Project) -> None:
             wait(lambda: "read by process" in project.run("status", code=None))
             assert project.status(0)["slot"]["status"] == "reserved"
             with psycopg.connect(project.copy, autocommit=True) as copy:
-                copy.execute("DELETE FROM orders WHERE id = 30; INSERT INTO orders VALUES (999, 'stray')")
-            project.run("pause", "copy")
+                copy.execute("DELETE FROM orders WHERE id = 30; INSERT INTO orders (id, status) VALUES (999, 'stray')")
+            project.run("pause", "search")
             wait(lambda: "is paused" in project.run("status", code=None))
-            conn.execute("INSERT INTO orders VALUES (1000, 'c')")
-            project.run("resume", "copy")
-            wait(lambda: (1000, "c") in project.rows(project.copy))
-            project.run("reset", "copy", "--yes")
-            wait(lambda: (30, "a") in project.rows(project.copy))
+            conn.execute("INSERT INTO shop.orders VALUES (1000, 'c', 1)")
+            project.run("resume", "search")
+            wait(lambda: (1000, "c", 1) in project.rows(project.copy))
+            project.run("reset", "search", "--yes", "--table", "shop.orders")
+            wait(lambda: (30, "a", 30) in project.rows(project.copy))
             worker.send_signal(signal.SIGTERM)
             assert worker.wait(20) in (128 + signal.SIGTERM, -signal.SIGTERM)
         finally:
@@ -109,4 +100,5 @@ def test_from_init_to_reset(project: Project) -> None:
             worker.communicate()
             conn.execute("ALTER SYSTEM RESET max_slot_wal_keep_size")
             conn.execute("SELECT pg_reload_conf()")
+    assert {a or b for a, b in project.commands} >= {"init", "run", "status", "pause", "reset"}
     assert "there is no sink 'x'" in project.run("pause", "x", code=2)
