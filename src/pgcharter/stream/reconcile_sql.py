@@ -73,6 +73,7 @@ class Digests:
             f"SELECT {self.part(fan)}, count(*), bit_xor(pg_catalog.hash_record_extended(ROW({self.key}, {self.row}), 1))"
             f" FROM {self.origin} GROUP BY 1"
         )
+        conn.execute(b"SELECT set_config('work_mem', '64MB', false), set_config('jit', 'off', false)")
         return {part: Part(rows, digest) for part, rows, digest in conn.execute(sql.encode())}
 
     def inside(self, parts: Collection[int], fan: int) -> str:
