@@ -19,7 +19,7 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -197,7 +197,7 @@ def run(made: Post, case: Case) -> int:
     name = f"case_{next(_numbers)}"
     made.ask("WITH a AS (DELETE FROM pgcharter.feeds), b AS (DELETE FROM pgcharter.parked) SELECT 1")
     with psycopg.connect(made.server.dsn()) as conn:
-        conn.execute("TRUNCATE pgcharter.outbox")
+        conn.execute("SET lock_timeout = '10s'; TRUNCATE pgcharter.outbox")
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         workers = Workers(made, folder, case, name)
@@ -219,17 +219,16 @@ def _through(made: Post, case: Case, workers: Workers, folder: Path) -> set[int]
     if case.point == "feed released":
         _until(lambda: len(_got(folder)) >= 30, "nothing is delivered", folder)
         first.send_signal(signal.SIGTERM)
-    late = psycopg.connect(made.server.dsn())
-    publish(late, "t", 1000, key=0)
-    _until(lambda: _state(first.pid) in (("T",) if stops else ("Z", "")), f"{case}: the point was not reached", folder)
-    _act(made, case, first, workers, folder)
     wanted = set(range(60))
-    try:
-        late.commit()
-        wanted.add(1000)
-    except psycopg.OperationalError:
-        assert case.end == "immediate"
-    late.close()
+    _until(lambda: _state(first.pid) in (("T",) if stops else ("Z", "")), f"{case}: the point was not reached", folder)
+    with closing(psycopg.connect(made.server.dsn())) as late:
+        publish(late, "t", 1000, key=0)
+        _act(made, case, first, workers, folder)
+        try:
+            late.commit()
+            wanted.add(1000)
+        except psycopg.OperationalError:
+            assert case.end == "immediate"
     made.publish(range(60, 120))
     return wanted | set(range(60, 120))
 
