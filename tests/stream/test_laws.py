@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.stream.copying import Copies
 from tests.stream.wire import name_of
 
+from pgcharter.stream.channel import Channel
 from pgcharter.stream.model import Attribute, Relation, Stamp
 from pgcharter.stream.seeds import Passed
 from pgcharter.stream.spill import Spill, SpillDamagedError, SpillFullError
@@ -196,6 +197,15 @@ def test_damage_is_told(tmp_path: Path) -> None:
 
         with pytest.raises(SpillDamagedError):
             read()
+
+
+def test_a_file_counts_only_once_it_is_synchronised(tmp_path: Path) -> None:
+    channel = Channel(Spill(tmp_path / "x", 1 << 20, name_of), Stamp(0, 0))
+    channel.hold(True)
+    channel.offer(transaction(10, 5))
+    assert (channel.spilling, channel.synced) == (True, False)  # a crash now loses nothing: the slot still has it
+    assert channel.safe() is None
+    assert channel.synced
 
 
 def test_a_file_is_bounded(tmp_path: Path) -> None:

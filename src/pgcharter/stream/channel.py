@@ -59,6 +59,11 @@ class Channel:
         return self._spilling
 
     @property
+    def synced(self) -> bool:
+        """Whether the file has something that the slot may have let go of: only then must it be there after a crash."""
+        return self._spilling and self._spill.marked
+
+    @property
     def empty(self) -> bool:
         """Whether the sink has everything."""
         with self._condition:
