@@ -12,8 +12,10 @@ import psycopg
 import pytest
 from tests.runtime.feeds_log import LOG, Thing, append, done, keep, made
 
+from pgcharter.errors import UnavailableError
 from pgcharter.runtime.database import AsyncDatabase, Database
 from pgcharter.runtime.feeds import AsyncFeed, Failed, FailedError, Feed, FeedSettings, Inside, Outside, TargetDownError
+from pgcharter.runtime.feeds_wake import Waker
 
 QUICK = FeedSettings(base=0.001, longest=0.01, attempts=3, lease=2.0)
 
@@ -204,3 +206,45 @@ def test_async(conn: Any, database: str) -> None:
     asyncio.run(main())
     assert sorted(got) == list(range(10))
     assert [n for _, n in done(conn, "a")] == [0, 1, 2, 3, 5, 6, 8, 9]
+
+
+def test_without_tables_or_rights(database: str, conn: Any) -> None:
+    with psycopg.connect(database, autocommit=True) as other:
+        other.execute("ALTER SCHEMA pgcharter RENAME TO gone")
+    with Database(database) as db, pytest.raises(UnavailableError, match="c can have no cursors here: relation"):
+        Feed(db, LOG, "c", Outside(print)).catch_up()
+
+
+@pytest.mark.parametrize("colour", ["sync", "async"])
+def test_woken(conn: Any, database: str, colour: str) -> None:
+    """Whoever listens has it long before it would look by itself."""
+    came: list[float] = []
+    settings = FeedSettings(listen=True, poll_least=5.0, poll_most=5.0)
+
+    def work() -> None:
+        time.sleep(0.5)
+        append(conn, ("a", 1))
+        with Database(database) as db:
+            waker = Waker(db, "events")
+            waker.poke()
+            waker.close()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    began = time.monotonic()
+    if colour == "sync":
+        with Database(database) as db:
+            feed = Feed(db, LOG, "c", Outside(lambda _: (came.append(time.monotonic()), feed.stop()), single=True), settings=settings)
+            feed.run()
+    else:
+
+        async def main() -> None:
+            async with AsyncDatabase(database) as db:
+                feed = AsyncFeed(
+                    db, LOG, "c", Outside(lambda _: (came.append(time.monotonic()), feed.stop()), single=True), settings=settings
+                )
+                await feed.run()
+
+        asyncio.run(main())
+    thread.join()
+    assert 0.4 < came[0] - began < 4.5

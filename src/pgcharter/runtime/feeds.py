@@ -76,7 +76,7 @@ class _Running(Reading[M]):
                 if count or (yield partial(self._wait, pause)):
                     pause = self.settings.poll_least
                 else:
-                    pause = min(pause * 2, 5.0 if self.settings.listen else self.settings.poll_most)
+                    pause = min(pause * 2, 5.0 if self._listener is not None and self._listener.hears else self.settings.poll_most)
         finally:
             yield from self._left()
 
@@ -101,6 +101,8 @@ class _Running(Reading[M]):
         if around(self.database) is not None:
             raise UsageError(f"feed {self.consumer} is run inside a unit of work, and has transactions of its own", hint="run it outside")
         self.stale.clear()
+
+    _listener: Any = None
 
     def _wait(self, seconds: float) -> Any:
         raise NotImplementedError

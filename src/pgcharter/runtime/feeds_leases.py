@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 
 from pgcharter import faults
-from pgcharter.errors import UsageError
+from pgcharter.errors import UnavailableError, UsageError
 from pgcharter.runtime.colours import Steps
 from pgcharter.runtime.feeds_model import FeedSettings, FencedError, Log, Start
 from pgcharter.runtime.feeds_sql import statement
@@ -83,8 +83,14 @@ class Leases:
         return {"consumer": self.consumer, "owner": self.owner, "log": self.log.name, "lease": self.settings.lease, **more}
 
     def _begun(self) -> Steps[None]:
-        """See that the consumer has cursors. Raises UsageError for one of another log."""
-        found = yield from self._asked(statement("known", self.log), self._named())
+        """See that the consumer has cursors. Raises UsageError for one of another log, UnavailableError where there are none to be had."""
+        try:
+            found = yield from self._asked(statement("known", self.log), self._named())
+        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName, psycopg.errors.InsufficientPrivilege) as error:
+            raise UnavailableError(
+                f"{self.consumer} can have no cursors here: {error.diag.message_primary}",
+                hint="write [messaging] in the charter, with this role among its workers, and pgcharter policy apply",
+            ) from error
         if not found:
             position = yield from self._first(self.start)
             yield from self._asked(statement("begun", self.log), self._named(slots=self.slots_wanted, position=position))

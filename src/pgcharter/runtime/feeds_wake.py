@@ -18,6 +18,7 @@ from typing import Any
 import psycopg
 
 log = logging.getLogger("pgcharter.feeds")
+_PID = "SELECT pg_catalog.pg_backend_pid()"
 _SLICE = 0.25
 """Seconds after which one who listens looks whether to stop."""
 
@@ -98,11 +99,28 @@ class Listener:
                 self._gone(error)
         return False
 
-    def _connected(self) -> bool:
-        if (self._conn is None or self._conn.closed) and time.monotonic() >= self._again:
-            self._conn = psycopg.connect(self.database.primary.conninfo(), autocommit=True, connect_timeout=5)
-            self._conn.execute(f"LISTEN {self.channel}".encode())
+    @property
+    def hears(self) -> bool:
+        """Whether a call would be heard."""
         return self._conn is not None and not self._conn.closed
+
+    def _connected(self) -> bool:
+        if not self.hears and time.monotonic() >= self._again:
+            conn = psycopg.connect(self.database.primary.conninfo(), autocommit=True, connect_timeout=5)
+            conn.execute(f"LISTEN {self.channel}".encode())
+            if self._is_deaf(conn, conn.execute(_PID).fetchone()):
+                conn.close()
+            else:
+                self._conn = conn
+        return self.hears
+
+    def _is_deaf(self, conn: Any, row: Any) -> bool:
+        """Whether a pooler stands between, which keeps what is said to itself; looked for again in a minute."""
+        if row[0] == conn.info.backend_pid:
+            return False
+        log.warning("a pooler stands between %s and its session, so it looks by itself; connect its database directly", self.channel)
+        self._again = time.monotonic() + 60.0
+        return True
 
     def _gone(self, error: psycopg.Error) -> None:
         log.info("listening for %s was interrupted: %s", self.channel, error)
@@ -122,27 +140,39 @@ class AsyncListener:
     def __init__(self, database: Any, log_name: str) -> None:
         self._listener = Listener(database, log_name)
         self._conn: psycopg.AsyncConnection[Any] | None = None
-        self._again = 0.0
 
     async def wait(self, seconds: float, stopping: asyncio.Event) -> bool:
         """The async twin of `Listener.wait`."""
         deadline = time.monotonic() + seconds
         while not stopping.is_set() and (left := deadline - time.monotonic()) > 0:
             try:
-                if self._conn is None or self._conn.closed:
-                    if time.monotonic() < self._again:
-                        await asyncio.sleep(min(left, _SLICE))
-                        continue
-                    where = self._listener.database.primary.conninfo()
-                    self._conn = await psycopg.AsyncConnection.connect(where, autocommit=True, connect_timeout=5)
-                    await self._conn.execute(f"LISTEN {self._listener.channel}".encode())
+                if not await self._connected():
+                    await asyncio.sleep(min(left, _SLICE))
+                    continue
+                assert self._conn is not None  # noqa: S101
                 async for _ in self._conn.notifies(timeout=min(left, _SLICE), stop_after=1):
                     return True
             except psycopg.Error as error:
                 log.info("listening for %s was interrupted: %s", self._listener.channel, error)
-                self._again = time.monotonic() + 1.0
+                self._listener._again = time.monotonic() + 1.0
                 await self.close()
         return False
+
+    @property
+    def hears(self) -> bool:
+        """Whether a call would be heard."""
+        return self._conn is not None and not self._conn.closed
+
+    async def _connected(self) -> bool:
+        if not self.hears and time.monotonic() >= self._listener._again:
+            where = self._listener.database.primary.conninfo()
+            conn = await psycopg.AsyncConnection.connect(where, autocommit=True, connect_timeout=5)
+            await conn.execute(f"LISTEN {self._listener.channel}".encode())
+            if self._listener._is_deaf(conn, await (await conn.execute(_PID)).fetchone()):
+                await conn.close()
+            else:
+                self._conn = conn
+        return self.hears
 
     async def close(self) -> None:
         """Let go of the connection."""
