@@ -23,8 +23,8 @@ from pgcharter.stream.spill import Spill, SpillDamagedError, SpillFullError
 from pgcharter.stream.transactions import Transaction
 from pgcharter.stream.writing import Writing
 
-LONGEST = 30.0
-"""Most seconds between two attempts at a sink that is down."""
+SHORTEST, LONGEST = 0.2, 30.0
+"""Least and most seconds between two attempts at a sink that is down."""
 REFUSED = 60.0
 """Seconds after which a sink that refused is tried again: somebody may have put it right."""
 
@@ -54,6 +54,7 @@ class Lane:
         self._rows = kept.rows
         self._time = 0
         self._resting = False
+        self._wait = SHORTEST
         self._stop, self._wake = threading.Event(), threading.Event()
         self._chunk: Chunk | None = None
         self._channel = self._begin(Spill, folder / target.name, target.spill, type_name)
@@ -162,7 +163,6 @@ class Lane:
         self._wake.set()
 
     def _run(self) -> None:
-        wait = 0.2
         while not self._stop.is_set() and self.alive:
             try:
                 if self.kept.wanted == "paused":
@@ -172,10 +172,10 @@ class Lane:
                 self._channel.hold(False)
                 self._set("running", "")
                 self.opened = True
-                wait = self._work(wait)
+                self._work()
             except (SinkDownError, ConnectError) as error:
-                self._rest("down", error, wait * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-                wait = min(wait * 2, LONGEST)
+                self._rest("down", error, self._wait * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+                self._wait = min(self._wait * 2, LONGEST)
             except SpillDamagedError as error:
                 self._give_up(error.message)
             except SinkRefusedError as error:
@@ -194,7 +194,7 @@ class Lane:
         self._channel.done(stamp)
         self._channel.again()
 
-    def _work(self, wait: float) -> float:
+    def _work(self) -> None:
         """Write until something is wanted otherwise."""
         while not self._stop.is_set() and self.alive and self.kept.wanted != "paused":
             self._seed()
@@ -205,8 +205,7 @@ class Lane:
                 self._writing.write(batch.changes, batch.upto)
             self._time = batch.time
             self._channel.done(batch.upto)
-            wait = 0.2
-        return wait
+            self._wait = SHORTEST
 
     def _seed(self) -> None:
         """Write a chunk, if there is one."""

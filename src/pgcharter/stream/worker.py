@@ -29,8 +29,8 @@ from pgcharter.stream.source import Table, TypeNames
 from pgcharter.stream.transactions import Assembler, Transaction
 
 Say = Callable[[str], None]
-LONGEST = 15.0
-"""Most seconds between two attempts to reach the source."""
+SHORTEST, LONGEST = 0.1, 15.0
+"""Least and most seconds between two attempts to reach the source."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,7 @@ class Worker:
         self._once = 0
         self._beat = self._ticked = self._told = 0.0
         self._said = ""
+        self._wait = SHORTEST
         self._watched = 0.0
         self._missing: set[str] = set()
         """Tables that should be published and are not."""
@@ -81,7 +82,6 @@ class Worker:
 
         Raises SlotLostError, and RefusedError for what a person must decide.
         """
-        wait = 0.2
         with alone(self._job.folder):
             try:
                 while not self._stop.is_set():
@@ -89,14 +89,12 @@ class Worker:
                         self._session(once)
                     except SlotBusyError as error:
                         self._tell(f"{error.message}; this worker waits")
-                        wait = min(max(wait, 1.0) * 1.5, LONGEST)
+                        self._wait = min(max(self._wait, 1.0) * 1.5, LONGEST)
                     except (ConnectError, psycopg.OperationalError) as error:
                         said = error.message if isinstance(error, ConnectError) else str(error)
                         self._tell(f"{said}; it is tried again")
-                        wait = min(wait * 2, LONGEST)
-                    else:
-                        wait = 0.2
-                    self._stop.wait(wait * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+                        self._wait = min(self._wait * 2, LONGEST)
+                    self._stop.wait(self._wait * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
             finally:
                 self._end()
 
@@ -125,6 +123,7 @@ class Worker:
             self._tell(f"slot {job.slot} is read")
             self._type_name.know([t.relation for t in tables])
             self._open(checkpoints, tables)
+            self._wait = SHORTEST
             if once and not self._once:
                 self._once = _current(conn)
             self._read(conn, replication, checkpoints)
