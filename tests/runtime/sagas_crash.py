@@ -27,7 +27,7 @@ import psycopg
 from tests.runtime.sagas_ground import Order, install
 
 from pgcharter import faults
-from pgcharter.runtime.database import AsyncDatabase, Database
+from pgcharter.runtime.database import AsyncDatabase, Database, Timeouts
 from pgcharter.runtime.sagas import (
     POINTS,
     AbortError,
@@ -47,6 +47,8 @@ from pgcharter.servers.lifecycle import Server
 COLOURS, ENDS = ("sync", "async"), ("kill", "reset", "immediate", "zombie")
 SETTINGS = SagaSettings(concurrency=3, lease=0.6, poll_least=0.005, poll_most=0.02)
 PATIENT = Retrying(attempts=200, base=0.02, longest=0.1)
+TIMEOUTS = Timeouts(idle=1.0)
+"""A worker that is stopped inside a transaction loses it by that; until then it holds what the application has locked in it."""
 OURS = ("saga_instances", "saga_steps", "saga_history", "saga_signals")
 GOOD, BAD = 2, 2
 
@@ -133,14 +135,14 @@ def child(dsn: str, colour: str) -> None:
     """A worker in a process of its own."""
     saga = order(dsn, colour)
     if colour == "sync":
-        with Database(dsn) as db:
+        with Database(dsn, timeouts=TIMEOUTS) as db:
             SagaWorker(db, [saga], SETTINGS).run(until_idle=True)
     else:
         asyncio.run(_tasks(dsn, saga))
 
 
 async def _tasks(dsn: str, saga: Saga[Any]) -> None:
-    async with AsyncDatabase(dsn) as db:
+    async with AsyncDatabase(dsn, timeouts=TIMEOUTS) as db:
         await AsyncSagaWorker(db, [saga], SETTINGS).run(until_idle=True)
 
 
@@ -271,9 +273,9 @@ def main(seconds: float = 1e9) -> int:
     logging.disable(logging.CRITICAL)
     total, wrong, until = Counter[str](), 0, time.monotonic() + seconds
     with ground() as here:
-        for case in CASES:
+        for case in CASES[::2] + CASES[1::2]:
             if time.monotonic() > until:
-                print("no more time")  # noqa: T201
+                print(f"no more time: {case} is next")  # noqa: T201
                 break
             try:
                 total += run(here, case) + Counter({case.end: 1})

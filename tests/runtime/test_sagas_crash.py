@@ -12,7 +12,7 @@ pytestmark = pytest.mark.direct("workers have servers of their own")
 SOME = [
     Case("saga inside written", 1, "kill", "sync"),
     Case("saga acted", 1, "zombie", "sync"),
-    Case("saga inside committed", 3, "zombie", "async"),
+    Case("saga inside written", 3, "zombie", "async"),
     Case("saga checkpointed", 3, "immediate", "async"),
     Case("saga undone", 1, "reset", "sync"),
 ]

@@ -107,8 +107,10 @@ told AS (
         ON CONFLICT (signal_id) DO NOTHING
 )
 
+-- In a transaction the saga's row is locked until COMMIT, which comes next: the server ends the session of a worker that was stopped
+-- just here, or nobody could go on with the saga.
 -- name: answer
-SELECT saga_id::text, signals FROM moved
+SELECT saga_id::text, signals, pg_catalog.set_config('idle_in_transaction_session_timeout', %(idle)s, true) FROM moved
 
 -- name: claim
 SELECT c FROM pgcharter.saga_claim(%(owner)s, %(lease)s::interval, %(types)s::text[], %(versions)s::integer[], %(most)s, %(busy)s::uuid[]) c

@@ -352,7 +352,8 @@ class AnyWorker:
             for name, items in rest.items():
                 doc.setdefault(name, []).extend(items)
         more = any(name in doc for name in ("history", "taken", "children", "told"))
-        parameters = {"doc": json.dumps(doc), "half": f"{self.settings.lease / 2} s"}
+        lease = self.settings.lease
+        parameters = {"doc": json.dumps(doc), "half": f"{lease / 2} s", "idle": f"{max(1, round(lease * 1000))}ms"}
         return _STATEMENTS[more, whole], {**parameters, "owner": self.owner} if more else parameters
 
     def _write(self, work: Any, fork: Instance, whole: bool) -> Steps[int]:
