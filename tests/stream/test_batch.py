@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -15,8 +16,10 @@ from tests.stream.test_reconcile import contents, pair, run, side  # noqa: F401
 from pgcharter import faults
 from pgcharter.errors import UnavailableError, UsageError
 from pgcharter.policy.sync_settings import MappingTable
+from pgcharter.sinks.postgresql import PostgresqlSink
 from pgcharter.stream.batch import POINTS, Batch, Look, State, batch
-from pgcharter.stream.reconcile import reconcile
+from pgcharter.stream.errors import SinkDownError
+from pgcharter.stream.reconcile import Side, reconcile
 from pgcharter.stream.reconcile_model import Options
 
 NOTES = MappingTable("copies", "public.notes", delta="updated_at")
@@ -117,9 +120,22 @@ def test_what_cannot_be_done_is_said(pair: tuple[str, str]) -> None:  # noqa: F8
         run(pair[0], f"DROP OWNED BY {role}", f"DROP ROLE {role}")
 
 
+def test_a_store_that_goes_away_in_the_middle(pair: tuple[str, str]) -> None:  # noqa: F811
+    """The rest of the answer is not waited for."""
+    run(pair[0], TABLE, "INSERT INTO notes SELECT n, repeat('a', 2000) FROM generate_series(1, 20000) n")
+
+    class Away(PostgresqlSink):
+        def write(self, rows: Any, upto: Any) -> None:
+            raise SinkDownError("it is away")
+
+    with pytest.raises(SinkDownError, match="away"):
+        batch(Side(pair[0], Away(pair[1], name="copies"), NOTES, "copies"))
+
+
 CHILD = """
 import sys
 from pgcharter.policy.sync_settings import MappingTable
+from pgcharter.sinks.postgresql import PostgresqlSink
 from pgcharter.sinks.postgresql import PostgresqlSink
 from pgcharter.stream.batch import batch
 from pgcharter.stream.reconcile import Side

@@ -22,7 +22,7 @@ from pgcharter.errors import PgcharterError, UnavailableError, UsageError
 from pgcharter.names import literal, quote
 from pgcharter.stream.model import Stamp
 from pgcharter.stream.reconcile import Side
-from pgcharter.stream.reconcile_moment import Moment, query
+from pgcharter.stream.reconcile_moment import Moment, let_go, query
 from pgcharter.stream.reconcile_source import Source, from_
 from pgcharter.stream.replication import lsn_number
 from pgcharter.stream.source import open_source
@@ -159,7 +159,7 @@ class _Batch:
                     faults.point("batch written")
                     rows += len(some)
         finally:
-            self.conn.rollback()
+            let_go(self.conn)
         return rows
 
     def _kept(self, source: Source) -> State:

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from psycopg.pq import TransactionStatus
+
 from pgcharter.db import Connection, queries
 from pgcharter.errors import PgcharterError
 from pgcharter.stream.model import Stamp
@@ -45,8 +47,15 @@ def moment(conn: Connection, wait: float) -> Iterator[Moment]:
     try:
         yield Moment(conn, Stamp(before, 0), _position(conn))
     finally:
-        if not conn.closed:
-            conn.rollback()
+        let_go(conn)
+
+
+def let_go(conn: Connection) -> None:
+    """End the transaction. A connection that is in the middle of an answer is closed: it would wait for us to read the rest."""
+    if conn.info.transaction_status == TransactionStatus.ACTIVE:
+        conn.close()
+    elif not conn.closed:
+        conn.rollback()
 
 
 def caught_up(conn: Connection, upto: int, reached: Reached, wait: float) -> None:
