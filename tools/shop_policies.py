@@ -34,7 +34,7 @@ HEADER = f"""\
 -- Migration: Policies
 -- Author: pgcharter
 -- Date: {DAY:%Y-%m-%d}
--- Description: What [roles], [tenancy], [encryption], [audit] and [idempotency] of the charter want; written by tools/shop_policies.py
+-- Description: What [roles], [tenancy], [encryption], [audit], [idempotency] and [messaging] of the charter want; written by tools/shop_policies.py
 """
 _ROLE = """\
 DO $$
@@ -84,7 +84,7 @@ def shipped(sql: str, name: str) -> str:
     sql = sql.replace(f" FOR ROLE {name}", "").replace(f"privileges of {name} on", "privileges on")
     sql = sql.replace("BEGIN;\n--", "BEGIN;\nSET LOCAL lock_timeout = '5s';\n--")
     sql = re.sub(rf"'{name} on (\w+)'", r"current_user || ' on \1'", sql)
-    sql = sql.replace(f" TO {name} ", " TO CURRENT_USER ")
+    sql = re.sub(rf" TO {name}(?=[ ,])", " TO CURRENT_USER", sql)
     return re.sub(rf"'\[\{{[^\n]*\"{name}\"[^\n]*\}}\]'", rf"replace(\g<0>, '{name}', current_user)", sql)
 
 

@@ -30,10 +30,6 @@ TABLES = (
     "sales.orders",
     "sales.order_items",
     "sales.payments",
-    "messaging.event_versions",
-    "messaging.events",
-    "messaging.saga_instances",
-    "messaging.saga_steps",
 )
 
 
@@ -75,16 +71,6 @@ WRONG = (
     WHERE u.created_at >= o.created_at OR u.user_role <> 'customer'
     """,
     "SELECT order_id FROM sales.orders AS o JOIN identity.tenants AS t USING (tenant_id) WHERE o.currency_code <> t.currency_code",
-    "SELECT aggregate_id FROM messaging.events GROUP BY 1 HAVING min(event_version) <> 1 OR max(event_version) <> count(*)",
-    """
-    SELECT order_id FROM sales.orders AS o
-    LEFT JOIN messaging.events AS e ON e.aggregate_id = o.order_id AND e.event_version = 1
-    WHERE (o.order_status = 'draft') = (e.event_id IS NOT NULL)
-    """,
-    """
-    SELECT aggregate_id FROM messaging.events AS e JOIN messaging.events AS f USING (aggregate_id)
-    WHERE e.event_version < f.event_version AND e.created_at > f.created_at
-    """,
 )
 """Queries that find what must not be."""
 

@@ -96,7 +96,7 @@ def test_every_table_with_a_tenant_is_forced_for_its_owner(two: Connection) -> N
         WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY 1
         """
     ).fetchall()
-    assert len(rows) == 17
+    assert len(rows) == 14
     assert all(enabled and forced and has_policy for _, enabled, forced, has_policy in rows), rows
 
 
@@ -151,13 +151,13 @@ def test_views_show_what_the_reader_may_see(two: Connection, major: int) -> None
 
 def test_tenant_roles_may_not_read_what_row_policies_do_not_reach(two: Connection) -> None:
     for role in ("shop_readonly", "shop_readwrite"):
-        for what in ("platform.daily_sales", "partitions.events_2026_01"):
+        for what in ("platform.daily_sales", "partitions.audit_entries_2026_01"):
             with acting(two, role, ALPHA), pytest.raises(psycopg.errors.InsufficientPrivilege):
                 two.execute(f"SELECT FROM {what}")  # type: ignore[arg-type]
 
 
 def test_what_is_only_appended_can_be_changed_by_nobody(two: Connection) -> None:
-    for table in ("messaging.events", "messaging.event_versions", "audit.audit_entries"):
+    for table in ("pgcharter.events", "pgcharter.event_heads", "audit.audit_entries"):
         for role in ("shop_readonly", "shop_readwrite", "shop_admin"):
             assert one(two, "SELECT has_table_privilege(%s, %s, 'UPDATE, DELETE, TRUNCATE')", role, table) is False
 
@@ -189,7 +189,7 @@ def test_every_updated_at_has_its_trigger(two: Connection) -> None:
         )
         """
     ).fetchall()
-    assert rows == []
+    assert rows == [("sales.order_journeys",)]  # made from events, with their times
 
 
 TRAIL = "SELECT operation, table_name, old ->> 'last_name', new ->> 'last_name', actor FROM pgcharter.audit_log ORDER BY number"
@@ -253,7 +253,7 @@ def test_all_that_its_charter_declares_is_in_place(template_of: Template, major_
     """Migration 013 is what the policies want, on every version, on the day it was written. If not: python tools/shop_policies.py"""
     charter = open_project(examples.folder("shop")).charter
     chosen = tuple(_in(p, datetime(2026, 11, 21, tzinfo=UTC)) for p in registry.chosen(charter))
-    assert {p.name for p in chosen} == {"roles", "tenancy", "audit", "encryption", "idempotency"}
+    assert {p.name for p in chosen} == {"roles", "tenancy", "audit", "encryption", "idempotency", "messaging"}
     built = major_server.dsn(template_of("shop", major_server))  # a copy would not have the privileges of the database itself
     planned = planning.make(Wish("", built, chosen=Chosen(chosen)))
     assert planned.plan.questions == ()
@@ -290,34 +290,27 @@ def test_children_have_no_account(two: Connection) -> None:
 @oldest_and_newest
 def test_a_version_of_an_aggregate_is_unique_across_the_months(two: Connection, major: int) -> None:
     order = uuid4()
-    append = "SELECT messaging.append_event(%s, %s, 'Order', 'OrderPlaced', %s, '{}')"
+    one_event = "ARRAY['order'], ARRAY[%s], ARRAY[%s], ARRAY[1], ARRAY['order-placed'], ARRAY['{}'::jsonb]"
+    append = f"SELECT (pgcharter.append_events({one_event})).versions"
     with acting(two, "shop_readwrite", ALPHA):
-        two.execute(append, (ALPHA, order, 1))
-        two.execute(append, (ALPHA, order, 2))
-        assert _count(two, "messaging.events") == 2
-        with pytest.raises(psycopg.errors.UniqueViolation), two.transaction():
-            two.execute(append, (ALPHA, order, 2))
-    claim = "INSERT INTO messaging.event_versions (aggregate_id, event_version, tenant_id, created_at) VALUES (%s, 1, %s, %s)"
-    event = (
-        "INSERT INTO messaging.events (tenant_id, aggregate_id, aggregate_type, event_type, event_version, event_data, created_at) "
-        "VALUES (%s, %s, 'Order', 'OrderPlaced', 1, '{}', %s)"
-    )
-    two.execute(claim, (order, ALPHA, "2026-01-15Z"))
-    two.execute(event, (ALPHA, order, "2026-01-15Z"))
-    with pytest.raises(psycopg.errors.UniqueViolation):
-        two.execute(event, (ALPHA, order, "2026-01-15Z"))
-    with pytest.raises(psycopg.errors.ForeignKeyViolation):
-        two.execute(event, (ALPHA, order, "2026-07-15Z"))
-    with pytest.raises(psycopg.errors.UniqueViolation):
-        two.execute(claim, (order, ALPHA, "2026-07-15Z"))
+        assert two.execute(append, (order, 0)).fetchone() == ([1],)
+        assert two.execute(append, (order, 1)).fetchone() == ([2],)
+        assert _count(two, "pgcharter.events") == 2
+        with pytest.raises(psycopg.Error, match="is at version 2, and the append expected 1"), two.transaction():
+            two.execute(append, (order, 1))
+        with pytest.raises(psycopg.errors.InsufficientPrivilege), two.transaction():
+            two.execute("INSERT INTO pgcharter.events SELECT * FROM pgcharter.events")
+    with acting(two, "shop_readwrite", BETA):
+        assert _count(two, "pgcharter.events") == 0
 
 
 def test_partitions_are_made_ahead_once(two: Connection) -> None:
-    make = "SELECT platform.create_month_partitions('messaging.events', '2028-11-30', 3)"
+    make = "SELECT platform.create_month_partitions('audit.audit_entries', '2028-11-30', 3)"
     assert two.execute(make).fetchone() == (3,)
     assert two.execute(make).fetchone() == (0,)
     bound = two.execute(
-        "SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE oid = 'partitions.events_2028_12'::regclass AND relforcerowsecurity"
+        "SELECT pg_get_expr(relpartbound, oid) FROM pg_class"
+        " WHERE oid = 'partitions.audit_entries_2028_12'::regclass AND relforcerowsecurity"
     ).fetchone()
     assert bound
     assert "2028-12-01 00:00:00" in bound[0]

@@ -30,6 +30,8 @@ BROKEN = {
         "DELETE of a record was let through",
     "ALTER TABLE sales.payment_cards DROP CONSTRAINT payment_cards_card_number_encrypted_sealed": "in clear was let through",
     "UPDATE sales.payment_cards SET card_number_exact = overlay(card_number_exact PLACING '\\x00000000' FROM 9)": "by its number",
+    "CREATE FUNCTION doubled() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.amount := NEW.amount * 2; RETURN NEW; END';"
+    "CREATE TRIGGER zz_doubled BEFORE INSERT ON sales.payments FOR EACH ROW EXECUTE FUNCTION doubled()": "and the books show",
 }  # fmt: skip
 """What is done to the shop, and what the walk says of it."""
 

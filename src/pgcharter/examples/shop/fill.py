@@ -17,7 +17,7 @@ NAME = "shop"
 UNIT = "orders"
 TOTAL = 100_000
 STEP = 5_000
-VERSION = 2
+VERSION = 3
 
 _COLUMNS = {
     "identity.tenants": "tenant_id, tenant_name, tenant_code, currency_code, created_at, updated_at",
@@ -34,11 +34,6 @@ _COLUMNS = {
     "sales.order_items": "order_item_id, tenant_id, order_id, line_number, product_id, quantity, unit_price_amount, created_at, updated_at",
     "sales.payments": "payment_id, tenant_id, order_id, payment_method, payment_status, amount, currency_code, provider_reference, "
     "captured_at, created_at, updated_at",
-    "messaging.event_versions": "aggregate_id, event_version, tenant_id, created_at",
-    "messaging.events": "event_id, tenant_id, aggregate_id, aggregate_type, event_type, event_version, event_data, created_at",
-    "messaging.saga_instances": "saga_instance_id, tenant_id, saga_type, saga_status, current_step, saga_data, created_at, updated_at",
-    "messaging.saga_steps": "saga_step_id, tenant_id, saga_instance_id, step_number, step_type, saga_step_status, started_at, "
-    "completed_at, retry_count, created_at, updated_at",
 }
 _STOCK = """
 UPDATE catalog.inventory_items AS i
@@ -50,11 +45,9 @@ SET reserved_quantity = i.reserved_quantity + d.reserved,
 FROM unnest(%s::uuid[], %s::integer[], %s::integer[]) AS d (product_id, reserved, shipped)
 WHERE i.product_id = d.product_id
 """
-_AHEAD = """
-SELECT platform.create_month_partitions('messaging.events', current_date, 4)
-"""
 _RECORDED = ("identity.users", "sales.payments")
-"""Tables whose changes are on record. What is loaded here was changed by nobody: their trail begins with the first change."""
+"""Tables whose changes are on record. What is loaded here was changed by nobody: their trail begins with the first change, and so do the
+events of orders."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +75,7 @@ _ahead: dict[tuple[int, int], Future[_Batch]] = {}
 
 
 def begin(conn: Connection) -> None:
-    """Load what orders refer to, and make the partitions of the months to come."""
-    conn.execute(_AHEAD)
+    """Load what orders refer to."""
     for table, lines in _world().base.lines.items():
         _copy(conn, table, "".join(lines))
 

@@ -1,4 +1,4 @@
-"""Orders of the shop with everything that hangs on them: items, payments, events, sagas, and what they take out of stock."""
+"""Orders of the shop with everything that hangs on them: items, payments, and what they take out of stock."""
 
 from __future__ import annotations
 
@@ -18,9 +18,6 @@ _OLD = ("delivered",) * 91 + ("cancelled",) * 6 + ("refunded",) * 3
 _RESERVED = frozenset({"paid", "processing"})
 _SHIPPED = frozenset({"shipped", "delivered"})
 _PAID = _RESERVED | _SHIPPED | {"refunded"}
-SAGA_EVERY = 50
-"""Every so many orders the saga that fulfilled one is kept."""
-_SAGA_STEPS = ("reserve_inventory", "capture_payment", "ship_parcel")
 
 
 @dataclass
@@ -30,10 +27,6 @@ class Batch:
     orders: list[str] = field(default_factory=list)
     items: list[str] = field(default_factory=list)
     payments: list[str] = field(default_factory=list)
-    versions: list[str] = field(default_factory=list)
-    events: list[str] = field(default_factory=list)
-    sagas: list[str] = field(default_factory=list)
-    saga_steps: list[str] = field(default_factory=list)
     reserved: dict[str, int] = field(default_factory=dict)
     """Units by product."""
     shipped: dict[str, int] = field(default_factory=dict)
@@ -43,10 +36,6 @@ class Batch:
         yield "sales.orders", self.orders
         yield "sales.order_items", self.items
         yield "sales.payments", self.payments
-        yield "messaging.event_versions", self.versions
-        yield "messaging.events", self.events
-        yield "messaging.saga_instances", self.sagas
-        yield "messaging.saga_steps", self.saga_steps
 
 
 def batch(world: World, first: int, last: int) -> Batch:
@@ -81,9 +70,6 @@ def _order(world: World, rng: Random, number: int, rows: Batch) -> None:
         f"{order}\t{tenant_id}\t{world.customer(customer)}\t{code}\t{status}\t{currency}\t{money(total)}\t{money(shipping)}\t{city}\t{at}\t{changed}\n"
     )
     _payments(rng, rows, tenant_id, order, second, status, money(total + shipping), currency)
-    _events(rng, rows, tenant_id, order, code, money(total + shipping), history)
-    if number % SAGA_EVERY == 0 and status in _SHIPPED:
-        _saga(rng, rows, tenant_id, order, history)
 
 
 def _status(draw: Callable[[], float], second: int) -> str:
@@ -141,27 +127,3 @@ def _payment(rng: Random, rows: Batch, head: tuple[str, str, str, str, str, str]
     done = stamp(second + 4) if captured else r"\N"
     columns = "\t".join(head)
     rows.payments.append(f"{uuid7(second, bits)}\t{columns}\tpay_{bits:019x}\t{done}\t{at}\t{done if captured else at}\n")
-
-
-def _events(rng: Random, rows: Batch, tenant: str, order: str, code: str, amount: str, history: list[tuple[str, int]]) -> None:
-    for version, (kind, second) in enumerate(history, 1):
-        event = uuid7(second, rng.getrandbits(74))
-        at = stamp(second)
-        content = f'{{"order_number": "{code}", "total_amount": {amount}}}' if version == 1 else f'{{"order_number": "{code}"}}'
-        rows.versions.append(f"{order}\t{version}\t{tenant}\t{at}\n")
-        rows.events.append(f"{event}\t{tenant}\t{order}\tOrder\t{kind}\t{version}\t{content}\t{at}\n")
-
-
-def _saga(rng: Random, rows: Batch, tenant: str, order: str, history: list[tuple[str, int]]) -> None:
-    begin = history[0][1]
-    saga = uuid7(begin, rng.getrandbits(74))
-    content = f'{{"order_id": "{order}"}}'
-    rows.sagas.append(
-        f"{saga}\t{tenant}\tOrderFulfilment\tcompleted\t{len(_SAGA_STEPS)}\t{content}\t{stamp(begin)}\t{stamp(history[2][1])}\n"
-    )
-    for number, step in enumerate(_SAGA_STEPS, 1):
-        identity, second = uuid7(begin, rng.getrandbits(74)), history[number - 1][1]
-        done, planned = stamp(second + 2), stamp(begin)
-        rows.saga_steps.append(
-            f"{identity}\t{tenant}\t{saga}\t{number}\t{step}\tcompleted\t{stamp(second)}\t{done}\t0\t{planned}\t{done}\n"
-        )

@@ -127,29 +127,34 @@ class Trade:
         """
 
         async def work_on(work: AsyncWork) -> Placed:
-            prices = await _prices(work, basket.lines)
+            placed = await self.written(work, basket)
             await _reserve(work, basket.lines)
-            amount = sum((prices[line.product_id] * line.quantity for line in basket.lines), Decimal(0))
-            order = Order(
-                order_id=uuid7(),
-                user_id=basket.user_id,
-                order_number="",
-                order_status="pending_payment",
-                currency_code=await _currency(work),
-                items_amount=amount,
-                shipping_amount=Decimal(0) if amount >= FREE_FROM else SHIPPING,
-                shipping_city=basket.shipping_city,
-            )
-            order.order_number = f"WEB-{order.order_id.hex[-20:].upper()}"
-            order.items = [
-                OrderItem(line_number=n, product_id=line.product_id, quantity=line.quantity, unit_price_amount=prices[line.product_id])
-                for n, line in enumerate(basket.lines, 1)
-            ]
-            work.session.add(order)
-            await work.session.flush()
-            return Placed(order.order_id, order.order_number, order.items_amount + order.shipping_amount, order.currency_code)
+            return placed
 
         return await self.db.run(work_on, idempotency=Key("place-order", request, basket, Placed))
+
+    async def written(self, work: AsyncWork, basket: Basket) -> Placed:
+        """Write an order with its items into the open unit of work. Raises NotFoundError."""
+        prices = await _prices(work, basket.lines)
+        amount = sum((prices[line.product_id] * line.quantity for line in basket.lines), Decimal(0))
+        order = Order(
+            order_id=uuid7(),
+            user_id=basket.user_id,
+            order_number="",
+            order_status="pending_payment",
+            currency_code=await _currency(work),
+            items_amount=amount,
+            shipping_amount=Decimal(0) if amount >= FREE_FROM else SHIPPING,
+            shipping_city=basket.shipping_city,
+        )
+        order.order_number = f"WEB-{order.order_id.hex[-20:].upper()}"
+        order.items = [
+            OrderItem(line_number=n, product_id=line.product_id, quantity=line.quantity, unit_price_amount=prices[line.product_id])
+            for n, line in enumerate(basket.lines, 1)
+        ]
+        work.session.add(order)
+        await work.session.flush()
+        return Placed(order.order_id, order.order_number, order.items_amount + order.shipping_amount, order.currency_code)
 
     async def transfer(self, source: UUID, target: UUID, amount: Decimal, request: str) -> Moved:
         """Move money from one account to another: both are locked in the order of their keys, so that no two transfers wait for each other.

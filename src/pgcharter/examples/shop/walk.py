@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pgcharter.db import Connection
 
 LEAST = 100
-API = "shop_api"
+API, WORKER = "shop_api", "shop_worker"
 Application = ContextConnection[tuple[Any, ...]]
 
 
@@ -42,18 +42,19 @@ def encrypt(ground: Ground) -> int:
 
 
 def parts(ground: Ground) -> Iterator[Part]:
-    """The parts, each tried as it is told; the last one where the extra `serve` is installed."""
+    """The parts, each tried as it is told; the last two where the extra `serve` is installed."""
     one, other = _tenants(ground.conn)
-    with _application(ground) as (app, dsn):
+    with _application(ground) as (app, dsn), _logged_in(ground, WORKER) as worker:
         yield part("a tenant cannot see its neighbour", _neighbours, ground, app, one, other)
         yield part("a change is on record: what, by whom, and why", _recorded, ground, app, one)
         card = _card(app, one)
         yield part("a card number is encrypted", _encrypted, ground, app, one, card)
         yield part("the key is rotated", _rotated, ground, app, one, card)
         if find_spec("psycopg_pool") and find_spec("sqlalchemy"):
-            from pgcharter.examples.shop import walk_trade
+            from pgcharter.examples.shop import walk_flow, walk_trade
 
             yield part("the service: once, in order, without an old price", walk_trade.served, ground.conn, dsn, one.id)
+            yield part("orders: fulfilled, or taken back", walk_flow.fulfilled, ground.conn, ground.dsn, dsn, worker, one.id)
 
 
 def _tenants(conn: Connection) -> tuple[Tenant, Tenant]:
@@ -68,21 +69,26 @@ def _tenants(conn: Connection) -> tuple[Tenant, Tenant]:
 
 @contextmanager
 def _application(ground: Ground) -> Iterator[tuple[Application, str]]:
-    """A session of the application's own login and its DSN, with a password for as long as that lasts; what it had before is put back."""
+    """A session of the application's own login, and its DSN."""
+    with _logged_in(ground, API) as dsn, ContextConnection.connect(dsn, application_name="pgcharter walk") as app:
+        yield app, dsn
+
+
+@contextmanager
+def _logged_in(ground: Ground, role: str) -> Iterator[str]:
+    """DSN of a login, with a password for as long as this lasts; what it had before is put back."""
     conn, clear = ground.conn, secrets.token_urlsafe(24)
-    row = conn.execute("SELECT rolpassword FROM pg_catalog.pg_authid WHERE rolname = %s", (API,)).fetchone()
+    row = conn.execute("SELECT rolpassword FROM pg_catalog.pg_authid WHERE rolname = %s", (role,)).fetchone()
     with conn.transaction():
-        passwords.store(conn, API, passwords.verifier(conn, API, clear))
+        passwords.store(conn, role, passwords.verifier(conn, role, clear))
     try:
-        dsn = ground.login(API, clear)
-        with ContextConnection.connect(dsn, application_name="pgcharter walk") as app:
-            yield app, dsn
+        yield ground.login(role, clear)
     finally:
         with conn.transaction():
             if row and row[0]:
-                passwords.store(conn, API, row[0])
+                passwords.store(conn, role, row[0])
             else:
-                conn.execute(f"ALTER ROLE {API} PASSWORD NULL".encode())
+                conn.execute(f"ALTER ROLE {role} PASSWORD NULL".encode())
 
 
 # ── a tenant cannot see its neighbour ──

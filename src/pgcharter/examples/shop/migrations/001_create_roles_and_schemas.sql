@@ -22,7 +22,6 @@ CREATE SCHEMA partitions;
 CREATE SCHEMA identity;
 CREATE SCHEMA catalog;
 CREATE SCHEMA sales;
-CREATE SCHEMA messaging;
 CREATE SCHEMA audit;
 CREATE SCHEMA reporting;
 
@@ -31,20 +30,17 @@ COMMENT ON SCHEMA partitions IS 'Month partitions; no role may enter, so that ro
 COMMENT ON SCHEMA identity IS 'Tenants of the marketplace and their users';
 COMMENT ON SCHEMA catalog IS 'What is sold: vendors, categories, products, stock';
 COMMENT ON SCHEMA sales IS 'Orders, their items and payments';
-COMMENT ON SCHEMA messaging IS 'Event store and sagas';
 COMMENT ON SCHEMA audit IS 'Who changed what, and when; the application can read it and never write it directly';
 COMMENT ON SCHEMA reporting IS 'Views and summaries for reading';
 
 -- Functions are executable by everybody unless this is said before they are made.
 ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
 
-GRANT USAGE ON SCHEMA identity, catalog, sales, messaging, audit, reporting TO shop_readonly, shop_readwrite, shop_admin;
+GRANT USAGE ON SCHEMA identity, catalog, sales, audit, reporting TO shop_readonly, shop_readwrite, shop_admin;
 
-ALTER DEFAULT PRIVILEGES IN SCHEMA identity, catalog, sales, messaging, audit, reporting
+ALTER DEFAULT PRIVILEGES IN SCHEMA identity, catalog, sales, audit, reporting
     GRANT SELECT ON TABLES TO shop_readonly, shop_readwrite, shop_admin;
 ALTER DEFAULT PRIVILEGES IN SCHEMA identity, catalog, sales
     GRANT INSERT, UPDATE, DELETE ON TABLES TO shop_readwrite, shop_admin;
-ALTER DEFAULT PRIVILEGES IN SCHEMA messaging
-    GRANT INSERT ON TABLES TO shop_readwrite, shop_admin;
-ALTER DEFAULT PRIVILEGES IN SCHEMA catalog, messaging
+ALTER DEFAULT PRIVILEGES IN SCHEMA catalog
     GRANT EXECUTE ON FUNCTIONS TO shop_readwrite, shop_admin;

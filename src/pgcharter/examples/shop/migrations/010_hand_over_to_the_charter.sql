@@ -15,10 +15,7 @@ DROP POLICY tenant_isolation ON catalog.inventory_items;
 DROP POLICY tenant_isolation ON sales.orders;
 DROP POLICY tenant_isolation ON sales.order_items;
 DROP POLICY tenant_isolation ON sales.payments;
-DROP POLICY tenant_isolation ON messaging.event_versions;
-DROP POLICY tenant_isolation ON messaging.events;
-DROP POLICY tenant_isolation ON messaging.saga_instances;
-DROP POLICY tenant_isolation ON messaging.saga_steps;
+DROP POLICY tenant_isolation ON sales.order_journeys;
 
 COMMENT ON COLUMN identity.tenants.tenant_id IS 'Key, and the value that pgcharter.tenant must have to see the tenant''s rows';
 

@@ -1,7 +1,7 @@
 -- Migration: Policies
 -- Author: pgcharter
 -- Date: 2026-11-21
--- Description: What [roles], [tenancy], [encryption], [audit] and [idempotency] of the charter want; written by tools/shop_policies.py
+-- Description: What [roles], [tenancy], [encryption], [audit], [idempotency] and [messaging] of the charter want; written by tools/shop_policies.py
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
@@ -18,12 +18,9 @@ INSERT INTO pgcharter.managed_objects (object_kind, schema_name, object_name, pa
   ('column', 'catalog', 'products', 'tenant_id', 'default', 'tenancy', '""'),
   ('column', 'catalog', 'vendors', 'tenant_id', 'default', 'tenancy', '""'),
   ('column', 'identity', 'users', 'tenant_id', 'default', 'tenancy', '""'),
-  ('column', 'messaging', 'event_versions', 'tenant_id', 'default', 'tenancy', '""'),
-  ('column', 'messaging', 'events', 'tenant_id', 'default', 'tenancy', '""'),
-  ('column', 'messaging', 'saga_instances', 'tenant_id', 'default', 'tenancy', '""'),
-  ('column', 'messaging', 'saga_steps', 'tenant_id', 'default', 'tenancy', '""'),
   ('column', 'sales', 'accounts', 'tenant_id', 'default', 'tenancy', '""'),
   ('column', 'sales', 'order_items', 'tenant_id', 'default', 'tenancy', '""'),
+  ('column', 'sales', 'order_journeys', 'tenant_id', 'default', 'tenancy', '""'),
   ('column', 'sales', 'orders', 'tenant_id', 'default', 'tenancy', '""'),
   ('column', 'sales', 'payment_cards', 'card_brand', 'acl', 'roles', 'null'),
   ('column', 'sales', 'payment_cards', 'created_at', 'acl', 'roles', 'null'),
@@ -42,6 +39,7 @@ INSERT INTO pgcharter.managed_objects (object_kind, schema_name, object_name, pa
   ('default privileges', 'catalog', current_user || ' on sequences', '', '', 'roles', ''),
   ('default privileges', 'sales', current_user || ' on functions', '', '', 'roles', ''),
   ('default privileges', 'sales', current_user || ' on sequences', '', '', 'roles', ''),
+  ('function', 'pgcharter', 'append_events(text[], uuid[], integer[], integer[], text[], jsonb[], jsonb[], integer[], uuid[], text[], text[], text[], text, text)', '', '', 'messaging', ''),
   ('function', 'pgcharter', 'audit_guard()', '', '', 'audit', ''),
   ('function', 'pgcharter', 'audit_masked(jsonb, jsonb, text[])', '', '', 'audit', ''),
   ('function', 'pgcharter', 'audit_part(jsonb, text[])', '', '', 'audit', ''),
@@ -49,8 +47,17 @@ INSERT INTO pgcharter.managed_objects (object_kind, schema_name, object_name, pa
   ('function', 'pgcharter', 'audit_row_whole()', '', '', 'audit', ''),
   ('function', 'pgcharter', 'audit_statement()', '', '', 'audit', ''),
   ('function', 'pgcharter', 'audit_truncate()', '', '', 'audit', ''),
+  ('function', 'pgcharter', 'event_heads_moved(text, text[], uuid[], integer[], integer[])', '', '', 'messaging', ''),
+  ('function', 'pgcharter', 'events_guard()', '', '', 'messaging', ''),
+  ('function', 'pgcharter', 'outbox_publish(text[], text[], text[], bytea[], text[], uuid[], double precision[], double precision[])', '', '', 'messaging', ''),
+  ('function', 'pgcharter', 'outbox_rotate(bigint)', '', '', 'messaging', ''),
+  ('function', 'pgcharter', 'saga_claim(text, interval, text[], integer[], integer, uuid[])', '', '', 'messaging', ''),
+  ('function', 'pgcharter', 'saga_signal(uuid, uuid, text, text, text, text, jsonb, text, text)', '', '', 'messaging', ''),
+  ('function', 'pgcharter', 'saga_start(uuid, text, integer, jsonb, text, text, interval, interval)', '', '', 'messaging', ''),
+  ('function', 'pgcharter', 'settled(text)', '', '', 'messaging', ''),
   ('membership', '', 'shop_api in shop_readwrite', '', '', 'roles', ''),
   ('membership', '', 'shop_reports in shop_readonly', '', '', 'roles', ''),
+  ('membership', '', 'shop_worker in shop_readwrite', '', '', 'roles', ''),
   ('policy', 'catalog', 'categories', 'pgcharter_rows', '', 'tenancy', ''),
   ('policy', 'catalog', 'categories', 'pgcharter_tenant', '', 'tenancy', ''),
   ('policy', 'catalog', 'inventory_items', 'pgcharter_rows', '', 'tenancy', ''),
@@ -63,18 +70,12 @@ INSERT INTO pgcharter.managed_objects (object_kind, schema_name, object_name, pa
   ('policy', 'identity', 'tenants', 'pgcharter_tenant', '', 'tenancy', ''),
   ('policy', 'identity', 'users', 'pgcharter_rows', '', 'tenancy', ''),
   ('policy', 'identity', 'users', 'pgcharter_tenant', '', 'tenancy', ''),
-  ('policy', 'messaging', 'event_versions', 'pgcharter_rows', '', 'tenancy', ''),
-  ('policy', 'messaging', 'event_versions', 'pgcharter_tenant', '', 'tenancy', ''),
-  ('policy', 'messaging', 'events', 'pgcharter_rows', '', 'tenancy', ''),
-  ('policy', 'messaging', 'events', 'pgcharter_tenant', '', 'tenancy', ''),
-  ('policy', 'messaging', 'saga_instances', 'pgcharter_rows', '', 'tenancy', ''),
-  ('policy', 'messaging', 'saga_instances', 'pgcharter_tenant', '', 'tenancy', ''),
-  ('policy', 'messaging', 'saga_steps', 'pgcharter_rows', '', 'tenancy', ''),
-  ('policy', 'messaging', 'saga_steps', 'pgcharter_tenant', '', 'tenancy', ''),
   ('policy', 'sales', 'accounts', 'pgcharter_rows', '', 'tenancy', ''),
   ('policy', 'sales', 'accounts', 'pgcharter_tenant', '', 'tenancy', ''),
   ('policy', 'sales', 'order_items', 'pgcharter_rows', '', 'tenancy', ''),
   ('policy', 'sales', 'order_items', 'pgcharter_tenant', '', 'tenancy', ''),
+  ('policy', 'sales', 'order_journeys', 'pgcharter_rows', '', 'tenancy', ''),
+  ('policy', 'sales', 'order_journeys', 'pgcharter_tenant', '', 'tenancy', ''),
   ('policy', 'sales', 'orders', 'pgcharter_rows', '', 'tenancy', ''),
   ('policy', 'sales', 'orders', 'pgcharter_tenant', '', 'tenancy', ''),
   ('policy', 'sales', 'payment_cards', 'pgcharter_rows', '', 'tenancy', ''),
@@ -85,8 +86,12 @@ INSERT INTO pgcharter.managed_objects (object_kind, schema_name, object_name, pa
   ('policy', 'sales', 'transfers', 'pgcharter_tenant', '', 'tenancy', ''),
   ('role', '', 'shop_api', '', '', 'roles', ''),
   ('role', '', 'shop_reports', '', '', 'roles', ''),
+  ('role', '', 'shop_worker', '', '', 'roles', ''),
   ('schema', '', 'pgcharter', '', 'acl', 'idempotency', 'null'),
   ('sequence', 'pgcharter', 'audit_log_number', '', '', 'audit', ''),
+  ('sequence', 'pgcharter', 'events_position', '', '', 'messaging', ''),
+  ('sequence', 'pgcharter', 'outbox_position', '', '', 'messaging', ''),
+  ('sequence', 'pgcharter', 'outbox_turn', '', '', 'messaging', ''),
   ('table', 'pgcharter', 'audit_log', '', '', 'audit', ''),
   ('table', 'pgcharter', 'audit_log_2026_11', '', '', 'audit', ''),
   ('table', 'pgcharter', 'audit_log_2026_12', '', '', 'audit', ''),
@@ -103,8 +108,30 @@ INSERT INTO pgcharter.managed_objects (object_kind, schema_name, object_name, pa
   ('table', 'pgcharter', 'audit_log_2027_11', '', '', 'audit', ''),
   ('table', 'pgcharter', 'audit_log_unplaced', '', '', 'audit', ''),
   ('table', 'pgcharter', 'audit_seals', '', '', 'audit', ''),
+  ('table', 'pgcharter', 'event_heads', '', '', 'messaging', ''),
+  ('table', 'pgcharter', 'event_snapshots', '', '', 'messaging', ''),
+  ('table', 'pgcharter', 'events', '', '', 'messaging', ''),
+  ('table', 'pgcharter', 'events_2026_11', '', '', 'messaging', ''),
+  ('table', 'pgcharter', 'events_2026_12', '', '', 'messaging', ''),
+  ('table', 'pgcharter', 'events_2027_01', '', '', 'messaging', ''),
+  ('table', 'pgcharter', 'events_2027_02', '', '', 'messaging', ''),
+  ('table', 'pgcharter', 'events_unplaced', '', '', 'messaging', ''),
+  ('table', 'pgcharter', 'feeds', '', '', 'messaging', ''),
   ('table', 'pgcharter', 'idempotency_keys', '', '', 'idempotency', ''),
+  ('table', 'pgcharter', 'inbox', '', '', 'messaging', ''),
   ('table', 'pgcharter', 'key_jobs', '', '', 'encryption', ''),
+  ('table', 'pgcharter', 'logs', '', '', 'messaging', ''),
+  ('table', 'pgcharter', 'outbox', '', '', 'messaging', ''),
+  ('table', 'pgcharter', 'outbox_0', '', '', 'messaging', ''),
+  ('table', 'pgcharter', 'outbox_1', '', '', 'messaging', ''),
+  ('table', 'pgcharter', 'outbox_2', '', '', 'messaging', ''),
+  ('table', 'pgcharter', 'outbox_3', '', '', 'messaging', ''),
+  ('table', 'pgcharter', 'parked', '', '', 'messaging', ''),
+  ('table', 'pgcharter', 'projections', '', '', 'messaging', ''),
+  ('table', 'pgcharter', 'saga_history', '', '', 'messaging', ''),
+  ('table', 'pgcharter', 'saga_instances', '', '', 'messaging', ''),
+  ('table', 'pgcharter', 'saga_signals', '', '', 'messaging', ''),
+  ('table', 'pgcharter', 'saga_steps', '', '', 'messaging', ''),
   ('table', 'sales', 'accounts', '', 'force_row_security', 'tenancy', 'false'),
   ('table', 'sales', 'accounts', '', 'row_security', 'tenancy', 'false'),
   ('table', 'sales', 'payment_cards', '', 'acl', 'roles', replace('[{"grantee": "its_superuser", "privilege": "DELETE", "grantor": "its_superuser"}, {"grantee": "its_superuser", "privilege": "INSERT", "grantor": "its_superuser"}, {"grantee": "its_superuser", "privilege": "MAINTAIN", "grantor": "its_superuser"}, {"grantee": "its_superuser", "privilege": "REFERENCES", "grantor": "its_superuser"}, {"grantee": "its_superuser", "privilege": "SELECT", "grantor": "its_superuser"}, {"grantee": "its_superuser", "privilege": "TRIGGER", "grantor": "its_superuser"}, {"grantee": "its_superuser", "privilege": "TRUNCATE", "grantor": "its_superuser"}, {"grantee": "its_superuser", "privilege": "UPDATE", "grantor": "its_superuser"}, {"grantee": "shop_admin", "privilege": "DELETE", "grantor": "its_superuser"}, {"grantee": "shop_admin", "privilege": "INSERT", "grantor": "its_superuser"}, {"grantee": "shop_admin", "privilege": "SELECT", "grantor": "its_superuser"}, {"grantee": "shop_admin", "privilege": "UPDATE", "grantor": "its_superuser"}, {"grantee": "shop_readonly", "privilege": "SELECT", "grantor": "its_superuser"}, {"grantee": "shop_readwrite", "privilege": "DELETE", "grantor": "its_superuser"}, {"grantee": "shop_readwrite", "privilege": "INSERT", "grantor": "its_superuser"}, {"grantee": "shop_readwrite", "privilege": "SELECT", "grantor": "its_superuser"}, {"grantee": "shop_readwrite", "privilege": "UPDATE", "grantor": "its_superuser"}]', 'its_superuser', current_user)),
@@ -157,6 +184,18 @@ BEGIN
     END IF;
 END
 $$;
+-- create role shop_worker: nobody waits
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'shop_worker') THEN
+        CREATE ROLE shop_worker LOGIN CONNECTION LIMIT 20;
+    END IF;
+END
+$$;
+-- set idle_in_transaction_session_timeout for role shop_worker: nobody waits
+ALTER ROLE shop_worker SET idle_in_transaction_session_timeout TO '1min';
+-- set statement_timeout for role shop_worker: nobody waits
+ALTER ROLE shop_worker SET statement_timeout TO '30s';
 -- shop_reports is shop_readonly: nobody waits
 DO $$
 BEGIN
@@ -177,6 +216,16 @@ BEGIN
     END IF;
 END
 $$;
+-- shop_worker is shop_readwrite: nobody waits
+DO $$
+BEGIN
+    IF current_setting('server_version_num')::integer >= 160000 THEN
+        EXECUTE 'GRANT shop_readwrite TO shop_worker WITH ADMIN FALSE, INHERIT TRUE, SET FALSE';
+    ELSE
+        GRANT shop_readwrite TO shop_worker;
+    END IF;
+END
+$$;
 COMMIT;
 
 BEGIN;
@@ -191,10 +240,135 @@ BEGIN;
 SET LOCAL lock_timeout = '5s';
 -- change privileges of schema pgcharter: nobody waits
 GRANT USAGE ON SCHEMA pgcharter TO shop_readwrite;
+-- grant on schema pgcharter: nobody waits
+GRANT USAGE ON SCHEMA pgcharter TO shop_worker;
 -- create sequence pgcharter.audit_log_number: nobody waits
 CREATE SEQUENCE pgcharter.audit_log_number;
 -- comment on sequence pgcharter.audit_log_number: nobody waits
 COMMENT ON SEQUENCE pgcharter.audit_log_number IS 'Numbers of audit_log';
+-- create sequence pgcharter.events_position: nobody waits
+CREATE SEQUENCE pgcharter.events_position;
+-- comment on sequence pgcharter.events_position: nobody waits
+COMMENT ON SEQUENCE pgcharter.events_position IS 'Positions of events';
+-- grant on sequence pgcharter.events_position: nobody waits
+GRANT SELECT ON SEQUENCE pgcharter.events_position TO shop_readwrite;
+-- grant on sequence pgcharter.events_position: nobody waits
+GRANT SELECT ON SEQUENCE pgcharter.events_position TO shop_worker;
+-- create sequence pgcharter.outbox_position: nobody waits
+CREATE SEQUENCE pgcharter.outbox_position;
+-- comment on sequence pgcharter.outbox_position: nobody waits
+COMMENT ON SEQUENCE pgcharter.outbox_position IS 'Positions of outbox';
+-- grant on sequence pgcharter.outbox_position: nobody waits
+GRANT SELECT ON SEQUENCE pgcharter.outbox_position TO shop_worker;
+-- create sequence pgcharter.outbox_turn: nobody waits
+CREATE SEQUENCE pgcharter.outbox_turn MINVALUE 0 MAXVALUE 3 CYCLE;
+-- comment on sequence pgcharter.outbox_turn: nobody waits
+COMMENT ON SEQUENCE pgcharter.outbox_turn IS 'Part of outbox that is filled now';
+-- grant on sequence pgcharter.outbox_turn: nobody waits
+GRANT SELECT ON SEQUENCE pgcharter.outbox_turn TO shop_worker;
+-- create function pgcharter.append_events(text[], uuid[], integer[], integer[], text[], jsonb[], jsonb[], integer[], uuid[], text[], text[], text[], text, text): nobody waits
+CREATE FUNCTION pgcharter.append_events(aggregate_types text[], aggregate_ids uuid[], expected integer[], counts integer[], event_types text[], event_data jsonb[], metadata jsonb[] DEFAULT NULL::jsonb[], schema_versions integer[] DEFAULT NULL::integer[], event_ids uuid[] DEFAULT NULL::uuid[], actors text[] DEFAULT NULL::text[], correlations text[] DEFAULT NULL::text[], causations text[] DEFAULT NULL::text[], for_tenant text DEFAULT NULL::text, on_conflict text DEFAULT 'raise'::text, OUT versions integer[], OUT last_position bigint, OUT written_at timestamp with time zone, OUT conflicts jsonb)
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+-- The first `counts[1]` events are of aggregate 1, the next of aggregate 2, and so on. `expected` is the version that an aggregate must have:
+-- 0 none yet, -1 or NULL any, -2 one at least. `on_conflict`: raise; report: append nothing, say why in `conflicts`; each: the others are
+-- appended. Where the version is another, `versions` is NULL.
+DECLARE
+    n CONSTANT integer := cardinality(aggregate_ids);
+    whose CONSTANT text := coalesce(for_tenant, current_setting('pgcharter.tenant', true), '');
+    owners integer[];
+    firsts integer[];
+    kept_in date;
+    seed text;
+    said record;
+BEGIN
+    IF n = 0 OR (cardinality(aggregate_types), cardinality(expected), cardinality(counts), cardinality(event_data))
+                IS DISTINCT FROM (n, n, n, cardinality(event_types)) THEN
+        RAISE EXCEPTION 'the arrays given to append_events do not belong together, so nothing was appended'
+            USING ERRCODE = 'array_subscript_error', HINT = 'a type, an id, an expected version and a number of events for each aggregate';
+    END IF;
+    IF n = 1 THEN
+        firsts := ARRAY[-counts[1]];
+    ELSE
+        SELECT array_agg(i ORDER BY i) INTO owners FROM generate_subscripts(counts, 1) i, generate_series(1, counts[i]);
+        SELECT array_agg(-upto ORDER BY i) INTO firsts
+          FROM (SELECT i, sum(counts[i]) OVER (ORDER BY i) FROM generate_subscripts(counts, 1) i) s(i, upto);
+    END IF;
+    IF firsts[n] IS DISTINCT FROM -cardinality(event_types) OR 1 > ANY (counts) THEN
+        RAISE EXCEPTION 'append_events was given % events, and numbers of events of aggregates that do not add up to them: %',
+            cardinality(event_types), counts USING ERRCODE = 'array_subscript_error';
+    END IF;
+    IF n = 1 OR on_conflict <> 'report' THEN
+        versions := pgcharter.event_heads_moved(whose, aggregate_types, aggregate_ids, expected, counts);
+    ELSE
+        BEGIN
+            versions := pgcharter.event_heads_moved(whose, aggregate_types, aggregate_ids, expected, counts);
+            IF array_position(versions, NULL) > 0 THEN
+                RAISE EXCEPTION 'taken back' USING ERRCODE = 'PC409';
+            END IF;
+        EXCEPTION WHEN SQLSTATE 'PC409' THEN
+            NULL;
+        END;
+    END IF;
+    IF array_position(versions, NULL) > 0 THEN
+        SELECT jsonb_agg(jsonb_build_object('number', i, 'actual', coalesce(h.version, 0), 'actor', e.actor, 'at', e.created_at, 'type', e.event_type)
+                         ORDER BY i)
+          INTO conflicts
+          FROM generate_subscripts(aggregate_ids, 1) i
+          LEFT JOIN pgcharter.event_heads h
+            ON h.tenant = whose AND h.aggregate_type = aggregate_types[i] AND h.aggregate_id = aggregate_ids[i]
+          LEFT JOIN pgcharter.events e
+            ON e.tenant = whose AND e.aggregate_type = aggregate_types[i] AND e.aggregate_id = aggregate_ids[i] AND e.event_version = h.version
+         WHERE versions[i] IS NULL;
+        IF on_conflict = 'raise' THEN
+            SELECT * INTO said FROM jsonb_to_recordset(conflicts) c(number integer, actual integer, actor text, at timestamptz, type text);
+            RAISE EXCEPTION '% % is at version %, and the append expected %; last was % by % at %', aggregate_types[said.number],
+                aggregate_ids[said.number], said.actual,
+                CASE expected[said.number] WHEN -2 THEN 'some' ELSE expected[said.number]::text END,
+                coalesce(said.type, 'nothing'), coalesce(said.actor, 'nobody named'), coalesce(said.at::text, 'no time')
+                USING ERRCODE = 'PC409', DETAIL = conflicts::text, HINT = 'read the aggregate again, and decide anew';
+        END IF;
+        IF on_conflict = 'report' OR jsonb_array_length(conflicts) = n THEN
+            versions := array_fill(NULL::integer, ARRAY[n]);
+            RETURN;
+        END IF;
+    END IF;
+    -- Heads are locked now, so that positions and times of an aggregate follow its versions. From here on readers wait at what was drawn last.
+    IF coalesce(current_setting('pgcharter.events_in', true), '') = '' THEN
+        PERFORM pg_advisory_xact_lock_shared(
+                    1885824357, ((coalesce(pg_sequence_last_value('pgcharter.events_position'), 0) << 32) >> 32)::integer
+                ), set_config('pgcharter.events_in', '1', true);
+    END IF;
+    written_at := clock_timestamp();
+    seed := lpad(to_hex((extract(epoch FROM written_at) * 1000)::bigint), 12, '0') || '8' || lpad(to_hex((random() * 4095)::integer), 3, '0');
+    kept_in := CASE WHEN to_regclass('pgcharter.events_' || to_char(written_at AT TIME ZONE 'UTC', 'YYYY_MM')) IS NULL THEN date '1000-01-01'
+                    ELSE date_trunc('month', written_at AT TIME ZONE 'UTC')::date END;
+    -- An id that nobody gave is of version 8: milliseconds, 12 random bits, the position.
+    INSERT INTO pgcharter.events (
+        position, month, tenant, aggregate_type, aggregate_id, event_version, event_id, event_type, schema_version, event_data, metadata,
+        actor, correlation, causation, created_at
+    )
+    SELECT u.p, kept_in, whose, aggregate_types[u.a], aggregate_ids[u.a], versions[u.a] + firsts[u.a] + u.o,
+           coalesce(u.id, (seed || to_hex((u.p & 4611686018427387903) | -9223372036854775808))::uuid),
+           u.type, coalesce(u.schema, 1), u.data, u.notes,
+           coalesce(actors[u.a], nullif(current_setting('pgcharter.actor', true), '')),
+           coalesce(correlations[u.a], nullif(current_setting('pgcharter.correlation', true), '')), causations[u.a], written_at
+      FROM (SELECT nextval('pgcharter.events_position') AS p, coalesce(x.a, 1) AS a, x.type, x.data, x.notes, x.schema, x.id, x.o
+              FROM unnest(event_types, event_data, owners, metadata, schema_versions, event_ids)
+                   WITH ORDINALITY x(type, data, a, notes, schema, id, o)
+             WHERE versions[coalesce(x.a, 1)] IS NOT NULL) u;
+    last_position := currval('pgcharter.events_position');
+END
+$function$;
+-- comment on function pgcharter.append_events(text[], uuid[], integer[], integer[], text[], jsonb[], jsonb[], integer[], uuid[], text[], text[], text[], text, text): nobody waits
+COMMENT ON FUNCTION pgcharter.append_events(text[], uuid[], integer[], integer[], text[], jsonb[], jsonb[], integer[], uuid[], text[], text[], text[], text, text) IS 'Appends events of one aggregate or many, each at the version that it is expected to have';
+-- grant on function pgcharter.append_events(text[], uuid[], integer[], integer[], text[], jsonb[], jsonb[], integer[], uuid[], text[], text[], text[], text, text): nobody waits
+GRANT EXECUTE ON FUNCTION pgcharter.append_events(text[], uuid[], integer[], integer[], text[], jsonb[], jsonb[], integer[], uuid[], text[], text[], text[], text, text) TO shop_readwrite;
+-- revoke on function pgcharter.append_events(text[], uuid[], integer[], integer[], text[], jsonb[], jsonb[], integer[], uuid[], text[], text[], text[], text, text): nobody waits
+REVOKE EXECUTE ON FUNCTION pgcharter.append_events(text[], uuid[], integer[], integer[], text[], jsonb[], jsonb[], integer[], uuid[], text[], text[], text[], text, text) FROM PUBLIC;
 -- create function pgcharter.audit_guard(): nobody waits
 CREATE FUNCTION pgcharter.audit_guard()
  RETURNS trigger
@@ -445,6 +619,341 @@ $function$;
 COMMENT ON FUNCTION pgcharter.audit_truncate() IS 'Records rows that TRUNCATE takes in audit_log';
 -- revoke on function pgcharter.audit_truncate(): nobody waits
 REVOKE EXECUTE ON FUNCTION pgcharter.audit_truncate() FROM PUBLIC;
+-- create function pgcharter.event_heads_moved(text, text[], uuid[], integer[], integer[]): nobody waits
+CREATE FUNCTION pgcharter.event_heads_moved(whose text, aggregate_types text[], aggregate_ids uuid[], expected integer[], counts integer[])
+ RETURNS integer[]
+ LANGUAGE plpgsql
+AS $function$
+-- Moves heads on, in the order of their keys so that two appends cannot deadlock; new versions, NULL where another one was expected.
+DECLARE
+    numbers integer[] := '{1}';
+    moved integer[];
+    i integer;
+    wanted integer;
+    now_at integer;
+BEGIN
+    IF cardinality(aggregate_ids) > 1 THEN
+        SELECT array_agg(s ORDER BY aggregate_ids[s], aggregate_types[s] COLLATE "C", s)
+          INTO numbers FROM generate_subscripts(aggregate_ids, 1) s;
+    END IF;
+    FOREACH i IN ARRAY numbers LOOP
+        wanted := coalesce(expected[i], -1);
+        INSERT INTO pgcharter.event_heads AS h (tenant, aggregate_type, aggregate_id, version)
+        SELECT whose, aggregate_types[i], aggregate_ids[i], counts[i]
+         WHERE wanted IN (0, -1)
+            OR EXISTS (SELECT FROM pgcharter.event_heads o
+                        WHERE o.aggregate_id = aggregate_ids[i] AND o.aggregate_type = aggregate_types[i] AND o.tenant = whose)
+            ON CONFLICT ON CONSTRAINT event_heads_pkey
+            DO UPDATE SET version = h.version + excluded.version WHERE wanted IN (-1, -2) OR h.version = wanted
+        RETURNING h.version INTO now_at;
+        moved[i] := now_at;
+    END LOOP;
+    RETURN moved;
+END
+$function$;
+-- comment on function pgcharter.event_heads_moved(text, text[], uuid[], integer[], integer[]): nobody waits
+COMMENT ON FUNCTION pgcharter.event_heads_moved(text, text[], uuid[], integer[], integer[]) IS 'Moves heads on, where they are at the version expected';
+-- revoke on function pgcharter.event_heads_moved(text, text[], uuid[], integer[], integer[]): nobody waits
+REVOKE EXECUTE ON FUNCTION pgcharter.event_heads_moved(text, text[], uuid[], integer[], integer[]) FROM PUBLIC;
+-- create function pgcharter.events_guard(): nobody waits
+CREATE FUNCTION pgcharter.events_guard()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    RAISE EXCEPTION '% of %.% is refused: what has happened stays as it was told, or whoever has read it knows something else',
+        TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME
+        USING ERRCODE = 'insufficient_privilege',
+            HINT = 'append an event that corrects it; personal fields are erased with their key; pgcharter events archive takes old months away';
+END
+$function$;
+-- comment on function pgcharter.events_guard(): nobody waits
+COMMENT ON FUNCTION pgcharter.events_guard() IS 'Refuses to change what has happened';
+-- revoke on function pgcharter.events_guard(): nobody waits
+REVOKE EXECUTE ON FUNCTION pgcharter.events_guard() FROM PUBLIC;
+-- create function pgcharter.outbox_publish(text[], text[], text[], bytea[], text[], uuid[], double precision[], double precision[]): nobody waits
+CREATE FUNCTION pgcharter.outbox_publish(topics text[], keys text[], payloads text[], datas bytea[], headers text[], ids uuid[], delays double precision[], lives double precision[])
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+DECLARE
+    now_at timestamptz := clock_timestamp();
+    here text := pg_current_xact_id()::text;
+    low int8;
+    into_part int2;
+    last int8;
+BEGIN
+    IF current_setting('pgcharter.outbox_in', true) IS DISTINCT FROM here THEN
+        low := coalesce(pg_sequence_last_value('pgcharter.outbox_position'::regclass), 0);
+        PERFORM pg_advisory_xact_lock_shared(1885824358, ((low << 32) >> 32)::int4);
+        PERFORM set_config('pgcharter.outbox_in', here, true);
+    END IF;
+    into_part := coalesce(pg_sequence_last_value('pgcharter.outbox_turn'::regclass), 0);
+    WITH put AS (
+    INSERT INTO pgcharter.outbox (position, part, message_id, topic, key, payload, data, headers, tenant, actor, correlation, created_at,
+                                       due_at, expires_at)
+    SELECT nextval('pgcharter.outbox_position'::regclass), into_part, coalesce(m.id, gen_random_uuid()), m.topic, m.key,
+           m.payload::json::text, m.data, m.headers::jsonb,
+           coalesce(current_setting('pgcharter.tenant', true), ''), nullif(current_setting('pgcharter.actor', true), ''),
+           nullif(current_setting('pgcharter.correlation', true), ''), now_at,
+           now_at + m.delay * interval '1 s', now_at + m.life * interval '1 s'
+      FROM unnest(topics, keys, payloads, datas, headers, ids, delays, lives) m (topic, key, payload, data, headers, id, delay, life)
+    RETURNING position)
+    SELECT max(position) INTO last FROM put;
+    RETURN last;
+END
+$function$;
+-- comment on function pgcharter.outbox_publish(text[], text[], text[], bytea[], text[], uuid[], double precision[], double precision[]): nobody waits
+COMMENT ON FUNCTION pgcharter.outbox_publish(text[], text[], text[], bytea[], text[], uuid[], double precision[], double precision[]) IS 'Publishes messages in the transaction; the two last arguments are seconds until they are due and until they expire';
+-- grant on function pgcharter.outbox_publish(text[], text[], text[], bytea[], text[], uuid[], double precision[], double precision[]): nobody waits
+GRANT EXECUTE ON FUNCTION pgcharter.outbox_publish(text[], text[], text[], bytea[], text[], uuid[], double precision[], double precision[]) TO shop_readwrite;
+-- revoke on function pgcharter.outbox_publish(text[], text[], text[], bytea[], text[], uuid[], double precision[], double precision[]): nobody waits
+REVOKE EXECUTE ON FUNCTION pgcharter.outbox_publish(text[], text[], text[], bytea[], text[], uuid[], double precision[], double precision[]) FROM PUBLIC;
+-- create function pgcharter.outbox_rotate(bigint): nobody waits
+CREATE FUNCTION pgcharter.outbox_rotate(full_bytes bigint)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+DECLARE
+    filled int4 := coalesce(pg_sequence_last_value('pgcharter.outbox_turn'::regclass), 0);
+    one record;
+    highest int8;
+    passed int8;
+    emptied int4 := 0;
+    next_one int4;
+BEGIN
+    IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
+        RAISE EXCEPTION 'a transaction that is % reads what was there when it began, so what others have passed since it may not see',
+            current_setting('transaction_isolation')
+            USING ERRCODE = 'invalid_transaction_state', HINT = 'rotate in a transaction that is READ COMMITTED';
+    END IF;
+    IF NOT pg_try_advisory_xact_lock(1885824365, 0) THEN
+        RETURN 0;
+    END IF;
+    FOR one IN
+        SELECT c.oid, c.oid::regclass::text AS name, substring(c.relname FROM '[0-9]+$')::int4 AS part
+          FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+         WHERE i.inhparent = 'pgcharter.outbox'::regclass ORDER BY 3
+    LOOP
+        IF one.part = filled OR pg_relation_size(one.oid) = 0 THEN
+            CONTINUE;
+        END IF;
+        BEGIN
+            -- NOWAIT: nobody ever stands in line behind it. Whoever still may write into the part holds a lock on it, prepared or not.
+            EXECUTE format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE NOWAIT', one.name);
+            -- Statements of their own, with snapshots from after the lock: all that was appended to the part is committed, and seen.
+            EXECUTE format('SELECT max(position) FROM %s', one.name) INTO highest;
+            SELECT min(f.position) INTO passed FROM pgcharter.feeds f WHERE f.log = 'outbox';
+            IF highest IS NULL OR highest <= passed THEN
+                EXECUTE format('TRUNCATE ONLY %s', one.name);
+                INSERT INTO pgcharter.logs AS l (log, kept_from) VALUES ('outbox', coalesce(highest, 0))
+                ON CONFLICT (log) DO UPDATE SET kept_from = greatest(l.kept_from, excluded.kept_from);
+                emptied := emptied + 1;
+            ELSE
+                RAISE EXCEPTION USING ERRCODE = 'PGCH0';
+            END IF;
+        EXCEPTION WHEN lock_not_available OR SQLSTATE 'PGCH0' THEN
+            NULL;  -- the lock goes with the savepoint: the part is looked at again the next time
+        END;
+    END LOOP;
+    IF pg_relation_size(format('pgcharter.outbox_%s', filled)::regclass) >= full_bytes THEN
+        SELECT p.part INTO next_one
+          FROM (SELECT c.oid, substring(c.relname FROM '[0-9]+$')::int4 AS part
+                  FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'pgcharter.outbox'::regclass) p
+         WHERE p.part <> filled AND pg_relation_size(p.oid) = 0
+         ORDER BY p.part < filled, p.part LIMIT 1;
+        IF next_one IS NOT NULL THEN
+            PERFORM setval('pgcharter.outbox_turn'::regclass, next_one);
+        END IF;
+    END IF;
+    RETURN emptied;
+END
+$function$;
+-- comment on function pgcharter.outbox_rotate(bigint): nobody waits
+COMMENT ON FUNCTION pgcharter.outbox_rotate(bigint) IS 'Empties parts of outbox that every consumer has passed, and turns to the next one where this one is full; how many it emptied';
+-- grant on function pgcharter.outbox_rotate(bigint): nobody waits
+GRANT EXECUTE ON FUNCTION pgcharter.outbox_rotate(bigint) TO shop_worker;
+-- revoke on function pgcharter.outbox_rotate(bigint): nobody waits
+REVOKE EXECUTE ON FUNCTION pgcharter.outbox_rotate(bigint) FROM PUBLIC;
+-- create function pgcharter.saga_claim(text, interval, text[], integer[], integer, uuid[]): nobody waits
+CREATE FUNCTION pgcharter.saga_claim(owner text, lease interval, types text[], versions integer[], most integer, busy uuid[])
+ RETURNS SETOF jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+DECLARE
+    taken uuid[];
+    until timestamptz := clock_timestamp();
+BEGIN
+    -- 1. Wake sagas that have been told something. What is locked is looked at again the next time.
+    WITH fresh AS (
+        SELECT s.signal_id, s.saga_id FROM pgcharter.saga_signals s WHERE NOT s.seen ORDER BY s.sent_at LIMIT 500 FOR UPDATE SKIP LOCKED
+    ), home AS (
+        SELECT i.saga_id FROM pgcharter.saga_instances i WHERE i.saga_id IN (SELECT f.saga_id FROM fresh f) FOR NO KEY UPDATE SKIP LOCKED
+    ), woken AS (
+        UPDATE pgcharter.saga_instances i
+           SET signals = i.signals + 1, next_at = CASE WHEN i.lease_owner IS NULL THEN until ELSE i.next_at END
+          FROM home h WHERE i.saga_id = h.saga_id
+        RETURNING i.saga_id
+    )
+    UPDATE pgcharter.saga_signals s SET seen = true
+      FROM fresh f JOIN woken w ON w.saga_id = f.saga_id WHERE s.signal_id = f.signal_id;
+    -- 2. Lock what is due, and lease it.
+    SELECT array_agg(x.saga_id) INTO taken
+      FROM (SELECT c.saga_id
+              FROM unnest(types, versions) d(type, version)
+             CROSS JOIN LATERAL (
+                   SELECT i.saga_id
+                     FROM pgcharter.saga_instances i
+                    WHERE i.saga_type = d.type AND i.definition_version = d.version AND i.next_at <= until AND i.saga_id <> ALL (busy)
+                    ORDER BY i.next_at LIMIT most
+                      FOR NO KEY UPDATE SKIP LOCKED) c
+             LIMIT most) x;
+    IF taken IS NULL THEN
+        RETURN;
+    END IF;
+    until := clock_timestamp() + lease;
+    UPDATE pgcharter.saga_instances i
+       SET lease_owner = owner, lease_until = until, next_at = until, fencing_token = i.fencing_token + 1
+     WHERE i.saga_id = ANY (taken);
+    -- 3. Read them in a statement that comes after the locks: what the one before has written is seen whole.
+    RETURN QUERY
+        SELECT to_jsonb(i) || jsonb_build_object(
+                   'deadline_in', extract(epoch FROM i.deadline - clock_timestamp()),
+                   'steps', (SELECT coalesce(jsonb_agg(to_jsonb(s) || jsonb_build_object('due_in', extract(epoch FROM s.next_at - clock_timestamp()))), '[]')
+                               FROM pgcharter.saga_steps s WHERE s.saga_id = i.saga_id),
+                   'letters', (SELECT coalesce(jsonb_agg(to_jsonb(l) ORDER BY l.sent_at, l.signal_id), '[]')
+                                 FROM pgcharter.saga_signals l WHERE l.saga_id = i.saga_id AND l.taken_at IS NULL))
+          FROM pgcharter.saga_instances i WHERE i.saga_id = ANY (taken) ORDER BY i.created_at, i.saga_id;
+END
+$function$;
+-- comment on function pgcharter.saga_claim(text, interval, text[], integer[], integer, uuid[]): nobody waits
+COMMENT ON FUNCTION pgcharter.saga_claim(text, interval, text[], integer[], integer, uuid[]) IS 'Leases sagas that are due';
+-- grant on function pgcharter.saga_claim(text, interval, text[], integer[], integer, uuid[]): nobody waits
+GRANT EXECUTE ON FUNCTION pgcharter.saga_claim(text, interval, text[], integer[], integer, uuid[]) TO shop_worker;
+-- revoke on function pgcharter.saga_claim(text, interval, text[], integer[], integer, uuid[]): nobody waits
+REVOKE EXECUTE ON FUNCTION pgcharter.saga_claim(text, interval, text[], integer[], integer, uuid[]) FROM PUBLIC;
+-- create function pgcharter.saga_signal(uuid, uuid, text, text, text, text, jsonb, text, text): nobody waits
+CREATE FUNCTION pgcharter.saga_signal(given uuid, saga uuid, type text, key text, kind text, name text, payload jsonb, actor text, reason text)
+ RETURNS uuid
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+#variable_conflict use_variable
+-- The saga, by its id or its type and business key; NULL: this tenant has none. Its row is not written: no signal waits for a worker.
+DECLARE
+    own text := coalesce(current_setting('pgcharter.tenant', true), '');
+    found uuid;
+BEGIN
+    SELECT i.saga_id INTO found
+      FROM pgcharter.saga_instances i
+     WHERE i.tenant = own AND (i.saga_id = saga OR saga IS NULL AND i.saga_type = type AND i.business_key = key);
+    IF found IS NOT NULL THEN
+        INSERT INTO pgcharter.saga_signals (signal_id, saga_id, tenant, kind, name, payload, actor, reason)
+        VALUES (given, found, own, kind, name, payload, actor, reason)
+            ON CONFLICT DO NOTHING;
+    END IF;
+    RETURN found;
+END
+$function$;
+-- comment on function pgcharter.saga_signal(uuid, uuid, text, text, text, text, jsonb, text, text): nobody waits
+COMMENT ON FUNCTION pgcharter.saga_signal(uuid, uuid, text, text, text, text, jsonb, text, text) IS 'Tells a saga something';
+-- grant on function pgcharter.saga_signal(uuid, uuid, text, text, text, text, jsonb, text, text): nobody waits
+GRANT EXECUTE ON FUNCTION pgcharter.saga_signal(uuid, uuid, text, text, text, text, jsonb, text, text) TO shop_readwrite;
+-- grant on function pgcharter.saga_signal(uuid, uuid, text, text, text, text, jsonb, text, text): nobody waits
+GRANT EXECUTE ON FUNCTION pgcharter.saga_signal(uuid, uuid, text, text, text, text, jsonb, text, text) TO shop_worker;
+-- revoke on function pgcharter.saga_signal(uuid, uuid, text, text, text, text, jsonb, text, text): nobody waits
+REVOKE EXECUTE ON FUNCTION pgcharter.saga_signal(uuid, uuid, text, text, text, text, jsonb, text, text) FROM PUBLIC;
+-- create function pgcharter.saga_start(uuid, text, integer, jsonb, text, text, interval, interval): nobody waits
+CREATE FUNCTION pgcharter.saga_start(given uuid, type text, version integer, data jsonb, key text, correlated text, within interval, after interval)
+ RETURNS TABLE(id uuid, made boolean, state text)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+DECLARE
+    own text := coalesce(current_setting('pgcharter.tenant', true), '');
+BEGIN
+    INSERT INTO pgcharter.saga_instances AS i
+           (saga_id, tenant, saga_type, definition_version, business_key, saga_data, correlation, next_at, deadline)
+    VALUES (given, own, type, version, key, data, correlated, clock_timestamp() + coalesce(after, '0'), clock_timestamp() + within)
+        ON CONFLICT DO NOTHING
+    RETURNING i.saga_id, true, i.status INTO id, made, state;
+    IF NOT FOUND THEN
+        SELECT i.saga_id, false, i.status INTO id, made, state
+          FROM pgcharter.saga_instances i
+         WHERE i.tenant = own AND i.saga_type = type AND (i.business_key = key OR i.saga_id = given);
+    END IF;
+    IF id IS NULL THEN
+        -- Its transaction has ended since this one's snapshot was taken.
+        RAISE EXCEPTION 'a saga % with this key was started after this transaction began to read', type USING ERRCODE = 'serialization_failure';
+    END IF;
+    RETURN NEXT;
+END
+$function$;
+-- comment on function pgcharter.saga_start(uuid, text, integer, jsonb, text, text, interval, interval): nobody waits
+COMMENT ON FUNCTION pgcharter.saga_start(uuid, text, integer, jsonb, text, text, interval, interval) IS 'Starts a saga, or finds the one with its business key';
+-- grant on function pgcharter.saga_start(uuid, text, integer, jsonb, text, text, interval, interval): nobody waits
+GRANT EXECUTE ON FUNCTION pgcharter.saga_start(uuid, text, integer, jsonb, text, text, interval, interval) TO shop_readwrite;
+-- grant on function pgcharter.saga_start(uuid, text, integer, jsonb, text, text, interval, interval): nobody waits
+GRANT EXECUTE ON FUNCTION pgcharter.saga_start(uuid, text, integer, jsonb, text, text, interval, interval) TO shop_worker;
+-- revoke on function pgcharter.saga_start(uuid, text, integer, jsonb, text, text, interval, interval): nobody waits
+REVOKE EXECUTE ON FUNCTION pgcharter.saga_start(uuid, text, integer, jsonb, text, text, interval, interval) FROM PUBLIC;
+-- create function pgcharter.settled(text): nobody waits
+CREATE FUNCTION pgcharter.settled(log text)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+DECLARE
+    of_log int8 := CASE log WHEN 'events' THEN 1885824357 WHEN 'outbox' THEN 1885824358 END;
+    numbers regclass := to_regclass(CASE log WHEN 'events' THEN 'pgcharter.events_position' WHEN 'outbox' THEN 'pgcharter.outbox_position' END);
+    high int8;
+    seen int8;
+    held int8[];
+BEGIN
+    IF numbers IS NULL THEN
+        RAISE EXCEPTION 'there is no log % in this database, so nothing of it is settled', quote_literal(log)
+            USING ERRCODE = 'undefined_object', HINT = 'write its part in [messaging] of the charter, and pgcharter policy apply';
+    END IF;
+    IF pg_is_in_recovery() THEN
+        RAISE EXCEPTION 'this server is a standby, which does not know who is appending to log %, so it cannot say what is settled', log
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'ask the primary';
+    END IF;
+    IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
+        RAISE EXCEPTION 'a transaction that is % reads what was there when it began, so what is settled in log % now it may not see',
+            current_setting('transaction_isolation'), log
+            USING ERRCODE = 'invalid_transaction_state', HINT = 'ask in a transaction that is READ COMMITTED';
+    END IF;
+    -- Each statement comes after the one before it: whoever is not seen to hold a lock draws positions above `high`.
+    high := coalesce(pg_sequence_last_value(numbers), 0);
+    SELECT array_agg(l.objid::int8) INTO held
+      FROM pg_locks l
+     WHERE l.locktype = 'advisory' AND l.classid::int8 = of_log AND l.objsubid = 2
+       AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database());
+    IF held IS NULL THEN
+        RETURN high;
+    END IF;
+    -- A lock has the low half of a position that was drawn before; all of them are at most what is drawn last now.
+    seen := pg_sequence_last_value(numbers);
+    RETURN (SELECT least(high, min(seen - (((seen & 4294967295) - low + 4294967296) & 4294967295))) FROM unnest(held) low);
+END
+$function$;
+-- comment on function pgcharter.settled(text): nobody waits
+COMMENT ON FUNCTION pgcharter.settled(text) IS 'Position of a log up to which nobody can append any more; read that in a statement of its own';
+-- grant on function pgcharter.settled(text): nobody waits
+GRANT EXECUTE ON FUNCTION pgcharter.settled(text) TO shop_readwrite;
+-- grant on function pgcharter.settled(text): nobody waits
+GRANT EXECUTE ON FUNCTION pgcharter.settled(text) TO shop_worker;
+-- revoke on function pgcharter.settled(text): nobody waits
+REVOKE EXECUTE ON FUNCTION pgcharter.settled(text) FROM PUBLIC;
 -- create table pgcharter.audit_log: nobody waits
 CREATE TABLE pgcharter.audit_log (number bigint NOT NULL, month date NOT NULL, changed_at timestamp with time zone NOT NULL, transaction_at timestamp with time zone NOT NULL, transaction_id xid8 NOT NULL, table_schema text NOT NULL, table_name text NOT NULL, relation oid NOT NULL, operation text NOT NULL, key jsonb, key_hash bigint, new_key jsonb, old jsonb, new jsonb, session_role text NOT NULL, actor text, reason text, correlation text, client_address inet, statement text, depth smallint NOT NULL, CONSTRAINT audit_log_pkey PRIMARY KEY (number, month)) PARTITION BY RANGE (month);
 -- comment on table pgcharter.audit_log: nobody waits
@@ -501,6 +1010,10 @@ ALTER TABLE pgcharter.audit_log ATTACH PARTITION pgcharter.audit_log_2027_01 FOR
 CREATE TABLE pgcharter.audit_log_2027_02 (number bigint NOT NULL, month date NOT NULL, changed_at timestamp with time zone NOT NULL, transaction_at timestamp with time zone NOT NULL, transaction_id xid8 NOT NULL, table_schema text NOT NULL, table_name text NOT NULL, relation oid NOT NULL, operation text NOT NULL, key jsonb, key_hash bigint, new_key jsonb, old jsonb, new jsonb, session_role text NOT NULL, actor text, reason text, correlation text, client_address inet, statement text, depth smallint NOT NULL, CONSTRAINT audit_log_2027_02_pkey PRIMARY KEY (number, month));
 -- set up table pgcharter.audit_log_2027_02: nobody waits
 ALTER TABLE pgcharter.audit_log ATTACH PARTITION pgcharter.audit_log_2027_02 FOR VALUES FROM ('2027-02-01') TO ('2027-03-01');
+COMMIT;
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- create table pgcharter.audit_log_2027_03: nobody waits
 CREATE TABLE pgcharter.audit_log_2027_03 (number bigint NOT NULL, month date NOT NULL, changed_at timestamp with time zone NOT NULL, transaction_at timestamp with time zone NOT NULL, transaction_id xid8 NOT NULL, table_schema text NOT NULL, table_name text NOT NULL, relation oid NOT NULL, operation text NOT NULL, key jsonb, key_hash bigint, new_key jsonb, old jsonb, new jsonb, session_role text NOT NULL, actor text, reason text, correlation text, client_address inet, statement text, depth smallint NOT NULL, CONSTRAINT audit_log_2027_03_pkey PRIMARY KEY (number, month));
 -- set up table pgcharter.audit_log_2027_03: nobody waits
@@ -563,6 +1076,122 @@ COMMENT ON COLUMN pgcharter.audit_seals.hash IS 'SHA-256 of all of this but the 
 COMMENT ON COLUMN pgcharter.audit_seals.note IS 'who dropped a month, and why';
 -- comment on table pgcharter.audit_seals: nobody waits
 COMMENT ON TABLE pgcharter.audit_seals IS 'Chain of hashes over audit_log, made by pgcharter audit seal and proven by pgcharter audit verify';
+-- create table pgcharter.event_heads: nobody waits
+CREATE TABLE pgcharter.event_heads (tenant text NOT NULL, aggregate_type text NOT NULL, aggregate_id uuid NOT NULL, version integer NOT NULL, archived integer DEFAULT 0 NOT NULL, CONSTRAINT event_heads_key_check CHECK (((octet_length(aggregate_type) >= 1) AND (octet_length(aggregate_type) <= 200))), CONSTRAINT event_heads_pkey PRIMARY KEY (aggregate_id, aggregate_type, tenant)) WITH (fillfactor=70);
+-- set up table pgcharter.event_heads: nobody waits
+ALTER TABLE pgcharter.event_heads ENABLE ROW LEVEL SECURITY;
+-- set up table pgcharter.event_heads: nobody waits
+ALTER TABLE pgcharter.event_heads FORCE ROW LEVEL SECURITY;
+-- comment on table pgcharter.event_heads: nobody waits
+COMMENT ON COLUMN pgcharter.event_heads.version IS 'of its last event';
+-- comment on table pgcharter.event_heads: nobody waits
+COMMENT ON COLUMN pgcharter.event_heads.archived IS 'versions up to this one are not all in events any more';
+-- comment on table pgcharter.event_heads: nobody waits
+COMMENT ON TABLE pgcharter.event_heads IS 'The version of each aggregate';
+-- grant on table pgcharter.event_heads: nobody waits
+GRANT SELECT ON TABLE pgcharter.event_heads TO shop_readwrite;
+-- grant on table pgcharter.event_heads: nobody waits
+GRANT SELECT ON TABLE pgcharter.event_heads TO shop_worker;
+-- create table pgcharter.event_snapshots: nobody waits
+CREATE TABLE pgcharter.event_snapshots (tenant text DEFAULT COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text) NOT NULL, aggregate_type text NOT NULL, aggregate_id uuid NOT NULL, version integer NOT NULL, snapshot_type text NOT NULL, schema_version integer NOT NULL, data jsonb NOT NULL, created_at timestamp with time zone DEFAULT now() NOT NULL, CONSTRAINT event_snapshots_key_check CHECK (((octet_length(aggregate_type) >= 1) AND (octet_length(aggregate_type) <= 200))), CONSTRAINT event_snapshots_pkey PRIMARY KEY (aggregate_id, aggregate_type, tenant));
+-- set up table pgcharter.event_snapshots: nobody waits
+ALTER TABLE pgcharter.event_snapshots ENABLE ROW LEVEL SECURITY;
+-- set up table pgcharter.event_snapshots: nobody waits
+ALTER TABLE pgcharter.event_snapshots FORCE ROW LEVEL SECURITY;
+-- comment on table pgcharter.event_snapshots: nobody waits
+COMMENT ON COLUMN pgcharter.event_snapshots.version IS 'what it stands for: all events up to this one';
+-- comment on table pgcharter.event_snapshots: nobody waits
+COMMENT ON COLUMN pgcharter.event_snapshots.schema_version IS 'form of data';
+-- comment on table pgcharter.event_snapshots: nobody waits
+COMMENT ON TABLE pgcharter.event_snapshots IS 'The last snapshot of each aggregate, so that fewer events are read';
+-- grant on table pgcharter.event_snapshots: nobody waits
+GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE pgcharter.event_snapshots TO shop_readwrite;
+-- grant on table pgcharter.event_snapshots: nobody waits
+GRANT SELECT ON TABLE pgcharter.event_snapshots TO shop_worker;
+-- create table pgcharter.events: nobody waits
+CREATE TABLE pgcharter.events ("position" bigint NOT NULL, month date NOT NULL, tenant text NOT NULL, aggregate_type text NOT NULL, aggregate_id uuid NOT NULL, event_version integer NOT NULL, event_id uuid NOT NULL, event_type text NOT NULL, schema_version integer NOT NULL, event_data jsonb NOT NULL, metadata jsonb, actor text, correlation text, causation text, created_at timestamp with time zone NOT NULL, CONSTRAINT events_pkey PRIMARY KEY (aggregate_id, event_version, aggregate_type, tenant, month), CONSTRAINT events_version_positive CHECK ((event_version > 0))) PARTITION BY RANGE (month);
+-- set up table pgcharter.events: nobody waits
+ALTER TABLE pgcharter.events ENABLE ROW LEVEL SECURITY;
+-- set up table pgcharter.events: nobody waits
+ALTER TABLE pgcharter.events FORCE ROW LEVEL SECURITY;
+-- comment on table pgcharter.events: nobody waits
+COMMENT ON COLUMN pgcharter.events."position" IS 'place in the order of all events; what is settled never gets another one before it';
+-- comment on table pgcharter.events: nobody waits
+COMMENT ON COLUMN pgcharter.events.month IS 'first day of the month of created_at, in UTC; 1000-01-01 where no partition was there for it';
+-- comment on table pgcharter.events: nobody waits
+COMMENT ON COLUMN pgcharter.events.tenant IS 'tenant of the transaction; empty: it had none';
+-- comment on table pgcharter.events: nobody waits
+COMMENT ON COLUMN pgcharter.events.aggregate_type IS 'what it happened to: order';
+-- comment on table pgcharter.events: nobody waits
+COMMENT ON COLUMN pgcharter.events.aggregate_id IS 'which one';
+-- comment on table pgcharter.events: nobody waits
+COMMENT ON COLUMN pgcharter.events.event_version IS '1, 2, 3 … without a gap in each aggregate';
+-- comment on table pgcharter.events: nobody waits
+COMMENT ON COLUMN pgcharter.events.event_type IS 'what happened: order-placed';
+-- comment on table pgcharter.events: nobody waits
+COMMENT ON COLUMN pgcharter.events.schema_version IS 'form of event_data';
+-- comment on table pgcharter.events: nobody waits
+COMMENT ON COLUMN pgcharter.events.actor IS 'who did it: pgcharter.actor';
+-- comment on table pgcharter.events: nobody waits
+COMMENT ON COLUMN pgcharter.events.correlation IS 'what it belongs to: pgcharter.correlation';
+-- comment on table pgcharter.events: nobody waits
+COMMENT ON COLUMN pgcharter.events.causation IS 'event or command that it follows from';
+-- comment on table pgcharter.events: nobody waits
+COMMENT ON COLUMN pgcharter.events.created_at IS 'when it was appended';
+-- comment on table pgcharter.events: nobody waits
+COMMENT ON TABLE pgcharter.events IS 'Event store for event sourcing; nobody changes or deletes what is in here, and pgcharter.append_events alone adds to it';
+-- grant on table pgcharter.events: nobody waits
+GRANT SELECT ON TABLE pgcharter.events TO shop_readwrite;
+-- grant on table pgcharter.events: nobody waits
+GRANT SELECT ON TABLE pgcharter.events TO shop_worker;
+-- create table pgcharter.events_2026_11: nobody waits
+CREATE TABLE pgcharter.events_2026_11 ("position" bigint NOT NULL, month date NOT NULL, tenant text NOT NULL, aggregate_type text NOT NULL, aggregate_id uuid NOT NULL, event_version integer NOT NULL, event_id uuid NOT NULL, event_type text NOT NULL, schema_version integer NOT NULL, event_data jsonb NOT NULL, metadata jsonb, actor text, correlation text, causation text, created_at timestamp with time zone NOT NULL, CONSTRAINT events_2026_11_pkey PRIMARY KEY (aggregate_id, event_version, aggregate_type, tenant, month), CONSTRAINT events_version_positive CHECK ((event_version > 0)));
+-- set up table pgcharter.events_2026_11: nobody waits
+ALTER TABLE pgcharter.events ATTACH PARTITION pgcharter.events_2026_11 FOR VALUES FROM ('2026-11-01') TO ('2026-12-01');
+-- create table pgcharter.events_2026_12: nobody waits
+CREATE TABLE pgcharter.events_2026_12 ("position" bigint NOT NULL, month date NOT NULL, tenant text NOT NULL, aggregate_type text NOT NULL, aggregate_id uuid NOT NULL, event_version integer NOT NULL, event_id uuid NOT NULL, event_type text NOT NULL, schema_version integer NOT NULL, event_data jsonb NOT NULL, metadata jsonb, actor text, correlation text, causation text, created_at timestamp with time zone NOT NULL, CONSTRAINT events_2026_12_pkey PRIMARY KEY (aggregate_id, event_version, aggregate_type, tenant, month), CONSTRAINT events_version_positive CHECK ((event_version > 0)));
+-- set up table pgcharter.events_2026_12: nobody waits
+ALTER TABLE pgcharter.events ATTACH PARTITION pgcharter.events_2026_12 FOR VALUES FROM ('2026-12-01') TO ('2027-01-01');
+-- create table pgcharter.events_2027_01: nobody waits
+CREATE TABLE pgcharter.events_2027_01 ("position" bigint NOT NULL, month date NOT NULL, tenant text NOT NULL, aggregate_type text NOT NULL, aggregate_id uuid NOT NULL, event_version integer NOT NULL, event_id uuid NOT NULL, event_type text NOT NULL, schema_version integer NOT NULL, event_data jsonb NOT NULL, metadata jsonb, actor text, correlation text, causation text, created_at timestamp with time zone NOT NULL, CONSTRAINT events_2027_01_pkey PRIMARY KEY (aggregate_id, event_version, aggregate_type, tenant, month), CONSTRAINT events_version_positive CHECK ((event_version > 0)));
+-- set up table pgcharter.events_2027_01: nobody waits
+ALTER TABLE pgcharter.events ATTACH PARTITION pgcharter.events_2027_01 FOR VALUES FROM ('2027-01-01') TO ('2027-02-01');
+-- create table pgcharter.events_2027_02: nobody waits
+CREATE TABLE pgcharter.events_2027_02 ("position" bigint NOT NULL, month date NOT NULL, tenant text NOT NULL, aggregate_type text NOT NULL, aggregate_id uuid NOT NULL, event_version integer NOT NULL, event_id uuid NOT NULL, event_type text NOT NULL, schema_version integer NOT NULL, event_data jsonb NOT NULL, metadata jsonb, actor text, correlation text, causation text, created_at timestamp with time zone NOT NULL, CONSTRAINT events_2027_02_pkey PRIMARY KEY (aggregate_id, event_version, aggregate_type, tenant, month), CONSTRAINT events_version_positive CHECK ((event_version > 0)));
+-- set up table pgcharter.events_2027_02: nobody waits
+ALTER TABLE pgcharter.events ATTACH PARTITION pgcharter.events_2027_02 FOR VALUES FROM ('2027-02-01') TO ('2027-03-01');
+-- create table pgcharter.events_unplaced: nobody waits
+CREATE TABLE pgcharter.events_unplaced ("position" bigint NOT NULL, month date NOT NULL, tenant text NOT NULL, aggregate_type text NOT NULL, aggregate_id uuid NOT NULL, event_version integer NOT NULL, event_id uuid NOT NULL, event_type text NOT NULL, schema_version integer NOT NULL, event_data jsonb NOT NULL, metadata jsonb, actor text, correlation text, causation text, created_at timestamp with time zone NOT NULL, CONSTRAINT events_unplaced_pkey PRIMARY KEY (aggregate_id, event_version, aggregate_type, tenant, month), CONSTRAINT events_version_positive CHECK ((event_version > 0)));
+-- set up table pgcharter.events_unplaced: nobody waits
+ALTER TABLE pgcharter.events ATTACH PARTITION pgcharter.events_unplaced FOR VALUES FROM (MINVALUE) TO ('2000-01-01');
+-- create table pgcharter.feeds: nobody waits
+CREATE TABLE pgcharter.feeds (consumer text NOT NULL, slot integer NOT NULL, slots integer NOT NULL, log text NOT NULL, "position" bigint NOT NULL, state text DEFAULT 'running'::text NOT NULL, token bigint DEFAULT 0 NOT NULL, owner text, leased_at timestamp with time zone, lease_until timestamp with time zone, asked_by text, asked_until timestamp with time zone, moved_at timestamp with time zone DEFAULT now() NOT NULL, was_slots integer, was bigint[], error text, CONSTRAINT feeds_pkey PRIMARY KEY (consumer, slot), CONSTRAINT feeds_slot_check CHECK (((slot >= 0) AND (slot < slots))), CONSTRAINT feeds_state_check CHECK ((state = ANY (ARRAY['running'::text, 'paused'::text, 'stale'::text])))) WITH (fillfactor=30);
+-- comment on table pgcharter.feeds: nobody waits
+COMMENT ON COLUMN pgcharter.feeds.slot IS 'part of the keys that this cursor is for: 0 to slots - 1';
+-- comment on table pgcharter.feeds: nobody waits
+COMMENT ON COLUMN pgcharter.feeds.slots IS 'parts that the keys are spread over; the same in all rows of a consumer';
+-- comment on table pgcharter.feeds: nobody waits
+COMMENT ON COLUMN pgcharter.feeds.log IS 'events or outbox';
+-- comment on table pgcharter.feeds: nobody waits
+COMMENT ON COLUMN pgcharter.feeds."position" IS 'all messages of its keys up to this one are done, or parked';
+-- comment on table pgcharter.feeds: nobody waits
+COMMENT ON COLUMN pgcharter.feeds.state IS 'running, paused, or stale: what it would read next has been archived';
+-- comment on table pgcharter.feeds: nobody waits
+COMMENT ON COLUMN pgcharter.feeds.token IS 'grows with every lease; whoever has another one can move nothing';
+-- comment on table pgcharter.feeds: nobody waits
+COMMENT ON COLUMN pgcharter.feeds.owner IS 'worker that holds the lease';
+-- comment on table pgcharter.feeds: nobody waits
+COMMENT ON COLUMN pgcharter.feeds.asked_by IS 'worker without enough slots, which is to get this one';
+-- comment on table pgcharter.feeds: nobody waits
+COMMENT ON COLUMN pgcharter.feeds.was_slots IS 'slots before the number of slots was changed, until this cursor is past all of theirs';
+-- comment on table pgcharter.feeds: nobody waits
+COMMENT ON COLUMN pgcharter.feeds.was IS 'their positions: what is up to them was done then';
+-- comment on table pgcharter.feeds: nobody waits
+COMMENT ON COLUMN pgcharter.feeds.error IS 'what keeps it from going on';
+-- comment on table pgcharter.feeds: nobody waits
+COMMENT ON TABLE pgcharter.feeds IS 'Cursors of whoever reads a log in order';
+-- grant on table pgcharter.feeds: nobody waits
+GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE pgcharter.feeds TO shop_worker;
 -- create table pgcharter.idempotency_keys: nobody waits
 CREATE TABLE pgcharter.idempotency_keys (tenant text DEFAULT COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text) NOT NULL, operation text NOT NULL, key text NOT NULL, fingerprint bytea NOT NULL, transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL, created_at timestamp with time zone DEFAULT now() NOT NULL, expires_at timestamp with time zone DEFAULT (now() + '24:00:00'::interval) NOT NULL, answer_limit integer DEFAULT 65536 NOT NULL, answer json, CONSTRAINT idempotency_keys_pkey PRIMARY KEY (tenant, operation, key)) WITH (fillfactor=70);
 -- set up table pgcharter.idempotency_keys: nobody waits
@@ -585,14 +1214,244 @@ COMMENT ON COLUMN pgcharter.idempotency_keys.expires_at IS 'from then on the key
 COMMENT ON COLUMN pgcharter.idempotency_keys.answer_limit IS 'most bytes that the answer may have';
 -- comment on table pgcharter.idempotency_keys: nobody waits
 COMMENT ON COLUMN pgcharter.idempotency_keys.answer IS 'NULL: it was done, and nothing was answered';
+COMMIT;
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- comment on table pgcharter.idempotency_keys: nobody waits
 COMMENT ON TABLE pgcharter.idempotency_keys IS 'Keys of requests and what was answered, so that a request that comes again gets the first answer';
 -- grant on table pgcharter.idempotency_keys: nobody waits
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE pgcharter.idempotency_keys TO shop_readwrite;
+-- create table pgcharter.inbox: nobody waits
+CREATE TABLE pgcharter.inbox (consumer text NOT NULL, message_id text NOT NULL, seen_at timestamp with time zone DEFAULT now() NOT NULL, CONSTRAINT inbox_pkey PRIMARY KEY (consumer, message_id));
+-- comment on table pgcharter.inbox: nobody waits
+COMMENT ON TABLE pgcharter.inbox IS 'Messages that a consumer has seen, so that a repetition does nothing';
+-- grant on table pgcharter.inbox: nobody waits
+GRANT SELECT, INSERT ON TABLE pgcharter.inbox TO shop_readwrite;
+-- grant on table pgcharter.inbox: nobody waits
+GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE pgcharter.inbox TO shop_worker;
 -- create table pgcharter.key_jobs: nobody waits
 CREATE TABLE pgcharter.key_jobs (job text NOT NULL, "position" jsonb NOT NULL, updated_at timestamp with time zone DEFAULT now() NOT NULL, CONSTRAINT key_jobs_pkey PRIMARY KEY (job));
 -- comment on table pgcharter.key_jobs: nobody waits
 COMMENT ON TABLE pgcharter.key_jobs IS 'Jobs that encrypt or re-encrypt a column: how far each has come, written with its rows';
+-- create table pgcharter.logs: nobody waits
+CREATE TABLE pgcharter.logs (log text NOT NULL, kept_from bigint DEFAULT 0 NOT NULL, CONSTRAINT logs_pkey PRIMARY KEY (log));
+-- comment on table pgcharter.logs: nobody waits
+COMMENT ON COLUMN pgcharter.logs.log IS 'events or outbox';
+-- comment on table pgcharter.logs: nobody waits
+COMMENT ON COLUMN pgcharter.logs.kept_from IS 'positions up to this one are not all in the table any more';
+-- comment on table pgcharter.logs: nobody waits
+COMMENT ON TABLE pgcharter.logs IS 'How far logs have been archived or emptied';
+-- grant on table pgcharter.logs: nobody waits
+GRANT SELECT ON TABLE pgcharter.logs TO shop_worker;
+-- create table pgcharter.outbox: nobody waits
+CREATE TABLE pgcharter.outbox ("position" bigint NOT NULL, part smallint NOT NULL, message_id uuid NOT NULL, topic text NOT NULL, key text, payload text, data bytea, headers jsonb, tenant text NOT NULL, actor text, correlation text, created_at timestamp with time zone NOT NULL, due_at timestamp with time zone, expires_at timestamp with time zone, CONSTRAINT outbox_payload_check CHECK ((num_nonnulls(payload, data) = 1)), CONSTRAINT outbox_pkey PRIMARY KEY ("position", part)) PARTITION BY LIST (part);
+-- comment on table pgcharter.outbox: nobody waits
+COMMENT ON COLUMN pgcharter.outbox."position" IS 'order of publishing; with gaps where transactions were rolled back';
+-- comment on table pgcharter.outbox: nobody waits
+COMMENT ON COLUMN pgcharter.outbox.part IS 'part of the ring it is in';
+-- comment on table pgcharter.outbox: nobody waits
+COMMENT ON COLUMN pgcharter.outbox.message_id IS 'tells repetitions by: the same in every delivery';
+-- comment on table pgcharter.outbox: nobody waits
+COMMENT ON COLUMN pgcharter.outbox.topic IS 'what it is about, and by which routes are chosen';
+-- comment on table pgcharter.outbox: nobody waits
+COMMENT ON COLUMN pgcharter.outbox.key IS 'messages of one key are delivered in their order; NULL: in any';
+-- comment on table pgcharter.outbox: nobody waits
+COMMENT ON COLUMN pgcharter.outbox.payload IS 'JSON as it was written';
+-- comment on table pgcharter.outbox: nobody waits
+COMMENT ON COLUMN pgcharter.outbox.data IS 'bytes, where it is no JSON';
+-- comment on table pgcharter.outbox: nobody waits
+COMMENT ON COLUMN pgcharter.outbox.headers IS 'texts by name that go with it';
+-- comment on table pgcharter.outbox: nobody waits
+COMMENT ON COLUMN pgcharter.outbox.tenant IS 'tenant of the transaction; empty: it had none';
+-- comment on table pgcharter.outbox: nobody waits
+COMMENT ON COLUMN pgcharter.outbox.actor IS 'who used the application';
+-- comment on table pgcharter.outbox: nobody waits
+COMMENT ON COLUMN pgcharter.outbox.correlation IS 'what it belongs to';
+-- comment on table pgcharter.outbox: nobody waits
+COMMENT ON COLUMN pgcharter.outbox.created_at IS 'when it was published; its transaction was committed later';
+-- comment on table pgcharter.outbox: nobody waits
+COMMENT ON COLUMN pgcharter.outbox.due_at IS 'not delivered before; later ones of its key wait with it';
+-- comment on table pgcharter.outbox: nobody waits
+COMMENT ON COLUMN pgcharter.outbox.expires_at IS 'not delivered any more from then on';
+-- comment on table pgcharter.outbox: nobody waits
+COMMENT ON TABLE pgcharter.outbox IS 'Messages to others, delivered by relays; emptied part by part';
+-- grant on table pgcharter.outbox: nobody waits
+GRANT SELECT ON TABLE pgcharter.outbox TO shop_worker;
+-- create table pgcharter.outbox_0: nobody waits
+CREATE TABLE pgcharter.outbox_0 ("position" bigint NOT NULL, part smallint NOT NULL, message_id uuid NOT NULL, topic text NOT NULL, key text, payload text, data bytea, headers jsonb, tenant text NOT NULL, actor text, correlation text, created_at timestamp with time zone NOT NULL, due_at timestamp with time zone, expires_at timestamp with time zone, CONSTRAINT outbox_0_pkey PRIMARY KEY ("position", part), CONSTRAINT outbox_payload_check CHECK ((num_nonnulls(payload, data) = 1)));
+-- set up table pgcharter.outbox_0: nobody waits
+ALTER TABLE pgcharter.outbox ATTACH PARTITION pgcharter.outbox_0 FOR VALUES IN ('0');
+-- create table pgcharter.outbox_1: nobody waits
+CREATE TABLE pgcharter.outbox_1 ("position" bigint NOT NULL, part smallint NOT NULL, message_id uuid NOT NULL, topic text NOT NULL, key text, payload text, data bytea, headers jsonb, tenant text NOT NULL, actor text, correlation text, created_at timestamp with time zone NOT NULL, due_at timestamp with time zone, expires_at timestamp with time zone, CONSTRAINT outbox_1_pkey PRIMARY KEY ("position", part), CONSTRAINT outbox_payload_check CHECK ((num_nonnulls(payload, data) = 1)));
+-- set up table pgcharter.outbox_1: nobody waits
+ALTER TABLE pgcharter.outbox ATTACH PARTITION pgcharter.outbox_1 FOR VALUES IN ('1');
+-- create table pgcharter.outbox_2: nobody waits
+CREATE TABLE pgcharter.outbox_2 ("position" bigint NOT NULL, part smallint NOT NULL, message_id uuid NOT NULL, topic text NOT NULL, key text, payload text, data bytea, headers jsonb, tenant text NOT NULL, actor text, correlation text, created_at timestamp with time zone NOT NULL, due_at timestamp with time zone, expires_at timestamp with time zone, CONSTRAINT outbox_2_pkey PRIMARY KEY ("position", part), CONSTRAINT outbox_payload_check CHECK ((num_nonnulls(payload, data) = 1)));
+-- set up table pgcharter.outbox_2: nobody waits
+ALTER TABLE pgcharter.outbox ATTACH PARTITION pgcharter.outbox_2 FOR VALUES IN ('2');
+-- create table pgcharter.outbox_3: nobody waits
+CREATE TABLE pgcharter.outbox_3 ("position" bigint NOT NULL, part smallint NOT NULL, message_id uuid NOT NULL, topic text NOT NULL, key text, payload text, data bytea, headers jsonb, tenant text NOT NULL, actor text, correlation text, created_at timestamp with time zone NOT NULL, due_at timestamp with time zone, expires_at timestamp with time zone, CONSTRAINT outbox_3_pkey PRIMARY KEY ("position", part), CONSTRAINT outbox_payload_check CHECK ((num_nonnulls(payload, data) = 1)));
+-- set up table pgcharter.outbox_3: nobody waits
+ALTER TABLE pgcharter.outbox ATTACH PARTITION pgcharter.outbox_3 FOR VALUES IN ('3');
+-- create table pgcharter.parked: nobody waits
+CREATE TABLE pgcharter.parked (consumer text NOT NULL, key text NOT NULL, "position" bigint NOT NULL, state text NOT NULL, attempts integer DEFAULT 0 NOT NULL, due_at timestamp with time zone, parked_at timestamp with time zone DEFAULT now() NOT NULL, failed_at timestamp with time zone, error text, message jsonb NOT NULL, CONSTRAINT parked_pkey PRIMARY KEY (consumer, key, "position"), CONSTRAINT parked_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'dead'::text, 'behind'::text]))));
+-- comment on table pgcharter.parked: nobody waits
+COMMENT ON COLUMN pgcharter.parked.key IS 'key that failed: its messages wait here, all others go on';
+-- comment on table pgcharter.parked: nobody waits
+COMMENT ON COLUMN pgcharter.parked.state IS 'waiting: tried again when due; dead: until a person decides; behind: after another one of its key';
+-- comment on table pgcharter.parked: nobody waits
+COMMENT ON COLUMN pgcharter.parked.failed_at IS 'first failure';
+-- comment on table pgcharter.parked: nobody waits
+COMMENT ON COLUMN pgcharter.parked.error IS 'last failure';
+-- comment on table pgcharter.parked: nobody waits
+COMMENT ON COLUMN pgcharter.parked.message IS 'row of the log, which may be gone by the time it is tried again';
+-- comment on table pgcharter.parked: nobody waits
+COMMENT ON TABLE pgcharter.parked IS 'Messages that failed, and those of their keys that came after them';
+-- grant on table pgcharter.parked: nobody waits
+GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE pgcharter.parked TO shop_worker;
+-- create table pgcharter.projections: nobody waits
+CREATE TABLE pgcharter.projections (name text NOT NULL, version integer, mode text NOT NULL, live_at timestamp with time zone, building integer, "position" bigint, token bigint DEFAULT 0 NOT NULL, building_since timestamp with time zone, CONSTRAINT projections_mode_check CHECK ((mode = ANY (ARRAY['inline'::text, 'async'::text]))), CONSTRAINT projections_pkey PRIMARY KEY (name));
+-- comment on table pgcharter.projections: nobody waits
+COMMENT ON COLUMN pgcharter.projections.version IS 'of the handler that the tables are by; NULL: they were never filled';
+-- comment on table pgcharter.projections: nobody waits
+COMMENT ON COLUMN pgcharter.projections.mode IS 'inline: in the transaction that appends; async: a moment later';
+-- comment on table pgcharter.projections: nobody waits
+COMMENT ON COLUMN pgcharter.projections.live_at IS 'when that version went live';
+-- comment on table pgcharter.projections: nobody waits
+COMMENT ON COLUMN pgcharter.projections.building IS 'version that is being made beside it';
+-- comment on table pgcharter.projections: nobody waits
+COMMENT ON COLUMN pgcharter.projections."position" IS 'events up to this one are in what is being made';
+-- comment on table pgcharter.projections: nobody waits
+COMMENT ON COLUMN pgcharter.projections.token IS 'grows with every beginning: whoever has another one can write nothing more';
+-- comment on table pgcharter.projections: nobody waits
+COMMENT ON TABLE pgcharter.projections IS 'Tables that are made from events';
+-- grant on table pgcharter.projections: nobody waits
+GRANT SELECT ON TABLE pgcharter.projections TO shop_readwrite;
+-- grant on table pgcharter.projections: nobody waits
+GRANT SELECT, INSERT, UPDATE ON TABLE pgcharter.projections TO shop_worker;
+-- create table pgcharter.saga_history: nobody waits
+CREATE TABLE pgcharter.saga_history (entry_id uuid DEFAULT gen_random_uuid() NOT NULL, saga_id uuid NOT NULL, tenant text DEFAULT COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text) NOT NULL, happened_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL, step_number integer, event text NOT NULL, attempt integer, message text, actor text, worker text, CONSTRAINT saga_history_pkey PRIMARY KEY (entry_id));
+-- set up table pgcharter.saga_history: nobody waits
+ALTER TABLE pgcharter.saga_history ENABLE ROW LEVEL SECURITY;
+-- set up table pgcharter.saga_history: nobody waits
+ALTER TABLE pgcharter.saga_history FORCE ROW LEVEL SECURITY;
+-- comment on table pgcharter.saga_history: nobody waits
+COMMENT ON COLUMN pgcharter.saga_history.tenant IS 'tenant of the transaction that started it; empty: it had none';
+-- comment on table pgcharter.saga_history: nobody waits
+COMMENT ON COLUMN pgcharter.saga_history.event IS 'failed, lost, turned, undo failed, stuck, asked, refused';
+-- comment on table pgcharter.saga_history: nobody waits
+COMMENT ON COLUMN pgcharter.saga_history.actor IS 'who asked';
+-- comment on table pgcharter.saga_history: nobody waits
+COMMENT ON TABLE pgcharter.saga_history IS 'Attempts of sagas that failed, and what persons asked for';
+-- grant on table pgcharter.saga_history: nobody waits
+GRANT SELECT ON TABLE pgcharter.saga_history TO shop_readwrite;
+-- grant on table pgcharter.saga_history: nobody waits
+GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE pgcharter.saga_history TO shop_worker;
+-- create table pgcharter.saga_instances: nobody waits
+CREATE TABLE pgcharter.saga_instances (saga_id uuid DEFAULT gen_random_uuid() NOT NULL, tenant text DEFAULT COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text) NOT NULL, saga_type text NOT NULL, definition_version integer NOT NULL, business_key text, status text DEFAULT 'started'::text NOT NULL, current_step integer DEFAULT 0 NOT NULL, saga_data jsonb NOT NULL, compensation_data jsonb, result jsonb, error text, round integer DEFAULT 0 NOT NULL, waiting text, stuck_at timestamp with time zone, next_at timestamp with time zone, deadline timestamp with time zone, lease_owner text, lease_until timestamp with time zone, fencing_token bigint DEFAULT 0 NOT NULL, signals integer DEFAULT 0 NOT NULL, parent_id uuid, parent_step integer, correlation text, created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL, updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL, completed_at timestamp with time zone, CONSTRAINT chk_current_step_positive CHECK ((current_step >= 0)), CONSTRAINT chk_saga_status CHECK ((status = ANY (ARRAY['started'::text, 'completed'::text, 'compensating'::text, 'failed'::text]))), CONSTRAINT saga_instances_pkey PRIMARY KEY (saga_id)) WITH (fillfactor=70);
+-- set up table pgcharter.saga_instances: nobody waits
+ALTER TABLE pgcharter.saga_instances ENABLE ROW LEVEL SECURITY;
+-- set up table pgcharter.saga_instances: nobody waits
+ALTER TABLE pgcharter.saga_instances FORCE ROW LEVEL SECURITY;
+-- comment on table pgcharter.saga_instances: nobody waits
+COMMENT ON COLUMN pgcharter.saga_instances.tenant IS 'tenant of the transaction that started it; empty: it had none';
+-- comment on table pgcharter.saga_instances: nobody waits
+COMMENT ON COLUMN pgcharter.saga_instances.saga_type IS 'name of the definition';
+-- comment on table pgcharter.saga_instances: nobody waits
+COMMENT ON COLUMN pgcharter.saga_instances.definition_version IS 'version of the definition that it keeps to, to its end';
+-- comment on table pgcharter.saga_instances: nobody waits
+COMMENT ON COLUMN pgcharter.saga_instances.business_key IS 'what it is about: one saga of a type for each';
+-- comment on table pgcharter.saga_instances: nobody waits
+COMMENT ON COLUMN pgcharter.saga_instances.status IS 'failed: all that was done is compensated';
+-- comment on table pgcharter.saga_instances: nobody waits
+COMMENT ON COLUMN pgcharter.saga_instances.current_step IS 'number of the step that was begun last';
+-- comment on table pgcharter.saga_instances: nobody waits
+COMMENT ON COLUMN pgcharter.saga_instances.compensation_data IS 'why it turned round: step, error, who asked';
+-- comment on table pgcharter.saga_instances: nobody waits
+COMMENT ON COLUMN pgcharter.saga_instances.result IS 'of its last step';
+-- comment on table pgcharter.saga_instances: nobody waits
+COMMENT ON COLUMN pgcharter.saga_instances.error IS 'why it turned round, or what it is stuck on';
+-- comment on table pgcharter.saga_instances: nobody waits
+COMMENT ON COLUMN pgcharter.saga_instances.round IS 'times that it was resumed after it had failed';
+-- comment on table pgcharter.saga_instances: nobody waits
+COMMENT ON COLUMN pgcharter.saga_instances.waiting IS 'what it waits for';
+-- comment on table pgcharter.saga_instances: nobody waits
+COMMENT ON COLUMN pgcharter.saga_instances.stuck_at IS 'since then it needs a person, and goes on trying';
+-- comment on table pgcharter.saga_instances: nobody waits
+COMMENT ON COLUMN pgcharter.saga_instances.next_at IS 'when it is due; while somebody has it, when the lease ends';
+-- comment on table pgcharter.saga_instances: nobody waits
+COMMENT ON COLUMN pgcharter.saga_instances.deadline IS 'it turns round when it has not passed its pivot by then';
+-- comment on table pgcharter.saga_instances: nobody waits
+COMMENT ON COLUMN pgcharter.saga_instances.lease_owner IS 'worker that has it';
+-- comment on table pgcharter.saga_instances: nobody waits
+COMMENT ON COLUMN pgcharter.saga_instances.fencing_token IS 'grows with each claim: whoever holds an older one can write nothing';
+-- comment on table pgcharter.saga_instances: nobody waits
+COMMENT ON COLUMN pgcharter.saga_instances.signals IS 'signals that have been noticed';
+-- comment on table pgcharter.saga_instances: nobody waits
+COMMENT ON COLUMN pgcharter.saga_instances.parent_id IS 'saga of which it is a step';
+-- comment on table pgcharter.saga_instances: nobody waits
+COMMENT ON COLUMN pgcharter.saga_instances.completed_at IS 'when it ended, completed or failed';
+-- comment on table pgcharter.saga_instances: nobody waits
+COMMENT ON TABLE pgcharter.saga_instances IS 'Sagas: work in steps, each with what takes it back';
+-- grant on table pgcharter.saga_instances: nobody waits
+GRANT SELECT ON TABLE pgcharter.saga_instances TO shop_readwrite;
+-- grant on table pgcharter.saga_instances: nobody waits
+GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE pgcharter.saga_instances TO shop_worker;
+-- create table pgcharter.saga_signals: nobody waits
+CREATE TABLE pgcharter.saga_signals (signal_id uuid DEFAULT gen_random_uuid() NOT NULL, saga_id uuid NOT NULL, tenant text DEFAULT COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text) NOT NULL, kind text DEFAULT 'signal'::text NOT NULL, name text DEFAULT ''::text NOT NULL, payload jsonb, actor text, reason text, sent_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL, seen boolean DEFAULT false NOT NULL, taken_at timestamp with time zone, CONSTRAINT saga_signals_pkey PRIMARY KEY (signal_id));
+-- set up table pgcharter.saga_signals: nobody waits
+ALTER TABLE pgcharter.saga_signals ENABLE ROW LEVEL SECURITY;
+-- set up table pgcharter.saga_signals: nobody waits
+ALTER TABLE pgcharter.saga_signals FORCE ROW LEVEL SECURITY;
+-- comment on table pgcharter.saga_signals: nobody waits
+COMMENT ON COLUMN pgcharter.saga_signals.signal_id IS 'the same signal sent again is one';
+-- comment on table pgcharter.saga_signals: nobody waits
+COMMENT ON COLUMN pgcharter.saga_signals.tenant IS 'tenant of the transaction that started it; empty: it had none';
+-- comment on table pgcharter.saga_signals: nobody waits
+COMMENT ON COLUMN pgcharter.saga_signals.kind IS 'signal, ended (of a sub-saga), or what a person asks for';
+-- comment on table pgcharter.saga_signals: nobody waits
+COMMENT ON COLUMN pgcharter.saga_signals.seen IS 'its saga has been woken';
+-- comment on table pgcharter.saga_signals: nobody waits
+COMMENT ON COLUMN pgcharter.saga_signals.taken_at IS 'when a step, or what was asked for, used it up';
+-- comment on table pgcharter.saga_signals: nobody waits
+COMMENT ON TABLE pgcharter.saga_signals IS 'What sagas have been told: kept until a step takes it';
+-- grant on table pgcharter.saga_signals: nobody waits
+GRANT SELECT ON TABLE pgcharter.saga_signals TO shop_readwrite;
+COMMIT;
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+-- grant on table pgcharter.saga_signals: nobody waits
+GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE pgcharter.saga_signals TO shop_worker;
+-- create table pgcharter.saga_steps: nobody waits
+CREATE TABLE pgcharter.saga_steps (step_id uuid DEFAULT gen_random_uuid() NOT NULL, saga_id uuid NOT NULL, tenant text DEFAULT COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text) NOT NULL, step_number integer NOT NULL, step_type text NOT NULL, kind text DEFAULT 'step'::text NOT NULL, status text DEFAULT 'pending'::text NOT NULL, started_at timestamp with time zone, completed_at timestamp with time zone, compensated_at timestamp with time zone, error_message text, retry_count integer DEFAULT 0 NOT NULL, compensation_count integer DEFAULT 0 NOT NULL, uncertain boolean DEFAULT false NOT NULL, next_at timestamp with time zone, result jsonb, CONSTRAINT chk_retry_count_positive CHECK ((retry_count >= 0)), CONSTRAINT chk_step_status CHECK ((status = ANY (ARRAY['pending'::text, 'running'::text, 'completed'::text, 'failed'::text, 'compensated'::text, 'skipped'::text]))), CONSTRAINT saga_steps_pkey PRIMARY KEY (step_id), CONSTRAINT saga_steps_step_number_key UNIQUE (saga_id, step_number)) WITH (fillfactor=80);
+-- set up table pgcharter.saga_steps: nobody waits
+ALTER TABLE pgcharter.saga_steps ENABLE ROW LEVEL SECURITY;
+-- set up table pgcharter.saga_steps: nobody waits
+ALTER TABLE pgcharter.saga_steps FORCE ROW LEVEL SECURITY;
+-- comment on table pgcharter.saga_steps: nobody waits
+COMMENT ON COLUMN pgcharter.saga_steps.tenant IS 'tenant of the transaction that started it; empty: it had none';
+-- comment on table pgcharter.saga_steps: nobody waits
+COMMENT ON COLUMN pgcharter.saga_steps.step_type IS 'name of the step';
+-- comment on table pgcharter.saga_steps: nobody waits
+COMMENT ON COLUMN pgcharter.saga_steps.kind IS 'step, wait, sleep, saga';
+-- comment on table pgcharter.saga_steps: nobody waits
+COMMENT ON COLUMN pgcharter.saga_steps.started_at IS 'last attempt';
+-- comment on table pgcharter.saga_steps: nobody waits
+COMMENT ON COLUMN pgcharter.saga_steps.retry_count IS 'attempts that failed';
+-- comment on table pgcharter.saga_steps: nobody waits
+COMMENT ON COLUMN pgcharter.saga_steps.compensation_count IS 'attempts to compensate that failed';
+-- comment on table pgcharter.saga_steps: nobody waits
+COMMENT ON COLUMN pgcharter.saga_steps.uncertain IS 'an attempt ended without an answer: it may have had its effect';
+-- comment on table pgcharter.saga_steps: nobody waits
+COMMENT ON COLUMN pgcharter.saga_steps.next_at IS 'when it is tried again, or what it waits for is over';
+-- comment on table pgcharter.saga_steps: nobody waits
+COMMENT ON TABLE pgcharter.saga_steps IS 'Steps of sagas that have been begun';
+-- grant on table pgcharter.saga_steps: nobody waits
+GRANT SELECT ON TABLE pgcharter.saga_steps TO shop_readwrite;
+-- grant on table pgcharter.saga_steps: nobody waits
+GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE pgcharter.saga_steps TO shop_worker;
 COMMIT;
 
 BEGIN;
@@ -627,30 +1486,6 @@ COMMIT;
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
--- change default of column messaging.event_versions.tenant_id: reads and writes wait ≤ 2 s
-ALTER TABLE messaging.event_versions ALTER COLUMN tenant_id SET DEFAULT (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid;
-COMMIT;
-
-BEGIN;
-SET LOCAL lock_timeout = '5s';
--- change default of column messaging.events.tenant_id: reads and writes wait ≤ 2 s
-ALTER TABLE ONLY messaging.events ALTER COLUMN tenant_id SET DEFAULT (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid;
-COMMIT;
-
-BEGIN;
-SET LOCAL lock_timeout = '5s';
--- change default of column messaging.saga_instances.tenant_id: reads and writes wait ≤ 2 s
-ALTER TABLE messaging.saga_instances ALTER COLUMN tenant_id SET DEFAULT (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid;
-COMMIT;
-
-BEGIN;
-SET LOCAL lock_timeout = '5s';
--- change default of column messaging.saga_steps.tenant_id: reads and writes wait ≤ 2 s
-ALTER TABLE messaging.saga_steps ALTER COLUMN tenant_id SET DEFAULT (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid;
-COMMIT;
-
-BEGIN;
-SET LOCAL lock_timeout = '5s';
 -- change default of column sales.accounts.tenant_id: reads and writes wait ≤ 2 s
 ALTER TABLE sales.accounts ALTER COLUMN tenant_id SET DEFAULT (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid;
 COMMIT;
@@ -659,6 +1494,12 @@ BEGIN;
 SET LOCAL lock_timeout = '5s';
 -- change default of column sales.order_items.tenant_id: reads and writes wait ≤ 2 s
 ALTER TABLE sales.order_items ALTER COLUMN tenant_id SET DEFAULT (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid;
+COMMIT;
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+-- change default of column sales.order_journeys.tenant_id: reads and writes wait ≤ 2 s
+ALTER TABLE sales.order_journeys ALTER COLUMN tenant_id SET DEFAULT (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid;
 COMMIT;
 
 BEGIN;
@@ -746,6 +1587,14 @@ COMMIT;
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
+-- create constraint pgcharter.saga_history.saga_history_saga_id_fkey: nobody waits
+ALTER TABLE pgcharter.saga_history ADD CONSTRAINT saga_history_saga_id_fkey FOREIGN KEY (saga_id) REFERENCES pgcharter.saga_instances(saga_id) ON DELETE CASCADE;
+-- create constraint pgcharter.saga_instances.saga_instances_parent_id_fkey: nobody waits
+ALTER TABLE pgcharter.saga_instances ADD CONSTRAINT saga_instances_parent_id_fkey FOREIGN KEY (parent_id) REFERENCES pgcharter.saga_instances(saga_id) ON DELETE CASCADE;
+-- create constraint pgcharter.saga_signals.saga_signals_saga_id_fkey: nobody waits
+ALTER TABLE pgcharter.saga_signals ADD CONSTRAINT saga_signals_saga_id_fkey FOREIGN KEY (saga_id) REFERENCES pgcharter.saga_instances(saga_id) ON DELETE CASCADE;
+-- create constraint pgcharter.saga_steps.saga_steps_saga_id_fkey: nobody waits
+ALTER TABLE pgcharter.saga_steps ADD CONSTRAINT saga_steps_saga_id_fkey FOREIGN KEY (saga_id) REFERENCES pgcharter.saga_instances(saga_id) ON DELETE CASCADE;
 -- create index pgcharter.audit_log_key: nobody waits
 CREATE INDEX audit_log_key ON ONLY pgcharter.audit_log USING btree (key_hash);
 -- create index pgcharter.audit_log_2026_11_key: nobody waits
@@ -862,8 +1711,74 @@ ALTER INDEX pgcharter.audit_log_key ATTACH PARTITION pgcharter.audit_log_unplace
 CREATE INDEX audit_log_unplaced_new_key ON pgcharter.audit_log_unplaced USING btree (hashtextextended((new_key)::text, (0)::bigint)) WHERE (new_key IS NOT NULL);
 -- set up index pgcharter.audit_log_unplaced_new_key: nobody waits
 ALTER INDEX pgcharter.audit_log_new_key ATTACH PARTITION pgcharter.audit_log_unplaced_new_key;
+-- create index pgcharter.events_by_category: nobody waits
+CREATE INDEX events_by_category ON ONLY pgcharter.events USING btree (aggregate_type, "position");
+-- create index pgcharter.events_2026_11_by_category: nobody waits
+CREATE INDEX events_2026_11_by_category ON pgcharter.events_2026_11 USING btree (aggregate_type, "position");
+-- set up index pgcharter.events_2026_11_by_category: nobody waits
+ALTER INDEX pgcharter.events_by_category ATTACH PARTITION pgcharter.events_2026_11_by_category;
+-- create index pgcharter.events_2026_12_by_category: nobody waits
+CREATE INDEX events_2026_12_by_category ON pgcharter.events_2026_12 USING btree (aggregate_type, "position");
+-- set up index pgcharter.events_2026_12_by_category: nobody waits
+ALTER INDEX pgcharter.events_by_category ATTACH PARTITION pgcharter.events_2026_12_by_category;
+-- create index pgcharter.events_2027_01_by_category: nobody waits
+CREATE INDEX events_2027_01_by_category ON pgcharter.events_2027_01 USING btree (aggregate_type, "position");
+-- set up index pgcharter.events_2027_01_by_category: nobody waits
+ALTER INDEX pgcharter.events_by_category ATTACH PARTITION pgcharter.events_2027_01_by_category;
+-- create index pgcharter.events_2027_02_by_category: nobody waits
+CREATE INDEX events_2027_02_by_category ON pgcharter.events_2027_02 USING btree (aggregate_type, "position");
+-- set up index pgcharter.events_2027_02_by_category: nobody waits
+ALTER INDEX pgcharter.events_by_category ATTACH PARTITION pgcharter.events_2027_02_by_category;
+-- create index pgcharter.events_by_position: nobody waits
+CREATE INDEX events_by_position ON ONLY pgcharter.events USING btree ("position");
+-- create index pgcharter.events_2026_11_by_position: nobody waits
+CREATE INDEX events_2026_11_by_position ON pgcharter.events_2026_11 USING btree ("position");
+-- set up index pgcharter.events_2026_11_by_position: nobody waits
+ALTER INDEX pgcharter.events_by_position ATTACH PARTITION pgcharter.events_2026_11_by_position;
+-- create index pgcharter.events_2026_12_by_position: nobody waits
+CREATE INDEX events_2026_12_by_position ON pgcharter.events_2026_12 USING btree ("position");
+-- set up index pgcharter.events_2026_12_by_position: nobody waits
+ALTER INDEX pgcharter.events_by_position ATTACH PARTITION pgcharter.events_2026_12_by_position;
+-- create index pgcharter.events_2027_01_by_position: nobody waits
+CREATE INDEX events_2027_01_by_position ON pgcharter.events_2027_01 USING btree ("position");
+-- set up index pgcharter.events_2027_01_by_position: nobody waits
+ALTER INDEX pgcharter.events_by_position ATTACH PARTITION pgcharter.events_2027_01_by_position;
+-- create index pgcharter.events_2027_02_by_position: nobody waits
+CREATE INDEX events_2027_02_by_position ON pgcharter.events_2027_02 USING btree ("position");
+-- set up index pgcharter.events_2027_02_by_position: nobody waits
+ALTER INDEX pgcharter.events_by_position ATTACH PARTITION pgcharter.events_2027_02_by_position;
+-- create index pgcharter.events_unplaced_by_category: nobody waits
+CREATE INDEX events_unplaced_by_category ON pgcharter.events_unplaced USING btree (aggregate_type, "position");
+-- set up index pgcharter.events_unplaced_by_category: nobody waits
+ALTER INDEX pgcharter.events_by_category ATTACH PARTITION pgcharter.events_unplaced_by_category;
+-- create index pgcharter.events_unplaced_by_position: nobody waits
+CREATE INDEX events_unplaced_by_position ON pgcharter.events_unplaced USING btree ("position");
+-- set up index pgcharter.events_unplaced_by_position: nobody waits
+ALTER INDEX pgcharter.events_by_position ATTACH PARTITION pgcharter.events_unplaced_by_position;
 -- create index pgcharter.idempotency_keys_expires_at: nobody waits
 CREATE INDEX idempotency_keys_expires_at ON pgcharter.idempotency_keys USING btree (expires_at);
+-- create index pgcharter.idx_saga_instances_type_status: nobody waits
+CREATE INDEX idx_saga_instances_type_status ON pgcharter.saga_instances USING btree (saga_type, status);
+-- create index pgcharter.inbox_seen_at: nobody waits
+CREATE INDEX inbox_seen_at ON pgcharter.inbox USING btree (seen_at);
+-- create index pgcharter.parked_due: nobody waits
+CREATE INDEX parked_due ON pgcharter.parked USING btree (consumer, due_at) WHERE (state = 'waiting'::text);
+-- create index pgcharter.parked_head: nobody waits
+CREATE INDEX parked_head ON pgcharter.parked USING btree (consumer, key) WHERE (state <> 'behind'::text);
+-- create index pgcharter.saga_history_saga_id: nobody waits
+CREATE INDEX saga_history_saga_id ON pgcharter.saga_history USING btree (saga_id, happened_at);
+-- create index pgcharter.saga_instances_business_key: nobody waits
+CREATE UNIQUE INDEX saga_instances_business_key ON pgcharter.saga_instances USING btree (tenant, saga_type, business_key) WHERE (business_key IS NOT NULL);
+-- create index pgcharter.saga_instances_completed_at: nobody waits
+CREATE INDEX saga_instances_completed_at ON pgcharter.saga_instances USING btree (completed_at) WHERE (completed_at IS NOT NULL);
+-- create index pgcharter.saga_instances_due: nobody waits
+CREATE INDEX saga_instances_due ON pgcharter.saga_instances USING btree (saga_type, definition_version, next_at) WHERE (next_at IS NOT NULL);
+-- create index pgcharter.saga_instances_parent_id: nobody waits
+CREATE INDEX saga_instances_parent_id ON pgcharter.saga_instances USING btree (parent_id) WHERE (parent_id IS NOT NULL);
+-- create index pgcharter.saga_signals_saga_id: nobody waits
+CREATE INDEX saga_signals_saga_id ON pgcharter.saga_signals USING btree (saga_id, sent_at);
+-- create index pgcharter.saga_signals_unseen: nobody waits
+CREATE INDEX saga_signals_unseen ON pgcharter.saga_signals USING btree (sent_at) WHERE (NOT seen);
 -- create view pgcharter.audit_of_catalog_products: nobody waits
 CREATE VIEW pgcharter.audit_of_catalog_products AS SELECT number,
     changed_at,
@@ -910,6 +1825,10 @@ CREATE VIEW pgcharter.audit_of_catalog_vendors AS SELECT number,
   WHERE ((table_schema = 'catalog'::text) AND (table_name = 'vendors'::text));
 -- comment on view pgcharter.audit_of_catalog_vendors: nobody waits
 COMMENT ON VIEW pgcharter.audit_of_catalog_vendors IS 'History of catalog.vendors';
+COMMIT;
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- create view pgcharter.audit_of_identity_tenants: nobody waits
 CREATE VIEW pgcharter.audit_of_identity_tenants AS SELECT number,
     changed_at,
@@ -1149,6 +2068,34 @@ ALTER TABLE pgcharter.audit_seals ENABLE ALWAYS TRIGGER audit_guard_rows;
 CREATE TRIGGER audit_guard_whole BEFORE TRUNCATE ON pgcharter.audit_seals FOR EACH STATEMENT EXECUTE FUNCTION pgcharter.audit_guard();
 -- set up trigger pgcharter.audit_seals.audit_guard_whole: nobody waits
 ALTER TABLE pgcharter.audit_seals ENABLE ALWAYS TRIGGER audit_guard_whole;
+-- create trigger pgcharter.events.events_guard_rows: nobody waits
+CREATE TRIGGER events_guard_rows BEFORE DELETE OR UPDATE ON pgcharter.events FOR EACH ROW EXECUTE FUNCTION pgcharter.events_guard();
+-- set up trigger pgcharter.events.events_guard_rows: nobody waits
+ALTER TABLE pgcharter.events ENABLE ALWAYS TRIGGER events_guard_rows;
+-- create trigger pgcharter.events.events_guard_whole: nobody waits
+CREATE TRIGGER events_guard_whole BEFORE TRUNCATE ON pgcharter.events FOR EACH STATEMENT EXECUTE FUNCTION pgcharter.events_guard();
+-- set up trigger pgcharter.events.events_guard_whole: nobody waits
+ALTER TABLE pgcharter.events ENABLE ALWAYS TRIGGER events_guard_whole;
+-- create trigger pgcharter.events_2026_11.events_guard_whole: nobody waits
+CREATE TRIGGER events_guard_whole BEFORE TRUNCATE ON pgcharter.events_2026_11 FOR EACH STATEMENT EXECUTE FUNCTION pgcharter.events_guard();
+-- set up trigger pgcharter.events_2026_11.events_guard_whole: nobody waits
+ALTER TABLE pgcharter.events_2026_11 ENABLE ALWAYS TRIGGER events_guard_whole;
+-- create trigger pgcharter.events_2026_12.events_guard_whole: nobody waits
+CREATE TRIGGER events_guard_whole BEFORE TRUNCATE ON pgcharter.events_2026_12 FOR EACH STATEMENT EXECUTE FUNCTION pgcharter.events_guard();
+-- set up trigger pgcharter.events_2026_12.events_guard_whole: nobody waits
+ALTER TABLE pgcharter.events_2026_12 ENABLE ALWAYS TRIGGER events_guard_whole;
+-- create trigger pgcharter.events_2027_01.events_guard_whole: nobody waits
+CREATE TRIGGER events_guard_whole BEFORE TRUNCATE ON pgcharter.events_2027_01 FOR EACH STATEMENT EXECUTE FUNCTION pgcharter.events_guard();
+-- set up trigger pgcharter.events_2027_01.events_guard_whole: nobody waits
+ALTER TABLE pgcharter.events_2027_01 ENABLE ALWAYS TRIGGER events_guard_whole;
+-- create trigger pgcharter.events_2027_02.events_guard_whole: nobody waits
+CREATE TRIGGER events_guard_whole BEFORE TRUNCATE ON pgcharter.events_2027_02 FOR EACH STATEMENT EXECUTE FUNCTION pgcharter.events_guard();
+-- set up trigger pgcharter.events_2027_02.events_guard_whole: nobody waits
+ALTER TABLE pgcharter.events_2027_02 ENABLE ALWAYS TRIGGER events_guard_whole;
+-- create trigger pgcharter.events_unplaced.events_guard_whole: nobody waits
+CREATE TRIGGER events_guard_whole BEFORE TRUNCATE ON pgcharter.events_unplaced FOR EACH STATEMENT EXECUTE FUNCTION pgcharter.events_guard();
+-- set up trigger pgcharter.events_unplaced.events_guard_whole: nobody waits
+ALTER TABLE pgcharter.events_unplaced ENABLE ALWAYS TRIGGER events_guard_whole;
 COMMIT;
 
 BEGIN;
@@ -1237,42 +2184,44 @@ COMMIT;
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
--- create policy messaging.event_versions.pgcharter_rows: reads and writes wait ≤ 2 s
-CREATE POLICY pgcharter_rows ON messaging.event_versions USING ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid)) WITH CHECK ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid));
--- create policy messaging.event_versions.pgcharter_tenant: reads and writes wait ≤ 2 s
-CREATE POLICY pgcharter_tenant ON messaging.event_versions AS RESTRICTIVE USING ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid)) WITH CHECK ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid));
-COMMIT;
-
-BEGIN;
-SET LOCAL lock_timeout = '5s';
--- create policy messaging.events.pgcharter_rows: reads and writes wait ≤ 2 s
-CREATE POLICY pgcharter_rows ON messaging.events USING ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid)) WITH CHECK ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid));
--- create policy messaging.events.pgcharter_tenant: reads and writes wait ≤ 2 s
-CREATE POLICY pgcharter_tenant ON messaging.events AS RESTRICTIVE USING ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid)) WITH CHECK ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid));
-COMMIT;
-
-BEGIN;
-SET LOCAL lock_timeout = '5s';
--- create policy messaging.saga_instances.pgcharter_rows: reads and writes wait ≤ 2 s
-CREATE POLICY pgcharter_rows ON messaging.saga_instances USING ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid)) WITH CHECK ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid));
--- create policy messaging.saga_instances.pgcharter_tenant: reads and writes wait ≤ 2 s
-CREATE POLICY pgcharter_tenant ON messaging.saga_instances AS RESTRICTIVE USING ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid)) WITH CHECK ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid));
-COMMIT;
-
-BEGIN;
-SET LOCAL lock_timeout = '5s';
--- create policy messaging.saga_steps.pgcharter_rows: reads and writes wait ≤ 2 s
-CREATE POLICY pgcharter_rows ON messaging.saga_steps USING ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid)) WITH CHECK ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid));
--- create policy messaging.saga_steps.pgcharter_tenant: reads and writes wait ≤ 2 s
-CREATE POLICY pgcharter_tenant ON messaging.saga_steps AS RESTRICTIVE USING ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid)) WITH CHECK ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid));
-COMMIT;
-
-BEGIN;
-SET LOCAL lock_timeout = '5s';
+-- create policy pgcharter.event_heads.pgcharter_owner: nobody waits
+CREATE POLICY pgcharter_owner ON pgcharter.event_heads TO CURRENT_USER USING (true) WITH CHECK (true);
+-- create policy pgcharter.event_heads.pgcharter_tenant: nobody waits
+CREATE POLICY pgcharter_tenant ON pgcharter.event_heads USING ((tenant = COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text))) WITH CHECK ((tenant = COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text)));
+-- create policy pgcharter.event_heads.pgcharter_worker: nobody waits
+CREATE POLICY pgcharter_worker ON pgcharter.event_heads TO shop_worker USING (true);
+-- create policy pgcharter.event_snapshots.pgcharter_owner: nobody waits
+CREATE POLICY pgcharter_owner ON pgcharter.event_snapshots TO CURRENT_USER USING (true) WITH CHECK (true);
+-- create policy pgcharter.event_snapshots.pgcharter_tenant: nobody waits
+CREATE POLICY pgcharter_tenant ON pgcharter.event_snapshots USING ((tenant = COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text))) WITH CHECK ((tenant = COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text)));
+-- create policy pgcharter.event_snapshots.pgcharter_worker: nobody waits
+CREATE POLICY pgcharter_worker ON pgcharter.event_snapshots TO shop_worker USING (true);
+-- create policy pgcharter.events.pgcharter_owner: nobody waits
+CREATE POLICY pgcharter_owner ON pgcharter.events TO CURRENT_USER USING (true) WITH CHECK (true);
+-- create policy pgcharter.events.pgcharter_tenant: nobody waits
+CREATE POLICY pgcharter_tenant ON pgcharter.events USING ((tenant = COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text))) WITH CHECK ((tenant = COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text)));
+-- create policy pgcharter.events.pgcharter_worker: nobody waits
+CREATE POLICY pgcharter_worker ON pgcharter.events TO shop_worker USING (true);
 -- create policy pgcharter.idempotency_keys.pgcharter_owner: nobody waits
 CREATE POLICY pgcharter_owner ON pgcharter.idempotency_keys TO CURRENT_USER USING (true) WITH CHECK (true);
 -- create policy pgcharter.idempotency_keys.pgcharter_tenant: nobody waits
 CREATE POLICY pgcharter_tenant ON pgcharter.idempotency_keys USING ((tenant = COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text))) WITH CHECK ((tenant = COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text)));
+-- create policy pgcharter.saga_history.pgcharter_tenant: nobody waits
+CREATE POLICY pgcharter_tenant ON pgcharter.saga_history USING ((tenant = COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text))) WITH CHECK ((tenant = COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text)));
+-- create policy pgcharter.saga_history.pgcharter_workers: nobody waits
+CREATE POLICY pgcharter_workers ON pgcharter.saga_history TO CURRENT_USER, shop_worker USING (true) WITH CHECK (true);
+-- create policy pgcharter.saga_instances.pgcharter_tenant: nobody waits
+CREATE POLICY pgcharter_tenant ON pgcharter.saga_instances USING ((tenant = COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text))) WITH CHECK ((tenant = COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text)));
+-- create policy pgcharter.saga_instances.pgcharter_workers: nobody waits
+CREATE POLICY pgcharter_workers ON pgcharter.saga_instances TO CURRENT_USER, shop_worker USING (true) WITH CHECK (true);
+-- create policy pgcharter.saga_signals.pgcharter_tenant: nobody waits
+CREATE POLICY pgcharter_tenant ON pgcharter.saga_signals USING ((tenant = COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text))) WITH CHECK ((tenant = COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text)));
+-- create policy pgcharter.saga_signals.pgcharter_workers: nobody waits
+CREATE POLICY pgcharter_workers ON pgcharter.saga_signals TO CURRENT_USER, shop_worker USING (true) WITH CHECK (true);
+-- create policy pgcharter.saga_steps.pgcharter_tenant: nobody waits
+CREATE POLICY pgcharter_tenant ON pgcharter.saga_steps USING ((tenant = COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text))) WITH CHECK ((tenant = COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text)));
+-- create policy pgcharter.saga_steps.pgcharter_workers: nobody waits
+CREATE POLICY pgcharter_workers ON pgcharter.saga_steps TO CURRENT_USER, shop_worker USING (true) WITH CHECK (true);
 COMMIT;
 
 BEGIN;
@@ -1293,6 +2242,14 @@ SET LOCAL lock_timeout = '5s';
 CREATE POLICY pgcharter_rows ON sales.order_items USING ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid)) WITH CHECK ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid));
 -- create policy sales.order_items.pgcharter_tenant: reads and writes wait ≤ 2 s
 CREATE POLICY pgcharter_tenant ON sales.order_items AS RESTRICTIVE USING ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid)) WITH CHECK ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid));
+COMMIT;
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+-- create policy sales.order_journeys.pgcharter_rows: reads and writes wait ≤ 2 s
+CREATE POLICY pgcharter_rows ON sales.order_journeys USING ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid)) WITH CHECK ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid));
+-- create policy sales.order_journeys.pgcharter_tenant: reads and writes wait ≤ 2 s
+CREATE POLICY pgcharter_tenant ON sales.order_journeys AS RESTRICTIVE USING ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid)) WITH CHECK ((tenant_id = (NULLIF(current_setting('pgcharter.tenant'::text, true), ''::text))::uuid));
 COMMIT;
 
 BEGIN;
