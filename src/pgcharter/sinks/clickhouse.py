@@ -51,8 +51,8 @@ class ClickHouseSink:
     whole = True
     ordered = True
 
-    def __init__(self, url: str, name: str, *, engine: str = "") -> None:
-        self._http, self._name, self._engine = Http(url), name, engine
+    def __init__(self, url: str, name: str, *, engine: str = "", timeout: float = 300) -> None:
+        self._http, self._name, self._engine = Http(url, timeout), name, engine
         self._server: Version = (0, 0)
         self._seq = 0
         self._tables: dict[str, Table] = {}
