@@ -184,7 +184,8 @@ SAYS = {
 }
 """What must have been said on each page, in this order."""
 _ELSEWHERE = {
-    "bulk", "caching", "ci", "database", "editor", "idempotency", "locking", "models", "pagination", "replicas", "repository", "testing",
+    "bulk", "caching", "ci", "database", "editor", "events", "idempotency", "locking", "models", "outbox", "pagination", "projections",
+    "reconcile", "replicas", "repository", "sagas", "sinks", "subscriptions", "sync", "testing",
     "two-phase-commit",
 }  # fmt: skip
 RUN = [page for page in sorted(PAGES.glob("*.md")) if page.stem not in _ELSEWHERE]
