@@ -291,6 +291,20 @@ def test_clearing_many_in_pieces(server: Store) -> None:
     sink.close()
 
 
+def test_a_server_that_drops_any_key_is_refused(server: Store) -> None:
+    with _client(server) as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        client.config_set("maxmemory", 100_000_000)
+        sink = RedisSink(server.url, "copy")
+        try:
+            with pytest.raises(SinkRefusedError, match="allkeys-lru"):
+                sink.open([])
+        finally:
+            client.config_set("maxmemory-policy", "noeviction")
+        assert sink.open([]) is None
+        sink.close()
+
+
 def test_what_the_charter_says(server: Store) -> None:
     table = SinkTable("hot", "redis", url_env="R", form="json", options={"prefix": "p:"})
     sink = registry.make(table, environ={"R": server.url})

@@ -73,7 +73,8 @@ class RedisSink:
         self._writes = 0
 
     def open(self, shapes: Sequence[Shape]) -> Stamp | None:  # noqa: ARG002
-        """Connect and begin to write; a writer of before is shut out."""
+        """Connect and begin to write; a writer of before is shut out. Raises SinkRefusedError where the server may drop any key."""
+        self._link.keeps()
         return self._link.open()
 
     def write(self, rows: Sequence[Row], upto: Stamp) -> None:
@@ -179,6 +180,16 @@ class Link:
             kept = self.client.evalsha(self._sha, 1, self._state, "open", self._token, "0")
         self._open = True
         return stamp_of(kept) if kept else None
+
+    def keeps(self) -> None:
+        """Raises SinkRefusedError where stamps may be evicted: older rows would come back then, and parts of rows be left out."""
+        with self.errors():
+            memory = self.client.info("memory")
+        if memory.get("maxmemory") and str(memory.get("maxmemory_policy", "")).startswith("allkeys"):
+            raise SinkRefusedError(
+                f"Redis drops any key when it is full (maxmemory-policy {memory['maxmemory_policy']}), so a copy in it would lose rows unseen",
+                hint="redis-cli CONFIG SET maxmemory-policy noeviction",
+            )
 
     def ready(self) -> None:
         """Raises SinkDownError after a failure, when nobody knows what has arrived."""
