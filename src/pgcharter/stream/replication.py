@@ -21,7 +21,7 @@ SETTINGS = (
     "SET datestyle = 'ISO'; SET intervalstyle = 'postgres'; SET timezone = 'UTC'; SET bytea_output = 'hex'; SET extra_float_digits = 1;"
     " SET xmloption = 'content'; SET client_encoding = 'UTF8'; SET search_path = ''; SET row_security = off; SET statement_timeout = 0;"
     " SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET default_transaction_read_only = off;"
-    " SET synchronous_commit = local"
+    " SET synchronous_commit = local; SET idle_session_timeout = 0"
 )
 """Values are written as text by whatever these say, so every session that reads values says the same. With row security off, what a row
 policy would hide is refused instead: a copy would lack it."""
