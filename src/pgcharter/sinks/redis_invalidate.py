@@ -24,8 +24,8 @@ from pgcharter.runtime.cache_keys import touched_by
 from pgcharter.runtime.cache_redis import RedisStore
 from pgcharter.runtime.cache_store import Change, StoreError, wall
 from pgcharter.runtime.colours import driven
-from pgcharter.sinks.redis import Link
 from pgcharter.sinks.redis_layout import key_text, stamp_text
+from pgcharter.sinks.redis_link import Link
 from pgcharter.stream.errors import SinkDownError
 from pgcharter.stream.model import Row, Shape, Stamp
 
