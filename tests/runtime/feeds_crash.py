@@ -37,7 +37,7 @@ OTHERS = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE pid
 DONE = """
 SELECT min(position) >= (SELECT max(position) FROM app.things), (SELECT count(*) FROM pgcharter.parked) FROM pgcharter.feeds
 """
-KEYS, NUMBERS, BAD = ("a", "b", "c"), range(24), {3, 10}
+KEYS, NUMBERS, MORE, BAD = ("a", "b", "c"), range(24), range(24, 30), {3, 10}
 
 
 class Case(NamedTuple):
@@ -158,7 +158,7 @@ class Ground:
             self.restart()
         else:
             (folder / "down").touch()
-            threading.Timer(0.3, (folder / "down").unlink).start()
+            threading.Timer(0.3, lambda: (folder / "down").unlink(missing_ok=True)).start()
         process.send_signal(signal.SIGCONT)
         return True
 
@@ -172,8 +172,11 @@ class Ground:
 
     def _finished(self, case: Case, folder: Path, first: subprocess.Popen[bytes]) -> str:
         """Let the worker end its work, or another one where it is dead."""
+        if case.point == "feed released" and case.end != "kill":
+            assert first.wait(30) == 0, f"{case}: ended with {first.returncode}"
         worker = first if first.poll() is None else self._started(case, folder, "")
         try:
+            self._more()
             self._wait(folder, case)
             worker.send_signal(signal.SIGTERM)
             assert worker.wait(30) == 0, f"{case}: ended with {worker.returncode}"
@@ -183,6 +186,11 @@ class Ground:
                     process.kill()
                     process.wait()
         return "itself" if worker is first else "another"
+
+    def _more(self) -> None:
+        """Append what is there to see that a worker is at work."""
+        with psycopg.connect(self.server.dsn(), autocommit=True) as conn:
+            append(conn, *[(KEYS[number % 3], number) for number in MORE])
 
     def _wait(self, folder: Path, case: Case) -> None:
         until = time.monotonic() + 60
@@ -203,7 +211,7 @@ class Ground:
             seen = [(key, int(number)) for key, number in lines]
         for number, key in enumerate(KEYS):
             of_key = list(dict.fromkeys(n for k, n in seen if k == key))
-            assert of_key == list(NUMBERS)[number::3], f"{case}: {key} {of_key}"
+            assert of_key == [*NUMBERS, *MORE][number::3], f"{case}: {key} {of_key}"
 
 
 def _stopped(process: subprocess.Popen[bytes]) -> str:
