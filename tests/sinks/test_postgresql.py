@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -289,6 +290,41 @@ def test_a_writer_killed_anywhere(copies: PostgresqlHarness, point: str, kept: i
     assert set(copies.rows(of)) == {(n,) for n in range(kept + 1)}
     assert subprocess.run(command, env={**fault, "PGCHARTER_FAULT": ""}, check=False).returncode == 0
     assert set(copies.rows(of)) == {(n,) for n in range(11)}
+
+
+def test_connections_that_are_cut_again_and_again(copies: PostgresqlHarness) -> None:
+    """Whatever moment a connection ends at: from the checkpoint on, all of it again, and nothing is missing or double."""
+    of, sink, done = shape(), copies.sink(), threading.Event()
+    cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pgcharter sync copies'"
+
+    def cutter() -> None:
+        with psycopg.connect(copies.dsn, autocommit=True) as conn:
+            for _ in range(12):
+                done.wait(random.uniform(0, 0.15))
+                conn.execute(cut)
+
+    thread = threading.Thread(target=cutter)
+    thread.start()
+    last, downs = 0, 0
+    try:
+        while last < 150:
+            try:
+                kept = sink.open([of])
+                assert kept is None or kept.lsn >= last, "the checkpoint went back behind what was acknowledged"
+                last = kept.lsn if kept else 0
+                while last < 150:
+                    rows = [whole(of, last + 1, last + 1), whole(of, last + 1, 0, name=str(last + 1)), delete(of, last + 1, last - 4)]
+                    sink.write(rows, Stamp(last + 1, 1))
+                    last += 1
+            except SinkDownError:
+                downs += 1
+    finally:
+        done.set()
+        thread.join()
+    assert downs
+    assert set(copies.rows(of)) == {(0,), *((n,) for n in range(146, 151))}
+    assert copies.rows(of)[(0,)]["name"] == "150"
+    sink.close()
 
 
 def test_options(copies: PostgresqlHarness) -> None:
