@@ -27,9 +27,10 @@ BEGIN
     IF n = 1 THEN
         firsts := ARRAY[-counts[1]];
     ELSE
-        SELECT array_agg(i ORDER BY i) INTO owners FROM generate_subscripts(counts, 1) i, generate_series(1, counts[i]);
-        SELECT array_agg(-upto ORDER BY i) INTO firsts
-          FROM (SELECT i, sum(counts[i]) OVER (ORDER BY i) FROM generate_subscripts(counts, 1) i) s(i, upto);
+        FOR i IN 1..n LOOP
+            owners := owners || array_fill(i, ARRAY[greatest(counts[i], 0)]);
+            firsts[i] := coalesce(firsts[i - 1], 0) - counts[i];
+        END LOOP;
     END IF;
     IF firsts[n] IS DISTINCT FROM -cardinality(event_types) OR 1 > ANY (counts) THEN
         RAISE EXCEPTION 'append_events was given % events, and numbers of events of aggregates that do not add up to them: %',
