@@ -461,3 +461,15 @@ def test_two_relays_share_the_slots_of_a_route(db: Database) -> None:
             assert mine == sorted(mine)
     assert one.got
     assert two.got
+
+
+def test_a_database_with_tenants_is_relayed_for_all_of_them(database: str) -> None:
+    own_tables.install(database, "messaging")
+    target = Kept()
+    with Database(database, tenants=True) as db:
+        for tenant in ("acme", "globex"):
+            with context(tenant=tenant):
+                db.run(lambda work, tenant=tenant: publish(work.conn, "t", tenant))
+        with running(Relay(db, [Route("r", target)], full=1, rotate_every=0.02)) as relay:
+            until(lambda: relay.emptied)
+    assert [m.tenant for m in target.got] == target.payloads == ["acme", "globex"]

@@ -26,6 +26,7 @@ from pgcharter.db.flows import Query, flow
 from pgcharter.db.flows import Steps as FlowSteps
 from pgcharter.errors import UsageError
 from pgcharter.runtime.colours import Steps, awaited, driven
+from pgcharter.runtime.context import no_tenant
 from pgcharter.runtime.feeds import AsyncFeed, Feed
 from pgcharter.runtime.feeds_model import Failed, FeedSettings, Outcome, Outside, Park, Start
 from pgcharter.runtime.feeds_model import Message as Read
@@ -39,6 +40,7 @@ POINTS = ("outbox delivered", "outbox rotated")
 FULL = 8 << 20
 """Bytes of a part of the ring from which on the next one is filled."""
 _USUAL = FeedSettings()
+_SEEING = "the ring of the outbox"
 _EARLY = "it is not due yet"
 
 
@@ -178,6 +180,11 @@ class _AnyRelay:
             settings=route.settings,
         )
 
+    @property
+    def _begun(self) -> bool:
+        """Whether every route has a cursor: before that, what a new one is to read could be emptied out."""
+        return all(feed._known for feed in self.feeds)
+
     def _note(self, emptied: int) -> None:
         self.emptied += emptied
         if emptied:
@@ -205,7 +212,8 @@ class Relay(_AnyRelay):
             thread.start()
         try:
             while not self._stopping.wait(self.rotate_every):
-                self.rotate()
+                if self._begun:
+                    self.rotate()
         finally:
             while any(t.is_alive() for t in threads):
                 self.stop()  # again and again: a feed that is just about to begin does not know yet that it was told
@@ -232,7 +240,8 @@ class Relay(_AnyRelay):
     def rotate(self) -> None:
         """See to the ring once; where the database is away, the next time."""
         try:
-            self._note(self.database.run(lambda work: rotate(work.conn, self.full), isolation="read committed"))
+            with no_tenant(_SEEING):
+                self._note(self.database.run(lambda work: rotate(work.conn, self.full), isolation="read committed"))
         except Exception as error:
             _postponed(error)
 
@@ -285,7 +294,8 @@ class AsyncRelay(_AnyRelay):
     async def _rotating(self) -> None:
         while True:
             await asyncio.sleep(self.rotate_every)
-            await self.rotate()
+            if self._begun:
+                await self.rotate()
 
     async def catch_up(self) -> int:
         """The async twin of `Relay.catch_up`."""
@@ -298,7 +308,8 @@ class AsyncRelay(_AnyRelay):
     async def rotate(self) -> None:
         """The async twin of `Relay.rotate`."""
         try:
-            self._note(await self.database.run(lambda work: rotate.aio(work.conn, self.full), isolation="read committed"))
+            with no_tenant(_SEEING):
+                self._note(await self.database.run(lambda work: rotate.aio(work.conn, self.full), isolation="read committed"))
         except Exception as error:
             _postponed(error)
 
