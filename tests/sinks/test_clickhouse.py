@@ -181,7 +181,8 @@ def test_rows_are_read_back_as_they_were(server: Store) -> None:
     sink.close()
 
 
-def test_keys_come_in_order(server: Store) -> None:
+@pytest.mark.parametrize("page", [2, 5, 100])
+def test_keys_come_in_order(server: Store, page: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of UUIDs as PostgreSQL sorts them, of texts by their bytes."""
     for type_, keys in {
         "uuid": [UUID(int=n) for n in (1 << 100, 1 << 10, 3, 1 << 63, 1 << 64)],

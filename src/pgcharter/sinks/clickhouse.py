@@ -32,6 +32,8 @@ from pgcharter.stream.errors import SinkRefusedError
 from pgcharter.stream.model import Field, Row, Shape, Sink, Stamp, Stored
 
 _END = Struct("<QQB")
+_PAGE = 100_000
+"""Rows that are read back at a time."""
 _MOST = 250_000
 """Rows of one insert: one block of the server, which appears at once."""
 
@@ -163,13 +165,25 @@ class ClickHouseSink:
         table.high = max(table.high, (version, ordinal))
 
     def read(self, shape: Shape, after: tuple[Any, ...] | None, upto: tuple[Any, ...] | None) -> Iterator[Stored]:
-        """Rows as they are now."""
+        """Rows as they are now; in pages where the key is one column that ClickHouse's index serves, else all in one answer."""
+        (first, *others) = (f for f in shape.fields if f.key)
+        most = 0 if others or first.type == "uuid" else _PAGE
+        while True:
+            count = 0
+            for stored in self._page(shape, after, upto, most):
+                yield stored
+                count, after = count + 1, stored.key
+            if not most or count < most:
+                return
+
+    def _page(self, shape: Shape, after: tuple[Any, ...] | None, upto: tuple[Any, ...] | None, most: int) -> Iterator[Stored]:
         table = self._tables[shape.to]
         fields = {f.name: f for f in shape.fields}
         columns = ", ".join(map(quoted, fields))
         where = " AND ".join(["_deleted = 0", *_bound(shape, ">", after), *_bound(shape, "<=", upto)])
         query = f"SELECT {columns}, _version, _ordinal, _exact FROM {table.name} FINAL WHERE {where} ORDER BY {_order(shape)}"
-        for values, (stored, version, ordinal) in self._rows(table, query, shape.fields, _stamp_in):
+        limit = f" LIMIT {most}" if most else ""
+        for values, (stored, version, ordinal) in self._rows(table, query + limit, shape.fields, _stamp_in):
             row = overlaid(dict(zip(fields, values, strict=True)), stored, fields)
             yield Stored(tuple(row[name] for name in shape.key), row, Stamp(version >> 1, ordinal))
 

@@ -10,7 +10,7 @@ end
 
 local is = redis.call('HMGET', state, 'token', 'seq')
 if is[1] ~= token or is[2] ~= seq then
-  return redis.error_reply('LOST ' .. (is[1] and (is[1] == token and 'its writes' or 'another writer') or 'everything'))
+  return redis.error_reply('LOST ' .. (not is[1] and 'has lost everything' or is[1] == token and 'has lost the last writes' or 'is written to by another writer'))
 end
 
 if operation == 'floor' then

@@ -51,7 +51,7 @@ class Link:
             memory = self.client.info("memory")
         if memory.get("maxmemory") and str(memory.get("maxmemory_policy", "")).startswith("allkeys"):
             raise SinkRefusedError(
-                f"Redis drops any key when it is full (maxmemory-policy {memory['maxmemory_policy']}), so a copy in it would lose rows unseen",
+                f"Redis drops any key when it is full (maxmemory-policy {memory['maxmemory_policy']}), so a copy would lose rows unseen",
                 hint="redis-cli CONFIG SET maxmemory-policy noeviction",
             )
 
@@ -96,7 +96,7 @@ def _named(error: Exception, state: str) -> SinkDownError | SinkRefusedError:
 
     said = str(error).splitlines()[0] if str(error) else type(error).__name__
     if "LOST " in said:
-        return SinkDownError(f"Redis has lost {said.partition('LOST ')[2]} since it was opened ({state}), so it must be asked what it has")
+        return SinkDownError(f"Redis {said.partition('LOST ')[2]} since it was opened ({state}), so it must be opened anew")
     if isinstance(error, redis.exceptions.OutOfMemoryError) or said.startswith("OOM") or "used memory > 'maxmemory'" in said:
         return SinkDownError(
             "Redis is full (maxmemory is reached and maxmemory-policy evicts nothing), so rows wait until it has room",
