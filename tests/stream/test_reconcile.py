@@ -227,3 +227,15 @@ def test_a_transaction_that_is_committing_holds_the_moment(pair: tuple[str, str]
             reconcile(side(pair, ORDERS), replace(REPAIR, wait=0.3))
         assert reconcile(side(pair, ORDERS), REPAIR).found == 0
         sleeper.join()
+
+
+@BOTH
+def test_names_that_must_be_quoted(pair: tuple[str, str], streamed: bool) -> None:
+    long = "Ü" * 31
+    run(pair[0], 'CREATE SCHEMA "My Schema"', f'CREATE TABLE "My Schema"."{long}" ("Order" text PRIMARY KEY, "a ""b" int, "%s" text)')
+    run(pair[0], f"""INSERT INTO "My Schema"."{long}" VALUES ('x%', 1, '%s'), ('y', NULL, '')""")
+    mapping = MappingTable("copies", f'"My Schema"."{long}"', to="copy")
+    assert reconcile(side(pair, mapping, streamed=streamed), replace(REPAIR, share=1)).repaired == 2
+    run(pair[1], 'UPDATE copy SET "a ""b" = 5 WHERE "Order" = \'y\'')
+    assert reconcile(side(pair, mapping, streamed=streamed), REPAIR).differences[0].fields == ('a "b',)
+    assert reconcile(side(pair, mapping, streamed=streamed)).found == 0

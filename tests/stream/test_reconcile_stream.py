@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import subprocess
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 from tests.stream.copying import Copies, own_tables, wait
-from tests.stream.test_commands import Project, project  # noqa: F401
 
 from pgcharter.policy.sync_settings import MappingTable
 from pgcharter.sinks.postgresql import PostgresqlSink
@@ -107,14 +109,65 @@ def test_beside_the_stream(database: str, tmp_path: Path) -> None:
             conn.execute("DROP DATABASE reconcile_stream_copy WITH (FORCE)")
 
 
-def _started(project: Project, *words: str) -> subprocess.Popen[bytes]:  # noqa: F811
+CHARTER = """
+[environments.dev]
+dsn_env = "SOURCE_DB"
+[sync]
+slot = "{slot}"
+heartbeat = "1s"
+[[sync.sink]]
+name = "copy"
+kind = "postgresql"
+url_env = "COPY_DB"
+[[sync.mapping]]
+sink = "copy"
+table = "public.orders"
+"""
+
+
+class Project:
+    """A charter that copies one table into another database."""
+
+    def __init__(self, source: str, folder: Path, slot: str) -> None:
+        self.source, self.folder, self.slot = source, folder, slot
+        (folder / "pgcharter.toml").write_text(CHARTER.format(slot=slot))
+        own_tables(source)
+        with psycopg.connect(source, autocommit=True) as conn:
+            conn.execute("CREATE TABLE orders (id int PRIMARY KEY, sku text NOT NULL)")
+            conn.execute("INSERT INTO orders SELECT i, 'a' FROM generate_series(1, 50) i")
+            conn.execute("CREATE PUBLICATION pgcharter_sync FOR TABLE orders WITH (publish_via_partition_root)")
+            conn.execute(f"CREATE DATABASE {slot}_copy".encode())
+        self.copy = psycopg.conninfo.make_conninfo(source, dbname=f"{slot}_copy")
+        self.environment = {**os.environ, "SOURCE_DB": source, "COPY_DB": self.copy}
+
+    def command(self, *words: str) -> list[str]:
+        return [sys.executable, "-m", "pgcharter", "sync", *words]
+
+    def run(self, *words: str, code: int = 0) -> str:
+        done = subprocess.run(self.command(*words), cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=60)
+        assert done.returncode == code, done
+        return done.stdout + done.stderr
+
+    def rows(self, dsn: str) -> list[Any]:
+        with psycopg.connect(dsn) as conn:
+            return conn.execute("SELECT id, sku FROM orders ORDER BY id").fetchall()
+
+
+@pytest.fixture
+def project(database: str, tmp_path: Path) -> Iterator[Project]:
+    made = Project(database, tmp_path, f"reconcile_{psycopg.conninfo.conninfo_to_dict(database)['dbname']}")
+    yield made
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute("SELECT pg_terminate_backend(active_pid, 5000) FROM pg_replication_slots WHERE slot_name = %s", [made.slot])
+        conn.execute("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s", [made.slot])
+        conn.execute(f"DROP DATABASE {made.slot}_copy WITH (FORCE)".encode())
+
+
+def _started(project: Project, *words: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(project.command(*words), cwd=project.folder, env=project.environment, stdout=subprocess.DEVNULL)
 
 
-def test_from_the_command_line(project: Project) -> None:  # noqa: F811
-    own_tables(project.source)
-    with psycopg.connect(project.source, autocommit=True) as conn:
-        conn.execute("CREATE PUBLICATION pgcharter_sync FOR TABLE orders WITH (publish_via_partition_root)")
+def test_from_the_command_line(project: Project) -> None:
     project.run("init", "--yes")
     project.run("run", "--once")
     with psycopg.connect(project.source, autocommit=True) as conn:
@@ -145,3 +198,16 @@ def test_from_the_command_line(project: Project) -> None:  # noqa: F811
     finally:
         worker.terminate()
         worker.wait(20)
+
+
+def test_batches_from_the_command_line(project: Project) -> None:
+    charter = project.folder / "pgcharter.toml"
+    charter.write_text(charter.read_text() + 'delta = "id"\n')
+    said = json.loads(project.run("batch", "--format", "json"))
+    assert (said["format"], said["batches"][0]["rows"]) == ("pgcharter-sync-batch", 50)
+    with psycopg.connect(project.source, autocommit=True) as conn:
+        conn.execute("INSERT INTO orders VALUES (60, 'b')")
+        conn.execute("DELETE FROM orders WHERE id = 3")
+    assert "public.orders → copy: 2 rows since 50" in project.run("batch")
+    assert "1 deleted, 1 repaired" in project.run("batch", "--deletes")
+    assert project.rows(project.source) == project.rows(project.copy)
