@@ -61,6 +61,7 @@ def test_listed_shown_and_asked(db: Database, database: str, program: Program) -
     order = ["started", "reserve completed", "charge failed (attempt 1)", "charge failed (attempt 3)", "turned", "reserve compensated"]
     places = [shown.index(text) for text in order]
     assert places == sorted(places)
+    assert shown.splitlines()[-1].endswith(" failed")
     data = json.loads(program("saga", "show", str(other), "--format", "json", *on).stdout)
     assert (data["format"], data["signals"][0]["name"], data["steps"][1]["status"]) == ("pgcharter-saga", "early", "running")
     assert "nothing has waited for it yet" in " ".join(program("saga", "show", str(other), *on).stdout.split())

@@ -19,6 +19,8 @@ from tests.runtime.sagas_ground import QUICK, RETRY, World, install, named, simp
 from pgcharter.errors import UnavailableError, UsageError
 from pgcharter.runtime.context import context as around
 from pgcharter.runtime.database import AsyncDatabase, Database
+from pgcharter.runtime.outcomes import Retry
+from pgcharter.runtime.pools import PoolSize
 from pgcharter.runtime.sagas import (
     AbortError,
     Alarm,
@@ -727,6 +729,16 @@ def test_without_tables(database: str) -> None:
             idle(db, simple("o", Wait("x")))
 
 
+def test_a_database_that_has_no_connection_left_is_no_attempt(database: str) -> None:
+    install(database)
+    saga = simple("o", Step("one", lambda c: time.sleep(0.6), inside=True, retry=Retrying(attempts=1)))
+    with Database(database, size=PoolSize(1, 1, wait=0.4), retry=Retry(attempts=1)) as db:
+        made = [begun(db, saga) for _ in range(3)]
+        idle(db, saga)
+        assert [state(db, one).status for one in made] == ["completed"] * 3
+        assert [events(db, one) for one in made] == [[]] * 3
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -750,14 +762,39 @@ def test_who_listens_is_woken_after_the_commit(db: Database) -> None:
     waker = wakes(db)
     try:
         with running(db, saga, settings=slow, on_end=ended.append):
-            until(lambda: db.run(lambda w: w.conn.execute("SELECT 1 FROM pg_stat_activity WHERE query LIKE 'LISTEN%'").fetchone()))
-            time.sleep(0.1)
-            began = time.monotonic()
             made = begun(db, saga, key="k")
-            until(lambda: state(db, made).waiting == "signal go")
+            until(lambda: waker.poke() or state(db, made).waiting == "signal go")
+            began = time.monotonic()
             db.run(lambda w: signal(w.conn, made, "go", "now"))
             until(lambda: ended)
             assert time.monotonic() - began < 4
     finally:
         waker.close()
     assert [(e.saga_id, e.status, e.result) for e in ended] == [(str(made), "completed", "now")]
+
+
+def test_tasks_that_listen(database: str) -> None:
+    install(database)
+    saga = simple("o", Step("one", lambda c: 7))
+    ended: list[Ended] = []
+
+    async def main() -> float:
+        async with AsyncDatabase(database) as db:
+            waker = wakes(db)
+            worker = AsyncSagaWorker(db, [saga], SagaSettings(listen=True, poll_least=5.0), on_end=ended.append)
+            running = asyncio.create_task(worker.run())
+            await db.run(lambda w: start.aio(w.conn, saga, {}))
+            while not ended:
+                waker.poke()
+                await asyncio.sleep(0.02)
+            began = time.monotonic()
+            await db.run(lambda w: start.aio(w.conn, saga, {}))
+            while len(ended) < 2:
+                await asyncio.sleep(0.01)
+            took = time.monotonic() - began
+            worker.stop()
+            await running
+            waker.close()
+            return took
+
+    assert asyncio.run(main()) < 4

@@ -53,9 +53,8 @@ def timeline(at: Status, steps: list[dict[str, Any]], history: list[dict[str, An
     for x in letters:
         kept = "" if x["taken_at"] else ", nothing has waited for it yet"
         lines.append((x["sent_at"], "·", "info", f"told: {x['kind']} {x['name']}{kept}"))
-    if at.completed_at:
-        lines.append((at.completed_at, *SIGNS[at.status], at.status))
-    for moment, sign, style, text in sorted(lines, key=lambda line: line[0]):
+    last = [(at.completed_at, *SIGNS[at.status], at.status)] if at.completed_at else []
+    for moment, sign, style, text in (*sorted(lines, key=lambda line: line[0]), *last):
         page.flow(f"{time(moment)} ", Styled(sign, style), f" {text}", indent=2, hanging=6)
     show(page)
 
@@ -67,5 +66,4 @@ def time(moment: datetime | None) -> str:
 
 def data(s: Status) -> dict[str, Any]:
     """For a program."""
-    data = asdict(s)
-    return {**{k: v for k, v in data.items() if k != "version"}, "definition_version": s.version}
+    return {**{k: v for k, v in asdict(s).items() if k != "version"}, "definition_version": s.version}

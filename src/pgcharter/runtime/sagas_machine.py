@@ -13,6 +13,7 @@ from pgcharter.runtime.sagas_define import Child, Leaf, Retrying, Saga, Sleep, S
 from pgcharter.runtime.sagas_state import SPACE, Instance, Row
 
 DONE = ("completed", "skipped")
+_AWAY = Retrying(base=1.0)
 _LOUD = 20
 """Failures of one compensation that are all written into the history; of later ones every hundredth."""
 
@@ -120,6 +121,13 @@ class Machine:
         elif out:
             row.status, row.due = "failed", None
             self.turn(f"step {leaf.name}: {error}", leaf)
+
+    def away(self, leaf: Leaf, error: str) -> None:
+        """The database could not be reached: that is no attempt of the step, which is looked at again soon."""
+        row = self.it.row(leaf.number)
+        row.error, row.began, row.due = error, False, time.monotonic() + _AWAY.pause(1)
+        if row.status == "running":
+            row.status = "pending"
 
     def undone(self, leaf: Leaf, before: Raw, after: Raw) -> None:
         """A step was taken back."""

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from pgcharter import faults
+from pgcharter.errors import ConnectError
 from pgcharter.runtime.colours import Steps
 from pgcharter.runtime.context import Context as Around
 from pgcharter.runtime.outcomes import UnknownOutcomeError
+from pgcharter.runtime.pools import PoolExhaustedError
 from pgcharter.runtime.sagas_data import Raw, fields, made, read, written
 from pgcharter.runtime.sagas_define import AbortError, Context, Leaf, Saga, Step, UncertainError
 from pgcharter.runtime.sagas_link import LinkClosedError
@@ -171,8 +173,10 @@ class Run:
         """Action and checkpoint in one transaction. What was noted in the fork counts only when that is committed."""
         undo, before = _undoing(base), dict(base.raw)
         got: list[_Moved] = []
+        works: list[Any] = []
 
         def body(work: Any) -> Steps[None]:
+            works.append(work)
             context = self._context(leaf, base)
             context.work = work
             yield from self.worker._limit(work, leaf.node)
@@ -191,8 +195,11 @@ class Run:
             yield partial(self.worker._unit, body, _around(base))
         except LostError:
             return _losing
+        except UnknownOutcomeError:
+            return _losing
         except Exception as error:
-            return _losing if isinstance(error, UnknownOutcomeError) else partial(_failing, leaf=leaf, error=error, undo=undo, inside=True)
+            away = works[-1].broken if works else isinstance(error, ConnectError | PoolExhaustedError)
+            return partial(_away, leaf=leaf, error=error) if away else partial(_failing, leaf=leaf, error=error, undo=undo, inside=True)
         faults.point("saga inside committed")
         return got[-1]
 
@@ -286,6 +293,10 @@ def _failing(machine: Machine, *, leaf: Leaf, error: Exception, undo: bool, insi
     never = leaf.node.retry.never if isinstance(leaf.node, Step) else ()
     unsure = not inside and (not sure or isinstance(error, UncertainError | TimeoutError | ConnectionError))
     machine.failed(leaf, said, uncertain=unsure, final=isinstance(error, (AbortError, *never)))
+
+
+def _away(machine: Machine, *, leaf: Leaf, error: Exception) -> None:
+    machine.away(leaf, f"{type(error).__name__}: {error}")
 
 
 def _losing(machine: Machine) -> None:

@@ -142,6 +142,8 @@ class AnyWorker:
         self._leading = threading.Lock()
         """Held by the one that sends checkpoints, those of others with its own."""
         self._soonest = float("inf")
+        self._ended = 0
+        """Runs that are over."""
         self._links: tuple[Link, Link] | None = None
 
     # serving
@@ -166,7 +168,7 @@ class AnyWorker:
         listener = self._listener(self.db, CHANNEL)
         try:
             while not self.stopping:
-                if (yield partial(listener.wait, 60.0, lambda: self.stopping)):
+                if (yield partial(listener.wait, 60.0, _Stopping(self))):
                     self._woken(True)
         finally:
             yield listener.close
@@ -176,7 +178,7 @@ class AnyWorker:
         while not self.stopping:
             free = self.settings.concurrency - len(self._running)
             claimed: list[Raw] = []
-            began = time.monotonic()
+            began, ended = time.monotonic(), self._ended
             self._woken(False)
             if free * 4 >= self.settings.concurrency:
                 claimed = yield from self._claimed(free)
@@ -188,7 +190,7 @@ class AnyWorker:
             if claimed:
                 pause = self.settings.poll_least
                 continue
-            if until_idle and not self._running and self._soonest > time.monotonic() + 3600:
+            if until_idle and not self._running and ended == self._ended and self._soonest > time.monotonic() + 3600:
                 return
             yield partial(self._pause, max(0.0, min(pause, self._soonest - time.monotonic())))
             if self._soonest <= time.monotonic():
@@ -229,6 +231,7 @@ class AnyWorker:
         except Exception:
             log.exception("saga %s %s is left to who claims it next", run.saga, name)
         finally:
+            self._ended += 1  # before it is seen to run no more: what it has told others may be due
             self._running.pop(name, None)
             self._woken(True)
 
@@ -414,6 +417,18 @@ class AnyWorker:
     def wake(self) -> None:
         """Look for what is due now, from any thread: after a start or a signal in the same process was committed."""
         self._woken(True)
+
+
+class _Stopping:
+    """Says to whoever listens, in both colours, whether to stop."""
+
+    def __init__(self, worker: AnyWorker) -> None:
+        self._worker = worker
+
+    def is_set(self) -> bool:
+        return self._worker.stopping
+
+    __call__ = is_set
 
 
 _STATEMENTS = {(more, whole): checkpoint(more, whole) for more in (False, True) for whole in (False, True)}
