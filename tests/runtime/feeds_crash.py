@@ -56,8 +56,8 @@ CASES = [
     )
     if end != "down" or way == "outside"
 ] + [
-    Case(point, "kill", way, "sync", 3)
-    for point, way in itertools.product(("feed read", "feed handled", "feed moved"), ("inside", "outside"))
+    Case(point, "kill", way, "sync", nth)
+    for (point, nth), way in itertools.product((("feed read", 3), ("feed handled", 3), ("feed parked", 2)), ("inside", "outside"))
 ]
 
 
