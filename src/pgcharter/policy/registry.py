@@ -31,6 +31,14 @@ _OWN = {
     ObjectId("table", SCHEMA, "two_phase_log"): "the decisions about transactions over several databases, some perhaps not carried out yet",
     ObjectId("table", SCHEMA, "subject_keys"): "the keys of persons, without which nothing of theirs can be read",
     ObjectId("table", SCHEMA, "tenants"): "the tenants",
+    ObjectId("table", SCHEMA, "events"): "everything that has happened",
+    ObjectId("table", SCHEMA, "event_heads"): "the versions of aggregates, without which two writers could append the same one",
+    ObjectId("table", SCHEMA, "outbox"): "messages, some perhaps not delivered yet",
+    ObjectId("table", SCHEMA, "parked"): "messages that could not be handled, and wait for it",
+    ObjectId("table", SCHEMA, "feeds"): "how far whoever reads events and messages has come",
+    ObjectId("table", SCHEMA, "saga_instances"): "sagas, some perhaps under way",
+    ObjectId("table", SCHEMA, "saga_steps"): "what sagas have done, and would have to take back",
+    ObjectId("table", SCHEMA, "sync_sinks"): "how far each copy has come",
 }
 """Our own tables that hold what is nowhere else."""
 
