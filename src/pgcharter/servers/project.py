@@ -193,7 +193,7 @@ def _start_detached(home: Path, installation: Installation, login: Login, who: A
         port = last.port if last and attempt == 0 and _is_free(last.port) else lifecycle.free_port()
         server = Server(installation, home / "data", port, folders.private(who), login, who, tcp=True)
         try:
-            lifecycle.launch(server, {"listen_addresses": "127.0.0.1", **settings})
+            lifecycle.launch(server, {"listen_addresses": "127.0.0.1", "wal_level": "logical", "max_slot_wal_keep_size": "1GB", **settings})
         except PgcharterError:
             folders.remove(server.socket_dir)
             if attempt < 4 and "Address already in use" in lifecycle.last_words(server.log):
