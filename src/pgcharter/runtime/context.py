@@ -111,6 +111,16 @@ def context(
 
 
 @contextmanager
+def for_everybody(reason: str) -> Iterator[None]:
+    """Inside, transactions are for no tenant, and that is meant; a context that is in force stays. For workers, who see all of them."""
+    if current() != NOTHING:
+        yield
+        return
+    with no_tenant(reason):
+        yield
+
+
+@contextmanager
 def no_tenant(reason: str, *, role: str = "") -> Iterator[Context]:
     """Inside, transactions are for no tenant, and that is meant: work on all of them, or on shared tables.
 

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from pgcharter.errors import UsageError
 from pgcharter.runtime.colours import Steps, awaited, driven
+from pgcharter.runtime.context import for_everybody
 from pgcharter.runtime.feeds_leases import log
 from pgcharter.runtime.feeds_model import (
     Failed,
@@ -120,7 +121,7 @@ class Feed(_Running[M]):
         """Handle messages as they come, until `stop`. A database that is away is waited for; raises what is wrong otherwise."""
         if self.settings.listen:
             self._listener = Listener(self.database, self.log.name)
-        with self._keeping():
+        with self._keeping(), for_everybody(self.consumer):
             try:
                 driven(self._ran())
             finally:
@@ -129,7 +130,7 @@ class Feed(_Running[M]):
 
     def catch_up(self) -> int:
         """Handle what is settled now; how many messages were looked at. Raises StaleFeedError where some of it has been archived."""
-        with self._keeping():
+        with self._keeping(), for_everybody(self.consumer):
             return driven(self._caught_up())
 
     def stop(self) -> None:
@@ -188,7 +189,8 @@ class AsyncFeed(_Running[M]):
             self._listener = AsyncListener(self.database, self.log.name)
         keeping = asyncio.create_task(self._keep())
         try:
-            await awaited(self._ran())
+            with for_everybody(self.consumer):
+                await awaited(self._ran())
         finally:
             keeping.cancel()
             self._stopping.clear()
@@ -199,7 +201,8 @@ class AsyncFeed(_Running[M]):
         """The async twin of `Feed.catch_up`."""
         keeping = asyncio.create_task(self._keep())
         try:
-            return await awaited(self._caught_up())
+            with for_everybody(self.consumer):
+                return await awaited(self._caught_up())
         finally:
             keeping.cancel()
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pgcharter.errors import UsageError
+from pgcharter.runtime.context import for_everybody
 from pgcharter.runtime.events_model import LOG
 from pgcharter.runtime.projections import Projection, register
 from pgcharter.runtime.subscriptions import Subscription
@@ -92,10 +93,11 @@ class Messaging:
         """Run these parts until `stopping` is set, then let all finish what they are at. Raises what has ended one of them, and so all."""
         stopping = stopping or threading.Event()
         database = self.database(dsn)
-        if _waits(database):
-            asyncio.run(self._serve_async(database, parts, stopping))
-        else:
-            self._serve(database, parts, stopping)
+        with for_everybody("messaging"):
+            if _waits(database):
+                asyncio.run(self._serve_async(database, parts, stopping))
+            else:
+                self._serve(database, parts, stopping)
 
     def _serve(self, database: Any, parts: Sequence[Part], stopping: threading.Event) -> None:
         failed: list[BaseException] = []

@@ -26,6 +26,7 @@ from pgcharter.db.flows import Query, flow
 from pgcharter.db.flows import Steps as FlowSteps
 from pgcharter.errors import UsageError
 from pgcharter.runtime.colours import Steps, awaited, driven
+from pgcharter.runtime.context import for_everybody
 from pgcharter.runtime.context import no_tenant
 from pgcharter.runtime.feeds import AsyncFeed, Feed
 from pgcharter.runtime.feeds_model import Failed, FeedSettings, Outcome, Outside, Park, Start

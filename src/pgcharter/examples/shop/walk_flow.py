@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from pgcharter.examples.walk import Seen, hold
-from pgcharter.runtime.context import context, no_tenant
+from pgcharter.runtime.context import context
 
 if TYPE_CHECKING:
     from pgcharter.db import Connection
@@ -132,7 +132,7 @@ def _heard(worker: str, messaging: Messaging, placed: list[Placed]) -> Seen:
     def hear(message: Any) -> None:
         heard.setdefault(message.payload["order_number"], []).append(message.topic)
 
-    with messaging.database(worker) as db, no_tenant("messages of all tenants"):  # type: ignore[union-attr]
+    with messaging.database(worker) as db:  # type: ignore[union-attr]
         Relay(db, [Route("walk", Call(hear), topics=("orders.*",))]).catch_up()
     ways = [tuple(heard.get(p.order_number, ())) for p in placed]
     good = {("orders.placed", "orders.paid", "orders.shipped"): PAID, ("orders.placed", "orders.cancelled"): DECLINED}
