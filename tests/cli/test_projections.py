@@ -27,7 +27,8 @@ from pgcharter.runtime.projections import Projection
 
 {kind} summed(conn, event, into):
     put = f"INSERT INTO {{into('public.totals')}} AS t VALUES (%s, 1) ON CONFLICT (id) DO UPDATE SET n = t.n + 1"
-    {wait} conn.execute(put, [event.aggregate_id])
+    done = {wait} conn.execute(put, [event.aggregate_id])
+    assert done.rowcount == 1
 
 
 totals = Projection("totals", {{"public.totals": "id"}}, summed, version={version})

@@ -27,7 +27,6 @@ from pgcharter.db.flows import Steps as FlowSteps
 from pgcharter.errors import UsageError
 from pgcharter.runtime.colours import Steps, awaited, driven
 from pgcharter.runtime.context import for_everybody
-from pgcharter.runtime.context import no_tenant
 from pgcharter.runtime.feeds import AsyncFeed, Feed
 from pgcharter.runtime.feeds_model import Failed, FeedSettings, Outcome, Outside, Park, Start
 from pgcharter.runtime.feeds_model import Message as Read
@@ -41,7 +40,6 @@ POINTS = ("outbox delivered", "outbox rotated")
 FULL = 8 << 20
 """Bytes of a part of the ring from which on the next one is filled."""
 _USUAL = FeedSettings()
-_SEEING = "the ring of the outbox"
 _EARLY = "it is not due yet"
 
 
@@ -241,7 +239,7 @@ class Relay(_AnyRelay):
     def rotate(self) -> None:
         """See to the ring once; where the database is away, the next time."""
         try:
-            with no_tenant(_SEEING):
+            with for_everybody("the outbox"):
                 self._note(self.database.run(lambda work: rotate(work.conn, self.full), isolation="read committed"))
         except Exception as error:
             _postponed(error)
@@ -309,7 +307,7 @@ class AsyncRelay(_AnyRelay):
     async def rotate(self) -> None:
         """The async twin of `Relay.rotate`."""
         try:
-            with no_tenant(_SEEING):
+            with for_everybody("the outbox"):
                 self._note(await self.database.run(lambda work: rotate.aio(work.conn, self.full), isolation="read committed"))
         except Exception as error:
             _postponed(error)
