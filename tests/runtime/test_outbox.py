@@ -400,7 +400,7 @@ def test_listening_relays_are_woken_after_the_commit(db: Database) -> None:
     assert wakes(db) is waker
     settings = FeedSettings(listen=True, poll_least=5.0)
     with running(Relay(db, [Route("r", Call(lambda m: seen.append(time.monotonic() - m.payload)), settings=settings)])):
-        until(lambda: _sessions(db, "LISTEN%"))
+        until(lambda: _sessions(db, "%backend_pid%"))  # what a listener asks last
         for _ in range(5):
             say(db, time.monotonic())
             time.sleep(0.05)
