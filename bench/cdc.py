@@ -51,6 +51,7 @@ class Nothing:
     """A sink that keeps nothing but the moments at which rows came."""
 
     whole = False
+    keeps = False
 
     def __init__(self) -> None:
         self.count = 0

@@ -29,7 +29,7 @@ class Store:
 
     def __init__(self, path: Path, *, whole: bool = False, keeps: bool = True) -> None:
         self.whole = whole
-        self.path, self._keeps = path, keeps
+        self.path, self.keeps = path, keeps
         self._db: sqlite3.Connection | None = None
 
     def open(self, shapes: Sequence[Shape]) -> Stamp | None:
@@ -38,7 +38,7 @@ class Store:
             self._db = sqlite3.connect(self.path, check_same_thread=False)
             self._db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;" + _MAKE)
         row = self._db.execute("SELECT lsn, ordinal FROM upto").fetchone()
-        return Stamp(*row) if row and self._keeps else None
+        return Stamp(*row) if row and self.keeps else None
 
     def _check(self) -> None:
         if self.path.with_suffix(".down").exists():
@@ -143,6 +143,7 @@ class Nothing:
     """A sink that takes everything and keeps nothing; for measuring."""
 
     whole = False
+    keeps = False
 
     def __init__(self) -> None:
         self.count = 0

@@ -51,6 +51,7 @@ class ClickHouseSink:
     """A copy in tables of ClickHouse. A Readable in the order of the keys, as ClickHouse sorts: texts by their bytes."""
 
     whole = True
+    keeps = True
     ordered = True
 
     def __init__(self, url: str, name: str, *, engine: str = "", timeout: float = 300) -> None:

@@ -61,6 +61,7 @@ class FilesSink:
     """A folder of files. One process writes to it at a time."""
 
     whole = True
+    keeps = True
     ordered = False
 
     def __init__(self, folder: Path, form: Form, *, rotate: int = 64 << 20) -> None:

@@ -61,6 +61,7 @@ class NatsSink:
     """A sink that passes messages on."""
 
     whole = False
+    keeps = True
 
     def __init__(self, url: str, name: str, *, stream: str = "", prefix: str = "", timeout: float = 30) -> None:
         self._url, self._name, self._prefix, self._timeout = url, name, prefix, timeout

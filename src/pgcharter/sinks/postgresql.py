@@ -44,6 +44,7 @@ class PostgresqlSink:
     """Tables of a PostgreSQL database."""
 
     whole = False
+    keeps = True
     ordered = True
     """By keys, text by its bytes (COLLATE "C")."""
     stamps = (LSN, ORDINAL)

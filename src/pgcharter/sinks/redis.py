@@ -57,6 +57,7 @@ def make(table: SinkTable, url: str, folder: Path) -> Sink:  # noqa: ARG001
 class RedisSink:
     """A copy whose rows are hashes or JSON documents. A Readable whose rows come in no order."""
 
+    keeps = True
     ordered = False
 
     def __init__(

@@ -36,6 +36,8 @@ class InvalidatingSink:
     """A sink that keeps no rows."""
 
     whole = False
+    keeps = False
+    """What a cache has lost need not be told to it again."""
 
     def __init__(self, url: str, name: str, *, namespace: str = "app", prefix: str = "") -> None:
         self._store = RedisStore(url, namespace=namespace, connect_timeout=5, timeout=30)

@@ -51,6 +51,7 @@ class WebhookSink:
     """A sink that passes changes on."""
 
     whole = False
+    keeps = False
 
     def __init__(
         self, url: str, name: str, *, secrets: Mapping[str, str] | None = None, topic: str = "changes", timeout: float = 30

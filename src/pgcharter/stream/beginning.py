@@ -98,16 +98,20 @@ def _said(error: Exception) -> str:
 
 
 def reset(conn: Connection, job: Job, target: Target, only: Sequence[str] = ()) -> tuple[str, ...]:
-    """Have a sink's tables seeded anew beside the stream, all or some; gives back which. Rows that are gone in the source go at its end."""
+    """Have a sink's tables seeded anew beside the stream, all or some; gives back which. Of a sink that is lost always all.
+
+    Rows that are gone in the source go at its end.
+    """
     tables = [t for t in source.tables(conn, job.publication) if not set(t.names).isdisjoint(target.mapper.tables)]
     chosen = [t for t in tables if not only or not set(t.names).isdisjoint(only)]
     missing = set(only) - {n for t in tables for n in t.names}
     if missing:
         raise RefusedError(f"sink {target.name} has no copy of {', '.join(sorted(missing))}")
     checkpoints = Checkpoints(conn, job.slot)
-    checkpoints.begin([target.name])
+    lost = checkpoints.begin([target.name])[target.name].state == "lost"
+    chosen = tables if lost else chosen
     row = conn.execute("SELECT pg_current_wal_lsn() - '0/0'::pg_lsn").fetchone()
     checkpoints.plant(target.name, [(t.sql, t.rows) for t in chosen], began=int(row[0]) if row else 0, anew=True)
-    if not only or checkpoints.sinks()[target.name].state == "lost":
+    if not only or lost:
         checkpoints.want(target.name, "reset")
     return tuple(t.sql for t in chosen)

@@ -15,7 +15,7 @@ from pgcharter import faults
 from pgcharter.errors import ConnectError, PgcharterError
 from pgcharter.stream.channel import Channel
 from pgcharter.stream.checkpoints import Kept
-from pgcharter.stream.errors import SinkDownError, SinkRefusedError
+from pgcharter.stream.errors import SinkDownError, SinkLostError, SinkRefusedError
 from pgcharter.stream.mapper import Target
 from pgcharter.stream.model import Change, Relation, Stamp
 from pgcharter.stream.pgoutput import TypeName
@@ -51,6 +51,7 @@ class Lane:
         """Whether the sink was reached in this life."""
         self._relations = relations
         self._writing = Writing(target, dsn)
+        self._writing.had = kept.stamp if kept.stamp.lsn or kept.rows else None
         self._rows = kept.rows
         self._time = 0
         self._resting = False
@@ -176,7 +177,7 @@ class Lane:
             except (SinkDownError, ConnectError) as error:
                 self._rest("down", error, self._wait * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
                 self._wait = min(self._wait * 2, LONGEST)
-            except SpillDamagedError as error:
+            except (SpillDamagedError, SinkLostError) as error:
                 self._give_up(error.message)
             except SinkRefusedError as error:
                 self._rest("refused", error, REFUSED)
@@ -187,12 +188,9 @@ class Lane:
 
     def _open(self) -> None:
         stamp = self._writing.open(self._relations)
-        if stamp is None:
-            return
-        if stamp < self.kept.stamp and stamp.lsn:
-            raise SpillDamagedError(f"sink {self.name} is older than what was written to it before")
-        self._channel.done(stamp)
-        self._channel.again()
+        if stamp is not None:
+            self._channel.done(stamp)
+            self._channel.again()
 
     def _work(self) -> None:
         """Write until something is wanted otherwise."""

@@ -120,6 +120,8 @@ class Sink(Protocol):
 
     whole: bool
     """Rows must be whole: it cannot keep a field that a put leaves out. The worker then reads the row anew."""
+    keeps: bool
+    """Whether `open` gives back what `write` kept last. None or less afterwards then says that it has lost what was written to it."""
 
     def open(self, shapes: Sequence[Shape]) -> Stamp | None:
         """Connect, make what is missing for these shapes, widen what has grown; give back the stamp that `write` kept last, if the store

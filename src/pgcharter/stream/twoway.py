@@ -61,6 +61,7 @@ class TwoWaySink:
     """The tables of the other database. One for each way; `origin` names where changes come from."""
 
     whole = True
+    keeps = True
 
     def __init__(self, dsn: str, origin: str, rule: Rule) -> None:
         self._dsn, self._origin, self._rule = dsn, origin, rule

@@ -139,6 +139,7 @@ class Worker:
         if kept.wanted == "reset":
             checkpoints.want(kept.sink, "running")
             kept = Kept(kept.sink)
+        kept.rows = max(kept.rows, sum(s.rows for s in checkpoints.seeds() if s.sink == kept.sink))
         self._saved[kept.sink] = kept.spilling
         lane = Lane(self._make(kept.sink), kept, self._job.dsn, self._job.folder, self._type_name, [t.relation for t in tables])
         self.lanes[kept.sink] = lane

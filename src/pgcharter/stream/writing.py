@@ -11,8 +11,10 @@ from pgcharter import faults
 from pgcharter.db import Connection
 from pgcharter.errors import ConnectError
 from pgcharter.stream import source
+from pgcharter.stream.errors import SinkLostError
 from pgcharter.stream.mapper import Target
 from pgcharter.stream.model import UNCHANGED, Change, Relation, Stamp
+from pgcharter.stream.replication import lsn_text
 
 POINTS = (
     "sync received", "sync offered", "sync confirmed", "sync spilled", "sync writing", "sync written", "sync checkpointed",
@@ -30,6 +32,8 @@ class Writing:
         """Tables that are being seeded, as SQL: their rows must come whole. Another thread may add to it."""
         self.rows = 0
         """Rows written since the beginning."""
+        self.had: Stamp | None = None
+        """What the sink must have at least, where it keeps stamps; None: nothing was written to it yet."""
         self._dsn = dsn
         self._source: Connection | None = None
         self._relations: dict[int, Relation] = {}
@@ -37,10 +41,24 @@ class Writing:
         self._cleared: dict[int, Stamp] = {}
 
     def open(self, relations: Sequence[Relation]) -> Stamp | None:
-        """Connect to the sink with the shapes of tables as they are; gives back the stamp that it keeps."""
+        """Connect to the sink with the shapes of tables as they are; gives back the stamp that it keeps. Raises SinkLostError."""
         for relation in relations:
             self._see(relation)
-        return self.target.sink.open(self.target.mapper.shapes)
+        return self._opened()
+
+    def _opened(self) -> Stamp | None:
+        stamp, had = self.target.sink.open(self.target.mapper.shapes), self.had
+        if had is None or not self.target.sink.keeps:
+            return stamp
+        if stamp is None:
+            raise SinkLostError(f"the store of sink {self.target.name} has nothing any more of what was written to it")
+        if stamp < had:
+            there, before = (f"{lsn_text(s.lsn)} {s.ordinal}" for s in (stamp, had))
+            raise SinkLostError(
+                f"the store of sink {self.target.name} is at {there} and was at {before}: it was restored from an older copy, or has lost"
+                " what was written last"
+            )
+        return stamp
 
     def _see(self, relation: Relation) -> bool:
         """Note a relation, and say whether rows look otherwise from now on."""
@@ -61,7 +79,7 @@ class Writing:
             if part or last:
                 self._part(part, upto if last or not part else part[-1].stamp, chunk=chunk)
             if not last and self._see(changes[i].relation):
-                self.target.sink.open(self.target.mapper.shapes)
+                self._opened()
             before = i
         faults.point("sync written")
 
@@ -81,6 +99,7 @@ class Writing:
     def _part(self, changes: Sequence[Change], upto: Stamp, *, chunk: bool) -> None:
         rows = self.target.mapper.rows(self._later(changes) if chunk else self._complete(changes))
         self.target.sink.write(rows, upto)
+        self.had = upto if self.had is None else max(self.had, upto)
         self.rows += len(rows)
 
     def _later(self, changes: Sequence[Change]) -> Sequence[Change]:
