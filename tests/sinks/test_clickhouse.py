@@ -221,8 +221,8 @@ def test_what_merges_leave_is_right(server: Store) -> None:
 def test_killed_while_it_writes(server: Store) -> None:
     of = shape()
     sink = _opened(server, of)
-    rows = [whole(of, n, n, body="x" * 50) for n in range(1, 60_001)]
-    killer = threading.Timer(0.3, server.kill)
+    rows = [whole(of, n, n, body="x" * 50) for n in range(1, 100_001)]
+    killer = threading.Timer(0.1, server.kill)
     killer.start()
     with pytest.raises(SinkDownError):  # noqa: PT012
         for at in range(0, len(rows), 2000):
@@ -246,6 +246,31 @@ def test_a_table_that_is_gone_has_no_stamp(server: Store) -> None:
     with pytest.raises(SinkRefusedError, match="orders"):
         sink.write([whole(of, 2, 2)], Stamp(2, 1))
     assert sink.open([of]) is None
+    assert sink.open([of]) == Stamp(0, 0), "who made the table anew has hidden that it was gone"
+    sink.close()
+
+
+def test_a_repair_between_two_writes_leaves_the_stamp(server: Store) -> None:
+    of = shape()
+    worker, repair = _opened(server, of), ClickHouseSink(server.url, "copy")
+    worker.write([whole(of, 1, 1)], Stamp(5, 1))
+    kept = repair.open([of])
+    assert kept == Stamp(5, 1)
+    worker.write([whole(of, 2, 6)], Stamp(6, 1))
+    repair.write([whole(of, 3, 4)], kept)
+    repair.close()
+    assert worker.open([of]) == Stamp(6, 1)
+    worker.close()
+
+
+def test_opened_again_after_it_was_closed(server: Store) -> None:
+    of = shape()
+    sink = _opened(server, of)
+    sink.write([whole(of, 1, 1)], Stamp(1, 1))
+    sink.close()
+    sink.close()
+    assert sink.open([of]) == Stamp(1, 1)
+    sink.write([whole(of, 2, 2)], Stamp(2, 1))
     sink.close()
 
 

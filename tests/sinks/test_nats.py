@@ -179,7 +179,23 @@ def test_a_stream_that_is_gone_has_no_stamp(server: Store) -> None:
     with pytest.raises(SinkDownError, match="no stream of NATS takes"):
         sink.write([whole(of, 2, 2)], Stamp(2, 1))
     assert sink.open([of]) is None
+    assert sink.open([of]) == Stamp(0, 0), "that it was gone is forgotten"
     sink.close()
+
+
+def test_a_stamp_never_goes_back(server: Store) -> None:
+    """A batch beside the worker gives back what was kept when it was opened."""
+    of = shape()
+    worker, batch = NatsSink(server.url, "copy"), NatsSink(server.url, "copy")
+    worker.open([of])
+    worker.write([whole(of, 1, 1)], Stamp(5, 1))
+    kept = batch.open([of])
+    assert kept is not None
+    worker.write([whole(of, 2, 6)], Stamp(6, 1))
+    batch.write([whole(of, 3, 4)], kept)
+    batch.close()
+    assert worker.open([of]) == Stamp(6, 1)
+    worker.close()
 
 
 def test_a_stream_of_somebody_else_is_used(server: Store) -> None:

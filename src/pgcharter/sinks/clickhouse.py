@@ -58,6 +58,8 @@ class ClickHouseSink:
         self._http, self._name, self._engine = Http(url, timeout), name, engine
         self._server: Version = (0, 0)
         self._seq = 0
+        self._upto: Stamp | None = None
+        """What is kept, as far as is known."""
         self._tables: dict[str, Table] = {}
         self._floors: dict[str, Stamp] = {}
 
@@ -70,7 +72,10 @@ class ClickHouseSink:
         lost = False
         for shape in shapes:
             lost = self._prepare(shape, f"table {shape.to}" in kept) or lost
-        return None if lost else kept.get("upto")
+        if lost and "upto" in kept:
+            self._keep("upto", Stamp(0, 0))  # so that whoever opens it next knows too
+            self._upto = Stamp(0, 0)
+        return None if lost else self._upto
 
     def _kept(self) -> dict[str, Stamp]:
         """What the control table says of this sink: what → stamp."""
@@ -80,6 +85,7 @@ class ClickHouseSink:
         )
         self._seq = max([int(row[3]) for row in rows], default=0)
         kept = {row[0]: Stamp(int(row[1]), int(row[2])) for row in rows}
+        self._upto = kept.get("upto")
         self._floors = {what.removeprefix("floor "): stamp for what, stamp in kept.items() if what.startswith("floor ")}
         return kept
 
@@ -115,7 +121,9 @@ class ClickHouseSink:
                 newest[row.key] = row
         for to, newest in waiting.items():
             self._insert(to, newest)
-        self._keep("upto", upto)
+        if self._upto is None or upto > self._upto:  # a repair gives back what was kept when it began, and the worker was on
+            self._keep("upto", upto)
+            self._upto = upto
 
     def _insert(self, to: str, newest: dict[tuple[Any, ...], Row]) -> None:
         if not newest:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from pgcharter.stream.errors import SinkDownError, SinkRefusedError
@@ -38,16 +39,20 @@ class Http:
         name = address.path.strip("/")
         parameters = dict(address.params) | ({"database": name} if name else {})
         self._login = (address.username, address.password) if address.username else None
-        self._client = httpx.Client(
+        self._made = partial(
+            httpx.Client,
             base_url=address.copy_with(path="/", query=None, userinfo=b""),
             params=parameters,
             auth=self._login,
             timeout=httpx.Timeout(timeout, connect=5),
             trust_env=False,
         )
+        self._client = self._made()
 
     def run(self, statement: str, data: Sequence[bytes] = (), settings: Mapping[str, str] | None = None) -> bytes:
         """Send a statement, with data behind it; give back what it says. Raises SinkDownError, SinkRefusedError."""
+        if self._client.is_closed:
+            self._client = self._made()
         body = b"".join((statement.encode(), b"\n", *data)) if data else statement.encode()
         try:
             answer = self._client.post("/", content=body, params=dict(settings) if settings else None)
@@ -73,5 +78,5 @@ class Http:
         return SinkRefusedError(f"ClickHouse refuses: {(what or ['?'])[0][:300]} (code {code or answer.status_code})")
 
     def close(self) -> None:
-        """Close the connection; once more changes nothing."""
+        """Close the connection; the next statement makes another."""
         self._client.close()

@@ -73,6 +73,8 @@ class NatsSink:
         self._inbox = ""
         self._answers: Answers
         self._bucket: Any = None
+        self._upto: Stamp | None = None
+        """What is kept, as far as is known."""
         self._subjects: dict[str, str] = {}
 
     def open(self, shapes: Sequence[Shape]) -> Stamp | None:
@@ -99,8 +101,11 @@ class NatsSink:
         await self._client.subscribe(f"{self._inbox}.*", cb=self._answered)
         self._subjects = {}
         made = await self._make_subjects(shape.to for shape in shapes)
-        kept = await self._kept()
-        return None if made else kept
+        self._upto = await self._kept()
+        if made and self._upto is not None:
+            await self._keep(Stamp(0, 0))  # so that whoever opens it next knows too
+            return None
+        return self._upto
 
     async def _kept(self) -> Stamp | None:
         from nats.js import api, errors
@@ -159,7 +164,12 @@ class NatsSink:
             await self._make_subjects(new)
         for at in range(0, len(rows), _AT_ONCE):
             await self._published(rows[at : at + _AT_ONCE])
+        if self._upto is None or upto > self._upto:  # a batch gives back what was kept when it began, and the worker was on
+            await self._keep(upto)
+
+    async def _keep(self, upto: Stamp) -> None:
         await self._bucket.put(self._key, stamp_text(upto).encode())
+        self._upto = upto
 
     async def _published(self, rows: Sequence[Row]) -> None:
         """Publish at once, and wait for all answers. (`publish_async` of nats-py 2.16 waits for ever where the answer is an error.)"""
