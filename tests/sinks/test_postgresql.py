@@ -127,6 +127,22 @@ def _types(harness: PostgresqlHarness) -> dict[str, str]:
     return dict(_run(harness, sql))  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("kind", ["delete", "clear"])
+def test_what_another_process_has_deleted_stays_so(copies: PostgresqlHarness, kind: str) -> None:
+    """The worker's connection is older than the first delete or clear of the table, which a repair has written."""
+    of = shape()
+    worker, repair = copies.sink(), copies.sink()
+    worker.open([of])
+    worker.write([whole(of, 1, 1)], Stamp(1, 1))
+    repair.open([of])
+    repair.write([delete(of, Stamp(9, 0), 2) if kind == "delete" else Row(of, "clear", (), {}, Stamp(9, 0))], Stamp(1, 1))
+    worker.write([whole(of, 5, 2)], Stamp(5, 1))
+    worker.write([whole(of, 10, 3)], Stamp(10, 1))
+    assert _run(copies, "SELECT id FROM orders ORDER BY id") == ([(1,), (3,)] if kind == "delete" else [(3,)])
+    worker.close()
+    repair.close()
+
+
 _KEY = "CREATE TABLE orders (id integer PRIMARY KEY"
 
 

@@ -55,7 +55,6 @@ class PostgresqlSink:
         self._conn: Connection | None = None
         self._reader: Connection | None = None
         self._targets: dict[Shape, Target] = {}
-        self._cleared: dict[str, Stamp] = {}
         self._purged = time.monotonic()
 
     def open(self, shapes: Sequence[Shape]) -> Stamp | None:
@@ -115,10 +114,8 @@ class PostgresqlSink:
             lost = [target.sql for target in self._targets.values() if target.new and target.sql in known]
             if lost:
                 conn.execute(SQL["lost"].encode(), (self._name,))
-            self._cleared = {target: Stamp(*stamp) for target, *stamp in conn.execute(SQL["cleared"].encode())}
-            gone = {target for (target,) in conn.execute(SQL["gone_targets"].encode())}
             kept = conn.execute(SQL["checkpoint"].encode(), (self._name,)).fetchone()
-        self._merger = Merger(conn, gone)
+        self._merger = Merger(conn)
         return Stamp(*kept) if kept else None
 
     def _prepare(self, conn: Connection, shapes: Iterable[Shape]) -> None:
@@ -146,14 +143,16 @@ class PostgresqlSink:
         shapes = dict.fromkeys({id(row.shape): row.shape for row in rows}.values())
         self._prepare(conn, shapes)
         targets = {shape: self._targets[shape] for shape in shapes}
-        cleared = {shape: self._cleared[t.sql] for shape, t in targets.items() if t.sql in self._cleared}
+        asked = conn.execute(SQL["before"].encode(), ([t.sql for t in targets.values()],)).fetchall()  # others write too: repairs
+        self._merger.gone = {of for of, gone, _, _ in asked if gone}
+        before = {of: Stamp(lsn, ordinal) for of, _, lsn, ordinal in asked if lsn is not None}
+        cleared = {shape: before[t.sql] for shape, t in targets.items() if t.sql in before}
         batches, clears = coalesce(rows, cleared)
         for shape, stamp in clears.items():
             self._merger.clear(targets[shape], stamp)
             conn.execute(SQL["keep_cleared"].encode(), (targets[shape].sql, *stamp))
         for shape, keyed in batches.items():
             self._merger.write(targets[shape], keyed.values())
-        self._cleared.update((targets[shape].sql, stamp) for shape, stamp in cleared.items())
 
     def _done(self, work: Callable[[], T]) -> T:
         """What the work gives; its errors as those of a sink. After one the connection is gone, and `open` makes another."""

@@ -27,15 +27,9 @@ SELECT pg_advisory_xact_lock(1885824359, hashtext(%s))
 -- name: checkpoint
 SELECT lsn, ordinal FROM pgcharter_copies.checkpoints WHERE sink = %s
 
--- name: cleared
-SELECT target, lsn, ordinal FROM pgcharter_copies.cleared
-
--- name: gone_targets
-WITH RECURSIVE found AS (
-    SELECT min(target) AS target FROM pgcharter_copies.gone
-    UNION ALL
-    SELECT (SELECT min(g.target) FROM pgcharter_copies.gone g WHERE g.target > found.target) FROM found WHERE found.target IS NOT NULL)
-SELECT target FROM found WHERE target IS NOT NULL
+-- name: before
+SELECT t, EXISTS (SELECT FROM pgcharter_copies.gone g WHERE g.target = t), c.lsn, c.ordinal
+  FROM unnest(%s::text[]) t LEFT JOIN pgcharter_copies.cleared c ON c.target = t
 
 -- name: keep
 INSERT INTO pgcharter_copies.checkpoints AS c (sink, lsn, ordinal) VALUES (%s, %s, %s)

@@ -55,8 +55,8 @@ class Merger:
     """Writes batches on one connection."""
 
     conn: Connection
-    gone: set[str]
-    """Targets that have rows in pgcharter_copies.gone."""
+    gone: set[str] = field(default_factory=set)
+    """Targets that have rows in pgcharter_copies.gone, as the transaction sees it."""
     _stages: dict[tuple[Shape, tuple[str, ...]], str] = field(default_factory=dict)
 
     def write(self, target: Target, rows: Iterable[Row]) -> None:
