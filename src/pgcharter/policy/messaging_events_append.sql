@@ -6,10 +6,12 @@ CREATE OR REPLACE FUNCTION pgcharter.append_events(
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
 AS $function$
 -- The first `counts[1]` events are of aggregate 1, the next of aggregate 2, and so on. `expected` is the version that an aggregate must have:
 -- 0 none yet, -1 or NULL any, -2 one at least. `on_conflict`: raise; report: append nothing, say why in `conflicts`; each: the others are
--- appended. Where the version is another, `versions` is NULL.
+-- appended. Where the version is another, `versions` is NULL. Plans are generic: with the lengths of arrays at hand, each call would be
+-- planned anew, for longer than it runs.
 DECLARE
     n CONSTANT integer := cardinality(aggregate_ids);
     whose CONSTANT text := coalesce(for_tenant, current_setting('pgcharter.tenant', true), '');
@@ -18,6 +20,9 @@ DECLARE
     kept_in date;
     seed text;
     said record;
+    barrier text;
+    who CONSTANT text := nullif(current_setting('pgcharter.actor', true), '');
+    what CONSTANT text := nullif(current_setting('pgcharter.correlation', true), '');
 BEGIN
     IF n = 0 OR (cardinality(aggregate_types), cardinality(expected), cardinality(counts), cardinality(event_data))
                 IS DISTINCT FROM (n, n, n, cardinality(event_types)) THEN
@@ -36,7 +41,18 @@ BEGIN
         RAISE EXCEPTION 'append_events was given % events, and numbers of events of aggregates that do not add up to them: %',
             cardinality(event_types), counts USING ERRCODE = 'array_subscript_error';
     END IF;
-    IF n = 1 OR on_conflict <> 'report' THEN
+    IF n = 1 AND expected[1] NOT IN (0, -1) THEN -- as event_heads_moved does, which costs a quarter more
+        UPDATE pgcharter.event_heads h SET version = h.version + counts[1]
+         WHERE h.aggregate_id = aggregate_ids[1] AND h.aggregate_type = aggregate_types[1] AND h.tenant = whose
+           AND (expected[1] = -2 OR h.version = expected[1])
+        RETURNING ARRAY[h.version] INTO versions;
+    ELSIF n = 1 THEN
+        INSERT INTO pgcharter.event_heads AS h (tenant, aggregate_type, aggregate_id, version)
+        VALUES (whose, aggregate_types[1], aggregate_ids[1], counts[1])
+            ON CONFLICT ON CONSTRAINT event_heads_pkey
+            DO UPDATE SET version = h.version + excluded.version WHERE expected[1] IS DISTINCT FROM 0
+        RETURNING ARRAY[h.version] INTO versions;
+    ELSIF on_conflict <> 'report' THEN
         versions := pgcharter.event_heads_moved(whose, aggregate_types, aggregate_ids, expected, counts);
     ELSE
         BEGIN
@@ -48,7 +64,7 @@ BEGIN
             NULL;
         END;
     END IF;
-    IF array_position(versions, NULL) > 0 THEN
+    IF versions IS NULL OR array_position(versions, NULL) > 0 THEN
         SELECT jsonb_agg(jsonb_build_object('number', i, 'actual', coalesce(h.version, 0), 'actor', e.actor, 'at', e.created_at, 'type', e.event_type)
                          ORDER BY i)
           INTO conflicts
@@ -72,11 +88,10 @@ BEGIN
         END IF;
     END IF;
     -- Heads are locked now, so that positions and times of an aggregate follow its versions. From here on readers wait at what was drawn last.
-    IF coalesce(current_setting('pgcharter.events_in', true), '') = '' THEN
-        PERFORM pg_advisory_xact_lock_shared(
-                    1885824357, ((coalesce(pg_sequence_last_value('pgcharter.events_position'), 0) << 32) >> 32)::integer
-                ), set_config('pgcharter.events_in', '1', true);
-    END IF;
+    barrier := CASE WHEN coalesce(current_setting('pgcharter.events_in', true), '') = '' THEN
+        set_config('pgcharter.events_in', CASE WHEN pg_advisory_xact_lock_shared(
+            1885824357, ((coalesce(pg_sequence_last_value('pgcharter.events_position'), 0) << 32) >> 32)::integer
+        ) IS NOT NULL THEN '1' END, true) END;
     written_at := clock_timestamp();
     seed := lpad(to_hex((extract(epoch FROM written_at) * 1000)::bigint), 12, '0') || '8' || lpad(to_hex((random() * 4095)::integer), 3, '0');
     kept_in := CASE WHEN to_regclass('pgcharter.events_' || to_char(written_at AT TIME ZONE 'UTC', 'YYYY_MM')) IS NULL THEN date '1000-01-01'
@@ -89,11 +104,10 @@ BEGIN
     SELECT u.p, kept_in, whose, aggregate_types[u.a], aggregate_ids[u.a], versions[u.a] + firsts[u.a] + u.o,
            coalesce(u.id, (seed || to_hex((u.p & 4611686018427387903) | -9223372036854775808))::uuid),
            u.type, coalesce(u.schema, 1), u.data, u.notes,
-           coalesce(actors[u.a], nullif(current_setting('pgcharter.actor', true), '')),
-           coalesce(correlations[u.a], nullif(current_setting('pgcharter.correlation', true), '')), causations[u.a], written_at
+           coalesce(actors[u.a], who), coalesce(correlations[u.a], what), causations[u.a], written_at
       FROM (SELECT nextval('pgcharter.events_position') AS p, coalesce(x.a, 1) AS a, x.type, x.data, x.notes, x.schema, x.id, x.o
-              FROM unnest(event_types, event_data, owners, metadata, schema_versions, event_ids)
-                   WITH ORDINALITY x(type, data, a, notes, schema, id, o)
+              FROM (SELECT unnest(event_types) AS type, unnest(event_data) AS data, unnest(owners) AS a, unnest(metadata) AS notes,
+                           unnest(schema_versions) AS schema, unnest(event_ids) AS id, generate_series(1, cardinality(event_types)) AS o) x
              WHERE versions[coalesce(x.a, 1)] IS NOT NULL) u;
     last_position := currval('pgcharter.events_position');
 END

@@ -8,7 +8,6 @@ DECLARE
     numbers integer[] := '{1}';
     moved integer[];
     i integer;
-    wanted integer;
     now_at integer;
 BEGIN
     IF cardinality(aggregate_ids) > 1 THEN
@@ -16,15 +15,18 @@ BEGIN
           INTO numbers FROM generate_subscripts(aggregate_ids, 1) s;
     END IF;
     FOREACH i IN ARRAY numbers LOOP
-        wanted := coalesce(expected[i], -1);
-        INSERT INTO pgcharter.event_heads AS h (tenant, aggregate_type, aggregate_id, version)
-        SELECT whose, aggregate_types[i], aggregate_ids[i], counts[i]
-         WHERE wanted IN (0, -1)
-            OR EXISTS (SELECT FROM pgcharter.event_heads o
-                        WHERE o.aggregate_id = aggregate_ids[i] AND o.aggregate_type = aggregate_types[i] AND o.tenant = whose)
-            ON CONFLICT ON CONSTRAINT event_heads_pkey
-            DO UPDATE SET version = h.version + excluded.version WHERE wanted IN (-1, -2) OR h.version = wanted
-        RETURNING h.version INTO now_at;
+        IF expected[i] NOT IN (0, -1) THEN
+            UPDATE pgcharter.event_heads h SET version = h.version + counts[i]
+             WHERE h.aggregate_id = aggregate_ids[i] AND h.aggregate_type = aggregate_types[i] AND h.tenant = whose
+               AND (expected[i] = -2 OR h.version = expected[i])
+            RETURNING h.version INTO now_at;
+        ELSE
+            INSERT INTO pgcharter.event_heads AS h (tenant, aggregate_type, aggregate_id, version)
+            VALUES (whose, aggregate_types[i], aggregate_ids[i], counts[i])
+                ON CONFLICT ON CONSTRAINT event_heads_pkey
+                DO UPDATE SET version = h.version + excluded.version WHERE expected[i] IS DISTINCT FROM 0
+            RETURNING h.version INTO now_at;
+        END IF;
         moved[i] := now_at;
     END LOOP;
     RETURN moved;
