@@ -115,6 +115,9 @@ class Plain:
     def whole(self, relation: Relation) -> bool:
         return self._whole
 
+    def asks(self, relation: Relation) -> bool:
+        return False
+
     def rows(self, changes: Sequence[Change]) -> list[Row]:
         return [row for change in changes for row in self._rows(change)]
 

@@ -16,7 +16,7 @@ from tests.stream.wire import name_of
 
 from pgcharter.stream.channel import Channel
 from pgcharter.stream.model import Attribute, Relation, Stamp
-from pgcharter.stream.seeds import Passed
+from pgcharter.stream.passed import Passed
 from pgcharter.stream.spill import Spill, SpillDamagedError, SpillFullError
 from pgcharter.stream.transactions import Held, Transaction
 

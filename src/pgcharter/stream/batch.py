@@ -25,7 +25,7 @@ from pgcharter.stream.reconcile import Side
 from pgcharter.stream.reconcile_moment import Moment, let_go, query
 from pgcharter.stream.reconcile_source import Source, from_
 from pgcharter.stream.replication import lsn_number
-from pgcharter.stream.source import open_source
+from pgcharter.stream.source import flush, open_source
 
 POINTS = ("batch read", "batch written", "batch kept")
 """Fault points of batches."""
@@ -151,6 +151,7 @@ class _Batch:
         try:
             at = Moment(self.conn, stamp, stamp.lsn)
             with source.mapper(at) as made:
+                flush(self.notes)  # what the snapshot shows must not be undone by a crash of the source
                 kept = self.side.sink.open(made.shapes) or Stamp(0, 0)
                 changes = source.changes(at, where, "update")
                 while some := list(islice(changes, self.size)):

@@ -18,6 +18,7 @@ from pgcharter.stream.checkpoints import Kept
 from pgcharter.stream.errors import SinkDownError, SinkLostError, SinkRefusedError
 from pgcharter.stream.mapper import Target
 from pgcharter.stream.model import Change, Relation, Stamp
+from pgcharter.stream.passed import Passed
 from pgcharter.stream.pgoutput import TypeName
 from pgcharter.stream.spill import Spill, SpillDamagedError, SpillFullError
 from pgcharter.stream.transactions import Transaction
@@ -44,13 +45,15 @@ class Chunk:
 class Lane:
     """A sink, what is on its way to it, and the thread that writes."""
 
-    def __init__(self, target: Target, kept: Kept, dsn: str, folder: Path, type_name: TypeName, relations: Sequence[Relation]) -> None:
+    def __init__(
+        self, target: Target, kept: Kept, dsn: str, folder: Path, type_name: TypeName, relations: Sequence[Relation], passed: Passed
+    ) -> None:
         self.name, self.kept = target.name, kept
         self.chunks: queue.Queue[Chunk] = queue.Queue(1)
         self.opened = False
         """Whether the sink was reached in this life."""
         self._relations = relations
-        self._writing = Writing(target, dsn)
+        self._writing = Writing(target, dsn, passed)
         self._writing.had = kept.stamp if kept.stamp.lsn or kept.rows else None
         self._rows = kept.rows
         self._time = 0

@@ -45,6 +45,9 @@ class Mapper(Protocol):
         changed, or the table is being seeded.
         """
 
+    def asks(self, relation: Relation) -> bool:
+        """Whether the source is asked for rows when it changes: it looks up others, or others look it up."""
+
     def rows(self, changes: Sequence[Change]) -> list[Row]:
         """Rows of changes, in order. A row may have the stamp of its change only."""
 

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from pgcharter.db import Connection, queries
 from pgcharter.errors import CharterError, ConnectError
@@ -18,7 +19,7 @@ from pgcharter.stream.mapping_filter import parse
 from pgcharter.stream.mapping_masks import mask
 from pgcharter.stream.mapping_table import Catalog, Mapped, made, place_of
 from pgcharter.stream.model import Change, Relation, Row, Shape
-from pgcharter.stream.source import sql_of
+from pgcharter.stream.source import flush, sql_of
 
 T = TypeVar("T")
 SQL = queries.load("pgcharter.stream", "mapping.sql")
@@ -99,6 +100,10 @@ class Mappings:
             m.conditions or m.tenant is not None or m.mapping.lookup or (m.mapping.key and relation.identity != "full")
             for m in self._mapped.get(relation.oid, ())
         )
+
+    def asks(self, relation: Relation) -> bool:
+        """Whether it looks up others, or others look it up."""
+        return relation.oid in self._watched or any(m.mapping.lookup for m in self._mapped.get(relation.oid, ()))
 
     def rows(self, changes: Sequence[Change]) -> list[Row]:
         """Rows of changes, in order. Raises SinkDownError where the source has to be asked and cannot be."""
@@ -182,7 +187,10 @@ class Mappings:
         try:
             if self._conn is None or self._conn.closed:
                 self._conn = self._source()
-            return ask(self._conn)
+            found = ask(self._conn)
+            if self._conn.info.transaction_status == TransactionStatus.IDLE:  # else it is of a snapshot, and who took that sees to it
+                flush(self._conn)
+            return found
         except (ConnectError, psycopg.OperationalError) as error:
             self.close()
             raise SinkDownError(f"the source cannot be asked for what its stream does not say: {error}") from None

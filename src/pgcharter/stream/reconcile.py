@@ -28,7 +28,7 @@ from pgcharter.stream.reconcile_model import FEW, Difference, Options, Reached, 
 from pgcharter.stream.reconcile_moment import Moment, caught_up, moment, query
 from pgcharter.stream.reconcile_rows import Keep, Parts, Placed, compared, groups, inside, placed, summed, unequal
 from pgcharter.stream.reconcile_source import Source
-from pgcharter.stream.source import open_source
+from pgcharter.stream.source import flush, open_source
 
 T = TypeVar("T")
 _TRIES = 8
@@ -252,6 +252,7 @@ class _Run:
         if not self._pending:
             return
         faults.point("reconcile found")
+        flush(self.notes)  # what was seen must not be undone by a crash of the source
         log = self._log()
         for n in range(0, len(self._pending), self.options.batch):
             some = self._pending[n : n + self.options.batch]

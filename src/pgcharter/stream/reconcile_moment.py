@@ -21,6 +21,7 @@ from pgcharter.errors import PgcharterError
 from pgcharter.stream.model import Stamp
 from pgcharter.stream.reconcile_model import Reached
 from pgcharter.stream.replication import lsn_number, lsn_text
+from pgcharter.stream.source import flush
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,7 @@ def _position(conn: Connection) -> int:
 
 
 def _settled(conn: Connection, wait: float) -> None:
+    flush(conn)  # its number is greater than those of all that can have committed before: a snapshot names the smaller ones that run
     waiting = _one(conn, "running")
     until = time.monotonic() + wait
     while waiting:

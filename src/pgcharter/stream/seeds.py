@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -25,6 +24,7 @@ from pgcharter.stream.checkpoints import Checkpoints, Seed
 from pgcharter.stream.lane import Chunk, Lane
 from pgcharter.stream.mapper import Target
 from pgcharter.stream.model import Change, Stamp, Value
+from pgcharter.stream.passed import Passed
 from pgcharter.stream.replication import lsn_number
 from pgcharter.stream.source import Table
 from pgcharter.stream.writing import Writing
@@ -35,40 +35,6 @@ PREFIX = "pgcharter_sync"
 """Of our logical messages."""
 Advance = Callable[[str, int, int], None]
 """Told what is copied, how many rows of it are, and how many there are in all."""
-
-
-class Passed:
-    """What the reader has passed in the log."""
-
-    def __init__(self) -> None:
-        self._condition = threading.Condition()
-        self.at = 0
-        """Up to where everything was received."""
-        self._commits: dict[int, int] = {}
-        self._order: deque[int] = deque()
-
-    def commit(self, xid: int, lsn: int) -> None:
-        """Note where a transaction was committed. The last 100,000 are kept."""
-        self._commits[xid] = lsn
-        self._order.append(xid)
-        if len(self._order) > 100_000:
-            self._commits.pop(self._order.popleft(), None)
-
-    def move(self, lsn: int) -> None:
-        """Note up to where everything was received."""
-        with self._condition:
-            if lsn > self.at:
-                self.at = lsn
-                self._condition.notify_all()
-
-    def wait(self, lsn: int, seconds: float) -> bool:
-        """Wait until everything up to a position was received."""
-        with self._condition:
-            return self._condition.wait_for(lambda: self.at >= lsn, seconds)
-
-    def lowest(self, lsn: int, running: Sequence[int]) -> int:
-        """The smallest of a position and the commits of some transactions, as far as they are known."""
-        return min([lsn, *(self._commits[x & 0xFFFFFFFF] - 1 for x in running if x & 0xFFFFFFFF in self._commits)])
 
 
 class Seeding:
@@ -138,6 +104,7 @@ class Seeding:
         """Rows, and a stamp that is not greater than that of any change that they do not show."""
         row = conn.execute("SELECT pg_logical_emit_message(false, %s, 'low')::text", [PREFIX]).fetchone()
         low = lsn_number(row[0]) if row else 0
+        source.flush(conn)  # its number is greater than those of all that can have committed: a snapshot names the smaller ones that run
         conn.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         try:
             found = conn.execute("SELECT array(SELECT pg_snapshot_xip(pg_current_snapshot())::text)").fetchone()

@@ -166,9 +166,18 @@ def completed(conn: Connection, relation: Relation, changes: Sequence[Change]) -
 def flush(conn: Connection) -> None:
     """Return when everything that was seen on this connection is on the source's disk.
 
-    What others committed with synchronous_commit off is seen before, and gone after a crash: a copy would keep what never was.
+    What others committed with synchronous_commit off is seen before, and gone after a crash: a copy would keep what never was. A standby
+    shows only what is on its disk. Must be called outside of transactions.
     """
-    conn.execute("SELECT pg_catalog.pg_current_xact_id()")
+    conn.execute("SELECT CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_current_xact_id() END")
+
+
+def shown(conn: Connection) -> tuple[int, list[int]]:
+    """What a snapshot taken now would not show: transactions from this number on, and these."""
+    row = conn.execute(
+        "SELECT pg_snapshot_xmax(s)::text::bigint, array(SELECT x::text::bigint FROM pg_snapshot_xip(s) x) FROM pg_current_snapshot() s"
+    ).fetchone()
+    return (int(row[0]), row[1]) if row else (0, [])
 
 
 def _known(change: Change, k: int) -> Value:

@@ -22,9 +22,10 @@ from pgcharter.stream.channel import PATIENCE
 from pgcharter.stream.checkpoints import Checkpoints, Kept
 from pgcharter.stream.lane import Lane
 from pgcharter.stream.mapper import Make
+from pgcharter.stream.passed import Passed
 from pgcharter.stream.pgoutput import Message
 from pgcharter.stream.replication import Replication, SlotBusyError, Streaming
-from pgcharter.stream.seeds import PREFIX, Passed, Seeding
+from pgcharter.stream.seeds import PREFIX, Seeding
 from pgcharter.stream.source import Table, TypeNames
 from pgcharter.stream.transactions import Assembler, Transaction
 
@@ -141,7 +142,8 @@ class Worker:
             kept = Kept(kept.sink)
         kept.rows = max(kept.rows, sum(s.rows for s in checkpoints.seeds() if s.sink == kept.sink))
         self._saved[kept.sink] = kept.spilling
-        lane = Lane(self._make(kept.sink), kept, self._job.dsn, self._job.folder, self._type_name, [t.relation for t in tables])
+        relations = [t.relation for t in tables]
+        lane = Lane(self._make(kept.sink), kept, self._job.dsn, self._job.folder, self._type_name, relations, self._passed)
         self.lanes[kept.sink] = lane
         lane.start()
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
+from typing import TypeVar
 
 import psycopg
 
@@ -11,9 +13,10 @@ from pgcharter import faults
 from pgcharter.db import Connection
 from pgcharter.errors import ConnectError
 from pgcharter.stream import source
-from pgcharter.stream.errors import SinkLostError
+from pgcharter.stream.errors import SinkDownError, SinkLostError
 from pgcharter.stream.mapper import Target
 from pgcharter.stream.model import UNCHANGED, Change, Relation, Stamp
+from pgcharter.stream.passed import Passed
 from pgcharter.stream.replication import lsn_text
 
 POINTS = (
@@ -21,13 +24,16 @@ POINTS = (
     "sync chunk read", "sync chunk written", "sync seeded",
 )  # fmt: skip
 """Fault points of copying."""
+UNSEEN = 10.0
+"""Seconds for which a commit that was decoded is waited for until others see it."""
+T = TypeVar("T")
 
 
 class Writing:
     """A sink with its mapper, and what is known of their tables."""
 
-    def __init__(self, target: Target, dsn: str) -> None:
-        self.target = target
+    def __init__(self, target: Target, dsn: str, passed: Passed | None = None) -> None:
+        self.target, self._passed = target, passed
         self.seeding: set[str] = set()
         """Tables that are being seeded, as SQL: their rows must come whole. Another thread may add to it."""
         self.rows = 0
@@ -97,6 +103,8 @@ class Writing:
                 yield i
 
     def _part(self, changes: Sequence[Change], upto: Stamp, *, chunk: bool) -> None:
+        if self._passed is not None and any(map(self.target.mapper.asks, {c.relation.oid: c.relation for c in changes}.values())):
+            self._asked(lambda _: None)
         rows = self.target.mapper.rows(self._later(changes) if chunk else self._complete(changes))
         self.target.sink.write(rows, upto)
         self.had = upto if self.had is None else max(self.had, upto)
@@ -133,14 +141,30 @@ class Writing:
 
     def _read(self, relation: Relation, changes: Sequence[Change]) -> dict[int, Change | None]:
         try:
-            if self._source is None:
-                self._source = source.open_source(self._dsn)
-            return source.completed(self._source, relation, changes)
+            return self._asked(lambda conn: source.completed(conn, relation, changes))
         except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
             return dict.fromkeys(range(len(changes)))
+
+    def _asked(self, ask: Callable[[Connection], T]) -> T:
+        """What the source says, once it shows all that its stream has brought. Raises ConnectError, SinkDownError."""
+        try:
+            if self._source is None:
+                self._source = source.open_source(self._dsn)
+            self._shown(self._source)
+            return ask(self._source)
         except (psycopg.OperationalError, ConnectError) as error:
             self._source = None
             raise ConnectError(f"the source was lost while rows were read anew: {error}") from None
+
+    def _shown(self, conn: Connection) -> None:
+        until = time.monotonic() + UNSEEN
+        while self._passed is not None and (xid := self._passed.unseen(*source.shown(conn))) is not None:
+            if time.monotonic() > until:
+                raise SinkDownError(
+                    f"the source does not show transaction {xid} yet, which is committed: it waits for a synchronous standby",
+                    hint="SELECT * FROM pg_stat_replication",
+                )
+            time.sleep(0.005)
 
     def clear(self, relation: Relation, began: Stamp, upto: Stamp) -> None:
         """Have rows of a table go that are older than its seed."""
