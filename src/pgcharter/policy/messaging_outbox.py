@@ -36,6 +36,8 @@ _COLUMNS = {
     "expires_at": (f"{_NOW}?", "", "not delivered any more from then on"),
 }
 _CHECK = check("outbox_payload_check", "num_nonnulls(payload, data) = 1", "payload", "data")
+_KEY_CHECK = check("outbox_key_check", "octet_length(key) <= 1000", "key")
+"""What the index of parked messages can hold, beside the name of a consumer."""
 _PUBLISH = "text[], text[], text[], bytea[], text[], uuid[], double precision[], double precision[]"
 
 
@@ -69,7 +71,7 @@ def _present(state: State) -> int:
 def _ring(section: MessagingSection, catalog: Catalog) -> Table:
     return Table(
         SCHEMA, OUTBOX.name, "partitioned table", columns(_COLUMNS),
-        (_CHECK, primary("outbox_pkey", _KEY)), (_index(OUTBOX, "outbox_pkey"),),
+        (_KEY_CHECK, _CHECK, primary("outbox_pkey", _KEY)), (_index(OUTBOX, "outbox_pkey"),),
         partition_strategy="list", partition_key="LIST (part)", partition_columns=("part",), owner=catalog.database.owner,
         acl=_acl(section, catalog, "table", "SELECT"), comment="Messages to others, delivered by relays; emptied part by part",
     )  # fmt: skip
@@ -79,7 +81,7 @@ def _part(number: int) -> Table:
     at = part(number)
     plain = columns({n: (t, d, "") for n, (t, d, _) in _COLUMNS.items()})
     bound = f"FOR VALUES IN ('{number}')"
-    return Table(SCHEMA, at.name, columns=plain, constraints=(_CHECK,), partition_of=OUTBOX, partition_bound=bound, acl=None)
+    return Table(SCHEMA, at.name, columns=plain, constraints=(_KEY_CHECK, _CHECK), partition_of=OUTBOX, partition_bound=bound, acl=None)
 
 
 def _index(at: ObjectId, name: str) -> Index:

@@ -15,9 +15,13 @@ BEGIN
     IF NOT FOUND THEN
         SELECT i.saga_id, false, i.status INTO id, made, state
           FROM pgcharter.saga_instances i
-         WHERE i.tenant = own AND i.saga_type = type AND (i.business_key = key OR i.saga_id = given);
+         WHERE i.tenant = own AND i.saga_type = type AND (i.business_key = key OR i.saga_id = given)
+         ORDER BY (i.business_key = key) IS TRUE DESC LIMIT 1;
     END IF;
     IF id IS NULL THEN
+        IF EXISTS (SELECT FROM pgcharter.saga_instances i WHERE i.saga_id = given) THEN
+            RAISE EXCEPTION 'a saga % cannot have id %, which is another one''s', type, given USING ERRCODE = 'unique_violation';
+        END IF;
         -- Its transaction has ended since this one's snapshot was taken.
         RAISE EXCEPTION 'a saga % with this key was started after this transaction began to read', type USING ERRCODE = 'serialization_failure';
     END IF;

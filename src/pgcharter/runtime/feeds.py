@@ -33,7 +33,7 @@ from pgcharter.runtime.feeds_model import (
     Start,
     TargetDownError,
 )
-from pgcharter.runtime.feeds_outcomes import is_elsewhere
+from pgcharter.runtime.feeds_outcomes import is_passing
 from pgcharter.runtime.feeds_reading import Reading
 from pgcharter.runtime.feeds_wake import AsyncListener, Listener
 from pgcharter.runtime.work import around
@@ -70,9 +70,9 @@ class _Running(Reading[M]):
                 try:
                     count = yield from self._looked()
                 except Exception as error:
-                    if not is_elsewhere(error):
+                    if not is_passing(error):
                         raise
-                    log.warning("%s: the database is away: %s", self.consumer, error)
+                    log.warning("%s: the database does not answer as it should: %s", self.consumer, error)
                     count, pause = 0, max(pause, 0.25)
                 if count or (yield partial(self._wait, pause)):
                     pause = self.settings.poll_least
@@ -89,7 +89,7 @@ class _Running(Reading[M]):
                 if self.held and not conn.closed:
                     yield from self._released(list(self.held.values()))
             except Exception as error:
-                if not is_elsewhere(error):
+                if not is_passing(error):
                     raise
                 log.warning("%s: its slots could not be given back, and are free after %s s: %s", self.consumer, self.settings.lease, error)
             finally:

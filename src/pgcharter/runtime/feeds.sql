@@ -6,6 +6,11 @@ SELECT pgcharter.settled(%(log)s), EXISTS (
        SELECT FROM pgcharter.parked p
         WHERE p.consumer = %(consumer)s AND p.state = 'waiting' AND p.due_at <= pg_catalog.statement_timestamp())
 
+-- Position drawn last; NULL: this role may not see it.
+-- name: drawn
+SELECT CASE WHEN pg_catalog.has_sequence_privilege(s, 'SELECT') THEN COALESCE(pg_catalog.pg_sequence_last_value(s), 0) END
+  FROM pg_catalog.to_regclass('pgcharter.' || %(log)s || '_position') s
+
 -- The first column is there even where no row is. Both are of one snapshot: what is archived between two statements would be missed.
 -- name: fetch
 SELECT k.kept, f.*

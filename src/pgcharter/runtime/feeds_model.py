@@ -57,7 +57,7 @@ class TargetDownError(PgcharterError):
 
 
 class StaleFeedError(RefusedError):
-    """What a consumer would read next has been archived: it goes on only when a person has set its position anew."""
+    """What a consumer would read next has been archived, or has positions it has passed: a person sets its position anew."""
 
 
 class FencedError(PgcharterError):

@@ -15,6 +15,7 @@ from pgcharter.runtime.feeds_model import Failed, FailedError, FeedSettings, Fen
 from pgcharter.runtime.outcomes import ONCE, UnknownOutcomeError, causes, judge
 from pgcharter.runtime.pools import ClosedError, PoolExhaustedError
 
+_PASSING = frozenset(("40001", "40P01", "55P03", "57014"))
 _ELSEWHERE = (TargetDownError, FencedError, ConnectError, UnknownOutcomeError, ClosedError, PoolExhaustedError)
 
 
@@ -36,6 +37,11 @@ def is_elsewhere(error: Exception) -> bool:
     )
 
 
+def is_passing(error: Exception) -> bool:
+    """Whether a feed's own statements may go on later: as `is_elsewhere`, or waited too long for a lock, deadlocked, were cancelled."""
+    return is_elsewhere(error) or any(isinstance(e, psycopg.Error) and e.sqlstate in _PASSING for e in causes(error))
+
+
 def plain(value: Any) -> Any:
     """What a handler gave. Raises ColourError for what nobody would await."""
     if type(value) is CoroutineType:
@@ -48,7 +54,10 @@ def failed(error: Exception) -> Failed:
     """A failure from what a handler has raised."""
     if isinstance(error, FailedError):
         return error.failed
-    return Failed(f"{type(error).__name__}: {error}")
+    try:
+        return Failed(f"{type(error).__name__}: {error}")
+    except Exception as unsaid:
+        return Failed(f"{type(error).__name__}, and saying what it is raises {type(unsaid).__name__}")
 
 
 def delivered(way: Outside[Any], messages: Sequence[Message[Any]], tolerated: int) -> Steps[list[Outcome]]:
@@ -160,4 +169,9 @@ def park(message: Message[Any], outcome: Failed, settings: FeedSettings) -> Park
     attempts = message.attempts + 1
     dead = outcome.final or attempts >= settings.attempts or message.age >= settings.deadline
     pause = settings.pause(attempts) if outcome.after is None else outcome.after
-    return Park(message, "dead" if dead else "waiting", attempts, pause, outcome.error.replace("\0", "")[:2000])
+    return Park(message, "dead" if dead else "waiting", attempts, pause, storable(outcome.error))
+
+
+def storable(text: str) -> str:
+    """A text that PostgreSQL can hold: without NUL, halves of surrogate pairs as escapes, at most 2000 characters."""
+    return text.replace("\0", "").encode("utf-8", "backslashreplace").decode()[:2000]

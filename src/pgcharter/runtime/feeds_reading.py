@@ -15,6 +15,7 @@ from pgcharter.db.flows import Steps as FlowSteps
 from pgcharter.runtime.colours import Steps
 from pgcharter.runtime.feeds_leases import Leases, Slot, log
 from pgcharter.runtime.feeds_model import (
+    Failed,
     FeedSettings,
     FencedError,
     Inside,
@@ -25,7 +26,7 @@ from pgcharter.runtime.feeds_model import (
     Park,
     Start,
 )
-from pgcharter.runtime.feeds_outcomes import ColourError, delivered, failed, is_elsewhere, parks, plain
+from pgcharter.runtime.feeds_outcomes import ColourError, delivered, failed, is_elsewhere, is_passing, parks, plain
 from pgcharter.runtime.feeds_sql import statement
 from pgcharter.runtime.outcomes import UnknownOutcomeError
 
@@ -120,7 +121,7 @@ class Reading(Leases, Generic[M]):
         except FencedError:
             self._lost(slot)
         except Exception as error:
-            if not is_elsewhere(error):
+            if not is_passing(error):
                 raise
             slot.away += 1
             pause = min(30.0, self.settings.pause(slot.away))
@@ -132,12 +133,24 @@ class Reading(Leases, Generic[M]):
             self.called_at = 0.0
         return 0
 
+    def _set_back(self, slot: Slot) -> Steps[None]:
+        """Where positions are drawn again that the cursor has passed, what has them would be left out: it stops instead."""
+        ((last,),) = yield from self._asked(statement("drawn", self.log), self._named())
+        if last is not None and last < slot.stored:
+            yield from self._stopped(
+                slot,
+                f"{self.consumer} has read log {self.log.name} up to {slot.stored} in slot {slot.number}, and its last position is"
+                f" {last}: the log was restored from an older copy, or its sequence set back, so what comes next would be left out",
+            )
+
     def _read(self, slot: Slot, settled: int) -> Steps[int]:
         now = time.monotonic()
         if now < slot.wait_until:
             return 0
         if slot.position >= settled:
-            if slot.position > slot.stored and now - slot.stored_at > _LAZY:
+            if slot.stored > settled:
+                yield from self._set_back(slot)
+            elif slot.position > slot.stored and now - slot.stored_at > _LAZY:
                 yield from self._moved(slot, slot.position)
             return 0
         upto = min(settled, slot.position + slot.span)
@@ -186,6 +199,9 @@ class Reading(Leases, Generic[M]):
             f"{self.consumer} has read log {self.log.name} up to {slot.position} in slot {slot.number}, and what comes up to {kept} has"
             " been archived, so it cannot go on without leaving that out"
         )
+        yield from self._stopped(slot, error)
+
+    def _stopped(self, slot: Slot, error: str) -> Steps[None]:
         yield from self._asked(statement("stale", self.log), self._named(slot=slot.number, token=slot.token, error=error))
         log.error("%s", error)
         self.stale.append(error)
@@ -204,15 +220,22 @@ class Reading(Leases, Generic[M]):
         (yield from write(found, _with_held(found, said), None))()
 
     def _in_unit(self, found: list[Message[M]], write: Write) -> Steps[None]:
-        """Handle messages in a unit of work, together with what is written about them; one by one when together they fail."""
-        ways = [self._apart] if any(m.unread is not None for m in found) else [self._together, self._apart]
+        """Handle messages in a unit of work, together with what is written about them; one by one when together they fail.
+
+        Where the commit fails then (a constraint that is deferred), the first message has a unit of its own, and is parked if that fails.
+        """
+        ways: list[Any]
+        ways = [self._apart, self._only] if any(m.unread is not None for m in found) else [self._together, self._apart, self._only]
         while True:
             way = ways.pop(0)
             try:
                 note = yield partial(self.database.run, self._coloured(partial(way, found, write)), isolation="read committed")
             except Exception as error:
-                if not ways or is_elsewhere(error) or isinstance(error, ColourError):
+                if is_elsewhere(error) or isinstance(error, ColourError):
                     raise
+                if not ways and (is_passing(error) or isinstance(way, partial)):
+                    raise
+                ways = ways or [partial(self._given_up, failed(error))]
                 continue
             note()
             return
@@ -224,7 +247,14 @@ class Reading(Leases, Generic[M]):
         faults.point("feed handled")
         return (yield from write(found, [None] * len(found), work))
 
-    def _apart(self, found: list[Message[M]], write: Write, work: Any) -> Steps[Note]:
+    def _only(self, found: list[Message[M]], write: Write, work: Any) -> Steps[Note]:
+        return (yield from self._apart(found, write, work, alone=True))
+
+    def _given_up(self, failure: Failed, found: list[Message[M]], write: Write, work: Any) -> Steps[Note]:
+        held = [m.held for m in found].index(False)
+        return (yield from write(found, [*[None] * held, failure], work))
+
+    def _apart(self, found: list[Message[M]], write: Write, work: Any, *, alone: bool = False) -> Steps[Note]:
         said: list[Outcome] = []
         stuck: set[str] = set()
         row = 0
@@ -236,7 +266,7 @@ class Reading(Leases, Generic[M]):
             if outcome is not None:
                 stuck.add(message.key)
             said.append(outcome)
-            if row >= self.settings.tolerated:
+            if row >= self.settings.tolerated or (alone and not message.held):
                 break
         faults.point("feed handled")
         return (yield from write(found, said, work))

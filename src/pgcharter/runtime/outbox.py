@@ -157,8 +157,9 @@ def _row(message: Outgoing) -> tuple[Any, ...]:
 def _key(key: Key | None) -> str | None:
     if key is None:
         return None
-    if isinstance(key, bool) or not isinstance(key, str | int | uuid.UUID) or not 1 <= len(text := str(key)) <= 1000 or "\0" in text:
-        raise UsageError(f"{key!r:.100} is no key: a text of 1 to 1000 characters, a whole number or a UUID")
+    text = str(key) if isinstance(key, str | int | uuid.UUID) and not isinstance(key, bool) else ""
+    if not 1 <= len(text.encode("utf-8", "surrogatepass")) <= 1000 or any(c == "\0" or "\ud800" <= c <= "\udfff" for c in text):
+        raise UsageError(f"{key!r:.100} is no key: a text of 1 to 1000 bytes, a whole number or a UUID")
     return text
 
 

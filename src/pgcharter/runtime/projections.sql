@@ -33,6 +33,10 @@ UPDATE pgcharter.projections SET position = %s WHERE name = %s AND token = %s RE
 -- name: kept
 SELECT kept_from FROM pgcharter.logs WHERE log = %s
 
+-- name: archived
+SELECT h.archived FROM pgcharter.event_heads h
+ WHERE h.aggregate_type = %(aggregate_type)s AND h.aggregate_id = %(aggregate_id)s AND h.archived > 0
+
 -- name: events
 SELECT l.position, {columns} FROM {log} l WHERE l.position > %(after)s AND l.position <= %(upto)s{where} ORDER BY l.position LIMIT %(limit)s
 

@@ -217,7 +217,7 @@ class Rebuild(_OnEvents):
         return token, position, twins, into
 
     def _built(self, token: int, position: int, upto: int, into: Into, work: Any) -> Steps[tuple[int, int]]:
-        count, reached = yield from self._batch(work, position, upto, into)
+        count, reached = yield from self._whole(work, position, upto, into)
         faults.point("projection in batch")
         if not (yield from self._ask(work, SQL["reached"], (reached, self.projection.name, token))):
             raise ReplacedError(f"another rebuild of projection {self.projection.name} was begun, and goes on instead of this one")
@@ -248,9 +248,20 @@ class Rebuild(_OnEvents):
         upto = yield from self._held_alone(work)
         more = 0
         while position < upto:
-            count, position = yield from self._batch(work, position, upto, into)
+            count, position = yield from self._whole(work, position, upto, into)
             more += count
         return position, more
+
+    def _whole(self, work: Any, after: int, upto: int, into: Into) -> Steps[tuple[int, int]]:
+        """A batch, from which nothing has been archived: nothing can be while this transaction has read of it."""
+        found = yield from self._batch(work, after, upto, into)
+        kept = yield from self._ask(work, SQL["kept"], (LOG.name,))
+        if kept and kept[0][0] > after:
+            raise RefusedError(
+                f"events up to {kept[0][0]} were archived while projection {self.projection.name} was made anew and had come to {after}",
+                hint="bring the archived months back first",
+            )
+        return found
 
 
 class Check(_OnEvents):
@@ -316,6 +327,11 @@ class Replay(_OnEvents):
         while position < upto:
             count, position = yield from self._batch(work, position, upto, self.projection.live)
             events += count
+        if (yield from self._ask(work, SQL["archived"], which)):
+            raise RefusedError(
+                f"old events of {which['aggregate_type']} {which['aggregate_id']} are archived, so it cannot be replayed from the rest",
+                hint="bring the archived months back first",
+            )
         return events
 
     def _held_still(self, work: Any, which: dict[str, Any]) -> Steps[int]:

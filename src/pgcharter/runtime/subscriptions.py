@@ -61,8 +61,8 @@ class Subscription(Generic[M]):
 
     def __post_init__(self) -> None:
         """Raise UsageError for what makes no sense."""
-        if not self.name or len(self.name) > 200:
-            raise UsageError(f"{self.name!r} is no name for a subscription", hint="1 to 200 characters")
+        if not 1 <= len(self.name.encode()) <= 200:
+            raise UsageError(f"{self.name!r} is no name for a subscription", hint="1 to 200 bytes")
         if (self.mode == "inbox") != (self.inbox is not None):
             raise UsageError(f"subscription {self.name} has mode {self.mode} and inbox {self.inbox!r}: both, or neither")
 
