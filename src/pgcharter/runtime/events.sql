@@ -5,8 +5,8 @@ SELECT versions, last_position, written_at, conflicts
 
 -- name: at_once
 SELECT array_to_string(versions, ',', '-'), last_position, (extract(epoch FROM written_at) * 1000000)::bigint, conflicts
-  FROM pgcharter.append_events(%s, %s, %s, %s, string_to_array(%s, E'\n'), string_to_array(%s, E'\n')::jsonb[], %s, %s, %s, %s, %s, %s,
-                               %s, %s)
+  FROM pgcharter.append_events($1, $2, $3, $4, string_to_array($5, E'\n'), string_to_array($6, E'\n')::jsonb[], $7, $8, $9, $10, $11, $12,
+                               $13, $14)
 
 -- name: of_aggregate
 l.aggregate_id = %(id)s AND l.aggregate_type = %(type)s AND l.tenant = COALESCE(current_setting('pgcharter.tenant', true), '')

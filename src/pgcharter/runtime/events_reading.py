@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, Generic, ParamSpec
 
 import psycopg
@@ -17,6 +18,8 @@ from pgcharter.runtime.events_texts import checked
 
 P = ParamSpec("P")
 SQL = queries.load("pgcharter.runtime", "events.sql")
+_event = partial(tuple.__new__, Event)
+"""As Event._make, without a call of Python for each."""
 
 
 class ArchivedError(PgcharterError):
@@ -64,10 +67,10 @@ def read_aggregate(
         "limit": limit,
     }  # fmt: skip
     tables = ["pgcharter.events", *((yield from _archives()) if archived else ())]
-    rows = yield from asked(_aggregate_sql(tables, as_of is not None, backwards), said)
+    rows = yield from asked(_aggregate_sql(tables, as_of is not None, backwards), said, binary=True)
     if not archived:
         yield from _whole_history(said, rows, backwards)
-    return list(map(Event._make, rows))
+    return list(map(_event, rows))
 
 
 def _aggregate_sql(tables: Sequence[str], as_of: bool, backwards: bool) -> str:
@@ -157,13 +160,13 @@ def _ordered(
     }  # fmt: skip
     where = " ".join([SQL["of_all"], *(SQL[name] for name, wanted in given.items() if wanted)])
     sql = f"SELECT {COLUMNS} FROM pgcharter.events l WHERE {where} ORDER BY l.position {'DESC' * backwards} LIMIT %(limit)s"
-    return list(map(Event._make, (yield from asked(sql, said))))
+    return list(map(_event, (yield from asked(sql, said, binary=True))))
 
 
-def asked(sql: str, parameters: Mapping[str, Any]) -> Steps[list[tuple[Any, ...]]]:
+def asked(sql: str, parameters: Mapping[str, Any], *, binary: bool = False) -> Steps[list[tuple[Any, ...]]]:
     """Rows of a query on the store. Raises UnavailableError where it is not there, or this role may not."""
     try:
-        rows: list[tuple[Any, ...]] = yield Query(sql, parameters)
+        rows: list[tuple[Any, ...]] = yield Query(sql, parameters, binary)
     except psycopg.Error as error:
         raise refused(error) from error
     return rows

@@ -12,23 +12,25 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
+import weakref
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from psycopg.pq import TransactionStatus
+from psycopg import generators
+from psycopg.errors import error_from_result
+from psycopg.pq import ExecStatus, TransactionStatus
 
 from pgcharter import faults
 from pgcharter.db.flows import Steps as FlowSteps
 from pgcharter.db.flows import flow
 from pgcharter.errors import UsageError
-from pgcharter.names import literal
 from pgcharter.runtime.colours import Steps, awaited, driven
-from pgcharter.runtime.connections import sent as message_sent
 from pgcharter.runtime.context import Context, current, using
 from pgcharter.runtime.events import Append, Appended, Conflict, VersionConflictError, outcomes, request, sent
 from pgcharter.runtime.events_reading import SQL
@@ -41,6 +43,13 @@ if TYPE_CHECKING:
 
 POINTS = ("events group sent", "events group committed")
 """Fault points: before the transaction of a group is committed, and after."""
+Given = Sequence[bytes | None]
+"""What the stored function is given, as text."""
+_NAME, _CALL = b"pgcharter_append_each", SQL["at_once"].encode()
+_PREPARED: weakref.WeakSet[Any] = weakref.WeakSet()
+"""Connections on which the call is prepared."""
+_PAUSE = 0.00005
+"""Seconds that a group waits for as many as the last one had: they have just got their outcomes, and may well append again."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -73,7 +82,7 @@ class _Groups:
     """Appends in a unit of work of the colour's."""
 
     _message: Any
-    """Sends one message on a connection that is borrowed."""
+    """Calls the stored function once on a connection that is borrowed."""
 
     def __init__(self, database: Any, types: Types | None, most: int, lanes: int, at_once: bool) -> None:
         if most < 1 or lanes < 1:
@@ -134,15 +143,18 @@ class _Groups:
         """A group as one statement that is its own transaction: one round trip. None where the server refused it whole."""
         made = self.types.made(appends) if self.types else appends
         wanted, parameters = request(made)
-        text = SQL["at_once"] % tuple("NULL" if p is None else literal(p) for p in (*parameters, context.tenant, "each"))
+        given = [None if p is None else p.encode() for p in (*parameters, context.tenant, "each")]
+        if any(b"\0" in g for g in given if g):
+            return None
         server = self.database.primary
         if server.pool is None:
             yield self.database.open
         conn = yield from server.borrow()
         try:
             faults.point("events group sent")
-            results = yield partial(self._message, conn, text.encode())
+            results = yield partial(self._message, conn, given)
         except psycopg.Error as error:
+            _PREPARED.discard(conn)
             if conn.pgconn.transaction_status != TransactionStatus.IDLE:
                 raise UnknownOutcomeError(
                     "the connection was lost before the server said whether events were appended, and nobody knows it",
@@ -155,6 +167,26 @@ class _Groups:
         moment = _EPOCH + timedelta(microseconds=int(at or 0))
         numbers = [None if v == b"-" else int(v) for v in versions.split(b",")]
         return outcomes(made, wanted, numbers, int(position or 0), moment, json.loads(conflicts) if conflicts else None)
+
+
+def _called(conn: Any, given: Given) -> Generator[Any, Any, list[Any]]:
+    """Call the stored function as a transaction of its own, prepared where the connection may keep statements."""
+    if conn.prepare_threshold is None:
+        conn.pgconn.send_query_params(_CALL, given)
+    else:
+        if conn not in _PREPARED:
+            conn.pgconn.send_prepare(_NAME, _CALL)
+            yield from _answers(conn)
+            _PREPARED.add(conn)
+        conn.pgconn.send_query_prepared(_NAME, given)
+    return (yield from _answers(conn))
+
+
+def _answers(conn: Any) -> Generator[Any, Any, list[Any]]:
+    results: list[Any] = yield from generators.execute(conn.pgconn)
+    if results[-1].status not in (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK):
+        raise error_from_result(results[-1], encoding=conn.info.encoding)
+    return results
 
 
 def _own(asked: _Asked) -> Append:
@@ -173,6 +205,7 @@ class Writer(_Groups):
     def __init__(self, database: Database, *, types: Types | None = None, most: int = 200, lanes: int = 2, at_once: bool = True) -> None:
         super().__init__(database, types, most, lanes, at_once)
         self._lock = threading.Lock()
+        self._together = 1
 
     def append(self, append: Append) -> Appended:
         """Append in a transaction of the writer's own. Raises VersionConflictError for itself alone; UsageError in a unit of work."""
@@ -197,8 +230,11 @@ class Writer(_Groups):
 
     def _lead(self) -> None:
         """Do one group, and hand the lane on to whoever waits first."""
+        if len(self._waiting) < self._together:
+            time.sleep(_PAUSE)
         with self._lock:
             group = self._group()
+            self._together = len(group)
         outcomes: list[Any] = [UnknownOutcomeError("the thread that appended for several was interrupted")] * len(group)
         try:
             outcomes = driven(self._outcomes(group)) if group else []
@@ -213,9 +249,9 @@ class Writer(_Groups):
                 else:
                     self._lanes += 1
 
-    def _message(self, conn: Any, message: bytes) -> Any:
+    def _message(self, conn: Any, given: Given) -> Any:
         with conn.lock:
-            return conn.wait(message_sent(conn, message))
+            return conn.wait(_called(conn, given))
 
     def _appended(self, appends: Sequence[Append], work: Any) -> Any:
         found = append_each(work.conn, appends, types=self.types)
@@ -254,6 +290,7 @@ class AsyncWriter(_Groups):
         try:
             while group := self._group():
                 await self._do(group)
+                await asyncio.sleep(0)  # who has got an outcome may append again, and go along
         finally:
             self._lanes += 1
 
@@ -266,9 +303,9 @@ class AsyncWriter(_Groups):
                 if not asked.wake.done():
                     (asked.wake.set_exception if isinstance(outcome, BaseException) else asked.wake.set_result)(outcome)
 
-    async def _message(self, conn: Any, message: bytes) -> Any:
+    async def _message(self, conn: Any, given: Given) -> Any:
         async with conn.lock:
-            return await conn.wait(message_sent(conn, message))
+            return await conn.wait(_called(conn, given))
 
     async def _appended(self, appends: Sequence[Append], work: Any) -> Any:
         found = await append_each.aio(work.conn, appends, types=self.types)
