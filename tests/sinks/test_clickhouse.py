@@ -263,6 +263,17 @@ def test_a_repair_between_two_writes_leaves_the_stamp(server: Store) -> None:
     worker.close()
 
 
+def test_looked_at_only(server: Store) -> None:
+    of, sink = shape(), ClickHouseSink(server.url, "copy")
+    with pytest.raises(SinkRefusedError, match="orders of ClickHouse cannot be read: it is not there"):
+        sink.look([of])
+    assert _query(server, "SELECT count() FROM system.tables WHERE database = currentDatabase()") == [["0"]]
+    _opened(server, of).close()
+    sink.look([of])
+    assert list(sink.read(of, None, None)) == []
+    sink.close()
+
+
 def test_opened_again_after_it_was_closed(server: Store) -> None:
     of = shape()
     sink = _opened(server, of)

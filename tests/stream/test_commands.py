@@ -102,3 +102,17 @@ def test_from_init_to_reset(project: Project) -> None:
             conn.execute("SELECT pg_reload_conf()")
     assert {a or b for a, b in project.commands} >= {"init", "run", "status", "pause", "reset"}
     assert "there is no sink 'x'" in project.run("pause", "x", code=2)
+
+
+def test_which_origins_are_copied_is_the_charter_s_to_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pgcharter.cli.sync import work
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SOURCE_DB", "postgresql://nobody@127.0.0.1:1/none")
+    text = (
+        '[environments.dev]\ndsn_env = "SOURCE_DB"\n\n[sync]\n{}\n[[sync.sink]]\nname = "f"\nkind = "jsonl"\nfolder = "x"\n'
+        '[[sync.mapping]]\nsink = "f"\ntable = "public.a"\n'
+    )
+    for line, origin in (("", "any"), ('origin = "none"', "none")):
+        (tmp_path / "pgcharter.toml").write_text(text.format(line))
+        assert work("dev", None)[0].origin == origin

@@ -19,6 +19,7 @@ from pgcharter.policy import sync
 from pgcharter.policy.sync_settings import LookupTable, MappingTable, SyncSection
 from pgcharter.servers.lifecycle import Server
 from pgcharter.sinks.postgresql import PostgresqlSink
+from pgcharter.stream.errors import SinkRefusedError
 from pgcharter.stream.reconcile import Side, reconcile
 from pgcharter.stream.reconcile_model import Options
 
@@ -29,11 +30,11 @@ _numbers = itertools.count(1)
 class Streamed:
     """A sink that PostgreSQL's digests are not asked of: rows are read through it."""
 
-    whole, ordered = False, True
+    whole, ordered, keeps = False, True, True
 
     def __init__(self, sink: PostgresqlSink) -> None:
         self._sink = sink
-        self.open, self.write, self.close, self.read = sink.open, sink.write, sink.close, sink.read
+        self.open, self.write, self.close, self.read, self.look = sink.open, sink.write, sink.close, sink.read, sink.look
 
 
 _statements: dict[int, tuple[str, ...]] = {}
@@ -94,6 +95,21 @@ def seeded(pair: tuple[str, str], mapping: MappingTable = ORDERS) -> None:
 
 def contents(dsn: str, table: str = "orders", but: str = "") -> Any:
     return run(dsn, f"SELECT to_jsonb(t) - 'pgcharter_lsn' - 'pgcharter_ordinal' {but} FROM {table} t ORDER BY t.id")
+
+
+@BOTH
+def test_a_report_makes_nothing(pair: tuple[str, str], streamed: bool) -> None:
+    run(pair[0], TABLE, FILL.format(8))
+    with pytest.raises(SinkRefusedError, match=r"orders cannot be read: it is not there"):
+        reconcile(side(pair, ORDERS, streamed=streamed))
+    assert run(pair[1], "SELECT oid::regclass FROM pg_class WHERE relnamespace = 'public'::regnamespace") == []
+    assert run(pair[1], "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'pgcharter%'") == []
+    run(
+        pair[1],
+        "CREATE TABLE orders AS SELECT 1::bigint id, '' name, 1.0 amount, now() at, '{}'::text[] tags, '1'::jsonb doc, true ok",
+    )
+    with pytest.raises(SinkRefusedError, match=r"column pgcharter_lsn is not there"):
+        reconcile(side(pair, ORDERS, streamed=streamed))
 
 
 @pytest.mark.parametrize("major", [15, 18])

@@ -182,10 +182,15 @@ def test_from_the_command_line(project: Project) -> None:
         report = json.loads(project.run("reconcile", "copy", "--format", "json", code=1))
         assert report["format"] == "pgcharter-sync-reconcile"
         assert [d["key"] for d in report["mappings"][0]["differences"]] == [["2"], ["3"]]
+        assert "2 rows of public.orders" in project.run("status", code=1)
         said = " ".join(project.run("reconcile", "--repair").split())
         assert "49 rows, 49 there, 2 different, 2 repaired" in said
         assert "different orders (2): sku" in said
         assert project.rows(project.source) == project.rows(project.copy)
+        (standing,) = json.loads(project.run("status", "--format", "json", code=1))["compared"]
+        assert {n: standing[n] for n in ("sink", "rows", "stored", "found", "repaired", "remaining")} == {
+            "sink": "copy", "rows": 49, "stored": 49, "found": 2, "repaired": 2, "remaining": 0,
+        }  # fmt: skip
         assert "no mapping is meant" in project.run("reconcile", "other", code=2)
         assert "that has a delta" in project.run("batch", code=2)
         service = _started(project, "reconcile", "--forever", "--pause", "100ms")

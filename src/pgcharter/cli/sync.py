@@ -47,7 +47,7 @@ def work(environment: str | None, target: str | None) -> tuple[Job, Make, SyncSe
     tables = tuple(dict.fromkeys([*(m.table for m in streamed.mapping), *looked]))
     sinks = {s.name: s for s in section.sink if any(m.sink == s.name for m in streamed.mapping)}
     folder = charter.folder / section.folder / section.slot
-    job = Job(dsn, section.slot, section.publication, tables, tuple(sinks), folder, seconds(section.heartbeat))
+    job = Job(dsn, section.slot, section.publication, tables, tuple(sinks), folder, seconds(section.heartbeat), origin=section.origin)
 
     def make(name: str) -> Target:
         mapper = mapping.of_sink(streamed, name, partial(source.open_source, dsn), os.environ)

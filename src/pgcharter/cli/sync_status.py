@@ -10,7 +10,7 @@ from pgcharter.cli.sync import sync, work
 from pgcharter.errors import Exit
 
 if TYPE_CHECKING:
-    from pgcharter.stream.standing import Sink, Standing
+    from pgcharter.stream.standing import Round, Sink, Standing
 
 STATUS = (
     ("pgcharter sync status", "ends in 1 when something is wrong"),
@@ -22,7 +22,7 @@ STATUS = (
 @database_options
 @format_option
 def status(environment: str | None, target: str | None, form: str) -> int:
-    """Say how far each sink is in bytes, seconds and rows, what the slot holds back, and how far seeds are.
+    """Say how far each sink is in bytes, seconds and rows, what the slot holds back, how far seeds are, and how the last comparisons ended.
 
     Ends in 1 when something is wrong.
     """
@@ -59,6 +59,13 @@ def _tell(name: str, found: Standing) -> None:
         )
         for seed in (s for s in sink.seeds if s.state != "done"):
             page.flow(f"seed of {seed.source}: {seed.state}, {seed.rows} of about {max(seed.total, seed.rows)} rows", indent=2, hanging=2)
+    for one in found.compared:
+        said = one.said
+        counts = f"{one.rows} rows, {said['found']} differed, {said['repaired']} repaired"
+        page.flow("compared ", Styled(f"{one.table} → {one.sink}", "strong"), f": {counts}, {one.at:%Y-%m-%d %H:%M} UTC", hanging=2)
+    for one in found.batches:
+        line = f": {one.rows} rows written, the next from {one.said.get('next')}, {one.at:%Y-%m-%d %H:%M} UTC"
+        page.flow("batch ", Styled(f"{one.table} → {one.sink}", "strong"), line, hanging=2)
     for problem in found.problems:
         page.flow(Styled("✘ ", "error"), problem, hanging=2)
     show(page)
@@ -77,7 +84,13 @@ def _data(name: str, found: Standing) -> dict[str, Any]:
             "safe_bytes": slot.safe, "failover": slot.failover, "invalid": slot.invalid,
         },
         "sinks": [_sink(s) for s in found.sinks], "problems": list(found.problems),
+        "compared": [_round(r, "found", "repaired", "remaining", "unsettled", "stored") for r in found.compared],
+        "batches": [_round(r, "next") for r in found.batches],
     }  # fmt: skip
+
+
+def _round(one: Round, *said: str) -> dict[str, Any]:
+    return {"table": one.table, "sink": one.sink, "rows": one.rows, "at": one.at.isoformat(), **{n: one.said.get(n) for n in said}}
 
 
 def _sink(sink: Sink) -> dict[str, Any]:

@@ -105,6 +105,8 @@ class SyncSection:
     """Time after which an idle database is written to, so that its slot moves on."""
     mask_key_env: str = ""
     """Environment variable with the secret of masks `hash`: without it, whoever knows a value's form can find it by trying."""
+    origin: Literal["any", "none"] = "any"
+    """Which changes are copied: any, or none that came from another server by replication, so that copies both ways do not go round."""
     role: str = ""
     """Role that reads changes and writes heartbeats; empty: the owner."""
     sink: tuple[SinkTable, ...] = ()

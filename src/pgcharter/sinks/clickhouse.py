@@ -103,6 +103,10 @@ class ClickHouseSink:
         values = f"{literal(self._name)}, {literal(what)}, {self._seq}, {stamp.lsn}, {stamp.ordinal}"
         self._http.run(f"INSERT INTO {CONTROL} (name, what, seq, lsn, ordinal) VALUES ({values})")
 
+    def look(self, shapes: Sequence[Shape]) -> None:
+        """See what tables are like. Raises SinkRefusedError where one is not there or does not fit."""
+        self._tables = {shape.to: clickhouse_tables.present(self._http, shape) for shape in shapes}
+
     def write(self, rows: Sequence[Row], upto: Stamp) -> None:
         """Insert what is newest of each key, then the stamp."""
         waiting: dict[str, dict[tuple[Any, ...], Row]] = {}

@@ -87,6 +87,16 @@ def prepared(http: Http, shape: Shape, server: Version, engine: str = "") -> tup
     return Table(shape, tuple(_kind(shape, f, has[f.name]) for f in shape.fields), high=(0, 0) if made else _high(http, shape)), made
 
 
+def present(http: Http, shape: Shape) -> Table:
+    """The table of a shape as it is. Raises SinkRefusedError where there is none, or a column is not there or of another type."""
+    has = there(http, shape.to)
+    missing = [name for name in (*(f.name for f in shape.fields), *OWN) if name not in has]
+    if missing:
+        what = f"column {missing[0]} is" if has else "it is"
+        raise SinkRefusedError(f"table {shape.to} of ClickHouse cannot be read: {what} not there (yet)", hint="pgcharter sync run")
+    return Table(shape, tuple(_kind(shape, f, has[f.name]) for f in shape.fields))
+
+
 def _create(shape: Shape, server: Version, engine: str) -> str:
     columns = [f"{quoted(f.name)} {_declared(f, server)}" for f in shape.fields] + [f"{name} {type_}" for name, type_ in OWN.items()]
     key = ", ".join(map(quoted, shape.key))

@@ -62,6 +62,16 @@ class PostgresqlSink:
         self.close()
         return self._done(lambda: self._open(shapes))
 
+    def look(self, shapes: Sequence[Shape]) -> None:
+        """Connect to read. Raises SinkRefusedError where a table is not there, or has no stamps."""
+        self._done(lambda: self._look(shapes))
+
+    def _look(self, shapes: Sequence[Shape]) -> None:
+        if self._reader is None or self._reader.closed:
+            self._reader = self._connected()
+        for shape in shapes:
+            there(self._reader, shape, self._schema)
+
     def write(self, rows: Sequence[Row], upto: Stamp) -> None:
         """One transaction."""
         if self._conn is None:

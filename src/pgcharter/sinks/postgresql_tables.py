@@ -85,7 +85,7 @@ def there(conn: Connection, shape: Shape, schema: str) -> Target:
     """The table of a shape as it is. Raises SinkRefusedError where there is none, or a column is not there."""
     place = address(shape.to, schema)
     found = _found(conn, [place]).get(place)
-    missing = [f.name for f in shape.fields if found is None or f.name not in found.columns]
+    missing = [name for name in (*(f.name for f in shape.fields), LSN) if found is None or name not in found.columns]
     if found is None or missing:
         what = f"column {quote(missing[0])} is" if found else "it is"
         raise SinkRefusedError(f"{shape.to} cannot be read: {what} not there (yet)", hint="pgcharter sync run")

@@ -74,6 +74,9 @@ class RedisSink:
         self._link.keeps()
         return self._link.open()
 
+    def look(self, shapes: Sequence[Shape]) -> None:
+        """Nothing is needed: reading shuts nobody out, and what is not there has no rows."""
+
     def write(self, rows: Sequence[Row], upto: Stamp) -> None:
         """Apply rows."""
         link = self._link

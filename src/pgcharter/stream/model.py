@@ -144,6 +144,12 @@ class Readable(Protocol):
     ordered: bool
     """Whether `read` gives rows in the order of their keys."""
 
+    def look(self, shapes: Sequence[Shape]) -> None:
+        """Be ready to `read` rows of these shapes, and nothing else: makes nothing, and shuts no writer out. Calling `open` later is fine.
+
+        Raises SinkRefusedError where they cannot be read, SinkDownError.
+        """
+
     def read(self, shape: Shape, after: tuple[Any, ...] | None, upto: tuple[Any, ...] | None) -> Iterator[Stored]:
         """Rows with keys after `after` (None: from the first) up to `upto` inclusive (None: to the last)."""
 

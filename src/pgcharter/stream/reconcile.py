@@ -134,15 +134,12 @@ class _Run:
             yield at
 
     def _open(self, shapes: Iterable[Shape]) -> None:
-        """Open the sink where it has not seen these shapes: a store with one writer at a time shuts the worker out for a moment."""
+        """Open the sink where it has not seen these shapes; to read only, unless it is to be repaired."""
         new = set(shapes)
         if new - self._opened or not new:
             self._opened |= new
-            try:
-                self.side.sink.open(tuple(self._opened))
-            except SinkDownError:
-                if self.options.repair:
-                    raise  # another process writes; what is there may be read all the same
+            ready = self.side.sink.open if self.options.repair else self.side.sink.look
+            ready(tuple(self._opened))
 
     def _summed(self) -> dict[int, int]:
         """Parts that differ, with their rows."""

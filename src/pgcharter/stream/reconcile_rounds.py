@@ -70,5 +70,6 @@ def _known(conn: Connection, side: Side) -> bool:
 def _keep(conn: Connection, side: Side, report: Report) -> None:
     if not side.logged:
         return
-    said = json.dumps({"found": report.found, "repaired": report.repaired, "unsettled": report.unsettled, "seconds": report.seconds})
+    told = {"found": report.found, "repaired": report.repaired, "remaining": report.remaining, "unsettled": report.unsettled}
+    said = json.dumps({**told, "seconds": round(report.seconds, 3)})
     conn.execute(query(conn, "stand"), [side.name, name_of(side), said, report.rows, report.stored])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from pgcharter.db import Connection
 from pgcharter.errors import PgcharterError
@@ -28,6 +29,20 @@ class Sink:
 
 
 @dataclass(frozen=True)
+class Round:
+    """How the last comparison or batch of one mapping ended."""
+
+    sink: str
+    table: str
+    """With what it is called there, where that is another name."""
+    said: Mapping[str, Any]
+    """Of a comparison: found, repaired, remaining, unsettled, seconds, stored; of a batch: next, where the next one begins."""
+    rows: int
+    """Rows that the copy should have; of batches rows written since the beginning."""
+    at: datetime
+
+
+@dataclass(frozen=True)
 class Standing:
     """How a slot and its sinks stand."""
 
@@ -35,6 +50,8 @@ class Standing:
     sinks: tuple[Sink, ...]
     problems: tuple[str, ...]
     """What is wrong, with its remedy."""
+    compared: tuple[Round, ...] = ()
+    batches: tuple[Round, ...] = ()
 
 
 def look(conn: Connection, job: Job, keep: int) -> Standing:
@@ -48,7 +65,25 @@ def look(conn: Connection, job: Job, keep: int) -> Standing:
     seeds = checkpoints.seeds()
     kept = checkpoints.sinks()
     sinks = tuple(_sink(kept.get(n) or Kept(n), seeds, now) for n in job.sinks)
-    return Standing(slot, sinks, (*_slot(conn, job, slot, keep, limit), *_sinks(sinks, slot)))
+    compared, batches = _rounds(conn, "reconcile"), _rounds(conn, "batch")
+    problems = (*_slot(conn, job, slot, keep, limit), *_sinks(sinks, slot), *_differing(compared))
+    return Standing(slot, sinks, problems, compared, batches)
+
+
+def _rounds(conn: Connection, slot: str) -> tuple[Round, ...]:
+    rows = conn.execute(
+        "SELECT sink, source, after[1]::jsonb - 'looks' || jsonb_build_object('stored', total), rows, updated_at"
+        "  FROM pgcharter.sync_snapshots WHERE slot = %s ORDER BY sink, source",
+        [slot],
+    )
+    return tuple(Round(*row) for row in rows)
+
+
+def _differing(compared: tuple[Round, ...]) -> Iterator[str]:
+    for one in compared:
+        left = one.said.get("remaining", 0) + one.said.get("unsettled", 0)
+        if left:
+            yield f"{left} rows of {one.table} differ in sink {one.sink}: pgcharter sync reconcile {one.sink} --repair"
 
 
 def _sink(kept: Kept, seeds: list[Seed], now: int) -> Sink:
@@ -57,6 +92,8 @@ def _sink(kept: Kept, seeds: list[Seed], now: int) -> Sink:
 
 
 def _slot(conn: Connection, job: Job, slot: Slot | None, keep: int, limit: int) -> Iterator[str]:
+    if not job.sinks:
+        return  # all copies are made by batches
     if slot is None:
         yield f"there is no replication slot {job.slot}, so nothing is copied: pgcharter sync init"
         return
