@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 from tests.runtime.own_tables import install
-from tests.runtime.sagas_ground import Order, World, named, simple
+from tests.runtime.sagas_ground import QUICK, Order, World, named, simple
 
 from pgcharter import faults
 from pgcharter.errors import RefusedError, UsageError
@@ -25,7 +25,8 @@ from pgcharter.runtime.outbox import publish
 from pgcharter.runtime.outbox_relay import Relay, Route
 from pgcharter.runtime.projections import Projection
 from pgcharter.runtime.projections_rebuild import Rebuild, Replay
-from pgcharter.runtime.sagas import start
+from pgcharter.runtime.sagas import Retrying, Step, start
+from pgcharter.runtime.sagas_colours import SagaWorker
 from pgcharter.runtime.subscriptions import Subscription
 from pgcharter.runtime.targets import Call
 
@@ -99,9 +100,9 @@ def test_what_fails_at_the_commit_parks_its_key_only(dsn: str) -> None:
         ).feed(db, LOG)  # fmt: skip
         feed.catch_up()
         assert asked(dsn, "SELECT count(*) FROM lines") == [(3,)]
-        assert asked(dsn, "SELECT position, state, attempts FROM pgcharter.parked") == [(2, "waiting", 1)]
-        time.sleep(0.1)
-        feed.catch_up()
+        until = time.monotonic() + 10
+        while asked(dsn, "SELECT FROM pgcharter.parked WHERE state = 'waiting'") and time.monotonic() < until:
+            feed.catch_up()
     assert asked(dsn, "SELECT position, state, attempts FROM pgcharter.parked") == [(2, "dead", 2)]
 
 
@@ -247,6 +248,27 @@ def test_the_id_of_another_saga_is_no_reason_to_try_again(dsn: str) -> None:
             with pytest.raises(psycopg.errors.UniqueViolation, match="which is another one's"):
                 start(conn, saga, Order(), id=given)
             conn.rollback()
+
+
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize("wrong", [ValueError("a name of bytes \udcff and \0"), MuteError(), "\udcff", "\0"], ids=ascii)
+def test_a_step_that_says_what_cannot_be_written_down_fails_alone(dsn: str, wrong: Any, inside: bool) -> None:
+    def action(_: Any) -> Any:
+        if isinstance(wrong, Exception):
+            raise wrong
+        return wrong
+
+    bad = simple("bad", Step("a", action, retry=Retrying(attempts=2, base=0.01, longest=0.02), inside=inside), data=Order)
+    with Database(dsn) as db:
+        given = db.run(lambda work: start(work.conn, bad, Order())).saga_id
+        worker = SagaWorker(db, [bad], QUICK)
+        ending = threading.Timer(10, worker.stop)
+        ending.start()
+        worker.run(until_idle=True)
+        ending.cancel()
+    ((status, error),) = asked(dsn, f"SELECT status, error FROM pgcharter.saga_instances WHERE saga_id = '{given}'")
+    assert status == "failed"
+    assert error.startswith("step a: ")
 
 
 @pytest.mark.xfail(strict=True, reason="append_events believes a pgcharter.events_in that the session had before")

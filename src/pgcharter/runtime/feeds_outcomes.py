@@ -54,10 +54,16 @@ def failed(error: Exception) -> Failed:
     """A failure from what a handler has raised."""
     if isinstance(error, FailedError):
         return error.failed
+    return Failed(said(error))
+
+
+def said(error: Exception) -> str:
+    """What an error says, as a text that PostgreSQL can hold; also of one that raises when it is asked."""
     try:
-        return Failed(f"{type(error).__name__}: {error}")
+        text = f"{type(error).__name__}: {error}"
     except Exception as unsaid:
-        return Failed(f"{type(error).__name__}, and saying what it is raises {type(unsaid).__name__}")
+        text = f"{type(error).__name__}, and saying what it is raises {type(unsaid).__name__}"
+    return storable(text)
 
 
 def delivered(way: Outside[Any], messages: Sequence[Message[Any]], tolerated: int) -> Steps[list[Outcome]]:

@@ -21,7 +21,13 @@ def written(value: Any, kind: type | None = None) -> Any:
         raise UsageError(error.message, hint="" if kind else "return an id, or put it into the saga's data") from None
     if "\\u0000" in text:
         raise UsageError(f"a {type(value).__name__} holds a NUL character, which jsonb cannot keep")
-    return json.loads(text)
+    value = json.loads(text)
+    if "\\ud" in text:
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise UsageError("a text holds half a surrogate pair, which jsonb cannot keep") from None
+    return value
 
 
 def read(raw: Any, kind: type | None = None) -> Any:

@@ -14,6 +14,7 @@ from pgcharter import faults
 from pgcharter.errors import ConnectError
 from pgcharter.runtime.colours import Steps
 from pgcharter.runtime.context import Context as Around
+from pgcharter.runtime.feeds_outcomes import said
 from pgcharter.runtime.outcomes import UnknownOutcomeError
 from pgcharter.runtime.pools import PoolExhaustedError
 from pgcharter.runtime.sagas_data import Raw, fields, made, read, written
@@ -75,7 +76,7 @@ class Run:
                 raise
             except Exception as error:
                 log.exception("saga %s %s cannot go on", self.saga, self.it.id)
-                yield from self._unfit(f"its checkpoint to be written: {type(error).__name__}: {error}")
+                yield from self._unfit(f"its checkpoint to be written: {said(error)}")
         except LostError:
             self.it.lost = True
             log.warning("saga %s %s: the lease is lost, somebody else goes on with it", self.saga, self.it.id)
@@ -84,7 +85,7 @@ class Run:
         try:
             made(self.it.raw, self.saga.data)
         except Exception as error:
-            return f"data that {self.saga.data.__name__} can hold: {type(error).__name__}: {error}"
+            return f"data that {self.saga.data.__name__} can hold: {said(error)}"
         return ""
 
     def _unfit(self, wrong: str) -> Steps[None]:
@@ -286,17 +287,17 @@ def _around(it: Instance) -> Around:
 
 
 def _failing(machine: Machine, *, leaf: Leaf, error: Exception, undo: bool, inside: bool, sure: bool = True) -> None:
-    said = f"{type(error).__name__}: {error}"
+    text = said(error)
     if undo:
-        machine.undo_failed(leaf, said)
+        machine.undo_failed(leaf, text)
         return
     never = leaf.node.retry.never if isinstance(leaf.node, Step) else ()
     unsure = not inside and (not sure or isinstance(error, UncertainError | TimeoutError | ConnectionError))
-    machine.failed(leaf, said, uncertain=unsure, final=isinstance(error, (AbortError, *never)))
+    machine.failed(leaf, text, uncertain=unsure, final=isinstance(error, (AbortError, *never)))
 
 
 def _away(machine: Machine, *, leaf: Leaf, error: Exception) -> None:
-    machine.away(leaf, f"{type(error).__name__}: {error}")
+    machine.away(leaf, said(error))
 
 
 def _losing(machine: Machine) -> None:
