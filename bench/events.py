@@ -1,8 +1,8 @@
 """The event store beside `eventsourcing` (its functions in the database on) and a bare stored function: 4 threads, and reading all.
 
-`python -m bench.events [rounds] [seconds]`. Each round runs every form in turn for so many seconds; printed are medians over the rounds and
-their ratio to the first form. Every append is of a new aggregate, 240 bytes of payload for each event, and committed; synchronous_commit
-and fsync are on. The server is on the same machine, by a Unix socket.
+`python -m bench.events [rounds] [seconds]`. Each round runs every form in turn for so many seconds; printed are medians over the rounds,
+their ratio to the first form, and the processor time of client and server for an event. Every append is of a new aggregate, 240 bytes of
+payload for each event, and committed; synchronous_commit and fsync are on. The server is on the same machine, by a Unix socket.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -64,10 +65,14 @@ def run(rounds: int = 5, seconds: float = 1.0) -> None:
         forms = {name: stack.enter_context(made(dsn)) for name, made in _FORMS.items()}
         for count in (1, 10, 100):
             taken: dict[str, list[float]] = {name: [] for name in forms}
+            spent: dict[str, list[float]] = {name: [] for name in forms}
             for _ in range(rounds):
                 for name, once in forms.items():
+                    once(count, 0)
+                    before, began = _spent(dsn), time.perf_counter()
                     taken[name].append(_rate(once, count, seconds) * count)
-            _print(f"{WRITERS} × {count}", taken)
+                    spent[name].append((_spent(dsn) - before) / (taken[name][-1] * (time.perf_counter() - began)) * 1e6)
+            _print(f"{WRITERS} × {count}", taken, spent)
         _print("read all", _reading(dsn, forms, rounds))
 
 
@@ -78,6 +83,14 @@ def _install(dsn: str) -> None:
         for step in planned.plan.steps:
             conn.execute(step.sql.encode())
         conn.execute(BARE.encode())
+
+
+def _spent(dsn: str) -> float:
+    """Processor seconds of this process and of all server processes that there are now (proc(5): schedstat, nanoseconds)."""
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        pids = [row[0] for row in conn.execute("SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()")]
+    files = [Path(f"/proc/{pid}/schedstat") for pid in pids]
+    return time.process_time() + sum(int(f.read_text().split()[0]) for f in files if f.exists()) / 1e9
 
 
 def _rate(once: Once, count: int, seconds: float) -> float:
@@ -195,11 +208,15 @@ def _read(some: Callable[[int], list[int]]) -> float:
     return count / (time.perf_counter() - began)
 
 
-def _print(title: str, taken: dict[str, list[float]]) -> None:
-    base = statistics.median(next(iter(taken.values())))
+def _print(title: str, taken: dict[str, list[float]], spent: dict[str, list[float]] | None = None) -> None:
+    first = next(iter(taken))
+    base = statistics.median(taken[first])
     for name, rates in taken.items():
-        median = statistics.median(rates)
-        print(f"{title:10} {name:30} {median:10,.0f} events/s  {min(rates):10,.0f} – {max(rates):,.0f}   {median / base:.2f}×", flush=True)
+        median, own = statistics.median(rates), statistics.median(spent[name]) if spent else 0
+        of = f"   {own:7.1f} µs processor an event   {statistics.median(spent[first]) / own:.2f}×" if spent and own else ""
+        print(
+            f"{title:10} {name:30} {median:10,.0f} events/s  {min(rates):10,.0f} – {max(rates):,.0f}   {median / base:.2f}×{of}", flush=True
+        )
 
 
 if __name__ == "__main__":
