@@ -23,6 +23,7 @@ from pgcharter.runtime.database import AsyncDatabase, Database
 from pgcharter.runtime.events import Append, Appended, Event, New, VersionConflictError, read_aggregate, read_all, version_of
 from pgcharter.runtime.events_writer import POINTS, AsyncWriter, Writer
 from pgcharter.runtime.outcomes import UnknownOutcomeError
+from pgcharter.runtime.pools import PoolSize
 
 EACH = 12
 
@@ -139,6 +140,17 @@ def test_a_lost_connection_leaves_its_outcome_open(db: Database, database: str) 
             with pytest.raises(UnknownOutcomeError, match="the connection was lost before the server said"):
                 asked.result(60)
     assert writer.append(Append(hostile, hostile, [New("x", 0)], 1)).version == 2
+
+
+def test_a_prepared_call_that_somebody_forgot(database: str) -> None:
+    install(database)
+    with Database(database, size=PoolSize(1, 1)) as db:
+        writer = Writer(db)
+        for number in range(6):
+            if number % 2:
+                db.run(lambda work: work.conn.execute("DEALLOCATE ALL"))
+            assert writer.append(Append("a", "1", [New("x", number)], number)).version == number + 1
+        assert [e.data for e in every(db)] == list(range(6))
 
 
 CHILD = """
