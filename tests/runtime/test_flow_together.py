@@ -153,25 +153,27 @@ def test_a_writer_that_is_not_done_is_no_log_restored(dsn: str) -> None:
 @pytest.mark.direct("the timeout of the database's sessions")
 def test_a_lock_that_is_not_had_in_time_ends_no_worker(dsn: str) -> None:
     with psycopg.connect(dsn) as conn:
-        conn.execute(f"ALTER DATABASE {conn.info.dbname} SET lock_timeout = '50ms'".encode())
+        conn.execute(f"ALTER DATABASE {conn.info.dbname} SET lock_timeout = '100ms'".encode())
     happened(dsn, A, 1)
     seen: list[int] = []
     with Database(dsn) as db, psycopg.connect(dsn) as other:
+        releasing = threading.Timer(0.4, other.rollback)
 
         def handler(event: Any) -> None:
             if not seen:
-                other.execute("LOCK TABLE pgcharter.feeds IN ACCESS EXCLUSIVE MODE")
-                threading.Timer(0.2, other.rollback).start()
+                other.execute("SET LOCAL lock_timeout = 0; LOCK TABLE pgcharter.feeds IN ACCESS EXCLUSIVE MODE")
+                releasing.start()
             elif len(seen) == 2:
                 feed.stop()
             seen.append(event.data["n"])
 
         feed = Subscription("s", handler, settings=FeedSettings(base=0.05, poll_most=0.05)).feed(db, LOG)
         happened(dsn, B, 2)
-        ending = threading.Timer(5, feed.stop)
+        ending = threading.Timer(20, feed.stop)
         ending.start()
         feed.run()
         ending.cancel()
+        releasing.join()
     assert set(seen) == {1, 2}
     assert asked(dsn, "SELECT count(*) FROM pgcharter.parked") == [(0,)]
 
