@@ -25,35 +25,15 @@ def sync() -> None:
 def work(environment: str | None, target: str | None) -> tuple[Job, Make, SyncSection]:
     """What the charter and the command line mean: the job, how to make a sink's target, the section. Raises UsageError."""
     import os
-    from dataclasses import replace
-    from functools import partial
 
     from pgcharter.cli import migrating
     from pgcharter.cli.project import charter_here
-    from pgcharter.measures import seconds, size
     from pgcharter.policy.sync_settings import SECTION
-    from pgcharter.sinks import registry
-    from pgcharter.stream import mapping, source
-    from pgcharter.stream.mapper import Target
-    from pgcharter.stream.worker import Job
+    from pgcharter.sinks.declared import streamed
 
     charter = charter_here()
     section = charter.section(SECTION)
-    if not section.sink:
-        raise UsageError("the charter declares no sink, so there is nothing to copy", hint='[[sync.sink]] name = "search" kind = "jsonl"')
-    streamed = replace(section, mapping=tuple(m for m in section.mapping if not m.delta))
-    dsn = migrating.database(environment, target)[1]
-    looked = [look.table for m in streamed.mapping for look in m.lookup]
-    tables = tuple(dict.fromkeys([*(m.table for m in streamed.mapping), *looked]))
-    sinks = {s.name: s for s in section.sink if any(m.sink == s.name for m in streamed.mapping)}
-    folder = charter.folder / section.folder / section.slot
-    job = Job(dsn, section.slot, section.publication, tables, tuple(sinks), folder, seconds(section.heartbeat), origin=section.origin)
-
-    def make(name: str) -> Target:
-        mapper = mapping.of_sink(streamed, name, partial(source.open_source, dsn), os.environ)
-        return Target(name, registry.make(sinks[name], charter.folder), mapper, size(sinks[name].spill))
-
-    return job, make, section
+    return *streamed(section, migrating.database(environment, target)[1], charter.folder, os.environ), section
 
 
 def known(job: Job, name: str) -> None:

@@ -12,7 +12,7 @@ import click
 from pgcharter.cli.migrating import confirm_option, database_options
 from pgcharter.cli.output import Command, format_option, screen, show, show_json
 from pgcharter.cli.sync import leave, sync
-from pgcharter.errors import Exit, PgcharterError, UsageError
+from pgcharter.errors import Exit, PgcharterError
 
 if TYPE_CHECKING:
     from pgcharter.stream.reconcile import Side
@@ -81,36 +81,11 @@ def sides(
     from pgcharter.cli import migrating
     from pgcharter.cli.project import charter_here
     from pgcharter.policy.sync_settings import SECTION
-    from pgcharter.sinks import registry
-    from pgcharter.stream import mapping
-    from pgcharter.stream.reconcile import Side
+    from pgcharter.sinks.declared import copies
 
     charter = charter_here()
-    section = charter.section(SECTION)
-    mapping.check(section)
     dsn = migrating.database(environment, target)[1]
-    declared = {s.name: s for s in section.sink}
-    wanted = [
-        m for m in section.mapping
-        if sink in (None, m.sink) and (not tables or m.table in tables) and (not delta or m.delta)
-        and not _passes_on(declared[m.sink].kind, declared[m.sink].form, sink)
-    ]  # fmt: skip
-    if not wanted:
-        there = ", ".join(f"{m.table} → {m.sink}" for m in section.mapping) or "none"
-        raise UsageError("no mapping is meant" + (" that has a delta" if delta else ""), hint=f"there are: {there}", place="[sync]")
-    secret = os.environ.get(section.mask_key_env, "").encode() if section.mask_key_env else b""
-    return [
-        Side(
-            dsn, registry.make(declared[m.sink], charter.folder), m, m.sink, section.slot,  # type: ignore[arg-type]
-            "" if m.delta else section.publication, secret,
-        )
-        for m in wanted
-    ]  # fmt: skip
-
-
-def _passes_on(kind: str, form: str, named: str | None) -> bool:
-    """Whether a sink keeps no rows to compare; one that is named is tried, and says so itself."""
-    return named is None and (kind in ("nats", "webhook") or form == "invalidate")
+    return copies(charter.section(SECTION), dsn, charter.folder, os.environ, sink, tables, delta=delta)
 
 
 def _all(found: list[Side], options: Options, *, behind: bool) -> list[Report]:

@@ -88,10 +88,11 @@ BEGIN
         END IF;
     END IF;
     -- Heads are locked now, so that positions and times of an aggregate follow its versions. From here on readers wait at what was drawn last.
-    barrier := CASE WHEN coalesce(current_setting('pgcharter.events_in', true), '') = '' THEN
+    -- The setting names the transaction, so that one which is set for a session opens nothing.
+    barrier := CASE WHEN current_setting('pgcharter.events_in', true) IS DISTINCT FROM pg_current_xact_id()::text THEN
         set_config('pgcharter.events_in', CASE WHEN pg_advisory_xact_lock_shared(
             1885824357, ((coalesce(pg_sequence_last_value('pgcharter.events_position'), 0) << 32) >> 32)::integer
-        ) IS NOT NULL THEN '1' END, true) END;
+        ) IS NOT NULL THEN pg_current_xact_id()::text END, true) END;
     written_at := clock_timestamp();
     seed := lpad(to_hex((extract(epoch FROM written_at) * 1000)::bigint), 12, '0') || '8' || lpad(to_hex((random() * 4095)::integer), 3, '0');
     kept_in := CASE WHEN to_regclass('pgcharter.events_' || to_char(written_at AT TIME ZONE 'UTC', 'YYYY_MM')) IS NULL THEN date '1000-01-01'

@@ -26,7 +26,7 @@ def streamed(section: SyncSection, dsn: str, folder: Path, environ: Mapping[str,
     tables = tuple(dict.fromkeys([*(m.table for m in section.mapping), *looked]))
     sinks = {s.name: s for s in section.sink if any(m.sink == s.name for m in section.mapping)}
     kept = folder / section.folder / section.slot
-    job = Job(dsn, section.slot, section.publication, tables, tuple(sinks), kept, seconds(section.heartbeat))
+    job = Job(dsn, section.slot, section.publication, tables, tuple(sinks), kept, seconds(section.heartbeat), origin=section.origin)
 
     def make(name: str) -> Target:
         mapper = mapping.of_sink(section, name, partial(source.open_source, dsn), environ)
