@@ -273,7 +273,6 @@ def test_a_step_that_says_what_cannot_be_written_down_fails_alone(dsn: str, wron
     assert error.startswith("step a: ")
 
 
-@pytest.mark.xfail(strict=True, reason="append_events believes a pgcharter.events_in that the session had before")
 def test_a_setting_of_the_session_does_not_open_the_barrier(dsn: str) -> None:
     with psycopg.connect(dsn) as conn, psycopg.connect(dsn) as asking:
         conn.execute("SET pgcharter.events_in = '1'; SET pgcharter.outbox_in = '1'")
@@ -285,7 +284,6 @@ def test_a_setting_of_the_session_does_not_open_the_barrier(dsn: str) -> None:
         assert settled(asking) == 0
 
 
-@pytest.mark.xfail(strict=True, reason="archive reads with the snapshot of its transaction, from before its lock")
 def test_archive_sees_what_was_appended_before_its_lock(dsn: str) -> None:
     grown_old(dsn, 0)
     with psycopg.connect(dsn) as conn:

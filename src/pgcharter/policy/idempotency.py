@@ -9,20 +9,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pgcharter.catalog.model import Catalog, Column, Table
-from pgcharter.catalog.model import Policy as RowPolicy
 from pgcharter.names import ObjectId, literal
 from pgcharter.policy.compose import SCHEMA
 from pgcharter.policy.idempotency_settings import SECTION, IdempotencySection
 from pgcharter.policy.model import Policy, State
-from pgcharter.policy.own import columns, index, joined, opened, primary
+from pgcharter.policy.own import TENANT_NOW, columns, index, joined, kept_apart, opened, primary
 from pgcharter.policy.rights import closed
-from pgcharter.policy.tenancy_rows import TENANT
 
 KEYS = ObjectId("table", SCHEMA, "idempotency_keys")
 KEY = ("tenant", "operation", "key")
-_TENANT = "COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text)"
-OWNER = "pgcharter_owner"
-"""Row policy of the owner, who deletes what has expired of all tenants."""
 _NOW = "timestamp with time zone"
 
 
@@ -39,15 +34,10 @@ def _apply(state: State, section: IdempotencySection) -> State:
 
 def _table(section: IdempotencySection, catalog: Catalog) -> Table:
     rights = [(user, privilege) for user in section.users for privilege in ("SELECT", "INSERT", "UPDATE", "DELETE")]
-    apart = any(p.name == TENANT for t in catalog.tables for p in t.policies)
-    own = f"tenant = {_TENANT}"
     return Table(
         SCHEMA, KEYS.name, columns=_columns(section), constraints=(primary("idempotency_keys_pkey", KEY),),
         indexes=(index(KEYS, "idempotency_keys_expires_at", ("expires_at",)), index(KEYS, "idempotency_keys_pkey", KEY, unique=True)),
-        policies=(
-            RowPolicy(TENANT, roles=("public",), using=own, check=own),
-            RowPolicy(OWNER, roles=(catalog.database.owner,), using="true", check="true"),
-        ) if apart else (), row_security=apart, force_row_security=apart,
+        **kept_apart(catalog),
         options=("fillfactor=70",), acl=closed("table", catalog.database.owner, rights, catalog.major),
         comment="Keys of requests and what was answered, so that a request that comes again gets the first answer",
     )  # fmt: skip
@@ -56,7 +46,7 @@ def _table(section: IdempotencySection, catalog: Catalog) -> Table:
 def _columns(section: IdempotencySection) -> tuple[Column, ...]:
     return columns(
         {
-            "tenant": ("text", _TENANT, "tenant of the transaction; empty: it had none"),
+            "tenant": ("text", TENANT_NOW, "tenant of the transaction; empty: it had none"),
             "operation": ("text", "", "what was asked for"),
             "key": ("text", "", "name that whoever asked gave the request"),
             "fingerprint": ("bytea", "", "SHA-256 of the request: another request with the same key is refused"),

@@ -7,18 +7,13 @@ from datetime import date
 from importlib import resources
 
 from pgcharter.catalog.model import Acl, Catalog, Function
-from pgcharter.catalog.model import Policy as RowPolicy
 from pgcharter.policy import messaging_events_tables as tables
 from pgcharter.policy.compose import SCHEMA
 from pgcharter.policy.messaging_settings import MessagingSection
 from pgcharter.policy.model import State
-from pgcharter.policy.own import joined
+from pgcharter.policy.own import joined, kept_apart
 from pgcharter.policy.rights import closed
-from pgcharter.policy.tenancy_rows import TENANT
 
-OWNER, WORKER = "pgcharter_owner", "pgcharter_worker"
-"""Row policies of those who see all tenants: the owner, whose functions append, and whoever reads in order."""
-_OWN = "tenant = COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text)"
 _FUNCTIONS = {
     "append_events": (
         "messaging_events_append.sql",
@@ -38,11 +33,12 @@ def apply(state: State, section: MessagingSection) -> State:
     catalog, id_type = state.catalog, section.events.aggregate_id
     read = [(r, "SELECT") for r in dict.fromkeys((*section.writers, *section.workers))]
     keep = [(r, p) for r in section.writers for p in ("INSERT", "UPDATE", "DELETE")]
+    rows = kept_apart(catalog, *section.workers).get("policies", ())
     made = (
-        tables.events(id_type, _acl("table", catalog, read), _policies(section, catalog)),
+        tables.events(id_type, _acl("table", catalog, read), rows),
         *tables.parts(_months(state, section), id_type),
-        tables.heads(id_type, _acl("table", catalog, read), _policies(section, catalog)),
-        tables.snapshots(id_type, _acl("table", catalog, [*read, *keep]), _policies(section, catalog)),
+        tables.heads(id_type, _acl("table", catalog, read), rows),
+        tables.snapshots(id_type, _acl("table", catalog, [*read, *keep]), rows),
     )
     functions = (_function(name, section, catalog) for name in _FUNCTIONS)
     return replace(
@@ -58,18 +54,6 @@ def apply(state: State, section: MessagingSection) -> State:
 
 def _acl(of: str, catalog: Catalog, rights: list[tuple[str, str]]) -> Acl:
     return closed(of, catalog.database.owner, rights, catalog.major)
-
-
-def _policies(section: MessagingSection, catalog: Catalog) -> tuple[RowPolicy, ...]:
-    """Row policies where tenants are kept apart."""
-    if not any(p.name == TENANT for t in catalog.tables for p in t.policies):
-        return ()
-    workers = (RowPolicy(WORKER, roles=tuple(sorted(section.workers)), using="true"),) if section.workers else ()
-    return (
-        RowPolicy(OWNER, roles=(catalog.database.owner,), using="true", check="true"),
-        RowPolicy(TENANT, roles=("public",), using=_OWN, check=_OWN),
-        *workers,
-    )
 
 
 def _months(state: State, section: MessagingSection) -> tuple[date, ...]:

@@ -8,24 +8,19 @@ from importlib import resources
 from typing import Any
 
 from pgcharter.catalog.model import Catalog, Constraint, Function, Index, Table
-from pgcharter.catalog.model import Policy as RowPolicy
 from pgcharter.names import ObjectId, quote
 from pgcharter.policy.compose import SCHEMA
 from pgcharter.policy.messaging_settings import MessagingSection
 from pgcharter.policy.model import State
-from pgcharter.policy.own import check, columns, index, joined, primary
+from pgcharter.policy.own import TENANT_NOW, check, columns, index, joined, kept_apart, primary
 from pgcharter.policy.rights import closed
-from pgcharter.policy.tenancy_rows import TENANT
 
 INSTANCES = ObjectId("table", SCHEMA, "saga_instances")
 STEPS = ObjectId("table", SCHEMA, "saga_steps")
 HISTORY = ObjectId("table", SCHEMA, "saga_history")
 SIGNALS = ObjectId("table", SCHEMA, "saga_signals")
-WORKERS = "pgcharter_workers"
-"""Row policy of the owner and of workers, who see the sagas of all tenants."""
-_TENANT = "COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text)"
 _AT, _NOW = "timestamp with time zone", "clock_timestamp()"
-_OF_TENANT = ("text", _TENANT, "tenant of the transaction that started it; empty: it had none")
+_OF_TENANT = ("text", TENANT_NOW, "tenant of the transaction that started it; empty: it had none")
 _INSTANCES = {
     "saga_id": ("uuid", "gen_random_uuid()", ""),
     "tenant": _OF_TENANT,
@@ -115,9 +110,8 @@ _FUNCTIONS = {
 def apply(state: State, section: MessagingSection) -> State:
     """The state with what belongs to it."""
     catalog = state.catalog
-    apart = any(p.name == TENANT for t in catalog.tables for p in t.policies)
     made = (_instances(), _steps(), _history(), _signals())
-    tables = (replace(t, **_guarded(section, catalog, apart)) for t in made)
+    tables = (replace(t, **_guarded(section, catalog)) for t in made)
     functions = (_function(name, section, catalog) for name in _FUNCTIONS)
     catalog = replace(catalog, tables=joined(catalog.tables, *tables), functions=joined(catalog.functions, *functions))
     return replace(state, catalog=catalog)
@@ -205,17 +199,11 @@ def _some(of: Index, where: str, *, unique: bool = False) -> Index:
     return replace(of, unique=unique, predicate=where, definition=f"{text} WHERE ({where})")
 
 
-def _guarded(section: MessagingSection, catalog: Catalog, apart: bool) -> Mapping[str, Any]:
+def _guarded(section: MessagingSection, catalog: Catalog) -> Mapping[str, Any]:
     """Rights, and row policies where tenants are kept apart. Applications read; they start and tell by functions."""
     rights = [(r, p) for r in section.workers for p in ("SELECT", "INSERT", "UPDATE", "DELETE")]
     rights += [(r, "SELECT") for r in section.writers]
-    owner, own = catalog.database.owner, f"tenant = {_TENANT}"
-    policies = (
-        RowPolicy(TENANT, roles=("public",), using=own, check=own),
-        RowPolicy(WORKERS, roles=tuple(sorted({owner, *section.workers})), using="true", check="true"),
-    )
-    acl = closed("table", owner, rights, catalog.major)
-    return {"acl": acl, "policies": policies if apart else (), "row_security": apart, "force_row_security": apart}
+    return {"acl": closed("table", catalog.database.owner, rights, catalog.major), **kept_apart(catalog, *section.workers)}
 
 
 def _function(name: str, section: MessagingSection, catalog: Catalog) -> Function:

@@ -7,11 +7,15 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from pgcharter.catalog.model import Catalog, Column, Constraint, DataType, Index, IndexKey, Schema
+from pgcharter.catalog.model import Policy as RowPolicy
 from pgcharter.names import ObjectId, quote
 from pgcharter.policy.compose import SCHEMA
 from pgcharter.policy.rights import granted
+from pgcharter.policy.tenancy_rows import TENANT
 
 T = TypeVar("T")
+SEEING = "pgcharter_workers"
+"""Row policy of the owner and of workers, who see all tenants."""
 _TYPES = {"bigint": "int8", "integer": "int4", "timestamp with time zone": "timestamptz", "text[]": "text"}
 
 
@@ -49,6 +53,19 @@ def joined(held: Iterable[T], *more: T) -> tuple[T, ...]:
     """Objects with some more, or in the place of those of the same address, sorted."""
     by_id: dict[ObjectId, Any] = {i.id: i for i in (*held, *more)}  # type: ignore[attr-defined]
     return tuple(sorted(by_id.values(), key=lambda i: (i.schema, i.name)))
+
+
+TENANT_NOW = "COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text)"
+"""Tenant of the transaction; empty: it has none."""
+
+
+def kept_apart(catalog: Catalog, *everybody: str) -> dict[str, Any]:
+    """Fields of a table with a column `tenant`: where tenants are kept apart, the owner and some roles see all, others their own."""
+    if not any(p.name == TENANT for t in catalog.tables for p in t.policies):
+        return {}
+    own, seeing = f"tenant = {TENANT_NOW}", tuple(sorted({catalog.database.owner, *everybody}))
+    policies = (RowPolicy(TENANT, roles=("public",), using=own, check=own), RowPolicy(SEEING, roles=seeing, using="true", check="true"))
+    return {"policies": policies, "row_security": True, "force_row_security": True}
 
 
 def opened(catalog: Catalog, roles: Iterable[str]) -> Catalog:

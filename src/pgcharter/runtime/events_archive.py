@@ -76,6 +76,8 @@ def archive(month: date, *, past_consumers: bool = False) -> Steps[Archived]:
     For the owner, in a transaction with nothing else in it: it takes the lock that everybody waits for. Raises UsageError for a month that
     is not there; RefusedError for one that is not over, and where consumers have not read it, unless `past_consumers`: they are stale then.
     """
+    if (yield Query("SHOW transaction_isolation"))[0][0] not in ("read committed", "read uncommitted"):
+        raise UsageError("a month is archived in a transaction that would not see what was appended to it last", hint="READ COMMITTED")
     name = f"events_{month:%Y_%m}"
     there = {row[0]: row[1] for row in (yield from asked(SQL["months"], {}))}
     if there.get(name) != "here":

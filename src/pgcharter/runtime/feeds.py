@@ -21,6 +21,7 @@ from pgcharter.runtime.colours import Steps, awaited, driven
 from pgcharter.runtime.context import for_everybody
 from pgcharter.runtime.feeds_leases import log
 from pgcharter.runtime.feeds_model import (
+    EndingError,
     Failed,
     FailedError,
     FeedSettings,
@@ -39,8 +40,8 @@ from pgcharter.runtime.feeds_wake import AsyncListener, Listener
 from pgcharter.runtime.work import around
 
 __all__ = [
-    "AsyncFeed", "Failed", "FailedError", "Feed", "FeedSettings", "FencedError", "Inside", "Log", "Outcome", "Outside", "StaleFeedError",
-    "Start", "TargetDownError",
+    "AsyncFeed", "EndingError", "Failed", "FailedError", "Feed", "FeedSettings", "FencedError", "Inside", "Log", "Outcome", "Outside",
+    "StaleFeedError", "Start", "TargetDownError",
 ]  # fmt: skip
 M = TypeVar("M")
 

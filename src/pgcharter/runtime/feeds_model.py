@@ -56,6 +56,10 @@ class TargetDownError(PgcharterError):
     """Raised by a handler where it is not a message that fails but the target as a whole: nothing is parked, all of it waits."""
 
 
+class EndingError(UsageError):
+    """Raised by a handler where no worker of this code can go on: nothing is parked, and `run` ends with it."""
+
+
 class StaleFeedError(RefusedError):
     """What a consumer would read next has been archived, or has positions it has passed: a person sets its position anew."""
 

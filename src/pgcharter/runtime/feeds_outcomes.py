@@ -11,7 +11,18 @@ import psycopg
 
 from pgcharter.errors import ConnectError, UsageError
 from pgcharter.runtime.colours import Steps
-from pgcharter.runtime.feeds_model import Failed, FailedError, FeedSettings, FencedError, Message, Outcome, Outside, Park, TargetDownError
+from pgcharter.runtime.feeds_model import (
+    EndingError,
+    Failed,
+    FailedError,
+    FeedSettings,
+    FencedError,
+    Message,
+    Outcome,
+    Outside,
+    Park,
+    TargetDownError,
+)
 from pgcharter.runtime.outcomes import ONCE, UnknownOutcomeError, causes, judge
 from pgcharter.runtime.pools import ClosedError, PoolExhaustedError
 
@@ -19,7 +30,7 @@ _PASSING = frozenset(("40001", "40P01", "55P03", "57014"))
 _ELSEWHERE = (TargetDownError, FencedError, ConnectError, UnknownOutcomeError, ClosedError, PoolExhaustedError)
 
 
-class ColourError(UsageError):
+class ColourError(EndingError):
     """A handler is a coroutine function, and nothing awaits it."""
 
 
@@ -116,7 +127,7 @@ def _call(way: Outside[Any], batch: Sequence[Message[Any]], found: dict[int, Out
     try:
         value = yield partial(way.deliver, batch[0].body if way.single else [m.body for m in batch])
         said = _said(way, plain(value), len(batch))
-    except (TargetDownError, ColourError, AnswerError):
+    except (TargetDownError, EndingError, AnswerError):
         raise
     except Exception as error:
         if len(batch) > 1:

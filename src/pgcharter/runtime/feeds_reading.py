@@ -15,6 +15,7 @@ from pgcharter.db.flows import Steps as FlowSteps
 from pgcharter.runtime.colours import Steps
 from pgcharter.runtime.feeds_leases import Leases, Slot, log
 from pgcharter.runtime.feeds_model import (
+    EndingError,
     Failed,
     FeedSettings,
     FencedError,
@@ -26,7 +27,7 @@ from pgcharter.runtime.feeds_model import (
     Park,
     Start,
 )
-from pgcharter.runtime.feeds_outcomes import ColourError, delivered, failed, is_elsewhere, is_passing, parks, plain
+from pgcharter.runtime.feeds_outcomes import delivered, failed, is_elsewhere, is_passing, parks, plain
 from pgcharter.runtime.feeds_sql import statement
 from pgcharter.runtime.outcomes import UnknownOutcomeError
 
@@ -231,7 +232,7 @@ class Reading(Leases, Generic[M]):
             try:
                 note = yield partial(self.database.run, self._coloured(partial(way, found, write)), isolation="read committed")
             except Exception as error:
-                if is_elsewhere(error) or isinstance(error, ColourError):
+                if is_elsewhere(error) or isinstance(error, EndingError):
                     raise
                 if not ways and (is_passing(error) or isinstance(way, partial)):
                     raise

@@ -27,8 +27,8 @@ from pgcharter.runtime.colours import Steps, awaited, driven
 from pgcharter.runtime.events import Appended, Expected, append, read_aggregate
 from pgcharter.runtime.events_model import LOG, AggregateId, Event
 from pgcharter.runtime.feeds import AsyncFeed, Feed
-from pgcharter.runtime.feeds_model import FeedSettings, Inside
-from pgcharter.runtime.feeds_outcomes import ColourError, plain
+from pgcharter.runtime.feeds_model import EndingError, FeedSettings, Inside
+from pgcharter.runtime.feeds_outcomes import plain
 
 if TYPE_CHECKING:
     from pgcharter.runtime.database import AsyncDatabase, Database
@@ -38,7 +38,7 @@ PREFIX = "projection "
 """Before the name of a projection: its consumer."""
 
 
-class OtherVersionError(ColourError):
+class OtherVersionError(EndingError):
     """The tables are by another version of the handler than the one at hand; whoever has the wrong one stops."""
 
 
@@ -156,10 +156,16 @@ class Projection:
         )
 
 
+def _held(projection: Projection) -> FlowSteps[list[tuple[Any, ...]]]:
+    """Keep what is live from being replaced until the transaction ends, from before its rows are touched; the version that is noted."""
+    _, rows = yield Batch((Query(SQL["hold"], (projection.name,)), Query(SQL["live"], (projection.name,))))
+    return rows  # type: ignore[no-any-return]
+
+
 @flow
 def register(projection: Projection) -> FlowSteps[None]:
     """Note that its tables are filled by this version, where none is noted. Raises OtherVersionError where another one is."""
-    rows = yield Query(SQL["live"], (projection.name,))
+    rows = yield from _held(projection)
     if not rows or rows[0][0] is None:
         rows = yield Query(SQL["register"], (projection.name, projection.version, projection.mode))
     if rows[0][0] != projection.version:
@@ -167,7 +173,7 @@ def register(projection: Projection) -> FlowSteps[None]:
 
 
 def _right_version(projection: Projection) -> FlowSteps[None]:
-    _, rows = yield Batch((Query(SQL["hold"], (projection.name,)), Query(SQL["live"], (projection.name,))))
+    rows = yield from _held(projection)
     if not rows or rows[0][0] is None:
         raise RefusedError(
             f"projection {projection.name} was never built, so what was appended before is not in it",

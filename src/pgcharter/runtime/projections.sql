@@ -3,7 +3,7 @@
 -- name: live
 SELECT version FROM pgcharter.projections WHERE name = %s
 
--- Whoever appends for an inline one holds it, from before the append; whoever carries over holds it alone.
+-- Whoever writes live tables holds it, from before he touches a row; whoever replaces what is in them holds it alone.
 -- name: hold
 SELECT pg_catalog.pg_advisory_xact_lock_shared(1885824359, pg_catalog.hashtext(%s))
 

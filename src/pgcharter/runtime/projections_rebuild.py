@@ -105,9 +105,9 @@ class _OnEvents:
         return int((yield from self._ask(work, f"SELECT COALESCE(max(l.position), 0) FROM {LOG.table} l"))[0][0])
 
     def _held_alone(self, work: Any) -> Steps[int]:
-        """Wait until nobody is in the middle of an append for an inline projection, and keep others from beginning one until the commit.
+        """Wait until nobody is in the middle of writing the live tables, and keep others from beginning until the commit.
 
-        Gives the position of the last event, which is in the live tables with all before it.
+        Gives the position of the last event: of an inline projection it is in the live tables with all before it.
         """
         yield from self._ask(work, "SET LOCAL lock_timeout = '2s'")
         yield from self._ask(work, SQL["hold_alone"], (self.projection.name,))
@@ -225,9 +225,11 @@ class Rebuild(_OnEvents):
 
     def _swapped(self, token: int, position: int, twins: Sequence[Twin], into: Into, work: Any) -> Steps[tuple[int, int, int]]:
         """Carry over what differs. The tables stay as they are for readers until the commit."""
-        more = 0
+        upto, more = (yield from self._held_alone(work)), 0
         if self.projection.mode == "inline":
-            position, more = yield from self._caught_up(work, position, into)
+            while position < upto:
+                count, position = yield from self._whole(work, position, upto, into)
+                more += count
         else:
             yield from self._cursor_taken(work, position)
         written = yield from self._on(work, carried_over, twins, into)
@@ -242,15 +244,6 @@ class Rebuild(_OnEvents):
         if not (yield from self._ask(work, SQL["take_cursor"], named)):
             yield from self._ask(work, SQL["make_cursor"], named)
         yield from self._ask(work, SQL["forget_parked"], (self.projection.consumer,))
-
-    def _caught_up(self, work: Any, position: int, into: Into) -> Steps[tuple[int, int]]:
-        """Keep everybody from appending for it, and handle what is left."""
-        upto = yield from self._held_alone(work)
-        more = 0
-        while position < upto:
-            count, position = yield from self._whole(work, position, upto, into)
-            more += count
-        return position, more
 
     def _whole(self, work: Any, after: int, upto: int, into: Into) -> Steps[tuple[int, int]]:
         """A batch, from which nothing has been archived: nothing can be while this transaction has read of it."""
@@ -336,8 +329,9 @@ class Replay(_OnEvents):
 
     def _held_still(self, work: Any, which: dict[str, Any]) -> Steps[int]:
         """Keep others from writing these rows; the position up to which events are in them."""
+        upto = yield from self._held_alone(work)
         if self.projection.mode == "inline":
-            return (yield from self._held_alone(work))
+            return upto
         consumer = self.projection.consumer
         yield from self._ask(work, SQL["lock_cursors"], (consumer,))
         ((positions, count, was, _),) = yield from self._ask(work, SQL["cursors"], (consumer,))

@@ -276,10 +276,12 @@ CREATE FUNCTION pgcharter.append_events(aggregate_types text[], aggregate_ids uu
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
 AS $function$
 -- The first `counts[1]` events are of aggregate 1, the next of aggregate 2, and so on. `expected` is the version that an aggregate must have:
 -- 0 none yet, -1 or NULL any, -2 one at least. `on_conflict`: raise; report: append nothing, say why in `conflicts`; each: the others are
--- appended. Where the version is another, `versions` is NULL.
+-- appended. Where the version is another, `versions` is NULL. Plans are generic: with the lengths of arrays at hand, each call would be
+-- planned anew, for longer than it runs.
 DECLARE
     n CONSTANT integer := cardinality(aggregate_ids);
     whose CONSTANT text := coalesce(for_tenant, current_setting('pgcharter.tenant', true), '');
@@ -288,6 +290,9 @@ DECLARE
     kept_in date;
     seed text;
     said record;
+    barrier text;
+    who CONSTANT text := nullif(current_setting('pgcharter.actor', true), '');
+    what CONSTANT text := nullif(current_setting('pgcharter.correlation', true), '');
 BEGIN
     IF n = 0 OR (cardinality(aggregate_types), cardinality(expected), cardinality(counts), cardinality(event_data))
                 IS DISTINCT FROM (n, n, n, cardinality(event_types)) THEN
@@ -306,7 +311,18 @@ BEGIN
         RAISE EXCEPTION 'append_events was given % events, and numbers of events of aggregates that do not add up to them: %',
             cardinality(event_types), counts USING ERRCODE = 'array_subscript_error';
     END IF;
-    IF n = 1 OR on_conflict <> 'report' THEN
+    IF n = 1 AND expected[1] NOT IN (0, -1) THEN -- as event_heads_moved does, which costs a quarter more
+        UPDATE pgcharter.event_heads h SET version = h.version + counts[1]
+         WHERE h.aggregate_id = aggregate_ids[1] AND h.aggregate_type = aggregate_types[1] AND h.tenant = whose
+           AND (expected[1] = -2 OR h.version = expected[1])
+        RETURNING ARRAY[h.version] INTO versions;
+    ELSIF n = 1 THEN
+        INSERT INTO pgcharter.event_heads AS h (tenant, aggregate_type, aggregate_id, version)
+        VALUES (whose, aggregate_types[1], aggregate_ids[1], counts[1])
+            ON CONFLICT ON CONSTRAINT event_heads_pkey
+            DO UPDATE SET version = h.version + excluded.version WHERE expected[1] IS DISTINCT FROM 0
+        RETURNING ARRAY[h.version] INTO versions;
+    ELSIF on_conflict <> 'report' THEN
         versions := pgcharter.event_heads_moved(whose, aggregate_types, aggregate_ids, expected, counts);
     ELSE
         BEGIN
@@ -318,7 +334,7 @@ BEGIN
             NULL;
         END;
     END IF;
-    IF array_position(versions, NULL) > 0 THEN
+    IF versions IS NULL OR array_position(versions, NULL) > 0 THEN
         SELECT jsonb_agg(jsonb_build_object('number', i, 'actual', coalesce(h.version, 0), 'actor', e.actor, 'at', e.created_at, 'type', e.event_type)
                          ORDER BY i)
           INTO conflicts
@@ -342,11 +358,11 @@ BEGIN
         END IF;
     END IF;
     -- Heads are locked now, so that positions and times of an aggregate follow its versions. From here on readers wait at what was drawn last.
-    IF coalesce(current_setting('pgcharter.events_in', true), '') = '' THEN
-        PERFORM pg_advisory_xact_lock_shared(
-                    1885824357, ((coalesce(pg_sequence_last_value('pgcharter.events_position'), 0) << 32) >> 32)::integer
-                ), set_config('pgcharter.events_in', '1', true);
-    END IF;
+    -- The setting names the transaction, so that one which is set for a session opens nothing.
+    barrier := CASE WHEN current_setting('pgcharter.events_in', true) IS DISTINCT FROM pg_current_xact_id()::text THEN
+        set_config('pgcharter.events_in', CASE WHEN pg_advisory_xact_lock_shared(
+            1885824357, ((coalesce(pg_sequence_last_value('pgcharter.events_position'), 0) << 32) >> 32)::integer
+        ) IS NOT NULL THEN pg_current_xact_id()::text END, true) END;
     written_at := clock_timestamp();
     seed := lpad(to_hex((extract(epoch FROM written_at) * 1000)::bigint), 12, '0') || '8' || lpad(to_hex((random() * 4095)::integer), 3, '0');
     kept_in := CASE WHEN to_regclass('pgcharter.events_' || to_char(written_at AT TIME ZONE 'UTC', 'YYYY_MM')) IS NULL THEN date '1000-01-01'
@@ -359,11 +375,10 @@ BEGIN
     SELECT u.p, kept_in, whose, aggregate_types[u.a], aggregate_ids[u.a], versions[u.a] + firsts[u.a] + u.o,
            coalesce(u.id, (seed || to_hex((u.p & 4611686018427387903) | -9223372036854775808))::uuid),
            u.type, coalesce(u.schema, 1), u.data, u.notes,
-           coalesce(actors[u.a], nullif(current_setting('pgcharter.actor', true), '')),
-           coalesce(correlations[u.a], nullif(current_setting('pgcharter.correlation', true), '')), causations[u.a], written_at
+           coalesce(actors[u.a], who), coalesce(correlations[u.a], what), causations[u.a], written_at
       FROM (SELECT nextval('pgcharter.events_position') AS p, coalesce(x.a, 1) AS a, x.type, x.data, x.notes, x.schema, x.id, x.o
-              FROM unnest(event_types, event_data, owners, metadata, schema_versions, event_ids)
-                   WITH ORDINALITY x(type, data, a, notes, schema, id, o)
+              FROM (SELECT unnest(event_types) AS type, unnest(event_data) AS data, unnest(owners) AS a, unnest(metadata) AS notes,
+                           unnest(schema_versions) AS schema, unnest(event_ids) AS id, generate_series(1, cardinality(event_types)) AS o) x
              WHERE versions[coalesce(x.a, 1)] IS NOT NULL) u;
     last_position := currval('pgcharter.events_position');
 END
@@ -634,7 +649,6 @@ DECLARE
     numbers integer[] := '{1}';
     moved integer[];
     i integer;
-    wanted integer;
     now_at integer;
 BEGIN
     IF cardinality(aggregate_ids) > 1 THEN
@@ -642,15 +656,18 @@ BEGIN
           INTO numbers FROM generate_subscripts(aggregate_ids, 1) s;
     END IF;
     FOREACH i IN ARRAY numbers LOOP
-        wanted := coalesce(expected[i], -1);
-        INSERT INTO pgcharter.event_heads AS h (tenant, aggregate_type, aggregate_id, version)
-        SELECT whose, aggregate_types[i], aggregate_ids[i], counts[i]
-         WHERE wanted IN (0, -1)
-            OR EXISTS (SELECT FROM pgcharter.event_heads o
-                        WHERE o.aggregate_id = aggregate_ids[i] AND o.aggregate_type = aggregate_types[i] AND o.tenant = whose)
-            ON CONFLICT ON CONSTRAINT event_heads_pkey
-            DO UPDATE SET version = h.version + excluded.version WHERE wanted IN (-1, -2) OR h.version = wanted
-        RETURNING h.version INTO now_at;
+        IF expected[i] NOT IN (0, -1) THEN
+            UPDATE pgcharter.event_heads h SET version = h.version + counts[i]
+             WHERE h.aggregate_id = aggregate_ids[i] AND h.aggregate_type = aggregate_types[i] AND h.tenant = whose
+               AND (expected[i] = -2 OR h.version = expected[i])
+            RETURNING h.version INTO now_at;
+        ELSE
+            INSERT INTO pgcharter.event_heads AS h (tenant, aggregate_type, aggregate_id, version)
+            VALUES (whose, aggregate_types[i], aggregate_ids[i], counts[i])
+                ON CONFLICT ON CONSTRAINT event_heads_pkey
+                DO UPDATE SET version = h.version + excluded.version WHERE expected[i] IS DISTINCT FROM 0
+            RETURNING h.version INTO now_at;
+        END IF;
         moved[i] := now_at;
     END LOOP;
     RETURN moved;
@@ -893,9 +910,13 @@ BEGIN
     IF NOT FOUND THEN
         SELECT i.saga_id, false, i.status INTO id, made, state
           FROM pgcharter.saga_instances i
-         WHERE i.tenant = own AND i.saga_type = type AND (i.business_key = key OR i.saga_id = given);
+         WHERE i.tenant = own AND i.saga_type = type AND (i.business_key = key OR i.saga_id = given)
+         ORDER BY (i.business_key = key) IS TRUE DESC LIMIT 1;
     END IF;
     IF id IS NULL THEN
+        IF EXISTS (SELECT FROM pgcharter.saga_instances i WHERE i.saga_id = given) THEN
+            RAISE EXCEPTION 'a saga % cannot have id %, which is another one''s', type, given USING ERRCODE = 'unique_violation';
+        END IF;
         -- Its transaction has ended since this one's snapshot was taken.
         RAISE EXCEPTION 'a saga % with this key was started after this transaction began to read', type USING ERRCODE = 'serialization_failure';
     END IF;
@@ -1250,7 +1271,7 @@ COMMENT ON TABLE pgcharter.logs IS 'How far logs have been archived or emptied';
 -- grant on table pgcharter.logs: nobody waits
 GRANT SELECT ON TABLE pgcharter.logs TO shop_worker;
 -- create table pgcharter.outbox: nobody waits
-CREATE TABLE pgcharter.outbox ("position" bigint NOT NULL, part smallint NOT NULL, message_id uuid NOT NULL, topic text NOT NULL, key text, payload text, data bytea, headers jsonb, tenant text NOT NULL, actor text, correlation text, created_at timestamp with time zone NOT NULL, due_at timestamp with time zone, expires_at timestamp with time zone, CONSTRAINT outbox_payload_check CHECK ((num_nonnulls(payload, data) = 1)), CONSTRAINT outbox_pkey PRIMARY KEY ("position", part)) PARTITION BY LIST (part);
+CREATE TABLE pgcharter.outbox ("position" bigint NOT NULL, part smallint NOT NULL, message_id uuid NOT NULL, topic text NOT NULL, key text, payload text, data bytea, headers jsonb, tenant text NOT NULL, actor text, correlation text, created_at timestamp with time zone NOT NULL, due_at timestamp with time zone, expires_at timestamp with time zone, CONSTRAINT outbox_key_check CHECK ((octet_length(key) <= 1000)), CONSTRAINT outbox_payload_check CHECK ((num_nonnulls(payload, data) = 1)), CONSTRAINT outbox_pkey PRIMARY KEY ("position", part)) PARTITION BY LIST (part);
 -- comment on table pgcharter.outbox: nobody waits
 COMMENT ON COLUMN pgcharter.outbox."position" IS 'order of publishing; with gaps where transactions were rolled back';
 -- comment on table pgcharter.outbox: nobody waits
@@ -1284,19 +1305,19 @@ COMMENT ON TABLE pgcharter.outbox IS 'Messages to others, delivered by relays; e
 -- grant on table pgcharter.outbox: nobody waits
 GRANT SELECT ON TABLE pgcharter.outbox TO shop_worker;
 -- create table pgcharter.outbox_0: nobody waits
-CREATE TABLE pgcharter.outbox_0 ("position" bigint NOT NULL, part smallint NOT NULL, message_id uuid NOT NULL, topic text NOT NULL, key text, payload text, data bytea, headers jsonb, tenant text NOT NULL, actor text, correlation text, created_at timestamp with time zone NOT NULL, due_at timestamp with time zone, expires_at timestamp with time zone, CONSTRAINT outbox_0_pkey PRIMARY KEY ("position", part), CONSTRAINT outbox_payload_check CHECK ((num_nonnulls(payload, data) = 1)));
+CREATE TABLE pgcharter.outbox_0 ("position" bigint NOT NULL, part smallint NOT NULL, message_id uuid NOT NULL, topic text NOT NULL, key text, payload text, data bytea, headers jsonb, tenant text NOT NULL, actor text, correlation text, created_at timestamp with time zone NOT NULL, due_at timestamp with time zone, expires_at timestamp with time zone, CONSTRAINT outbox_0_pkey PRIMARY KEY ("position", part), CONSTRAINT outbox_key_check CHECK ((octet_length(key) <= 1000)), CONSTRAINT outbox_payload_check CHECK ((num_nonnulls(payload, data) = 1)));
 -- set up table pgcharter.outbox_0: nobody waits
 ALTER TABLE pgcharter.outbox ATTACH PARTITION pgcharter.outbox_0 FOR VALUES IN ('0');
 -- create table pgcharter.outbox_1: nobody waits
-CREATE TABLE pgcharter.outbox_1 ("position" bigint NOT NULL, part smallint NOT NULL, message_id uuid NOT NULL, topic text NOT NULL, key text, payload text, data bytea, headers jsonb, tenant text NOT NULL, actor text, correlation text, created_at timestamp with time zone NOT NULL, due_at timestamp with time zone, expires_at timestamp with time zone, CONSTRAINT outbox_1_pkey PRIMARY KEY ("position", part), CONSTRAINT outbox_payload_check CHECK ((num_nonnulls(payload, data) = 1)));
+CREATE TABLE pgcharter.outbox_1 ("position" bigint NOT NULL, part smallint NOT NULL, message_id uuid NOT NULL, topic text NOT NULL, key text, payload text, data bytea, headers jsonb, tenant text NOT NULL, actor text, correlation text, created_at timestamp with time zone NOT NULL, due_at timestamp with time zone, expires_at timestamp with time zone, CONSTRAINT outbox_1_pkey PRIMARY KEY ("position", part), CONSTRAINT outbox_key_check CHECK ((octet_length(key) <= 1000)), CONSTRAINT outbox_payload_check CHECK ((num_nonnulls(payload, data) = 1)));
 -- set up table pgcharter.outbox_1: nobody waits
 ALTER TABLE pgcharter.outbox ATTACH PARTITION pgcharter.outbox_1 FOR VALUES IN ('1');
 -- create table pgcharter.outbox_2: nobody waits
-CREATE TABLE pgcharter.outbox_2 ("position" bigint NOT NULL, part smallint NOT NULL, message_id uuid NOT NULL, topic text NOT NULL, key text, payload text, data bytea, headers jsonb, tenant text NOT NULL, actor text, correlation text, created_at timestamp with time zone NOT NULL, due_at timestamp with time zone, expires_at timestamp with time zone, CONSTRAINT outbox_2_pkey PRIMARY KEY ("position", part), CONSTRAINT outbox_payload_check CHECK ((num_nonnulls(payload, data) = 1)));
+CREATE TABLE pgcharter.outbox_2 ("position" bigint NOT NULL, part smallint NOT NULL, message_id uuid NOT NULL, topic text NOT NULL, key text, payload text, data bytea, headers jsonb, tenant text NOT NULL, actor text, correlation text, created_at timestamp with time zone NOT NULL, due_at timestamp with time zone, expires_at timestamp with time zone, CONSTRAINT outbox_2_pkey PRIMARY KEY ("position", part), CONSTRAINT outbox_key_check CHECK ((octet_length(key) <= 1000)), CONSTRAINT outbox_payload_check CHECK ((num_nonnulls(payload, data) = 1)));
 -- set up table pgcharter.outbox_2: nobody waits
 ALTER TABLE pgcharter.outbox ATTACH PARTITION pgcharter.outbox_2 FOR VALUES IN ('2');
 -- create table pgcharter.outbox_3: nobody waits
-CREATE TABLE pgcharter.outbox_3 ("position" bigint NOT NULL, part smallint NOT NULL, message_id uuid NOT NULL, topic text NOT NULL, key text, payload text, data bytea, headers jsonb, tenant text NOT NULL, actor text, correlation text, created_at timestamp with time zone NOT NULL, due_at timestamp with time zone, expires_at timestamp with time zone, CONSTRAINT outbox_3_pkey PRIMARY KEY ("position", part), CONSTRAINT outbox_payload_check CHECK ((num_nonnulls(payload, data) = 1)));
+CREATE TABLE pgcharter.outbox_3 ("position" bigint NOT NULL, part smallint NOT NULL, message_id uuid NOT NULL, topic text NOT NULL, key text, payload text, data bytea, headers jsonb, tenant text NOT NULL, actor text, correlation text, created_at timestamp with time zone NOT NULL, due_at timestamp with time zone, expires_at timestamp with time zone, CONSTRAINT outbox_3_pkey PRIMARY KEY ("position", part), CONSTRAINT outbox_key_check CHECK ((octet_length(key) <= 1000)), CONSTRAINT outbox_payload_check CHECK ((num_nonnulls(payload, data) = 1)));
 -- set up table pgcharter.outbox_3: nobody waits
 ALTER TABLE pgcharter.outbox ATTACH PARTITION pgcharter.outbox_3 FOR VALUES IN ('3');
 -- create table pgcharter.parked: nobody waits
@@ -2241,28 +2262,22 @@ COMMIT;
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
--- create policy pgcharter.event_heads.pgcharter_owner: nobody waits
-CREATE POLICY pgcharter_owner ON pgcharter.event_heads TO CURRENT_USER USING (true) WITH CHECK (true);
 -- create policy pgcharter.event_heads.pgcharter_tenant: nobody waits
 CREATE POLICY pgcharter_tenant ON pgcharter.event_heads USING ((tenant = COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text))) WITH CHECK ((tenant = COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text)));
--- create policy pgcharter.event_heads.pgcharter_worker: nobody waits
-CREATE POLICY pgcharter_worker ON pgcharter.event_heads TO shop_worker USING (true);
--- create policy pgcharter.event_snapshots.pgcharter_owner: nobody waits
-CREATE POLICY pgcharter_owner ON pgcharter.event_snapshots TO CURRENT_USER USING (true) WITH CHECK (true);
+-- create policy pgcharter.event_heads.pgcharter_workers: nobody waits
+CREATE POLICY pgcharter_workers ON pgcharter.event_heads TO CURRENT_USER, shop_worker USING (true) WITH CHECK (true);
 -- create policy pgcharter.event_snapshots.pgcharter_tenant: nobody waits
 CREATE POLICY pgcharter_tenant ON pgcharter.event_snapshots USING ((tenant = COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text))) WITH CHECK ((tenant = COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text)));
--- create policy pgcharter.event_snapshots.pgcharter_worker: nobody waits
-CREATE POLICY pgcharter_worker ON pgcharter.event_snapshots TO shop_worker USING (true);
--- create policy pgcharter.events.pgcharter_owner: nobody waits
-CREATE POLICY pgcharter_owner ON pgcharter.events TO CURRENT_USER USING (true) WITH CHECK (true);
+-- create policy pgcharter.event_snapshots.pgcharter_workers: nobody waits
+CREATE POLICY pgcharter_workers ON pgcharter.event_snapshots TO CURRENT_USER, shop_worker USING (true) WITH CHECK (true);
 -- create policy pgcharter.events.pgcharter_tenant: nobody waits
 CREATE POLICY pgcharter_tenant ON pgcharter.events USING ((tenant = COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text))) WITH CHECK ((tenant = COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text)));
--- create policy pgcharter.events.pgcharter_worker: nobody waits
-CREATE POLICY pgcharter_worker ON pgcharter.events TO shop_worker USING (true);
--- create policy pgcharter.idempotency_keys.pgcharter_owner: nobody waits
-CREATE POLICY pgcharter_owner ON pgcharter.idempotency_keys TO CURRENT_USER USING (true) WITH CHECK (true);
+-- create policy pgcharter.events.pgcharter_workers: nobody waits
+CREATE POLICY pgcharter_workers ON pgcharter.events TO CURRENT_USER, shop_worker USING (true) WITH CHECK (true);
 -- create policy pgcharter.idempotency_keys.pgcharter_tenant: nobody waits
 CREATE POLICY pgcharter_tenant ON pgcharter.idempotency_keys USING ((tenant = COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text))) WITH CHECK ((tenant = COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text)));
+-- create policy pgcharter.idempotency_keys.pgcharter_workers: nobody waits
+CREATE POLICY pgcharter_workers ON pgcharter.idempotency_keys TO CURRENT_USER USING (true) WITH CHECK (true);
 -- create policy pgcharter.saga_history.pgcharter_tenant: nobody waits
 CREATE POLICY pgcharter_tenant ON pgcharter.saga_history USING ((tenant = COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text))) WITH CHECK ((tenant = COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text)));
 -- create policy pgcharter.saga_history.pgcharter_workers: nobody waits
