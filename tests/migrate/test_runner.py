@@ -586,7 +586,7 @@ def test_a_role_without_privileges_runs_everything_and_sees_what_it_may(database
         assert outcome.status == "done", outcome
         assert [e.message for e in events if isinstance(e, Note) and "not watched" in e.message] == []
         with idle_in_transaction(database, "UPDATE t SET n = 1") as culprit:
-            terms = replace(QUICK, terminate_blockers=True)
+            terms = replace(QUICK, terminate_blockers=True, lock_timeout=1.0, deadline=4)
             outcome, events = apply(low, migration("003", unit("ALTER TABLE t ADD COLUMN x int")), terms=terms)
             assert culprit.execute("SELECT 1").fetchone() == (1,)
             assert [(b.pid, b.user, b.query) for b in outcome.blockers] == [(culprit.info.backend_pid, culprit.info.user, "")]

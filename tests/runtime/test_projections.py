@@ -29,7 +29,8 @@ from pgcharter.runtime.projections_rebuild import POINTS, Check, HandlerError, R
 
 TABLES = """
 CREATE SCHEMA app;
-CREATE TABLE app.totals (id uuid PRIMARY KEY, "Größe" int NOT NULL, lines int NOT NULL, twice int GENERATED ALWAYS AS ("Größe" * 2) STORED);
+CREATE TABLE app.totals (id uuid PRIMARY KEY, "Größe" int NOT NULL, lines int NOT NULL, twice int GENERATED ALWAYS AS ("Größe" * 2) STORED,
+    noted timestamptz DEFAULT clock_timestamp());
 CREATE TABLE app.days (id uuid REFERENCES app.totals ON DELETE CASCADE, day int, sum int NOT NULL, PRIMARY KEY (id, day));
 """
 
@@ -65,7 +66,7 @@ def sync_only(conn: Any, event: Event, into: Into) -> None:
     summed(conn, event, into)
 
 
-TOTALS = Projection("totals", {"app.totals": "id", "app.days": "id"}, sync_only, types=("added",), slots=2)
+TOTALS = Projection("totals", {"app.totals": "id", "app.days": "id"}, sync_only, types=("added",), slots=2, left_out=("noted",))
 INLINE = replace(TOTALS, mode="inline")
 IDS = [uuid.UUID(int=n) for n in range(1, 6)]
 

@@ -85,6 +85,8 @@ class Projection:
     mode: Literal["async", "inline"] = "async"
     slots: int = 1
     """Parts of the keys, and so the most workers at a time."""
+    left_out: tuple[str, ...] = ()
+    """Columns that are the rows' and not made from events, such as when a row was written: neither compared nor carried over."""
     settings: FeedSettings = field(default_factory=FeedSettings)
 
     def __post_init__(self) -> None:

@@ -77,7 +77,7 @@ def _known(projection: Projection) -> Steps[list[Twin]]:
             )
         twins.append(
             Twin(
-                table, live, f'pgcharter."rebuild_{oid}"', tuple(quote(r[0]) for r in rows if not r[2]),
+                table, live, f'pgcharter."rebuild_{oid}"', tuple(quote(r[0]) for r in rows if not r[2] and r[0] not in projection.left_out),
                 tuple(quote(r[0]) for r in rows if r[3]),
             )
         )  # fmt: skip

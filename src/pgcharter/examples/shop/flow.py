@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -98,12 +98,12 @@ def _journey(conn: Any, event: Event, into: Into) -> Any:
     }  # fmt: skip
     if event.type == "order-placed":
         sql = f"""INSERT INTO {into("sales.order_journeys")}
-            (order_journey_id, tenant_id, order_number, order_status, total_amount, event_count, created_at, updated_at)
-            VALUES (%(order)s, %(tenant)s::uuid, %(number)s, %(status)s, %(amount)s, 1, %(at)s, %(at)s)"""
+            (order_journey_id, tenant_id, order_number, order_status, total_amount, event_count, placed_at)
+            VALUES (%(order)s, %(tenant)s::uuid, %(number)s, %(status)s, %(amount)s, 1, %(at)s)"""
     else:
         noted = {"order-paid": ", paid_at = %(at)s", "order-shipped": ", shipped_at = %(at)s"}.get(event.type, "")
         sql = f"""UPDATE {into("sales.order_journeys")}
-            SET order_status = %(status)s, event_count = event_count + 1, updated_at = %(at)s{noted} WHERE order_journey_id = %(order)s"""
+            SET order_status = %(status)s, event_count = event_count + 1{noted} WHERE order_journey_id = %(order)s"""
     return conn.execute(sql.encode(), named)
 
 
@@ -115,9 +115,11 @@ def _journey_sync(conn: Any, event: Event, into: Into) -> None:
     _journey(conn, event, into)
 
 
-_TABLES = {"sales.order_journeys": "order_journey_id"}
-JOURNEYS = Projection("order-journeys", _TABLES, _journey_sync, types=tuple(_STATUSES), mode="inline")
-_JOURNEYS_ASYNC = Projection("order-journeys", _TABLES, _journey_async, types=tuple(_STATUSES), mode="inline")
+JOURNEYS = Projection(
+    "order-journeys", {"sales.order_journeys": "order_journey_id"}, _journey_sync, types=tuple(_STATUSES), mode="inline",
+    left_out=("created_at", "updated_at"),
+)  # fmt: skip
+_JOURNEYS_ASYNC = replace(JOURNEYS, handle=_journey_async)
 
 
 async def checkout(trade: Trade, basket: Basket, request: str, saga: Saga[Fulfilment]) -> Placed:
