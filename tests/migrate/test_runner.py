@@ -258,9 +258,11 @@ def test_a_valid_index_is_taken_as_done_when_it_is_the_same_only(database: str) 
 def test_a_build_waits_for_old_transactions_longer_than_the_lock_timeout_and_shows_them(database: str) -> None:
     apply(database, BASE)
     with idle_in_transaction(database, "UPDATE t SET n = n WHERE id = 1") as old:
-        threading.Timer(0.9, old.commit).start()
+        ending = threading.Timer(0.9, old.commit)
+        ending.start()
         plain = migration("002", unit("CREATE INDEX CONCURRENTLY i ON t (n)", alone=True))
         outcome, events = apply(database, plain)
+        ending.join()
         pid = old.info.backend_pid
     assert outcome.status == "done"
     assert pid in {b.pid for e in events if isinstance(e, Waits) for b in e.blockers}

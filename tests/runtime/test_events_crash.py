@@ -118,7 +118,8 @@ def block(server: Server, how: str, ready: threading.Event) -> None:
     blocker.execute("UPDATE pgcharter.event_heads SET version = version")
     ready.set()
     until = time.monotonic() + 20
-    while not blocker.execute(f"SELECT 1 {_WAITS}".encode()).fetchall() and time.monotonic() < until:
-        time.sleep(0.005)
+    with psycopg.connect(server.dsn(), autocommit=True) as looking:  # within a transaction activity stays as it was first seen
+        while not looking.execute(f"SELECT 1 {_WAITS}".encode()).fetchall() and time.monotonic() < until:
+            time.sleep(0.005)
     end(server, how)
     blocker.close()
