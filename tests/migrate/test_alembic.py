@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from tests.cli.conftest import Done, program
+from tests.later import later
 
 from pgcharter.catalog.compare import compare
 from pgcharter.catalog.model import Catalog
@@ -190,8 +190,8 @@ def test_a_lock_is_waited_for_and_tried_again(shop: Path, program: Run, database
         assert f"pid {other.info.backend_pid}" in done.stderr
         assert rows(database, "SELECT to_regclass('first')") == [(None,)]
         assert states(program)["step_2"] == "failed"
-        threading.Timer(1.0, lambda: other.execute("COMMIT")).start()
-        done = program("migrate", "up", "--lock-timeout", "200ms", "--deadline", "20s")
+        with later(1.0, lambda: other.execute("COMMIT")):
+            done = program("migrate", "up", "--lock-timeout", "200ms", "--deadline", "20s")
         assert done.returncode == 0, done.stderr
     assert heads(database) == ["0002"]
     outcomes = rows(database, "SELECT version, outcome FROM pgcharter.schema_migrations ORDER BY run_id")

@@ -8,12 +8,12 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 import pytest
 from tests.cli.conftest import Done, program
+from tests.later import later
 from tests.migrate.test_alembic import Run, alembic, change, database, env, heads, own_database, rows, shop, short, states
 
 from pgcharter.db import connect
@@ -84,8 +84,8 @@ def test_a_lock_in_the_middle_is_tried_again(shop: Path, program: Run, database:
     short(shop, "op.execute('CREATE TABLE t (id int)')", *bodies)
     with connect(database) as other:
         other.execute("BEGIN; LOCK TABLE t IN ACCESS SHARE MODE")
-        threading.Timer(1.2, lambda: other.execute("COMMIT")).start()
-        done = program("migrate", "up", "--lock-timeout", "150ms", "--deadline", "20s")
+        with later(1.2, lambda: other.execute("COMMIT")):
+            done = program("migrate", "up", "--lock-timeout", "150ms", "--deadline", "20s")
     assert (done.returncode, "0003 step_3 gave way" in said(done)) == (0, True), done.stderr
     assert heads(database) == ["0004"]
     assert rows(database, "SELECT DISTINCT outcome FROM pgcharter.schema_migrations") == [("done",)]

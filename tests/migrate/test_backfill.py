@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 from tests.conftest import ServerFactory, every_major
+from tests.later import later
 from tests.migrate.scenario import filled, migration, unit
 from tests.migrate.test_runner import QUICK, apply, idle_in_transaction, meanwhile, one
 
@@ -188,8 +189,7 @@ def test_batches_grow_to_the_wanted_time_and_no_further(database: str) -> None:
 
 def test_a_row_locked_by_another_is_waited_for_and_retried(database: str) -> None:
     apply(database, NUMBERS)
-    with idle_in_transaction(database, "UPDATE t SET done = 5 WHERE id = 300") as other:
-        threading.Timer(0.5, other.rollback).start()
+    with idle_in_transaction(database, "UPDATE t SET done = 5 WHERE id = 300") as other, later(0.5, other.rollback):
         outcome, events = apply(database, fill("id"), terms=replace(SMALL, deadline=5))
     assert outcome.status == "done", outcome
     assert any(isinstance(e, Retries) for e in events)
@@ -224,9 +224,9 @@ def test_a_deadlock_is_tried_again(database: str) -> None:
 def test_the_projects_query_pauses_and_lets_go(database: str) -> None:
     with connect(database) as conn:
         conn.execute("CREATE TABLE brake AS SELECT true AS busy")
-        threading.Timer(0.8, lambda: one_write(database, "UPDATE brake SET busy = false")).start()
-        pace = replace(SMALL.pace, query="SELECT busy FROM brake")
-        outcome, events = apply(database, NUMBERS, fill("id"), terms=replace(SMALL, pace=pace))
+        with later(0.8, lambda: one_write(database, "UPDATE brake SET busy = false")):
+            pace = replace(SMALL.pace, query="SELECT busy FROM brake")
+            outcome, events = apply(database, NUMBERS, fill("id"), terms=replace(SMALL, pace=pace))
     assert outcome.status == "done"
     (paused,) = [e for e in events if isinstance(e, Paused)]
     (resumed,) = [e for e in events if isinstance(e, Resumed)]
@@ -250,9 +250,9 @@ def test_sessions_that_wait_for_rows_of_the_table_pause_it(database: str) -> Non
 
         with meanwhile(wait), meanwhile(wait):
             time.sleep(0.3)
-            threading.Timer(0.8, culprit.rollback).start()
-            pace = replace(SMALL.pace, lock_waits=1)
-            outcome, events = apply(database, fill("id"), terms=replace(SMALL, pace=pace))
+            with later(0.8, culprit.rollback):
+                pace = replace(SMALL.pace, lock_waits=1)
+                outcome, events = apply(database, fill("id"), terms=replace(SMALL, pace=pace))
     assert outcome.status == "done", outcome
     assert [e.reasons[0] for e in events if isinstance(e, Paused)][:1] == ["2 sessions wait for locks on the table (limit 1)"]
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from tests.later import later
 from tests.migrate.test_backfill import NUMBERS
 from tests.migrate.test_runner import QUICK, idle_in_transaction
 
@@ -118,8 +119,7 @@ def test_a_long_wait_is_told_once(tmp_path: Path, database: str) -> None:
     with psycopg.connect(database) as conn:
         conn.execute("CREATE TABLE t (n int)")
     made = telling(NotifySection(WRITES, waiting="300ms"), tmp_path, [])
-    with idle_in_transaction(database, "SELECT * FROM t") as culprit:
-        threading.Timer(1.5, culprit.rollback).start()
+    with idle_in_transaction(database, "SELECT * FROM t") as culprit, later(1.5, culprit.rollback):
         change = Migration("002", "x", up=(Unit(("ALTER TABLE t ADD x int",)),))
         assert runner.apply(database, [change], terms=replace(QUICK, deadline=30), watch=made).status == "done"
     made.close()

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 from tests.conftest import MAJORS, every_major
+from tests.later import later
 from tests.migrate import scenario
 from tests.migrate.scenario import migration, unit
 
@@ -199,8 +200,11 @@ def test_a_file_cannot_wait_longer_than_the_terms_allow(database: str) -> None:
 
 def test_waits_for_several_locks_count_together(database: str) -> None:
     apply(database, BASE, migration("0011", unit("CREATE TABLE u ()")))
-    with idle_in_transaction(database, "SELECT * FROM t") as first, idle_in_transaction(database, "SELECT * FROM u"):
-        threading.Timer(0.4, first.rollback).start()
+    with (
+        idle_in_transaction(database, "SELECT * FROM t") as first,
+        idle_in_transaction(database, "SELECT * FROM u"),
+        later(0.4, first.rollback),
+    ):
         began = time.monotonic()
         change = migration("002", unit("ALTER TABLE t ADD COLUMN x int", "ALTER TABLE u ADD COLUMN x int"))
         outcome, _ = apply(database, change, terms=replace(QUICK, lock_timeout=0.7, deadline=0.1))
@@ -258,11 +262,9 @@ def test_a_valid_index_is_taken_as_done_when_it_is_the_same_only(database: str) 
 def test_a_build_waits_for_old_transactions_longer_than_the_lock_timeout_and_shows_them(database: str) -> None:
     apply(database, BASE)
     with idle_in_transaction(database, "UPDATE t SET n = n WHERE id = 1") as old:
-        ending = threading.Timer(0.9, old.commit)
-        ending.start()
         plain = migration("002", unit("CREATE INDEX CONCURRENTLY i ON t (n)", alone=True))
-        outcome, events = apply(database, plain)
-        ending.join()
+        with later(0.9, old.commit):
+            outcome, events = apply(database, plain)
         pid = old.info.backend_pid
     assert outcome.status == "done"
     assert pid in {b.pid for e in events if isinstance(e, Waits) for b in e.blockers}

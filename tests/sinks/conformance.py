@@ -4,8 +4,7 @@
         @pytest.fixture
         def harness(self) -> Iterator[Harness]: yield RedisHarness(…)
 
-and says in its Harness how to look into the store without the sink's own code. What a store cannot show is named in `Harness.cannot`
-with the reason, and is skipped by that name.
+and says in its Harness how to look into the store without the sink's own code. A sink that keeps what a put leaves out takes `Partial`.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
@@ -27,8 +26,6 @@ Rows = dict[tuple[Any, ...], dict[str, Any]]
 class Harness:
     """How the suite reaches a store."""
 
-    cannot: ClassVar[Mapping[str, str]] = {}
-    """Name of a case without `test_` → why this store cannot show it."""
     keeps_stamp: bool = True
     """Whether `open` gives back the stamp of the last `write`."""
     widens: bool = True
@@ -184,22 +181,18 @@ LONG = "ü" * 31 + "z"
 class Conformance:
     """The suite."""
 
-    @pytest.fixture
-    def harness(self) -> Any:
-        raise NotImplementedError
-
     @pytest.fixture(autouse=True)
-    def _possible(self, request: pytest.FixtureRequest, harness: Harness) -> Iterator[None]:
-        """Skip what the store cannot show; close what a test that failed left open."""
-        why = harness.cannot.get(request.node.originalname.removeprefix("test_"))
-        if why:
-            pytest.skip(why)
+    def _closed(self, harness: Harness) -> Iterator[None]:
+        """Close what a test that failed left open."""
         made: list[Sink] = []
         make = harness.sink
         harness.sink = lambda: made.append(sink := make()) or sink  # type: ignore[method-assign, func-returns-value]
         yield
         for sink in made:
             sink.close()
+
+    def test_it_says_whether_rows_must_be_whole(self, harness: Harness) -> None:
+        assert harness.sink().whole is not isinstance(self, Partial)
 
     def test_put_update_delete(self, harness: Harness) -> None:
         of = shape()
@@ -293,27 +286,6 @@ class Conformance:
         sink.write([whole(of, 1, 1), seeded, later], Stamp(6, 1))
         sink.write([clear(of, Stamp(5, 0))], Stamp(6, 1))
         assert harness.rows(of) == expected(harness, of, [seeded, later])
-        sink.close()
-
-    def test_values_left_out_are_kept(self, harness: Harness) -> None:
-        """Unchanged values out of line are absent and never become NULL."""
-        of = shape()
-        sink = _opened(harness, of)
-        if sink.whole:
-            pytest.skip("this sink asks for whole rows")
-        sink.write([whole(of, 1, 1, body="long"), whole(of, 2, 2, body="long")], Stamp(2, 1))
-        sink.write([put(of, 3, 1, name="new", amount=None)], Stamp(3, 1))
-        sink.write(
-            [put(of, 4, 2, name="x"), put(of, 5, 2, amount=Decimal(2)), whole(of, 6, 3, body="c"), put(of, 7, 3, name="y")], Stamp(7, 1)
-        )
-        rows = [
-            whole(of, 3, 1, name="new", amount=None, body="long"),
-            whole(of, 5, 2, name="x", amount="2", body="long"),
-            whole(of, 7, 3, name="y", body="c"),
-        ]
-        assert harness.rows(of) == expected(harness, of, rows)
-        sink.write([put(of, 8, 77, name="of a row that is not there")], Stamp(8, 1))
-        assert harness.rows(of) == expected(harness, of, rows)
         sink.close()
 
     def test_null(self, harness: Harness) -> None:
@@ -532,3 +504,26 @@ def _history(of: Shape, chance: random.Random, length: int, *, partial: bool) ->
             live[key] = put(of, stamp, key, name=f"n{n}", amount=Decimal(n), body=chance.choice([None, "", f"b{n}"]))
             rows.append(live[key])
     return rows, live
+
+
+class Partial(Conformance):
+    """The suite of sinks that keep what a put leaves out; for the others the worker reads rows anew (`tests/stream`)."""
+
+    def test_values_left_out_are_kept(self, harness: Harness) -> None:
+        """Unchanged values out of line are absent and never become NULL."""
+        of = shape()
+        sink = _opened(harness, of)
+        sink.write([whole(of, 1, 1, body="long"), whole(of, 2, 2, body="long")], Stamp(2, 1))
+        sink.write([put(of, 3, 1, name="new", amount=None)], Stamp(3, 1))
+        sink.write(
+            [put(of, 4, 2, name="x"), put(of, 5, 2, amount=Decimal(2)), whole(of, 6, 3, body="c"), put(of, 7, 3, name="y")], Stamp(7, 1)
+        )
+        rows = [
+            whole(of, 3, 1, name="new", amount=None, body="long"),
+            whole(of, 5, 2, name="x", amount="2", body="long"),
+            whole(of, 7, 3, name="y", body="c"),
+        ]
+        assert harness.rows(of) == expected(harness, of, rows)
+        sink.write([put(of, 8, 77, name="of a row that is not there")], Stamp(8, 1))
+        assert harness.rows(of) == expected(harness, of, rows)
+        sink.close()

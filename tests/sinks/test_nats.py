@@ -13,7 +13,7 @@ import pytest
 from nats.js import JetStreamContext, api
 from nats.js.errors import NotFoundError
 from tests.sinks import servers
-from tests.sinks.conformance import Conformance, Harness, Rows, delete, put, shape, whole
+from tests.sinks.conformance import Harness, Partial, Rows, delete, put, shape, whole
 from tests.sinks.servers import Store
 
 from pgcharter.errors import CharterError
@@ -119,7 +119,7 @@ class NatsHarness(Harness):
         return lambda: asked(self.server, lambda js: limit(js, None))
 
 
-class TestNats(Conformance):
+class TestNats(Partial):
     @pytest.fixture
     def harness(self, server: Store) -> NatsHarness:
         return NatsHarness(server)

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.conftest import installation
-from tests.sinks.conformance import Conformance, Harness, Rows, delete, put, shape, whole
+from tests.sinks.conformance import Harness, Partial, Rows, delete, put, shape, whole
 
 from pgcharter.errors import CharterError
 from pgcharter.names import quote
@@ -100,7 +100,7 @@ def own_server() -> Iterator[Server]:
         yield server
 
 
-class TestPostgresql(Conformance):
+class TestPostgresql(Partial):
     @pytest.fixture
     def harness(self, own_server: Server) -> Iterator[Harness]:
         name = f"copies_{next(_numbers)}"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import redis
 from tests.sinks import servers
-from tests.sinks.conformance import Conformance, Harness, Rows, delete, put, shape, whole
+from tests.sinks.conformance import Conformance, Harness, Partial, Rows, delete, put, shape, whole
 from tests.sinks.servers import Store
 
 from pgcharter.errors import CharterError
@@ -112,7 +112,7 @@ class JsonHarness(RedisHarness):
         return nats_json.plain(value)
 
 
-class TestHash(Conformance):
+class TestHash(Partial):
     @pytest.fixture
     def harness(self, server: Store) -> RedisHarness:
         return RedisHarness(server)

@@ -49,6 +49,9 @@ M = TypeVar("M")
 class _Running(Reading[M]):
     """How long a worker goes on, for both colours."""
 
+    _wait: Any
+    """Waits so many seconds, or until there may be something; whether it was woken."""
+
     def _caught_up(self) -> Steps[int]:
         """Look until there is nothing left to do just now."""
         self._alone_here()
@@ -105,9 +108,6 @@ class _Running(Reading[M]):
         self.stale.clear()
 
     _listener: Any = None
-
-    def _wait(self, seconds: float) -> Any:
-        raise NotImplementedError
 
 
 class Feed(_Running[M]):

@@ -55,6 +55,9 @@ def _written(statements: Sequence[str], parameters: Mapping[str, Any]) -> FlowSt
 class Reading(Leases, Generic[M]):
     """A worker of a consumer."""
 
+    _coloured: Any
+    """Makes the function of a unit of work of this colour from a generator function."""
+
     def __init__(
         self,
         database: Any,
@@ -84,10 +87,6 @@ class Reading(Leases, Generic[M]):
         self.stale: list[str] = []
         self._leaving = False
         self._settled, self._polled_at = 0, 0.0
-
-    def _coloured(self, steps: Callable[[Any], Steps[Note]]) -> Callable[[Any], Any]:
-        """The function of a unit of work of this colour."""
-        raise NotImplementedError
 
     def _looked(self) -> Steps[int]:
         """Look once, and handle at most a batch of each slot; how much was done."""

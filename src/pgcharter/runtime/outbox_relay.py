@@ -149,6 +149,9 @@ def rotate(full: int = FULL) -> FlowSteps[int]:
 class _AnyRelay:
     """What both colours of a relay share."""
 
+    _feed: Any
+    """Makes the feed of a route, in this colour."""
+
     def __init__(
         self, database: Any, routes: Iterable[Route], *, full: int = FULL, rotate_every: float = 1.0, settings: FeedSettings | None = None
     ) -> None:
@@ -160,9 +163,6 @@ class _AnyRelay:
         self.feeds: tuple[Any, ...] = tuple(self._feed(r) for r in self.routes)
         self.emptied = 0
         """Parts that this relay has emptied."""
-
-    def _feed(self, route: Route) -> Any:
-        raise NotImplementedError
 
     def _made(self, kind: type[Any], route: Route, deliver: Callable[[Sequence[Message]], Any]) -> Any:
         sql, parameters = route.where

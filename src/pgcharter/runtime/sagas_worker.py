@@ -115,6 +115,8 @@ class AnyWorker:
     """What both colours of a worker share."""
 
     _call: Any
+    _woken: Callable[[bool], None]
+    _joined: Callable[[Any], Any]
     _sleep: Any
     _gate: Callable[[], Any]
     _mailbox: Callable[[], Any]
@@ -402,12 +404,6 @@ class AnyWorker:
                 self.on_end(Ended(it.id, it.type, it.status, read(it.result), it.error))
             except Exception:
                 log.exception("the hook for the end of sagas failed")
-
-    def _woken(self, on: bool) -> None:
-        raise NotImplementedError
-
-    def _joined(self, spawned: Any) -> Any:
-        raise NotImplementedError
 
     def stop(self) -> None:
         """Begin no more steps; `run` returns when those that are under way have come to their checkpoints."""

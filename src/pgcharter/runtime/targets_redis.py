@@ -42,6 +42,8 @@ class _AnyRedisStream:
     """What both colours share."""
 
     ordered = True
+    _made: Any
+    """Makes the client of this colour."""
 
     def __init__(
         self, url: str, stream: str | Callable[[Message], str] = "pgcharter", *, maxlen: int = 0, exact: bool = False,
@@ -61,9 +63,6 @@ class _AnyRedisStream:
         self._remember = round(remember * 1000)
         self._client = self._made(url, {"socket_timeout": timeout, "socket_connect_timeout": timeout, **options})
         self._script = self._client.register_script(_SCRIPT)
-
-    def _made(self, url: str, options: dict[str, Any]) -> Any:
-        raise NotImplementedError
 
     def _deliver(self, messages: Sequence[Message]) -> Steps[None]:
         from redis.exceptions import RedisError
