@@ -129,3 +129,10 @@ def test_production_is_named(store: Any, program: Program, tmp_path: Path) -> No
     for words in (("replay", "search", "--from", "first", "--yes"), ("archive", "2020-05")):
         refused = program("events", *words, "--env", "dev")
         assert (refused.returncode, "is production" in refused.stderr) == (4, True)
+
+
+def test_a_read_model_is_not_replayed_on_top_of_itself(store: Any, program: Program) -> None:
+    store.execute("INSERT INTO pgcharter.feeds (consumer, slot, slots, log, position) VALUES ('projection sums', 0, 1, 'events', 3)")
+    refused = program("events", "replay", "projection sums", "--from", "first", "--yes", "--env", "dev")
+    assert (refused.returncode, "pgcharter projections rebuild sums" in refused.stderr) == (4, True)
+    assert store.execute("SELECT position FROM pgcharter.feeds").fetchone() == (3,)

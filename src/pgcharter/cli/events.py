@@ -166,7 +166,13 @@ def replay(
     from pgcharter.cli.project import charter_here
     from pgcharter.runtime.events import LOG
     from pgcharter.runtime.feeds_manage import reset
+    from pgcharter.runtime.projections import PREFIX
 
+    if consumer.startswith(PREFIX):
+        raise RefusedError(
+            f"{consumer} is a read model, which would have events in it twice",
+            hint=f"pgcharter projections rebuild {consumer.removeprefix(PREFIX)}",
+        )
     where = _start(start)
     migrating.refuse_production(migrating.production(charter_here(), *migrating.database(environment, target)), confirm)
     if not yes:

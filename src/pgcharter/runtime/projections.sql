@@ -17,7 +17,7 @@ RETURNING version
 
 -- name: begin
 INSERT INTO pgcharter.projections AS p (name, mode, building, position, token, building_since)
-VALUES (%(name)s, %(mode)s, %(version)s, %(kept)s, 1, pg_catalog.clock_timestamp())
+VALUES (%(name)s, %(mode)s, %(version)s, 0, 1, pg_catalog.clock_timestamp())
 ON CONFLICT (name) DO UPDATE
    SET mode = EXCLUDED.mode, token = p.token + 1, building = EXCLUDED.building,
        position = CASE WHEN %(anew)s THEN EXCLUDED.position ELSE p.position END,

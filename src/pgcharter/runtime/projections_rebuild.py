@@ -207,10 +207,7 @@ class Rebuild(_OnEvents):
         under_way = yield from self._ask(work, SQL["under_way"], (self.projection.name,))
         into = yield from self._on(work, there, twins)
         anew = anew or not under_way or under_way[0][0] != self.projection.version or into is None
-        named = {
-            "name": self.projection.name, "mode": self.projection.mode, "version": self.projection.version, "anew": anew,
-            "kept": 0,
-        }  # fmt: skip
+        named = {"name": self.projection.name, "mode": self.projection.mode, "version": self.projection.version, "anew": anew}
         ((token, position),) = yield from self._ask(work, SQL["begin"], named)
         if anew:
             into = yield from self._on(work, made, twins)
