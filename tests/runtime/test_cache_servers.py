@@ -16,7 +16,7 @@ from tests.conftest import lacking
 from tests.runtime.cacheservers import Running, program, running
 
 from pgcharter.runtime.cache import AsyncCache, Cache, MemcachedStore, RedisStore, StoreError, Versioned
-from pgcharter.runtime.cache_embedded import embedded
+from pgcharter.servers.valkey import embedded
 
 
 @pytest.fixture(params=["valkey", "redis-server", "memcached"])

@@ -23,7 +23,7 @@ _PATIENCE = 20.0
 
 def copied(conn: Connection, dsn: str, section: SyncSection) -> Iterator[Seen]:
     """Copy the products into a Valkey server of this walk's own, and put back what was changed; `conn` and `dsn` are the superuser's."""
-    from pgcharter.runtime.cache_embedded import embedded
+    from pgcharter.servers.valkey import embedded
     from pgcharter.sinks.declared import copies, streamed
     from pgcharter.stream import beginning, slots
     from pgcharter.stream.reconcile_model import Options
