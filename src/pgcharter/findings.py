@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import IntEnum
 from typing import Any
 
@@ -79,3 +80,20 @@ class Gap:
     what: str
     why: str
     place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A dated proof that something promised holds, or does not."""
+
+    name: str
+    """What was proven, as clauses of guides name it: `backup.drill`, `health.wraparound`, `retention.audit_log`."""
+    holds: bool
+    seen: str
+    """One lower-case phrase with figures: what was seen."""
+    at: datetime
+    """When, with its zone."""
+    until: datetime | None = None
+    """From when on it proves nothing any more; None: it counts until something newer is known."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What the verdict rests on, JSON-ready."""

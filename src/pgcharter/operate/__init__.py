@@ -1,0 +1,1 @@
+"""Operating a server: backups and drills, partitions, retention, upkeep, jobs."""

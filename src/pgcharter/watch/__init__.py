@@ -1,0 +1,1 @@
+"""Watching a server: facts collected, checks, metrics, alerts, workload, advice, business rules."""
