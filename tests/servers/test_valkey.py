@@ -41,6 +41,13 @@ def test_it_ends_with_a_process_that_is_killed() -> None:
         pid, _ = _process(child.stdout.readline().strip())
         os.kill(child.pid, signal.SIGKILL)
     until = time.monotonic() + 10
-    while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]:
+    while _lives(pid):
         assert time.monotonic() < until
         time.sleep(0.02)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
