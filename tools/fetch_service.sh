@@ -5,6 +5,9 @@
 #   export PGCHARTER_REDIS="$(bash tools/fetch_service.sh redis-server)"
 #   export PGCHARTER_NATS="$(bash tools/fetch_service.sh nats-server)"
 #   export PGCHARTER_CLICKHOUSE="$(bash tools/fetch_service.sh clickhouse-server)"
+#   export PGCHARTER_PGBACKREST="$(bash tools/fetch_service.sh pgbackrest)"
+#   export PGCHARTER_PROMTOOL="$(bash tools/fetch_service.sh promtool)"
+#   export PGCHARTER_PROMETHEUS="$(bash tools/fetch_service.sh prometheus)"
 # Needs no rights and installs nothing: the package, with the libraries that a bare system lacks, is fetched and unpacked into
 # ${XDG_CACHE_HOME:-~/.cache}/pgcharter/debian-NAME (as root: /var/cache/pgcharter/...); no service is started.
 set -euo pipefail
@@ -22,7 +25,10 @@ case "$name" in
     redis-server) asks=--version packages="redis-server redis-tools libatomic1 libjemalloc2 liblzf1" variable=PGCHARTER_REDIS ;;
     nats-server) asks=--version packages=nats-server variable=PGCHARTER_NATS ;;
     clickhouse-server) asks=--help packages="" variable=PGCHARTER_CLICKHOUSE ;;
-    *) say "usage: bash tools/fetch_service.sh pgbouncer|memcached|redis-server|nats-server|clickhouse-server"; exit 2 ;;
+    pgbackrest) asks=version packages="pgbackrest libpq5 libbz2-1.0 liblz4-1 libssl3 libxml2 libzstd1 libicu72 libldap-2.5-0 libgssapi-krb5-2"
+        variable=PGCHARTER_PGBACKREST ;;
+    promtool | prometheus) asks=--version packages=prometheus variable="PGCHARTER_${name^^}" ;;
+    *) say "usage: bash tools/fetch_service.sh pgbouncer|memcached|redis-server|nats-server|clickhouse-server|pgbackrest|promtool|prometheus"; exit 2 ;;
 esac
 for program in "$(command -v "$name" || true)" "/usr/bin/$name" "/usr/sbin/$name"; do
     if [ -n "$program" ] && runs "$program"; then echo "$program"; exit 0; fi

@@ -76,5 +76,5 @@ class Engine(Protocol):
         ...
 
     def restore(self, backup: Backup, until: Until, folder: Path) -> None:
-        """Make `folder`, which is empty, a data folder that recovers to `until` when it is started. Starts nothing. Raises PgcharterError."""
+        """Make `folder`, which is empty, a data folder that recovers to `until` when started; starts nothing. Raises PgcharterError."""
         ...
