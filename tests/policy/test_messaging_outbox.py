@@ -17,7 +17,7 @@ from pgcharter.migrate import planning
 from pgcharter.migrate.planning import Planned, Wish
 from pgcharter.migrate.policies import Chosen
 from pgcharter.policy import messaging
-from pgcharter.policy.messaging_settings import MessagingSection, OutboxTable
+from pgcharter.policy.messaging_settings import LARGEST, MessagingSection, OutboxTable
 
 SECTION = MessagingSection(parts=("outbox",))
 
@@ -236,3 +236,17 @@ def test_rights(database: str) -> None:
 def test_what_is_no_json_is_refused_where_it_is_published(ring: psycopg.Connection[Any]) -> None:
     with pytest.raises(psycopg.errors.InvalidTextRepresentation):
         ring.execute("SELECT pgcharter.outbox_publish('{t}', '{NULL}', '{nonsense}', '{NULL}', '{NULL}', '{NULL}', '{NULL}', '{NULL}')")
+
+
+def test_a_message_that_is_too_large_is_refused(database: str) -> None:
+    applied(database, plan(database, replace(SECTION, message_bytes=1000)))
+    call = "SELECT pgcharter.outbox_publish('{t,u}', '{NULL,NULL}', %s, %s, '{NULL,NULL}', '{NULL,NULL}', '{NULL,NULL}', '{NULL,NULL}')"
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute(call, ([f'"{"x" * 990}"', None], [None, b"x" * 990]))
+        for payloads, datas, topic in (([f'"{"€" * 333}"', '""'], [None, None], "t"), (["1", None], [None, b"x" * 1000], "u")):
+            with pytest.raises(psycopg.errors.ProgramLimitExceeded, match=f"of topic {topic} has 100[12] bytes, and may have 1000"):
+                conn.execute(call, (payloads, datas))
+        assert conn.execute("SELECT count(*) FROM pgcharter.outbox").fetchone() == (2,)
+    for wrong in (0, LARGEST + 1):
+        with pytest.raises(ValueError, match="message_bytes"):
+            MessagingSection(message_bytes=wrong)

@@ -15,7 +15,7 @@ from tests.runtime.feeds_log import LOG, Thing, append, done, keep, made
 from pgcharter.errors import UnavailableError
 from pgcharter.runtime.database import AsyncDatabase, Database
 from pgcharter.runtime.feeds import AsyncFeed, Failed, FailedError, Feed, FeedSettings, Inside, Outside, TargetDownError
-from pgcharter.runtime.feeds_wake import Waker
+from pgcharter.runtime.feeds_wake import AsyncListener, Listener, Waker
 
 QUICK = FeedSettings(base=0.001, longest=0.01, attempts=3, lease=2.0)
 
@@ -248,3 +248,30 @@ def test_woken(conn: Any, database: str, colour: str) -> None:
         asyncio.run(main())
     thread.join()
     assert 0.4 < came[0] - began < 4.5
+
+
+CUT = """
+SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+ WHERE datname = current_database() AND query LIKE 'SELECT pg_catalog.pg_backend_pid%' AND pid <> pg_backend_pid()
+"""
+
+
+def test_who_has_just_begun_to_listen_looks_at_once(conn: Any, db: Database, database: str) -> None:
+    """What was said before, or while the connection was gone, it has not heard."""
+    listener = Listener(db, "events")
+    assert [listener.wait(seconds, lambda: False) for seconds in (5.0, 0.01)] == [True, False]
+    assert conn.execute(CUT).fetchall() == [(True,)]
+    began = time.monotonic()
+    assert listener.wait(10.0, lambda: False)
+    assert time.monotonic() - began < 5.0
+    listener.close()
+
+    async def main() -> None:
+        async with AsyncDatabase(database) as other:
+            listener, never = AsyncListener(other, "events"), asyncio.Event()
+            assert [await listener.wait(seconds, never) for seconds in (5.0, 0.01)] == [True, False]
+            assert conn.execute(CUT).fetchall() == [(True,)]
+            assert await listener.wait(10.0, never)
+            await listener.close()
+
+    asyncio.run(main())

@@ -22,6 +22,7 @@ from tests.runtime import own_tables
 from tests.runtime.outbox_messages import until
 
 from pgcharter.errors import UnavailableError, UsageError
+from pgcharter.policy.messaging_settings import LARGEST
 from pgcharter.runtime import feeds_manage
 from pgcharter.runtime.context import context
 from pgcharter.runtime.database import AsyncDatabase, Database
@@ -139,6 +140,23 @@ def test_what_json_can_say() -> None:
 def test_what_is_no_message(wrong: dict[str, Any], major_server: Server) -> None:
     with psycopg.connect(major_server.dsn()) as conn, pytest.raises(UsageError):
         publish(conn, **{"topic": "t", "payload": 1, **wrong})
+
+
+def test_what_is_too_large_is_refused_and_what_is_not_can_be_parked(db: Database) -> None:
+    for size, what in ((16 << 20, "may have 16777216, so nothing was published"), (LARGEST + 1, f"no outbox takes more than {LARGEST}")):
+        with pytest.raises(UsageError, match=f"message of topic big has .*{what}") as caught:
+            say(db, b"\0" * size, topic="big")
+        assert "keep what is large in a table" in caught.value.hint
+    largest = b"\xff" * ((16 << 20) - 3)
+    say(db, largest, topic="big", key="k")
+    target = Kept()
+    target.bad = [largest]
+    relay = Relay(db, [Route("r", target)], settings=dataclasses.replace(QUICK, attempts=1))
+    relay.catch_up()
+    target.bad = []
+    assert db.run(lambda work: feeds_manage.requeue(work.conn, "r")) == 1
+    relay.catch_up()
+    assert target.payloads == [largest]
 
 
 def test_what_is_rolled_back_is_not_delivered(db: Database) -> None:

@@ -93,7 +93,7 @@ def _index(at: ObjectId, name: str) -> Index:
 
 def _publish(section: MessagingSection, catalog: Catalog) -> Function:
     return _function(
-        "outbox_publish", _PUBLISH, "bigint", section.writers, catalog,
+        section, "outbox_publish", _PUBLISH, "bigint", section.writers, catalog,
         "Publishes messages in the transaction; the two last arguments are seconds until they are due and until they expire",
     )  # fmt: skip
 
@@ -102,11 +102,14 @@ def _rotate(section: MessagingSection, catalog: Catalog) -> Function:
     comment = (
         "Empties parts of outbox that every consumer has passed, and turns to the next one where this one is full; how many it emptied"
     )
-    return _function("outbox_rotate", "bigint", "integer", section.workers, catalog, comment)
+    return _function(section, "outbox_rotate", "bigint", "integer", section.workers, catalog, comment)
 
 
-def _function(name: str, identity: str, returns: str, roles: tuple[str, ...], catalog: Catalog, comment: str) -> Function:
+def _function(
+    section: MessagingSection, name: str, identity: str, returns: str, roles: tuple[str, ...], catalog: Catalog, comment: str,
+) -> Function:  # fmt: skip
     text = resources.files("pgcharter.policy").joinpath(f"messaging_{name}.sql").read_text(encoding="utf-8")
+    text = text.replace("{message_bytes}", str(section.message_bytes))
     acl = closed("function", catalog.database.owner, [(r, "EXECUTE") for r in roles], catalog.major)
     return Function(
         SCHEMA, name, identity, returns=returns, language="plpgsql", definition=text, owner=catalog.database.owner, acl=acl, comment=comment

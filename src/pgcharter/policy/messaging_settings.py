@@ -8,6 +8,8 @@ from typing import Literal
 from pgcharter.charter import Section
 
 Part = Literal["events", "outbox", "sagas"]
+LARGEST = 64 << 20
+"""Most bytes that a message can be allowed to have: twice of it, as bytes become in jsonb, are still less than a jsonb can hold."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,17 @@ class MessagingSection:
     """Roles that may append events, publish messages, start sagas and signal them; empty: the owner alone."""
     workers: tuple[str, ...] = ()
     """Roles that may read what is settled, move cursors and run sagas; where tenants are kept apart they see all of them."""
+    message_bytes: int = 16 << 20
+    """Most bytes of a message or an event; a larger one is refused where it is published or appended."""
     app: str = ""
     """`package.module:name` of the application's `Messaging`, with its handlers and definitions, for commands that run them."""
     events: EventsTable = field(default_factory=EventsTable)
     outbox: OutboxTable = field(default_factory=OutboxTable)
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a size that could not be handled."""
+        if not 1000 <= self.message_bytes <= LARGEST:
+            raise ValueError(f"message_bytes is between 1000 and {LARGEST}")
 
 
 SECTION = Section("messaging", MessagingSection)

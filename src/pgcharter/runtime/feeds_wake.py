@@ -85,13 +85,19 @@ class Listener:
         self._again = 0.0
 
     def wait(self, seconds: float, stopping: Callable[[], bool]) -> bool:
-        """Whether there was a call within so many seconds; returns early when stopping. Without a connection it only waits."""
+        """Whether there was a call within so many seconds, or may have been one while it could not hear; returns early when stopping.
+
+        Without a connection it only waits.
+        """
         deadline = time.monotonic() + seconds
         while not stopping() and (left := deadline - time.monotonic()) > 0:
             try:
+                heard = self.hears
                 if not self._connected():
                     time.sleep(min(left, _SLICE))
                     continue
+                if not heard:
+                    return True
                 assert self._conn is not None  # noqa: S101
                 if list(self._conn.notifies(timeout=min(left, _SLICE), stop_after=1)):
                     return True
@@ -146,9 +152,12 @@ class AsyncListener:
         deadline = time.monotonic() + seconds
         while not stopping.is_set() and (left := deadline - time.monotonic()) > 0:
             try:
+                heard = self.hears
                 if not await self._connected():
                     await asyncio.sleep(min(left, _SLICE))
                     continue
+                if not heard:
+                    return True
                 assert self._conn is not None  # noqa: S101
                 async for _ in self._conn.notifies(timeout=min(left, _SLICE), stop_after=1):
                     return True

@@ -23,6 +23,7 @@ import psycopg
 
 from pgcharter.db.flows import Query, Steps, flow
 from pgcharter.errors import UnavailableError, UsageError
+from pgcharter.policy.messaging_settings import LARGEST
 from pgcharter.runtime.feeds_model import Log
 from pgcharter.runtime.feeds_wake import Waker
 from pgcharter.runtime.models_uuid import uuid7
@@ -117,7 +118,8 @@ def publish(
     `key`: messages of one key are delivered in the order of their publishing. `deliver_after`: seconds before which it is not delivered;
     later ones of its key wait with it. `expires_after`: seconds after which it is not delivered any more. Tenant, actor and correlation
     are the transaction's. Two messages with one `message_id` are both delivered: it is for whoever gets them to tell repetitions by.
-    Raises UsageError for what is no message, UnavailableError where the outbox is missing or this role may not publish.
+    Raises UsageError for what is no message, or larger than `message_bytes` of `[messaging]` (16 MB); UnavailableError where the outbox is
+    missing or this role may not publish.
     """
     made = Outgoing(topic, payload, key, headers, message_id, deliver_after, expires_after)
     return (yield from _published([made]))[0]
@@ -137,6 +139,8 @@ def _published(messages: list[Outgoing]) -> Steps[list[uuid.UUID]]:
         yield Query(_PUBLISH, [list(column) for column in zip(*rows, strict=True)])
     except (psycopg.errors.UndefinedFunction, psycopg.errors.InvalidSchemaName, psycopg.errors.InsufficientPrivilege) as error:
         raise _unavailable(error) from error
+    except psycopg.errors.ProgramLimitExceeded as error:
+        raise UsageError(str(error.diag.message_primary), hint=error.diag.message_hint or "") from error
     work = current_work()
     if work is not None and (waker := _wakers.get(work.database)) is not None:
         work.after_commit(waker.poke)
@@ -147,8 +151,14 @@ def _row(message: Outgoing) -> tuple[Any, ...]:
     if not isinstance(message.topic, str) or not _TOPIC.fullmatch(message.topic):
         raise UsageError(f"{message.topic!r:.100} is no topic: 1 to 255 characters without blanks", hint='such as "orders.placed"')
     binary = isinstance(message.payload, bytes | bytearray | memoryview)
+    text, data = (None, bytes(message.payload)) if binary else (encode(message.payload), None)
+    if (size := len(text or data or b"")) > LARGEST:
+        raise UsageError(
+            f"a message of topic {message.topic} has {size} bytes, and no outbox takes more than {LARGEST}",
+            hint="keep what is large in a table or a store of its own, and publish where it is",
+        )
     return (
-        message.topic, _key(message.key), None if binary else encode(message.payload), bytes(message.payload) if binary else None,
+        message.topic, _key(message.key), text, data,
         _headers(message.headers), message.message_id or uuid7(),
         _seconds("deliver_after", message.deliver_after), _seconds("expires_after", message.expires_after),
     )  # fmt: skip
