@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pgcharter.findings import Finding, Gap
+from pgcharter.findings import Evidence, Finding, Gap
 from pgcharter.guides.model import Clause, Guide
 from pgcharter.guides.score import Scorecard, Verdict, score
 from pgcharter.names import ObjectId
@@ -28,6 +29,19 @@ def clause(**parts: object) -> Clause:
 
 def found(code: str, name: str = "users") -> Finding:
     return Finding(code, "x", ObjectId("table", "app", name))
+
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+
+
+def proof(name: str, *, holds: bool = True, seen: str = "seen", days: int = 1, counts: int | None = None) -> Evidence:
+    at = NOW - timedelta(days=days)
+    return Evidence(name, holds, seen, at, at + timedelta(days=counts) if counts else None)
+
+
+def judge_by(wanted: Clause, *evidence: Evidence, outcome: Outcome | None = None) -> Verdict:
+    (verdict,) = score(Guide("g", "G", clauses=(wanted,)), outcome or Outcome(), evidence=evidence, now=NOW).verdicts
+    return verdict
 
 
 def judge(wanted: Clause, outcome: Outcome, *, off: tuple[str, ...] = (), waived: tuple[tuple[Finding, Waiver], ...] = ()) -> Verdict:
@@ -74,6 +88,43 @@ RAN = ("KEY01", "TYP01")
 def test_verdicts(wanted: Clause, outcome: Outcome, extra: dict[str, object], state: str, reason: str) -> None:
     verdict = judge(wanted, outcome, **extra)  # type: ignore[arg-type]
     assert (verdict.state, verdict.reason) == (state, reason)
+
+
+DRILL = clause(proof="drill", evidence=("drill.restore",))
+KEEP = clause(proof="probe", evidence=("retention.*",))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "evidence", "state", "reason"),
+    [
+        (DRILL, (), "unproven", "no evidence of drill.restore yet: pgcharter backup drill"),
+        (DRILL, (proof("drill.restore"),), "holds", "2026-11-21 seen"),
+        (DRILL, (proof("drill.restored"),), "unproven", "no evidence of drill.restore yet: pgcharter backup drill"),
+        (DRILL, (proof("drill.restore", holds=False, seen="2 rows differ"),), "broken", "drill.restore: 2 rows differ"),
+        (DRILL, (proof("drill.restore"), proof("drill.restore", holds=False, days=2)), "holds", "2026-11-21 seen"),
+        (DRILL, (proof("drill.restore", holds=False), proof("drill.restore", days=2)), "broken", "drill.restore: seen"),
+        (DRILL, (proof("drill.restore", days=9, counts=7),), "unproven",
+         "drill.restore was proven on 2026-11-13, which counted until 2026-11-20: pgcharter backup drill"),
+        (DRILL, (proof("drill.restore", days=6, counts=7),), "holds", "2026-11-16 seen"),
+        (KEEP, (proof("drill.restore"),), "unproven", "no evidence of retention.* yet: pgcharter retention run"),
+        (KEEP, (proof("retention.a"), proof("retention.b", holds=False)), "broken", "retention.b: seen"),
+        (KEEP, (proof("retention.a"), proof("retention.b", seen="none left")), "holds", "2026-11-21 seen; 2026-11-21 none left"),
+        (clause(rules=("KEY01",), evidence=("health.x",)), (proof("health.x"),), "unproven", "KEY01: not run in this check"),
+        (clause(proof="probe", evidence=("health.x",), requirement="WA1"), (proof("health.x"),), "unproven",
+         "needs a probe on a live server, a feature to come (WA1)"),
+    ],
+)  # fmt: skip
+def test_verdicts_by_evidence(wanted: Clause, evidence: tuple[Evidence, ...], state: str, reason: str) -> None:
+    verdict = judge_by(wanted, *evidence)
+    assert (verdict.state, verdict.reason) == (state, reason)
+
+
+def test_rules_and_evidence_must_both_hold() -> None:
+    both = clause(rules=("KEY01",), evidence=("health.x",))
+    ran = Outcome(ran=("KEY01",))
+    assert judge_by(both, proof("health.x"), outcome=ran).state == "holds"
+    broken = judge_by(both, proof("health.x", holds=False), outcome=Outcome((KEY,), ("KEY01",)))
+    assert (broken.state, broken.reason) == ("broken", "1 × KEY01; health.x: seen")
 
 
 def test_a_verdict_carries_its_findings() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from pgcharter.errors import CharterError
 from pgcharter.findings import Severity
+from pgcharter.guides.evidence import YIELDS
 from pgcharter.guides.model import Clause, Guide
 from pgcharter.guides.options import Options
 from pgcharter.guides.own_sql import wrong_check
@@ -28,6 +29,7 @@ _KEYS = ("id", "title", "version", "source", "extends", "options", "severity", "
 _CLAUSE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*\Z")
 _SOURCE_CODE = re.compile(r"SRC\d\d\Z")
 _ROW = re.compile(r"[A-Z]{2}\d{1,2}\Z")
+_EVIDENCE = re.compile(rf"({'|'.join(YIELDS)})\.(\*|[a-z0-9_]+(\.[a-z0-9_]+)*)\Z")
 
 
 def available() -> tuple[str, ...]:
@@ -189,15 +191,16 @@ def _check_clause(file: TomlFile, clause: Clause, index: int) -> None:
         wrong = wrong_check(clause)
     elif clause.proof == "document" and not clause.reason:
         wrong = ("proof", f'clause {clause.id} is document only but gives no "reason"')
-    elif clause.proof in ("probe", "drill", "later") and not clause.requirement:
-        wrong = ("proof", f'clause {clause.id} waits for a {_AWAITED[clause.proof]} but names no "requirement"')
+    elif clause.proof in ("probe", "drill") and not (clause.evidence or clause.requirement):
+        wrong = ("proof", f'clause {clause.id} is proven by a {clause.proof} but names no "evidence"')
+    elif clause.proof == "later" and not clause.requirement:
+        wrong = ("proof", f'clause {clause.id} waits for a feature to come but names no "requirement"')
+    elif unknown := [name for name in clause.evidence if not _EVIDENCE.match(name)]:
+        wrong = ("evidence", f'"{unknown[0]}" is no evidence, whose name begins with one of {", ".join(YIELDS)} and a dot')
     elif clause.requirement and not _ROW.match(clause.requirement):
         wrong = ("requirement", f'"{clause.requirement}" is no requirement row, which is two letters and a number such as MG3')
     if wrong:
         raise CharterError(wrong[1], place=file.place("clause", index, wrong[0]))
-
-
-_AWAITED = {"probe": "probe", "drill": "drill", "later": "feature to come"}
 
 
 def _check_unique(file: TomlFile, clauses: tuple[Clause, ...], guide_id: str) -> None:

@@ -29,8 +29,8 @@ class Clause:
     level: Level = "must"
     """must, should or may, as RFC 2119 means them."""
     proof: Proof = "rule"
-    """rule: by the rules named, now. sql: by its own query. probe: tried on a live server. drill: rehearsed. later: by a feature to come.
-    document: not provable, for people to read. Probe, drill and later name the requirement they wait for."""
+    """rule: by the rules named, now. sql: by its own query. probe: tried or looked at on a live server. drill: rehearsed; both name the
+    evidence they need. later: by a feature to come, whose requirement is named. document: not provable, for people to read."""
     rules: tuple[str, ...] = ()
     """Codes of the rules that break this clause when they find something; for proof `sql` the code of its own findings."""
     sql: str = ""
@@ -39,6 +39,8 @@ class Clause:
     """What its own query looks at: rows, which only a live database has, or the catalog, which files that are built have too."""
     timeout: int = 10
     """Seconds its own query may take."""
+    evidence: tuple[str, ...] = ()
+    """Names of the evidence that must hold beside the rules: `drill.restore`; `retention.*` is everything of a family."""
     requirement: str = ""
     """Row of the capability that is still to come, `MG3`: until then the clause is unproven, never holding."""
     reason: str = ""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal, Protocol
 
-from pgcharter.findings import Finding, Gap
+from pgcharter.findings import Evidence, Finding, Gap
+from pgcharter.guides.evidence import Kept
 from pgcharter.guides.model import OWN, Clause, Guide
 from pgcharter.waivers import Waiver
 
@@ -47,7 +49,7 @@ class Verdict:
     clause: Clause
     state: State
     reason: str
-    """One lower-case phrase: what broke it, what is missing for a proof, who waived it. Empty when it simply holds."""
+    """One lower-case phrase: what broke it, what is missing for a proof, who waived it, what was seen. Empty when rules hold."""
     findings: tuple[Finding, ...] = ()
     """The findings that break it, or those that were waived."""
 
@@ -85,8 +87,16 @@ def _count(verdicts: Iterable[Verdict]) -> dict[State, int]:
     return {state: states.count(state) for state in STATES}
 
 
-def score(guide: Guide, result: Outcome, *, waived: Sequence[tuple[Finding, Waiver]] = (), gaps: Iterable[Gap] = ()) -> Scorecard:
-    """Judge every clause of `guide` by the outcome of a check.
+def score(
+    guide: Guide,
+    result: Outcome,
+    *,
+    waived: Sequence[tuple[Finding, Waiver]] = (),
+    gaps: Iterable[Gap] = (),
+    evidence: Iterable[Evidence] = (),
+    now: datetime | None = None,
+) -> Scorecard:
+    """Judge every clause of `guide` by the outcome of a check and by the evidence that still counts at `now`.
 
     `waived` are the findings that waivers of the charter accept (see `waivers.waive`); they may still be among `result.findings`.
     """
@@ -95,7 +105,8 @@ def score(guide: Guide, result: Outcome, *, waived: Sequence[tuple[Finding, Waiv
     excused: dict[str, list[tuple[Finding, str]]] = {}
     for found, why in (*((f, w.reason) for f, w in waived), *result.suppressed):
         excused.setdefault(found.code, []).append((found, why))
-    verdicts = tuple(_judge(clause, guide, result, broken, excused) for clause in guide.clauses)
+    kept = Kept(evidence, now)
+    verdicts = tuple(_judge(clause, guide, result, broken, excused, kept) for clause in guide.clauses)
     return Scorecard(guide, verdicts, tuple(gaps))
 
 
@@ -112,18 +123,19 @@ def _judge(
     result: Outcome,
     broken: Mapping[str, Sequence[Finding]],
     excused: Mapping[str, Sequence[tuple[Finding, str]]],
+    kept: Kept,
 ) -> Verdict:
     against = tuple(f for code in clause.rules for f in broken.get(code, ()))
-    if against:
-        return Verdict(clause, "broken", _counted(against), against)
+    if against or kept.against(clause.evidence):
+        return Verdict(clause, "broken", "; ".join(filter(None, (_counted(against), kept.against(clause.evidence)))), against)
     live = [code for code in clause.rules if code not in guide.off]
     if clause.rules and not live:
         return Verdict(clause, "waived", f"{', '.join(clause.rules)} switched off by [severity]")
-    missing = _missing(clause, live, result)
+    missing = _missing(clause, live, result) or kept.missing(clause.evidence)
     if missing:
         return Verdict(clause, "unproven", missing)
     allowed = [pair for code in live for pair in excused.get(code, ())]
-    reasons = dict.fromkeys(why for _, why in allowed)
+    reasons = dict.fromkeys(why for _, why in allowed) or (kept.seen(clause.evidence),)
     return Verdict(clause, "waived" if allowed else "holds", "; ".join(reasons), tuple(f for f, _ in allowed))
 
 

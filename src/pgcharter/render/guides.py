@@ -57,7 +57,7 @@ def _value(value: object) -> str:
 
 
 def _clause(page: Page, clause: Clause, width: int) -> None:
-    proof = ", ".join(clause.rules) or {"document": "for people to read"}.get(clause.proof, f"proof: {clause.proof}")
+    proof = ", ".join((*clause.rules, *clause.evidence)) or {"document": "for people to read"}.get(clause.proof, f"proof: {clause.proof}")
     page.flow(
         Styled(clause.id.ljust(width), "code"),
         f"  {clause.text}",

@@ -213,4 +213,4 @@ def guide_data(guide: Guide) -> dict[str, Any]:
 
 def clause_data(clause: Clause) -> dict[str, Any]:
     """One clause."""
-    return {**asdict(clause), "rules": list(clause.rules)}
+    return {**asdict(clause), "rules": list(clause.rules), "evidence": list(clause.evidence)}

@@ -41,7 +41,7 @@ def write(page: Page, card: Scorecard, *, everything: bool = False) -> None:
 
 def _awaited(verdict: Verdict) -> str:
     """What an unproven clause waits for when no rule can look at it; empty for all others."""
-    if verdict.state != "unproven" or verdict.clause.proof in ("rule", "sql"):
+    if verdict.state != "unproven" or verdict.clause.proof in ("rule", "sql") or verdict.clause.evidence:
         return ""
     return "for people to read" if verdict.clause.proof == "document" else "for features to come"
 
