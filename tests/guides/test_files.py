@@ -85,7 +85,8 @@ WRONG = [
     (HEAD + CLAUSE + 'proof = "document"\n', "ours.toml:8", 'clause O1 is document only but gives no "reason"', ""),
     (HEAD + CLAUSE + 'proof = "later"\n', "ours.toml:8", 'clause O1 waits for a feature to come but names no "requirement"', ""),
     (HEAD + CLAUSE + 'proof = "drill"\n', "ours.toml:8", 'clause O1 is proven by a drill but names no "evidence"', ""),
-    (HEAD + CLAUSE + 'proof = "drill"\nevidence = ["dril.restore"]\n', "ours.toml:9", '"dril.restore" is no evidence, whose name begins with one of '
+    (HEAD + CLAUSE + 'proof = "drill"\nevidence = ["dril.restore"]\n', "ours.toml:9",
+     '"dril.restore" is no evidence, whose name begins with one of '
      "advise, backup, business, drill, health, jobs, partitions, policy, probe, retention, sync, upkeep and a dot", ""),
     (HEAD + CLAUSE + 'requirement = "soon"\n', "ours.toml:8",
      '"soon" is no requirement row, which is two letters and a number such as MG3', ""),
