@@ -110,7 +110,7 @@ def reset(conn: Connection, job: Job, target: Target, only: Sequence[str] = ()) 
     checkpoints = Checkpoints(conn, job.slot)
     lost = checkpoints.begin([target.name])[target.name].state == "lost"
     chosen = tables if lost else chosen
-    row = conn.execute("SELECT pg_current_wal_lsn() - '0/0'::pg_lsn").fetchone()
+    row = conn.execute("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn").fetchone()
     checkpoints.plant(target.name, [(t.sql, t.rows) for t in chosen], began=int(row[0]) if row else 0, anew=True)
     if not only or lost:
         checkpoints.want(target.name, "reset")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pgcharter.db import Connection
@@ -42,7 +42,9 @@ class Seed:
     rows: int = 0
     total: int = 0
     began: int = 0
-    """Rows with older stamps go at its end; 0: none do."""
+    """Rows with older stamps go at its end; 0: none do. Of one that is done: the store has it all where it is further than this."""
+    was: int = -1
+    """`began` as it was last read or written here. Another one there says that it was begun anew meanwhile."""
 
 
 _SINKS = "sink, wanted, state, reason, lsn::text, ordinal, rows, spilling, spilled, behind, updated_at"
@@ -52,7 +54,10 @@ UPDATE pgcharter.sync_sinks SET state = %s, reason = %s, lsn = %s::pg_lsn, ordin
 """
 _SEED = """
 UPDATE pgcharter.sync_snapshots SET state = %s, after = %s, rows = %s, began = %s::pg_lsn, updated_at = now()
- WHERE slot = %s AND sink = %s AND source = %s AND state <> 'done'
+ WHERE slot = %s AND sink = %s AND source = %s AND state <> 'done' AND began = %s::pg_lsn
+"""
+_REACHED = """
+UPDATE pgcharter.sync_sinks SET lsn = %s::pg_lsn, ordinal = %s WHERE slot = %s AND sink = %s AND (lsn, ordinal) < (%s::pg_lsn, %s)
 """
 
 
@@ -102,7 +107,8 @@ class Checkpoints:
             " WHERE slot = %s ORDER BY sink, source",
             [self.slot],
         )
-        return [Seed(sink, of, state, after, done, total, lsn_number(began)) for sink, of, state, after, done, total, began in rows]
+        found = [Seed(sink, of, state, after, done, total, lsn_number(began)) for sink, of, state, after, done, total, began in rows]
+        return [replace(seed, was=seed.began) for seed in found]
 
     def plant(self, sink: str, sources: Sequence[tuple[str, int]], *, began: int = 0, anew: bool = False) -> None:
         """Have tables (as SQL, with their rows) seeded in a sink; those done are done again when `anew`."""
@@ -116,9 +122,25 @@ class Checkpoints:
                 [self.slot, sink, of, max(total, 0), lsn_text(began)],
             )
 
-    def seeded(self, seed: Seed) -> None:
-        """Write how far a seed is."""
-        self._conn.execute(_SEED.encode(), [seed.state, seed.after, seed.rows, lsn_text(seed.began), self.slot, seed.sink, seed.source])
+    def seeded(self, seed: Seed, proof: Stamp | None = None) -> bool:
+        """Write how far a seed is, with what the store keeps since; False when it was begun anew meanwhile, and nothing is written."""
+        with self._conn.transaction():
+            if proof is not None:
+                position = lsn_text(proof.lsn)
+                self._conn.execute(_REACHED.encode(), [position, proof.ordinal, self.slot, seed.sink, position, proof.ordinal])
+            values = [seed.state, seed.after, seed.rows, lsn_text(seed.began), self.slot, seed.sink, seed.source, lsn_text(seed.was)]
+            done = self._conn.execute(_SEED.encode(), values)
+        if done.rowcount:
+            seed.was = seed.began
+        return done.rowcount > 0
+
+    def anew(self, sink: str, sources: Sequence[str]) -> None:
+        """Have the seeds of a sink begin again, and rows go at their end that are older than now: what was on its way to it is dropped."""
+        self._conn.execute(
+            "UPDATE pgcharter.sync_snapshots SET state = 'waiting', after = NULL, rows = 0, began = pg_current_wal_insert_lsn()"
+            " WHERE slot = %s AND sink = %s AND source = ANY (%s)",
+            [self.slot, sink, list(sources)],
+        )
 
     def forget(self) -> None:
         """Remove what is known of this slot."""

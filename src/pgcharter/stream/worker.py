@@ -138,6 +138,7 @@ class Worker:
 
     def _lane(self, kept: Kept, checkpoints: Checkpoints, tables: tuple[Table, ...]) -> None:
         if kept.wanted == "reset":
+            checkpoints.anew(kept.sink, [t.sql for t in tables])
             checkpoints.want(kept.sink, "running")
             kept = Kept(kept.sink)
         kept.rows = max(kept.rows, sum(s.rows for s in checkpoints.seeds() if s.sink == kept.sink))
