@@ -103,7 +103,7 @@ class Copies:
         store, found = Store(self.path(sink)), []
         with source.open_source(self.dsn) as conn:
             for table in source.tables(conn, "p"):
-                rows = source.read(conn, table, None, 10_000_000)
+                rows = [row for rows in source.read(conn, table, None, 10_000_000) for row in rows]
                 names = [c.name for c in table.relation.columns]
                 there = store.table(table.sql)
                 here = {_key(table, r): dict(zip(names, r, strict=True)) for r in rows}

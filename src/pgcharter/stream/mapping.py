@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, TypeVar
 
 import psycopg
@@ -23,6 +25,8 @@ from pgcharter.stream.source import flush, sql_of
 
 T = TypeVar("T")
 SQL = queries.load("pgcharter.stream", "mapping.sql")
+Incomplete = tuple[int, Mapped, Change]
+"""Place of a row that looks something up, its mapping, and its change."""
 _FIRST_OWN_OID = 16384
 """Oids of what is not built in begin here (FirstNormalObjectId in access/transam.h)."""
 
@@ -66,10 +70,12 @@ class Mappings:
     first `relation`, and again after an error.
     """
 
-    def __init__(self, mappings: Sequence[MappingTable], source: Callable[[], Connection], secret: bytes = b"") -> None:
+    def __init__(
+        self, mappings: Sequence[MappingTable], source: Callable[[], Connection], secret: bytes = b"", *, texts: bool = False
+    ) -> None:
         looked = [lookup.table for m in mappings for lookup in m.lookup]
         self.tables: tuple[str, ...] = tuple(dict.fromkeys([*(m.table for m in mappings), *looked]))
-        self._mappings, self._source, self._secret = tuple(mappings), source, secret
+        self._mappings, self._source, self._secret, self._texts = tuple(mappings), source, secret, texts
         self._conn: Connection | None = None
         self._relations: dict[str, Relation] = {}
         self._mapped: dict[int, list[Mapped]] = {}
@@ -108,18 +114,14 @@ class Mappings:
     def rows(self, changes: Sequence[Change]) -> list[Row]:
         """Rows of changes, in order. Raises SinkDownError where the source has to be asked and cannot be."""
         found: list[Row] = []
-        incomplete: list[tuple[int, Mapped, Change]] = []
-        last: Relation | None = None
-        here: list[Mapped] = []
-        for n, change in enumerate(changes):
-            if change.relation is not last:
-                last, here = change.relation, self._mapped.get(change.relation.oid, [])
-            for mapped in here:
-                made_of = mapped.rows(change)
-                if mapped.mapping.lookup and change.new is not None:
-                    incomplete.extend((len(found) + i, mapped, change) for i, r in enumerate(made_of) if r.op == "put")
-                found += made_of
-            if change.relation.oid in self._watched:
+        incomplete: list[Incomplete] = []
+        n = 0
+        for relation, some in groupby(changes, itemgetter(0)):
+            run = list(some)
+            n += len(run)
+            for mapped in self._mapped.get(relation.oid, ()):
+                self._add(mapped, run, found, incomplete)
+            if relation.oid in self._watched:
                 self._refresh(changes, n, found, incomplete)
         return self._asked(lambda conn: self._completed(conn, found, incomplete)) if incomplete else found
 
@@ -144,7 +146,7 @@ class Mappings:
 
     def _make(self, mapping: MappingTable, relation: Relation, others: Sequence[Relation]) -> None:
         catalog = self._asked(lambda conn: _catalog(conn, relation)) if _asks(relation) else Catalog()
-        new = made(mapping, relation, catalog, others, self._secret)
+        new = made(mapping, relation, catalog, others, self._secret, texts=self._texts)
         if mapping.tenant:
             for tenant in self._asked(lambda conn: _tenants(conn, relation, mapping.tenant)):
                 new.of_tenant(tenant)
@@ -155,20 +157,28 @@ class Mappings:
             for lookup in mapped.mapping.lookup:
                 self._watched.setdefault(self._relations[lookup.table].oid, []).append((mapped, lookup))
 
-    def _refresh(self, changes: Sequence[Change], n: int, found: list[Row], incomplete: list[tuple[int, Mapped, Change]]) -> None:
-        """Rows that look up what changed, once for each batch: at the last change of a looked-up table."""
-        relation = changes[n].relation
-        if any(c.relation.oid == relation.oid for c in changes[n + 1 :]):
+    def _add(self, mapped: Mapped, changes: Sequence[Change], found: list[Row], incomplete: list[Incomplete]) -> None:
+        """Add rows of changes; note those that look something up."""
+        if not mapped.mapping.lookup:
+            found += mapped.rows(changes)
+            return
+        for change in changes:
+            made_of = mapped.rows([change])
+            if change.new is not None:
+                incomplete.extend((len(found) + i, mapped, change) for i, r in enumerate(made_of) if r.op == "put")
+            found += made_of
+
+    def _refresh(self, changes: Sequence[Change], n: int, found: list[Row], incomplete: list[Incomplete]) -> None:
+        """Rows that look up what changed, once for each batch: behind the last change of a looked-up table, which is before `n`."""
+        relation, stamp = changes[n - 1].relation, changes[n - 1].stamp
+        if any(c.relation.oid == relation.oid for c in changes[n:]):
             return
         mine = [c for c in changes if c.relation.oid == relation.oid]
         for mapped, lookup in self._watched[relation.oid]:
             if keys := lookups.keys_of(mine, list(lookup.on.values())):
-                for change in self._asked(partial(lookups.dependents, mapped, lookup, relation, keys, changes[n].stamp)):
-                    made_of = mapped.rows(change)
-                    incomplete.extend((len(found) + i, mapped, change) for i, r in enumerate(made_of) if r.op == "put")
-                    found += made_of
+                self._add(mapped, list(self._asked(partial(lookups.dependents, mapped, lookup, relation, keys, stamp))), found, incomplete)
 
-    def _completed(self, conn: Connection, found: list[Row], incomplete: Sequence[tuple[int, Mapped, Change]]) -> list[Row]:
+    def _completed(self, conn: Connection, found: list[Row], incomplete: Sequence[Incomplete]) -> list[Row]:
         """Rows with what they look up; NULL where it is not there."""
         values: dict[int, dict[str, Any]] = {n: dict(found[n].values) for n, _, _ in incomplete}
         for mapped in {id(m): m for _, m, _ in incomplete}.values():
@@ -218,11 +228,13 @@ def _tenants(conn: Connection, relation: Relation, column: str) -> list[str]:
     return [tenant for (tenant,) in conn.execute(sql.encode())]
 
 
-def of_sink(section: SyncSection, sink: str, source: Callable[[], Connection], environ: Mapping[str, str]) -> Mappings:
+def of_sink(
+    section: SyncSection, sink: str, source: Callable[[], Connection], environ: Mapping[str, str], *, texts: bool = False
+) -> Mappings:
     """The mappings of one sink of the charter. Raises CharterError as `check` does, and for a secret that is not set."""
     check(section)
     mine: Iterable[MappingTable] = [m for m in section.mapping if m.sink == sink]
     secret = environ.get(section.mask_key_env, "") if section.mask_key_env else ""
     if section.mask_key_env and not secret and any("hash" in m.mask.values() for m in mine):
         raise CharterError(f"environment variable {section.mask_key_env} is not set, so nothing can be masked by hash", place="[sync]")
-    return Mappings(list(mine), source, secret.encode())
+    return Mappings(list(mine), source, secret.encode(), texts=texts)

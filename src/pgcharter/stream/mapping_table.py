@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby, repeat
 from operator import itemgetter
 from typing import Any
 
@@ -18,6 +19,7 @@ from pgcharter.stream.source import sql_of
 from pgcharter.stream.values import load
 
 Values = tuple[Value, ...]
+Load = Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
@@ -37,22 +39,60 @@ class Mapped:
     relation: Relation
     shape: Shape
     """Without a tenant in its name."""
-    key: tuple[str, ...]
     names: tuple[str, ...]
     """Fields that come of the relation's columns."""
-    pick: Callable[[Values], Sequence[Value]] | None
+    pick: Callable[[Sequence[Any]], Sequence[Any]] | None
     """Columns that are copied; None: all, in order."""
-    loads: tuple[tuple[str, Callable[[Any], Any]], ...]
+    makes: Mapping[str, Load]
     """Fields whose text becomes something else, and what."""
-    conditions: tuple[tuple[int, Callable[[Any], Any] | None, Holds], ...]
+    texts: frozenset[str]
+    """Of these the fields whose values stay text all the same; their keys do not."""
+    conditions: tuple[tuple[int, Load | None, Holds], ...]
     tenant: int | None
     at: Mapping[str, int]
     """Column → its place."""
     shapes: dict[str | None, Shape] = field(default_factory=dict)
     """Tenant → shape."""
 
-    def rows(self, change: Change) -> list[Row]:
-        """What a store is to do for a change; values of lookups are not among them."""
+    def __post_init__(self) -> None:
+        self.key = self.shape.key
+        renamed = {self.mapping.rename.get(c, c): i for c, i in self.at.items()}
+        self._places = {n: renamed[n] for n in self.names}
+        self._loads = [(i, self.makes[n]) for i, n in enumerate(self.names) if n in self.makes and n not in self.texts]
+        self._keys = [(self.names.index(k), self.makes[k] if k in self.texts else None) for k in self.key]
+        if self.tenant is None:
+            self.shapes[None] = self.shape
+
+    def rows(self, changes: Sequence[Change]) -> list[Row]:
+        """What a store is to do for changes, in order; values of lookups are not among them."""
+        found: list[Row] = []
+        for simple, some in groupby(changes, self._simple):
+            run = list(some)
+            found += self._puts(run) if simple else [row for change in run for row in self._rows(change)]
+        return found
+
+    def _simple(self, change: Change) -> bool:
+        """Whether it is one row, all of which it says."""
+        _, op, new, old, _ = change
+        if new is None or old is not None or (op != "insert" and UNCHANGED in new):
+            return False
+        return (not self.conditions or self._wanted(new)) and (self.tenant is None or new[self.tenant] is not None)
+
+    def _puts(self, changes: Sequence[Change]) -> list[Row]:
+        """Rows of changes, column by column, which is quicker than one by one."""
+        shapes = repeat(self.shape) if self.tenant is None else [self._shape(c[2] or ()) for c in changes]
+        values = list(zip(*[c[2] or () for c in changes], strict=True))
+        columns: list[Any] = list(values if self.pick is None else self.pick(values))
+        for at, of in self._loads:
+            columns[at] = _converted(columns[at], of)
+        keys = zip(*(columns[at] if of is None else _converted(columns[at], of) for at, of in self._keys), strict=True)
+        names, new = self.names, tuple.__new__
+        return [
+            new(Row, (shape, "put", key, dict(zip(names, row, strict=True)), change[4]))
+            for shape, key, row, change in zip(shapes, keys, zip(*columns, strict=True), changes, strict=False)
+        ]
+
+    def _rows(self, change: Change) -> list[Row]:
         new, old = change.new, change.old
         if change.op == "truncate":
             return [Row(shape, "clear", (), {}, change.stamp) for shape in self.shapes.values()]
@@ -68,41 +108,33 @@ class Mapped:
             return gone
         return [made] if gone and gone[0].key == made.key and gone[0].shape is made.shape else [*gone, made]
 
-    def _put(self, new: Values, old: Values | None, change: Change) -> Row | None:
-        """The row as it is now; None where it is not to be there."""
+    def _wanted(self, new: Values) -> bool:
+        """Whether the filter lets a row through."""
         for at, made, holds in self.conditions:
             value = new[at]
             if not holds(value if value is None or made is None or value is UNCHANGED else made(value)):
-                return None
-        values: dict[str, Any] = dict(zip(self.names, new if self.pick is None else self.pick(new), strict=True))
-        if change.op == "update" and UNCHANGED in new:
-            for name in [n for n, v in values.items() if v is UNCHANGED]:
-                known = old[self._column(name)] if old is not None and name in self.key else None
-                if known is None:
-                    del values[name]
-                else:
-                    values[name] = known
-        for name, of in self.loads:
-            value = values.get(name)
-            if value is not None:
-                values[name] = of(value)
-        shape = self.shape if self.tenant is None else self._shape(new)
-        return None if shape is None else Row(shape, "put", tuple([values[k] for k in self.key]), values, change.stamp)
+                return False
+        return True
+
+    def _put(self, new: Values, old: Values | None, change: Change) -> Row | None:
+        """The row as it is now; None where it is not to be there."""
+        if not self._wanted(new) or (self.tenant is not None and new[self.tenant] is None):
+            return None
+        unknown = {n: at for n, at in self._places.items() if new[at] is UNCHANGED}
+        known = {at: old[at] for n, at in unknown.items() if old is not None and n in self.key and old[at] is not None}
+        (row,) = self._puts([change._replace(new=tuple([known.get(i) if v is UNCHANGED else v for i, v in enumerate(new)]))])
+        return row._replace(values={n: v for n, v in row.values.items() if n not in unknown or unknown[n] in known}) if unknown else row
 
     def _gone(self, old: Values, new: Values | None, change: Change) -> list[Row]:
         """The delete of what identified a row; of one that was no tenant's there is none."""
-        loads = dict(self.loads)
         key = []
         for name in self.key:
-            value = old[self._column(name)]
+            value = old[self._places[name]]
             if value is None and new is not None:
-                value = new[self._column(name)]
-            key.append(loads[name](value) if name in loads and value is not None else value)
+                value = new[self._places[name]]
+            key.append(self.makes[name](value) if name in self.makes and value is not None else value)
         shape = self.shape if self.tenant is None else self._shape(old)
         return [Row(shape, "delete", tuple(key), {}, change.stamp)] if shape is not None else []
-
-    def _column(self, name: str) -> int:
-        return self._places[name]
 
     def _shape(self, values: Values) -> Shape | None:
         """The shape of a row's tenant; a row without one is nobody's and not copied."""
@@ -117,27 +149,30 @@ class Mapped:
             found = self.shapes[tenant] = replace(self.shape, to=self.shape.to.replace("{tenant}", tenant))
         return found
 
-    def __post_init__(self) -> None:
-        renamed = {self.mapping.rename.get(c, c): i for c, i in self.at.items()}
-        self._places = {n: renamed[n] for n in self.names}
-        if self.tenant is None:
-            self.shapes[None] = self.shape
+
+def _converted(column: Sequence[Any], of: Load) -> list[Any]:
+    return [None if v is None else of(v) for v in column] if None in column else list(map(of, column))
 
 
-def made(mapping: MappingTable, relation: Relation, catalog: Catalog, lookups: Sequence[Relation], secret: bytes) -> Mapped:
-    """A mapping on a relation. Raises SinkRefusedError where a column is not there or rows cannot be told apart; CharterError for what is
-    written wrongly."""
+def made(
+    mapping: MappingTable, relation: Relation, catalog: Catalog, lookups: Sequence[Relation], secret: bytes, *, texts: bool = False
+) -> Mapped:
+    """A mapping on a relation; with `texts` values stay as PostgreSQL wrote them, but for masks.
+
+    Raises SinkRefusedError where a column is not there or rows cannot be told apart; CharterError for what is written wrongly.
+    """
     at = {c.name: i for i, c in enumerate(relation.columns)}
     types = {c.name: catalog.domains.get(c.type_oid, c.type) for c in relation.columns}
     copied = mapping.columns or tuple(at)
     key = _key(mapping, relation, catalog)
     _there(mapping, at, (*copied, *key, *mapping.mask, *mapping.rename, *([mapping.tenant] if mapping.tenant else [])))
     copied = (*copied, *(k for k in key if k not in copied))
-    loads, fields = [], []
+    makes, fields = {}, []
     for column in copied:
         name, (kind, of) = mapping.rename.get(column, column), _field(mapping, column, types[column], secret)
         fields.append(Field(name, kind, key=column in key))
-        loads += [(name, of)] if of is not None else []
+        if of is not None:
+            makes[name] = of
     fields += [f for lookup, other in zip(mapping.lookup, lookups, strict=True) for f in looked_up(mapping, lookup, other)]
     _distinct(mapping, fields)
     shape = Shape(mapping.to or relation.name, tuple(fields), sql_of(relation))
@@ -145,7 +180,8 @@ def made(mapping: MappingTable, relation: Relation, catalog: Catalog, lookups: S
     pick = None if places == list(range(len(at))) else itemgetter(*places) if len(places) > 1 else (lambda v, p=places[0]: (v[p],))
     names = tuple(mapping.rename.get(c, c) for c in copied)
     tenant = at[mapping.tenant] if mapping.tenant else None
-    return Mapped(mapping, relation, shape, shape.key, names, pick, tuple(loads), _conditions(mapping, at, types), tenant, at)
+    kept = frozenset(mapping.rename.get(c, c) for c in copied if c not in mapping.mask) if texts else frozenset()
+    return Mapped(mapping, relation, shape, names, pick, makes, kept, _conditions(mapping, at, types), tenant, at)
 
 
 def place_of(mapping: MappingTable) -> str:
@@ -153,7 +189,7 @@ def place_of(mapping: MappingTable) -> str:
     return f"[[sync.mapping]] {mapping.table} → {mapping.sink}"
 
 
-def _field(mapping: MappingTable, column: str, type: str, secret: bytes) -> tuple[str, Callable[[Any], Any] | None]:  # noqa: A002
+def _field(mapping: MappingTable, column: str, type: str, secret: bytes) -> tuple[str, Load | None]:  # noqa: A002
     """The type of a column's field, and what becomes of its text."""
     loaded = load(type)
     word = mapping.mask.get(column)
@@ -170,9 +206,7 @@ def looked_up(mapping: MappingTable, lookup: LookupTable, other: Relation) -> li
     return [Field(lookup.prefix + c, types[c]) for c in lookup.columns]
 
 
-def _conditions(
-    mapping: MappingTable, at: Mapping[str, int], types: Mapping[str, str]
-) -> tuple[tuple[int, Callable[[Any], Any] | None, Holds], ...]:
+def _conditions(mapping: MappingTable, at: Mapping[str, int], types: Mapping[str, str]) -> tuple[tuple[int, Load | None, Holds], ...]:
     found = [parse(text, place_of(mapping)) for text in mapping.filter]
     _there(mapping, at, [c.column for c in found])
     return tuple((at[c.column], load(types[c.column]), c.of(types[c.column])) for c in found)

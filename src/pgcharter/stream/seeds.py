@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -63,64 +63,75 @@ class Seeding:
             try:
                 with source.open_source(self._dsn) as conn, source.open_source(self._dsn) as own:
                     self.problem = ""
-                    self._all(conn, Checkpoints(own, self._slot))
+                    self._all(conn, own)
                 return
             except (psycopg.Error, ConnectError) as error:
                 self.problem = f"tables of sink {self._lane.name} cannot be seeded just now: {error}"
                 self._stop.wait(1.0)
 
-    def _all(self, conn: Connection, checkpoints: Checkpoints) -> None:
+    def _all(self, conn: Connection, own: Connection) -> None:
+        checkpoints = Checkpoints(own, self._slot)
         seeds = [s for s in checkpoints.seeds() if s.sink == self._lane.name and s.state != "done"]
         self._lane.seeding.update(s.source for s in seeds)
+        while self._passed.unseen(*source.shown(conn)) is not None and not self._stop.wait(0.02):
+            pass  # what the lane has left out before must be in every chunk
         for seed in seeds:
             table = next((t for t in source.tables(conn, self._publication) if t.sql == seed.source), None)
-            if table is not None:
-                self._table(conn, checkpoints, seed, table)
-            if self._stop.is_set() or not self._lane.alive:
+            if table is not None and not self._table(conn, own, seed, table):
                 return
             self._lane.seeding.discard(seed.source)
 
-    def _table(self, conn: Connection, checkpoints: Checkpoints, seed: Seed, table: Table) -> None:
-        key_of, waiting = source.key_of(table), None
+    def _table(self, conn: Connection, own: Connection, seed: Seed, table: Table) -> bool:
+        """Seed a table; False where that has not come to its end."""
+        checkpoints, key_of, waiting = Checkpoints(own, self._slot), source.key_of(table), None
         after: Sequence[Value] | None = seed.after
-        state = seed.state
-        while state != "done":
-            stamp, rows = self._chunk(conn, table, after)
-            if waiting is not None and not self._wait(checkpoints, seed, *waiting):
-                return
-            after = key_of(rows[-1]) if rows and table.keys else after
-            if seed.began:
-                seed.began = min(seed.began, stamp.lsn)
-            changes = source.inserts(table.relation, rows, stamp)
-            chunk = Chunk(table.relation, changes)
-            waiting = chunk, [str(v) for v in after] if after and table.keys else None, len(rows)
-            if not self._give(chunk):
-                return
-            state = "done" if len(rows) < self._rows or not table.keys else "copying"
-        if waiting is not None and self._wait(checkpoints, seed, *waiting):
-            self._end(checkpoints, seed, table)
+        more = True
+        while more:
+            count = 0
+            for stamp, rows in self._chunk(conn, own, table, after):
+                if waiting is not None and not self._wait(checkpoints, seed, *waiting):
+                    return False
+                count += len(rows)
+                after = key_of(rows[-1]) if table.keys else None
+                if seed.began:
+                    seed.began = min(seed.began, stamp.lsn)
+                chunk = Chunk(table.relation, source.inserts(table.relation, rows, stamp))
+                waiting = chunk, [str(v) for v in after] if after else None, len(rows)
+                if not self._give(chunk):
+                    return False
+            more = count == self._rows and bool(table.keys)
+            if self._stop.is_set():
+                return False
+        return (waiting is None or self._wait(checkpoints, seed, *waiting)) and self._end(checkpoints, seed, table)
 
-    def _chunk(self, conn: Connection, table: Table, after: Sequence[Value] | None) -> tuple[Stamp, list[tuple[Value, ...]]]:
+    def _chunk(
+        self, conn: Connection, own: Connection, table: Table, after: Sequence[Value] | None
+    ) -> Iterator[tuple[Stamp, list[tuple[Value, ...]]]]:
         """Rows, and a stamp that is not greater than that of any change that they do not show."""
         row = conn.execute("SELECT pg_logical_emit_message(false, %s, 'low')::text", [PREFIX]).fetchone()
         low = lsn_number(row[0]) if row else 0
         source.flush(conn)  # its number is greater than those of all that can have committed: a snapshot names the smaller ones that run
+        while not self._passed.wait(low, 0.5):
+            if self._stop.is_set():
+                return
         conn.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         try:
             found = conn.execute("SELECT array(SELECT pg_snapshot_xip(pg_current_snapshot())::text)").fetchone()
-            rows = source.read(conn, table, after, self._rows)
+            source.flush(own)  # else the position and rows could be of a log that a crash has cut off
+            stamp = Stamp(self._passed.lowest(low, [int(x) for x in found[0]] if found else []), 0)
+            rows: list[tuple[Value, ...]] = []
+            for more in source.read(conn, table, after, self._rows):
+                if rows:
+                    yield stamp, rows
+                rows = more
         finally:
             with suppress(psycopg.Error):
                 conn.execute("COMMIT")
-        source.flush(conn)  # else the position and rows could be of a log that a crash has cut off
         faults.point("sync chunk read")
-        while not self._passed.wait(low, 0.5) and not self._stop.is_set():
-            pass
-        running = [int(x) for x in found[0]] if found else []
-        return Stamp(self._passed.lowest(low, running), 0), rows
+        if rows:  # who takes them may take long, and the snapshot is not held for that
+            yield stamp, rows
 
     def _give(self, chunk: Chunk) -> bool:
-
         while not self._stop.is_set() and self._lane.alive:
             with suppress(queue.Full):
                 self._lane.chunks.put(chunk, timeout=0.5)
@@ -135,17 +146,17 @@ class Seeding:
         if not chunk.written:
             return False
         seed.state, seed.after, seed.rows = "copying", after, seed.rows + rows
-        checkpoints.seeded(seed)
-        return True
+        return checkpoints.seeded(seed, self._lane.durable)
 
-    def _end(self, checkpoints: Checkpoints, seed: Seed, table: Table) -> None:
+    def _end(self, checkpoints: Checkpoints, seed: Seed, table: Table) -> bool:
         if seed.began:
             chunk = Chunk(table.relation, (), clear=Stamp(seed.began, 0))
             if not self._give(chunk) or not self._wait(checkpoints, seed, chunk, seed.after, 0):
-                return
-        seed.state = "done"
-        checkpoints.seeded(seed)
+                return False
+        seed.state, seed.began = "done", self._lane.durable.lsn
+        done = checkpoints.seeded(seed)
         faults.point("sync seeded")
+        return done
 
 
 class Initial:
@@ -167,7 +178,7 @@ class Initial:
         work: queue.Queue[Table] = queue.Queue()
         for table in sorted(tables, key=lambda t: -t.rows):
             work.put(table)
-        queues = {target.name: queue.Queue[tuple[Table, list[Change]] | None](4) for target, _ in targets}
+        queues = {target.name: queue.Queue[tuple[Table, list[Change] | None] | None](2) for target, _ in targets}
         wanted = {target.name: {t.sql for t in of} for target, of in targets}
         seeds = {(s.sink, s.source): s for s in checkpoints.seeds()}
         saved: queue.SimpleQueue[Seed] = queue.SimpleQueue()
@@ -191,10 +202,15 @@ class Initial:
                 writing.open([t.relation for t in tables])
                 while (item := queues[target.name].get()) is not None:
                     table, changes = item
-                    writing.write(changes, Stamp(0, 0), chunk=True)
-                    seed = self._counted(seeds[target.name, table.sql], table, changes)
-                    if seed.state == "done" and seed.began:
-                        writing.clear(table.relation, Stamp(seed.began, 0), Stamp(0, 0))
+                    seed = seeds[target.name, table.sql]
+                    if changes is not None:
+                        writing.write(changes, Stamp(0, 0), chunk=True)
+                        seed.after = _after(table, changes)
+                        seed.rows, seed.state = seed.rows + len(changes), "copying"
+                    else:
+                        if seed.began:
+                            writing.clear(table.relation, Stamp(seed.began, 0), Stamp(0, 0))
+                        seed.state = "done"
                     saved.put(seed)
                 target.sink.write([], self._stamp)
             except Exception as error:
@@ -225,31 +241,34 @@ class Initial:
             raise errors[0]
         return self._failed
 
-    def _counted(self, seed: Seed, table: Table, changes: list[Change]) -> Seed:
-        last = len(changes) < self._rows or not table.keys
-        if changes and table.keys and changes[-1].new:
-            seed.after = [str(v) for v in source.key_of(table)(changes[-1].new)]
-        seed.rows, seed.state = seed.rows + len(changes), "done" if last else "copying"
-        return seed
-
     def _read(self, conn: Connection, table: Table, queues: Mapping[str, Any], wanted: Mapping[str, set[str]], total: int) -> None:
-
         after: Sequence[Value] | None = None
-        key_of, full = source.key_of(table), True
-        while full:
-            rows = source.read(conn, table, after, self._rows)
-            full = len(rows) == self._rows and bool(table.keys)
-            after = key_of(rows[-1]) if full else after
-            changes = source.inserts(table.relation, rows, self._stamp)
-            for name, to in queues.items():
-                while table.sql in wanted[name] and name not in self._failed:
-                    with suppress(queue.Full):
-                        to.put((table, changes), timeout=0.2)
-                        break
-            with self._lock:
-                self._done += len(rows)
-                if self._advance:
-                    self._advance(f"{table.sql}", self._done, max(total, self._done))
+        more = True
+        while more:
+            count = 0
+            for rows in source.read(conn, table, after, self._rows):
+                changes = source.inserts(table.relation, rows, self._stamp)
+                self._give(table, changes, queues, wanted)
+                after, count = _after(table, changes), count + len(rows)
+                with self._lock:
+                    self._done += len(rows)
+                    if self._advance:
+                        self._advance(f"{table.sql}", self._done, max(total, self._done))
+            more = count == self._rows and bool(table.keys)
+        self._give(table, None, queues, wanted)
+
+    def _give(self, table: Table, changes: list[Change] | None, queues: Mapping[str, Any], wanted: Mapping[str, set[str]]) -> None:
+        """Have rows of a table written to all that want them; None: there are no more."""
+        for name, to in queues.items():
+            while table.sql in wanted[name] and name not in self._failed:
+                with suppress(queue.Full):
+                    to.put((table, changes), timeout=0.2)
+                    break
+
+
+def _after(table: Table, changes: Sequence[Change]) -> list[str] | None:
+    """The key behind which the next rows are."""
+    return [str(v) for v in source.key_of(table)(changes[-1].new or ())] if table.keys else None
 
 
 def _save(checkpoints: Checkpoints, saved: queue.SimpleQueue[Seed]) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
+from psycopg.pq import ExecStatus
 
 from pgcharter.db import Connection, connect, queries
 from pgcharter.errors import ConnectError
@@ -16,6 +17,8 @@ from pgcharter.names import ObjectId, literal, quote
 from pgcharter.stream.model import UNCHANGED, Attribute, Change, Relation, Stamp, Value
 from pgcharter.stream.replication import SETTINGS
 
+PIECE = 8 << 20
+"""Bytes of rows that are read before they are given on."""
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _IDENTITIES: Any = {"d": "default", "n": "nothing", "f": "full", "i": "index"}
@@ -93,8 +96,9 @@ class TypeNames:
         return found
 
 
-def read(conn: Connection, table: Table, after: Sequence[Value] | None, limit: int) -> list[tuple[Value, ...]]:
-    """Rows in the order of the key, those behind `after`; without a key all of them at once."""
+def read(conn: Connection, table: Table, after: Sequence[Value] | None, limit: int) -> Iterator[list[tuple[Value, ...]]]:
+    """Rows in the order of the key, those behind `after`; without a key all of them. They come in pieces of at most `limit` and about
+    PIECE bytes."""
     columns = ", ".join(quote(c.name) for c in table.relation.columns)
     conditions = [f"({table.filter})"] if table.filter else []
     if table.keys and after is not None:
@@ -102,13 +106,22 @@ def read(conn: Connection, table: Table, after: Sequence[Value] | None, limit: i
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
     order = f" ORDER BY {_names(table.keys)} LIMIT {limit}" if table.keys else ""
     only = "" if table.partitioned else "ONLY "
-    return list(_copied(conn, f"SELECT {columns} FROM {only}{table.sql}{where}{order}"))
+    lines: list[bytes] = []
+    size, width = 0, len(table.relation.columns)
+    for line in _copied(conn, f"SELECT {columns} FROM {only}{table.sql}{where}{order}"):
+        lines.append(line)
+        size += len(line)
+        if size > PIECE or (len(lines) == limit and not table.keys):
+            yield parsed(lines, width)
+            lines, size = [], 0
+    if lines:
+        yield parsed(lines, width)
 
 
 def inserts(relation: Relation, rows: Sequence[tuple[Value, ...]], stamp: Stamp) -> list[Change]:
     """Rows as changes."""
     new = tuple.__new__
-    return [new(Change, (relation, "insert", row, None, stamp)) for row in rows]
+    return [new(Change, (relation, "insert", row, None, stamp, 0)) for row in rows]
 
 
 def key_of(table: Table) -> Callable[[tuple[Value, ...]], tuple[Value, ...]]:
@@ -126,12 +139,40 @@ def _typed(relation: Relation, columns: Sequence[str], values: Sequence[Value]) 
     return ", ".join(f"{literal(str(v))}::{types[c]}" for c, v in zip(columns, values, strict=True))
 
 
-def _copied(conn: Connection, sql: str) -> Iterator[tuple[Value, ...]]:
+def _copied(conn: Connection, sql: str) -> Iterator[bytes]:
+    """Lines of COPY. What has come already is taken without asking whether to wait, which is three times as quick."""
     try:
         with conn.cursor() as cursor, cursor.copy(f"COPY ({sql}) TO STDOUT".encode()) as copy:
-            yield from map(parse, copy)
+            get = conn.pgconn.get_copy_data
+            while line := copy.read():
+                yield bytes(line)
+                size, more = get(1)
+                while size > 0:
+                    yield bytes(more)
+                    size, more = get(1)
+                if size < 0:
+                    _ended(conn)
+                    return
     except psycopg.OperationalError as error:
         raise ConnectError(f"the source was lost while rows were read: {error.diag.message_primary or error}") from None
+
+
+def _ended(conn: Connection) -> None:
+    """Take what the server says at the end of COPY. Raises psycopg.Error."""
+    while result := conn.pgconn.get_result():
+        if result.status == ExecStatus.FATAL_ERROR:
+            raise psycopg.errors.error_from_result(result)
+
+
+def parsed(lines: Sequence[bytes], width: int) -> list[tuple[Value, ...]]:
+    """Lines of COPY's text form, with so many columns each, as values."""
+    text = b"".join(lines).decode()
+    if (escapes := text.count("\\")) != text.count("\\N") or not width:
+        return list(map(parse, lines))
+    values: list[Value] = text.replace("\n", "\t").split("\t")  # type: ignore[assignment]
+    values.pop()
+    each = iter([None if v == "\\N" else v for v in values] if escapes else values)
+    return list(zip(*[each] * width, strict=True))
 
 
 def parse(line: bytes | memoryview | bytearray) -> tuple[Value, ...]:
@@ -157,7 +198,8 @@ def completed(conn: Connection, relation: Relation, changes: Sequence[Change]) -
     columns = ", ".join(quote(c.name) for c in relation.columns)
     values = ", ".join(f"({_typed(relation, keys, key)})" for key in sorted(set(wanted.values()), key=str))
     rows = {
-        tuple(r[k] for k in at): r for r in _copied(conn, f"SELECT {columns} FROM {sql_of(relation)} WHERE ({_names(keys)}) IN ({values})")
+        tuple(r[k] for k in at): r
+        for r in map(parse, _copied(conn, f"SELECT {columns} FROM {sql_of(relation)} WHERE ({_names(keys)}) IN ({values})"))
     }
     flush(conn)
     return {i: _filled(changes[i], rows.get(key)) for i, key in wanted.items()}

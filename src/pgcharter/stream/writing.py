@@ -112,7 +112,7 @@ class Writing:
 
     def _later(self, changes: Sequence[Change]) -> Sequence[Change]:
         """Rows of a seed without those that a TRUNCATE has overtaken."""
-        return [c for c in changes if c.stamp >= self._cleared.get(c.relation.oid, c.stamp)]
+        return [c for c in changes if c.stamp >= self._cleared.get(c.relation.oid, c.stamp)] if self._cleared else changes
 
     def _complete(self, changes: Sequence[Change]) -> Sequence[Change]:
         """The changes with all values, where they must have them."""
@@ -120,7 +120,7 @@ class Writing:
         for i, change in enumerate(changes):
             if change.op == "truncate":
                 self._cleared[change.relation.oid] = change.stamp
-            elif change.new is not None and UNCHANGED in change.new and self._must(change):
+            elif change.op == "update" and change.new is not None and UNCHANGED in change.new and self._must(change):
                 missing.append(i)
         if not missing:
             return changes
