@@ -64,6 +64,8 @@ class Change(NamedTuple):
     old: tuple[Value, ...] | None
     """What identified the row before, None in the other columns; all of them with REPLICA IDENTITY FULL; None where it is as in `new`."""
     stamp: Stamp
+    time: int = 0
+    """When it was committed, microseconds since 1970, by the clock of the server where that was; 0 for a row of a snapshot."""
 
 
 @dataclass(frozen=True, slots=True)

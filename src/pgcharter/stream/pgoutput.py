@@ -252,7 +252,9 @@ def ordinals(m: bytes) -> int:
     return int(_int(m, 1)[0]) if m[0] == _T else int(m[0] in ROWS)
 
 
-def changes(messages: Sequence[bytes], relations: dict[int, Relation], lsn: int, first: int, type_name: TypeName) -> Iterator[Change]:
+def changes(
+    messages: Sequence[bytes], relations: dict[int, Relation], lsn: int, first: int, type_name: TypeName, time: int = 0
+) -> Iterator[Change]:
     """The changes of a transaction's messages, or of a piece of them; `first` is the number of the first one.
 
     Relation messages among them change `relations`. Raises PgcharterError for what cannot be understood.
@@ -263,14 +265,14 @@ def changes(messages: Sequence[bytes], relations: dict[int, Relation], lsn: int,
         kind = m[0]
         try:
             if kind == _I:
-                change = (relations[_int(m, 1)[0]], "insert", _values(m, 6)[0], None, _new(Stamp, (lsn, ordinal)))
+                change = (relations[_int(m, 1)[0]], "insert", _values(m, 6)[0], None, _new(Stamp, (lsn, ordinal)), time)
             elif kind == _U:
-                change = (relations[_int(m, 1)[0]], "update", *_update(m), _new(Stamp, (lsn, ordinal)))
+                change = (relations[_int(m, 1)[0]], "update", *_update(m), _new(Stamp, (lsn, ordinal)), time)
             elif kind == _D:
-                change = (relations[_int(m, 1)[0]], "delete", None, _values(m, 6)[0], _new(Stamp, (lsn, ordinal)))
+                change = (relations[_int(m, 1)[0]], "delete", None, _values(m, 6)[0], _new(Stamp, (lsn, ordinal)), time)
             elif kind == _T:
                 for oid in _at(m, f"{_int(m, 1)[0]}I", 6):
-                    yield Change(relations[oid], "truncate", None, None, Stamp(lsn, ordinal))
+                    yield Change(relations[oid], "truncate", None, None, Stamp(lsn, ordinal), time)
                     ordinal += 1
                 continue
             else:

@@ -190,7 +190,7 @@ class Spill:
         if relations is self._relations and (not last or any(m[:1] == b"R" for m in messages)):
             relations = dict(relations)
         self._open_transaction = None if last else relations
-        return Piece(list(pgoutput.changes(messages, relations, lsn, first, self._type_name)), lsn, end, time, last)
+        return Piece(list(pgoutput.changes(messages, relations, lsn, first, self._type_name, time)), lsn, end, time, last)
 
     def _record(self, number: int, offset: int) -> tuple[bytes, bytes, tuple[int, int]]:
         if self._in[0] != number:

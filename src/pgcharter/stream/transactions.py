@@ -137,7 +137,7 @@ class Transaction:
         relations: dict[int, Relation] = dict(self.relations) if self.held.described else self.relations  # type: ignore[assignment]
         first = 1
         for piece in self.held.pieces():
-            yield list(pgoutput.changes(piece, relations, self.lsn, first, self.type_name))
+            yield list(pgoutput.changes(piece, relations, self.lsn, first, self.type_name, self.time))
             first += sum(map(pgoutput.ordinals, piece))
 
 
