@@ -16,6 +16,7 @@ import psycopg
 import pytest
 from tests.runtime import own_tables
 from tests.runtime.outbox_messages import until
+from tests.runtime.test_outbox import running
 
 from pgcharter.runtime.database import Database
 from pgcharter.runtime.outbox import Message, publish
@@ -120,6 +121,32 @@ def test_what_waits_is_dead_and_is_sent_again(here: Database, program: Program) 
     assert said(program, "status", "--sample", "0s")["routes"][0]["per_second"] is None
 
 
+def test_topics_without_a_route_are_named_and_a_route_that_is_gone_is_forgotten(here: Database, program: Program) -> None:
+    for topic, payload in (("mail.sent", "bad"), ("sms.sent", 1), ("sms.sent", 2)):
+        here.run(lambda w, t=topic, p=payload: publish(w.conn, t, p))
+    relay = Relay(here, [Route("mail", Call(send), topics=("mail.*",))])
+    relay.catch_up()
+    for command in (("status", "--sample", "0s"), ("list",)):
+        found = said(program, *command, code=int(command[0] == "status"))["unrouted"]
+        assert [(u["topic"], u["messages"], u["first"]) for u in found] == [("sms.sent", 2, 2)]
+        text = program("outbox", *command, "--env", "dev").stdout
+        assert "no route wants topic sms.sent: 2 messages from position 2 on" in " ".join(text.split())
+
+    with running(relay):
+        until(lambda: here.run(lambda w: w.conn.execute("SELECT FROM pgcharter.feeds WHERE owner IS NOT NULL").fetchall()))
+        done = program("outbox", "forget", "mail", "--env", "dev", "--yes")
+        assert (done.returncode, "mail is at work in" in done.stderr) == (4, True)
+    done = program("outbox", "forget", "mail", "--env", "dev")
+    assert (done.returncode, "would be lost" in done.stderr) == (4, True)
+    gone = said(program, "forget", "mail", "--yes")
+    assert {n: gone[n] for n in ("format", "route", "position", "parked")} == {
+        "format": "pgcharter-outbox-forget", "route": "mail", "position": 3, "parked": 1,
+    }  # fmt: skip
+    status = said(program, "status", "--sample", "0s")
+    assert (status["routes"], [u["topic"] for u in status["unrouted"]]) == ([], ["mail.sent", "sms.sent"])
+    assert said(program, "list")["messages"] == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "what"),
     [
@@ -128,6 +155,8 @@ def test_what_waits_is_dead_and_is_sent_again(here: Database, program: Program) 
         (("show", "99"), 2, "not in the outbox"),
         (("requeue", "nobody"), 2, "no consumer"),
         (("skip", "nobody", "k"), 2, "no consumer"),
+        (("forget", "nobody", "--yes"), 2, "no consumer 'nobody' of log outbox"),
+        (("forget", "mail", "--yes", "--env", "production"), 4, "production"),
         (("requeue", "mail", "--env", "production"), 4, "production"),
         (("run", "--env", "production"), 4, "production"),
         (("run", "--app", "outbox_app:Route"), 2, "no Messaging"),

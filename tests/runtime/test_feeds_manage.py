@@ -255,3 +255,30 @@ def test_queries_use_indexes(conn: Any, database: str) -> None:
     conn.execute("ANALYZE pgcharter.parked")
     assert "parked_due" in plan(statement("poll", LOG))
     assert "parked_head" in plan(statement("fetch", LOG))
+
+
+def test_a_consumer_at_work_is_not_forgotten(conn: Any, db: Database) -> None:
+    append(conn, ("a", 1))
+    refused: list[str] = []
+
+    def handle(_: Any) -> None:
+        with pytest.raises(RefusedError, match=r"c is at work in .*, which has its lease for \d+\.\d s more") as caught, conn.transaction():
+            manage.forget(conn, "c", "events")
+        refused.append(str(caught.value))
+        raise ValueError("bad")
+
+    Feed(db, LOG, "c", Outside(handle, single=True), settings=QUICK).catch_up()
+    assert refused
+    with conn.transaction(), pytest.raises(UsageError, match="no consumer 'c' of log outbox"):
+        manage.forget(conn, "c", "outbox")
+    with conn.transaction():
+        assert manage.forget(conn, "c", "events") == manage.Forgotten("events", 1, 1, 0)
+        assert manage.status(conn, LOG) == []
+        assert manage.parked(conn, "c") == []
+    # what one that was killed has left is free when its lease has ended
+    conn.execute(
+        "INSERT INTO pgcharter.feeds (consumer, slot, slots, log, position, owner, lease_until)"
+        " VALUES ('gone', 0, 1, 'events', 0, 'killed', clock_timestamp())"
+    )
+    with conn.transaction():
+        assert manage.forget(conn, "gone").position == 0

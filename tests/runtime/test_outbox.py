@@ -29,6 +29,7 @@ from pgcharter.runtime.database import AsyncDatabase, Database
 from pgcharter.runtime.feeds_model import FeedSettings
 from pgcharter.runtime.outbox import LOG, Message, Outgoing, publish, publish_many, wakes
 from pgcharter.runtime.outbox_codec import encode
+from pgcharter.runtime.outbox_look import unrouted
 from pgcharter.runtime.outbox_relay import AsyncRelay, Relay, Route, rotate
 from pgcharter.runtime.targets import AsyncCall, Call, Failed, FailedError, PartlyDownError, TargetDownError
 from pgcharter.servers.lifecycle import Server
@@ -328,6 +329,41 @@ def test_expired_messages_are_left_out(db: Database) -> None:
     with running(Relay(db, [Route("r", target)])):
         until(lambda: target.payloads == ["good"])
     assert db.run(lambda w: feeds_manage.parked(w.conn, "r")) == []
+
+
+def test_topics_that_no_route_wants_are_named(db: Database, database: str, caplog: pytest.LogCaptureFixture) -> None:
+    routes = [Route("mail", Kept(), topics=("mail.*", "a_b%.*")), Route("one", Kept(), topics=("one",))]
+    for topic in ("mail.sent", "a_b%.x", "one", "axb%.x", "one.two", "one.two"):
+        say(db, 1, topic=topic)
+    with db.begin(isolation="read committed") as work:
+        assert [u.topic for u in unrouted(work.conn)[1]] == ["mail.sent", "a_b%.x", "one", "axb%.x", "one.two"]
+    with running(Relay(db, routes, rotate_every=0.02, look_every=0.05)) as relay:
+        until(lambda: relay.unrouted == {"axb%.x", "one.two"})
+        say(db, 1, topic="one.more")
+        until(lambda: "one.more" in relay.unrouted)
+    assert [r.getMessage() for r in caplog.records if "no route wants" in r.getMessage()][1:] == [
+        "no route wants topic one.two: 2 messages from position 5 on are delivered to nobody, and go when the ring is emptied",
+        "no route wants topic one.more: 1 messages from position 7 on are delivered to nobody, and go when the ring is emptied",
+    ]
+
+    async def tasks() -> set[str]:
+        async with AsyncDatabase(database) as other:
+            relay = AsyncRelay(other, [Route("mail", AsyncCall(_nothing), topics=("*",))], look_every=0.0)
+            for _ in range(2):
+                await relay.rotate()
+            return relay.unrouted
+
+    assert asyncio.run(tasks()) == set()
+    with db.begin(isolation="read committed") as work:
+        assert unrouted(work.conn)[1] == []
+        assert unrouted(work.conn)[0] == 7
+        work.conn.execute("INSERT INTO pgcharter.feeds (consumer, slot, slots, log, position) VALUES ('older', 0, 1, 'outbox', 0)")
+        work.conn.execute("UPDATE pgcharter.outbox_routes SET topics = '{one}'")
+        assert unrouted(work.conn)[1] == [], "a consumer that has not said what it wants may want all"
+
+
+async def _nothing(_: Message) -> None:
+    pass
 
 
 def test_functions_as_targets(db: Database) -> None:

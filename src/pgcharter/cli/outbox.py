@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pgcharter.cli.application import app_option
+from pgcharter.cli.forgetting import forget
 from pgcharter.cli.migrating import confirm_option, database_options
+from pgcharter.cli.outbox_decisions import connected, requeue, skip
 from pgcharter.cli.output import Command, format_option, screen, show, show_json
 from pgcharter.errors import Exit, UsageError
 
 if TYPE_CHECKING:
-    from pgcharter.db import Connection
     from pgcharter.runtime.feeds_manage import Parked, SlotStatus
-    from pgcharter.runtime.outbox_look import Part, Progress
+    from pgcharter.runtime.outbox_look import Part, Progress, Unrouted
 
 
 @click.group()
@@ -26,21 +26,8 @@ def outbox() -> None:
     """Messages to others: deliver them, say what waits, what is parked and what is dead, and send it again."""
 
 
-@contextmanager
-def _connected(environment: str | None, target: str | None, confirm: str | None = None, *, changes: bool = False) -> Iterator[Connection]:
-    """A connection outside of transactions."""
-    from pgcharter.cli import migrating
-    from pgcharter.cli.project import charter_here
-    from pgcharter.db import connect
-    from pgcharter.runtime.outbox_look import parts
-
-    named, dsn = migrating.database(environment, target)
-    if changes:
-        migrating.refuse_production(migrating.production(charter_here(), named, dsn), confirm)
-    with connect(dsn) as conn:
-        with conn.transaction():
-            parts(conn)
-        yield conn
+for command in (requeue, skip, forget("outbox", "route")):
+    outbox.add_command(command)
 
 
 def _at(environment: str | None, target: str | None, confirm: str | None) -> str:
@@ -73,18 +60,19 @@ STATUS = (
 def status_(environment: str | None, target: str | None, form: str, sample: float) -> int:
     """Say what waits for each route and for how long, what is parked and dead, how quick it goes, and how the ring is.
 
-    Ends in 1 when a message is dead, or a route was stopped for good.
+    Topics that no route wants are named: their messages are delivered to nobody. Ends in 1 when a message is dead, or a route was stopped
+    for good.
     """
     from pgcharter.runtime.feeds_manage import status
     from pgcharter.runtime.outbox import LOG
-    from pgcharter.runtime.outbox_look import parts, progress
+    from pgcharter.runtime.outbox_look import parts, progress, unrouted
 
-    with _connected(environment, target) as conn:
+    with connected(environment, target) as conn:
         with conn.transaction():
             before = progress(conn)
         time.sleep(sample)
         with conn.transaction():
-            after, slots, ring = progress(conn), status(conn, LOG), parts(conn)
+            after, slots, ring, (_, lost) = progress(conn), status(conn, LOG), parts(conn), unrouted(conn)
     rates = _rates(before, after) if sample else {}
     routes = [_route([s for s in slots if s.consumer == name], rates) for name in dict.fromkeys(s.consumer for s in slots)]
     if form == "json":
@@ -92,10 +80,11 @@ def status_(environment: str | None, target: str | None, form: str, sample: floa
             {
                 "format": "pgcharter-outbox-status", "version": 1, "drawn": after.drawn, "settled": after.settled,
                 "published_per_second": rates.get(""), "routes": routes, "parts": [_part(p) for p in ring],
+                "unrouted": [asdict(u) for u in lost],
             }
         )  # fmt: skip
     else:
-        _tell(after, routes, ring, rates)
+        _tell(after, routes, lost, ring, rates)
     return Exit.FINDINGS if any(r["dead"] or r["state"] == "stale" for r in routes) else Exit.FINE
 
 
@@ -127,7 +116,7 @@ def _part(part: Part) -> dict[str, Any]:
     return {"part": part.part, "bytes": part.bytes, "filled": part.filled, "first": part.first, "last": part.last}
 
 
-def _tell(at: Progress, routes: list[dict[str, Any]], ring: list[Part], rates: dict[str, float]) -> None:
+def _tell(at: Progress, routes: list[dict[str, Any]], lost: list[Unrouted], ring: list[Part], rates: dict[str, float]) -> None:
     from pgcharter.render.page import Page, Styled
 
     page = Page(screen())
@@ -147,10 +136,16 @@ def _tell(at: Progress, routes: list[dict[str, Any]], ring: list[Part], rates: d
         )
     if not routes:
         page.flow("no route has run yet, so all of it is kept")
+    for u in lost:
+        page.flow(Styled("! ", "warning"), _nobody_wants(u), hanging=4)
     for p in ring:
         held = f"{p.first:,} to {p.last:,}, " if p.first is not None else "empty, "
         page.flow(f"  part {p.part}: {held}{p.bytes / 1e6:,.1f} MB" + (", filled now" if p.filled else ""), hanging=4)
     show(page)
+
+
+def _nobody_wants(u: Unrouted) -> str:
+    return f"no route wants topic {u.topic}: {u.messages:,} messages from position {u.first:,} on, the oldest for {u.seconds:,.1f} s"
 
 
 LIST = (
@@ -166,17 +161,22 @@ LIST = (
 @database_options
 @format_option
 def list_(route: str | None, state: Any, limit: int, environment: str | None, target: str | None, form: str) -> int:
-    """List what is parked: messages that failed or are delayed (waiting), those given up (dead), those of their keys behind them."""
-    from pgcharter.runtime.feeds_manage import parked
-    from pgcharter.runtime.outbox_look import routes
+    """List what is parked: messages that failed or are delayed (waiting), those given up (dead), those of their keys behind them.
 
-    with _connected(environment, target) as conn, conn.transaction():
+    Without ROUTE, topics that no route wants are named too.
+    """
+    from pgcharter.runtime.feeds_manage import parked
+    from pgcharter.runtime.outbox_look import routes, unrouted
+
+    with connected(environment, target) as conn, conn.transaction():
         known = routes(conn)
         if route is not None and route not in known:
             raise UsageError(f"route {route!r} has never run", hint=f"there are: {', '.join(known) or 'none'}")
         found = {name: parked(conn, name, state or "", limit) for name in ([route] if route else known)}
+        lost = [] if route else unrouted(conn)[1]
     if form == "json":
-        show_json({"format": "pgcharter-outbox-parked", "version": 1, "messages": [_data(n, p) for n, some in found.items() for p in some]})
+        messages = [_data(n, p) for n, some in found.items() for p in some]
+        show_json({"format": "pgcharter-outbox-parked", "version": 1, "messages": messages, "unrouted": [asdict(u) for u in lost]})
         return Exit.FINE
     for name, some in found.items():
         for p in some:
@@ -187,6 +187,8 @@ def list_(route: str | None, state: Any, limit: int, environment: str | None, ta
             )
     if not any(found.values()):
         click.echo("nothing is parked")
+    for u in lost:
+        click.echo(_nobody_wants(u))
     return Exit.FINE
 
 
@@ -209,7 +211,7 @@ def show_(message: str, environment: str | None, target: str | None, form: str) 
     """Show a message with its payload, and for which routes it is parked. MESSAGE is its position or its id."""
     from pgcharter.runtime.outbox_look import find
 
-    with _connected(environment, target) as conn, conn.transaction():
+    with connected(environment, target) as conn, conn.transaction():
         row, waiting = find(conn, message)
     parked = [
         {
@@ -226,59 +228,6 @@ def show_(message: str, environment: str | None, target: str | None, form: str) 
             click.echo(f"{name:<12} {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")
     for p in parked:
         click.echo(f"parked       {p['route']}: {p['state']}, {p['attempts']} attempts" + (f", {p['error']}" if p["error"] else ""))
-    return Exit.FINE
-
-
-REQUEUE = (
-    ("pgcharter outbox requeue mail", "all that is dead, with all its attempts again"),
-    ("pgcharter outbox requeue mail --key 4711 --env production --confirm production", "one key, dead or waiting"),
-)
-
-
-@outbox.command("requeue", cls=Command, examples=REQUEUE)
-@click.argument("route")
-@click.option("--key", help="Only this key, as list shows it.")
-@confirm_option
-@database_options
-@format_option
-def requeue_(route: str, key: str | None, environment: str | None, target: str | None, confirm: str | None, form: str) -> int:
-    """Have dead messages of a route tried again at once; what waits behind them follows in its order."""
-    from pgcharter.runtime.feeds_manage import requeue
-
-    with _connected(environment, target, confirm, changes=True) as conn, conn.transaction():
-        count = requeue(conn, route, key)
-    if form == "json":
-        show_json({"format": "pgcharter-outbox-requeue", "version": 1, "route": route, "keys": count})
-    else:
-        click.echo(f"{count} keys of {route} are tried again now")
-    return Exit.FINE
-
-
-SKIP = (("pgcharter outbox skip mail 4711 --position 815", "that message is never delivered; later ones of its key go on"),)
-
-
-@outbox.command("skip", cls=Command, examples=SKIP)
-@click.argument("route")
-@click.argument("key")
-@click.option("--position", type=click.IntRange(1), help="Only this message; otherwise all that is parked of the key.")
-@confirm_option
-@database_options
-@format_option
-def skip_(
-    route: str, key: str, position: int | None, environment: str | None, target: str | None, confirm: str | None, form: str,
-) -> int:  # fmt: skip
-    """Leave out what is parked of a key, for good. Ends in 2 when nothing of it is parked."""
-    from pgcharter.runtime.feeds_manage import skip
-
-    with _connected(environment, target, confirm, changes=True) as conn, conn.transaction():
-        count = skip(conn, route, key, position)
-        if not count:
-            what = f"message {position} of key {key!r}" if position else f"nothing of key {key!r}"
-            raise UsageError(f"{what} is {'not ' if position else ''}parked for {route}", hint=f"pgcharter outbox list {route}")
-    if form == "json":
-        show_json({"format": "pgcharter-outbox-skip", "version": 1, "route": route, "key": key, "messages": count})
-    else:
-        click.echo(f"{count} messages of key {key} are left out of {route}")
     return Exit.FINE
 
 

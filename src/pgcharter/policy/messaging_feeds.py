@@ -10,7 +10,7 @@ from pgcharter.names import ObjectId
 from pgcharter.policy.compose import SCHEMA
 from pgcharter.policy.messaging_settings import MessagingSection
 from pgcharter.policy.model import State
-from pgcharter.policy.own import check, columns, index, joined, primary
+from pgcharter.policy.own import TENANT_NOW, check, columns, index, joined, kept_apart, primary
 from pgcharter.policy.rights import closed
 
 EVENTS_LOCK, OUTBOX_LOCK = 1885824357, 1885824358
@@ -57,6 +57,7 @@ _INBOX = {
     "consumer": ("text", "", ""),
     "message_id": ("text", "", ""),
     "seen_at": (_NOW, "now()", ""),
+    "tenant": ("text", TENANT_NOW, "tenant of the transaction; empty: it had none, as that of a worker"),
 }
 _LOGS = {
     "log": ("text", "", "events or outbox"),
@@ -108,11 +109,12 @@ def _partial(of: Index, where: str) -> Index:
 
 
 def _inbox(section: MessagingSection, catalog: Catalog) -> Table:
-    key = ("consumer", "message_id")
+    key = ("consumer", "message_id", "tenant")
     return Table(
         SCHEMA, INBOX.name, columns=columns(_INBOX), constraints=(primary("inbox_pkey", key),),
         indexes=(index(INBOX, "inbox_pkey", key, unique=True), index(INBOX, "inbox_seen_at", ("seen_at",))),
-        acl=_acl(section, catalog, "UPDATE", writers=True), comment="Messages that a consumer has seen, so that a repetition does nothing",
+        **kept_apart(catalog, *section.workers), acl=_acl(section, catalog, "UPDATE", writers=True),
+        comment="Messages that a consumer has seen, so that a repetition does nothing",
     )  # fmt: skip
 
 

@@ -11,12 +11,13 @@ from pgcharter.policy.compose import SCHEMA
 from pgcharter.policy.messaging_feeds import OUTBOX_POSITION
 from pgcharter.policy.messaging_settings import MessagingSection
 from pgcharter.policy.model import State
-from pgcharter.policy.own import check, columns, joined, primary
+from pgcharter.policy.own import check, columns, index, joined, primary
 from pgcharter.policy.rights import closed
 
 OUTBOX = ObjectId("table", SCHEMA, "outbox")
 TURN = ObjectId("sequence", SCHEMA, "outbox_turn")
 """Its last value is the part that is filled now; no transaction sees an old one, and nobody's snapshot keeps one."""
+ROUTES = ObjectId("table", SCHEMA, "outbox_routes")
 _KEY = ("position", "part")
 _NOW = "timestamp with time zone"
 _COLUMNS = {
@@ -35,6 +36,11 @@ _COLUMNS = {
     "due_at": (f"{_NOW}?", "", "not delivered before; later ones of its key wait with it"),
     "expires_at": (f"{_NOW}?", "", "not delivered any more from then on"),
 }
+_ROUTES = {
+    "route": ("text", "", "as it is called in feeds"),
+    "topics": ("text[]", "", "patterns of what it wants; * stands for any text"),
+    "declared_at": (_NOW, "now()", ""),
+}
 _CHECK = check("outbox_payload_check", "num_nonnulls(payload, data) = 1", "payload", "data")
 _KEY_CHECK = check("outbox_key_check", "octet_length(key) <= 1000", "key")
 """What the index of parked messages can hold, beside the name of a consumer."""
@@ -42,11 +48,14 @@ _PUBLISH = "text[], text[], text[], bytea[], text[], uuid[], double precision[],
 
 
 def apply(state: State, section: MessagingSection) -> State:
-    """The state with the ring and its two functions. Parts that are there stay, also where fewer are declared: they may hold messages."""
+    """The state with the ring, its routes and its two functions.
+
+    Parts that are there stay, also where fewer are declared: they may hold messages.
+    """
     catalog = state.catalog
     owner, acl = catalog.database.owner, _acl(section, catalog, "sequence", "SELECT")
     count = max(section.outbox.partitions, _present(state))
-    tables = joined(catalog.tables, _ring(section, catalog), *(_part(n) for n in range(count)))
+    tables = joined(catalog.tables, _ring(section, catalog), _routes(section, catalog), *(_part(n) for n in range(count)))
     sequences = joined(
         catalog.sequences,
         Sequence(SCHEMA, OUTBOX_POSITION.name, owner=owner, acl=acl, comment="Positions of outbox"),
@@ -74,6 +83,16 @@ def _ring(section: MessagingSection, catalog: Catalog) -> Table:
         (_KEY_CHECK, _CHECK, primary("outbox_pkey", _KEY)), (_index(OUTBOX, "outbox_pkey"),),
         partition_strategy="list", partition_key="LIST (part)", partition_columns=("part",), owner=catalog.database.owner,
         acl=_acl(section, catalog, "table", "SELECT"), comment="Messages to others, delivered by relays; emptied part by part",
+    )  # fmt: skip
+
+
+def _routes(section: MessagingSection, catalog: Catalog) -> Table:
+    rights = [(r, p) for r in section.workers for p in ("SELECT", "INSERT", "UPDATE")]
+    return Table(
+        SCHEMA, ROUTES.name, columns=columns(_ROUTES), constraints=(primary("outbox_routes_pkey", ("route",)),),
+        indexes=(index(ROUTES, "outbox_routes_pkey", ("route",), unique=True),),
+        acl=closed("table", catalog.database.owner, rights, catalog.major),
+        comment="Topics that routes of outbox want, as they said when they last ran",
     )  # fmt: skip
 
 

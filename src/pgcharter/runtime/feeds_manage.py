@@ -58,6 +58,18 @@ class Parked:
     """Row of the log, as jsonb."""
 
 
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What was known of a consumer."""
+
+    log: str
+    position: int
+    parked: int
+    """Messages that it had parked."""
+    seen: int
+    """Messages that its inbox had."""
+
+
 def _fenced(consumer: str) -> Steps[list[tuple[Any, ...]]]:
     rows: list[tuple[Any, ...]] = yield Query(SQL["fence"], {"consumer": consumer})
     if not rows:
@@ -170,8 +182,26 @@ def skip(consumer: str, key: str, position: int | None = None) -> Steps[int]:
 
 
 @flow
-def forget(consumer: str) -> Steps[None]:
-    """Forget a consumer: its cursors, what it has parked, its inbox. Its name is as new then."""
-    yield from _fenced(consumer)
-    for name in ("forget_cursors", "forget_parked", "forget_inbox"):
-        yield Query(SQL[name], {"consumer": consumer})
+def forget(consumer: str, log: str = "") -> Steps[Forgotten]:
+    """Forget a consumer that nobody runs any more: its cursors, what it has parked, its inbox. Its name is as new then.
+
+    Raises UsageError where there is none (of that log, where one is named), RefusedError while a worker has a lease of it.
+    """
+    rows = yield Query(SQL["to_forget"], {"consumer": consumer, "log": log})
+    if not rows:
+        raise UsageError(
+            f"there is no consumer {consumer!r}" + (f" of log {log}" if log else ""), hint="SELECT consumer, log FROM pgcharter.feeds"
+        )
+    for _, _, owner, left in rows:
+        if left > 0:
+            raise RefusedError(
+                f"{consumer} is at work in {owner}, which has its lease for {left:.1f} s more, so it is not forgotten",
+                hint="stop its workers; what one that was killed has left is free when its lease ends",
+            )
+    named = {"consumer": consumer}
+    yield Query(SQL["forget_cursors"], named)
+    parked = yield Query(SQL["forget_parked"], named)
+    seen = yield Query(SQL["forget_inbox"], named)
+    if consumer.startswith("projection "):
+        yield Query(SQL["forget_model"], named)
+    return Forgotten(rows[0][0], min(row[1] for row in rows), len(parked), len(seen))

@@ -52,14 +52,23 @@ SELECT key FROM pgcharter.parked WHERE consumer = %(consumer)s AND state = 'dead
 DELETE FROM pgcharter.parked WHERE consumer = %(consumer)s AND key = %(key)s AND (%(position)s::bigint IS NULL OR position = %(position)s)
 RETURNING position
 
+-- Whoever would claim a slot of it waits, and finds none.
+-- name: to_forget
+SELECT f.log, f.position, f.owner,
+       COALESCE(CASE WHEN f.owner IS NOT NULL THEN extract(epoch FROM f.lease_until - pg_catalog.clock_timestamp()) END, 0)::float8
+  FROM pgcharter.feeds f WHERE f.consumer = %(consumer)s AND (%(log)s = '' OR f.log = %(log)s) ORDER BY f.slot FOR UPDATE
+
 -- name: forget_cursors
 DELETE FROM pgcharter.feeds WHERE consumer = %(consumer)s RETURNING slot
 
 -- name: forget_parked
-DELETE FROM pgcharter.parked WHERE consumer = %(consumer)s
+DELETE FROM pgcharter.parked WHERE consumer = %(consumer)s RETURNING position
 
 -- name: forget_inbox
-DELETE FROM pgcharter.inbox WHERE consumer = %(consumer)s
+DELETE FROM pgcharter.inbox WHERE consumer = %(consumer)s RETURNING true
+
+-- name: forget_model
+DELETE FROM pgcharter.projections WHERE 'projection ' || name = %(consumer)s RETURNING name
 
 -- name: parked
 SELECT key, position, state, attempts, due_at, parked_at, failed_at, error, message

@@ -4,7 +4,8 @@
         if once(conn, "billing", message.id):
             …                            # what it leads to, in the same transaction
 
-The row stands or falls with the transaction: a message that was rolled back was not seen.
+The row stands or falls with the transaction: a message that was rolled back was not seen. It is of the transaction's tenant: the same id of
+two tenants is two messages, and none of them sees or takes what another one has. Workers, who have no tenant, share one inbox.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,6 +15,8 @@ from pgcharter.db.flows import Query, Steps, flow
 from pgcharter.db.queries import load
 from pgcharter.errors import UnavailableError, UsageError
 
+MOST_ROWS = 100_000
+"""So many messages are looked at, and no more."""
 SQL = load("pgcharter.runtime", "outbox_look.sql")
 
 
@@ -57,6 +60,18 @@ class Standing:
     error: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Unrouted:
+    """A topic with messages that no route wants."""
+
+    topic: str
+    messages: int
+    first: int
+    """Position of the oldest that is still there."""
+    seconds: float
+    """Its age."""
+
+
 @flow
 def parts() -> Steps[list[Part]]:
     """The parts of the ring. Raises UnavailableError where there is none."""
@@ -73,6 +88,23 @@ def progress() -> Steps[Progress]:
     """How far publishing and routes are, in a transaction that is READ COMMITTED."""
     ((drawn, settled, at),) = yield Query(SQL["progress"])
     return Progress(at, drawn, settled, dict((yield Query(SQL["cursors"]))))
+
+
+@flow
+def declare(topics: Mapping[str, Sequence[str]]) -> Steps[None]:
+    """Write down which topics routes want, so that others can say what nobody wants."""
+    yield Query(SQL["declare"], {"routes": json.dumps(topics)})
+
+
+@flow
+def unrouted(after: int = 0, most: int = MOST_ROWS) -> Steps[tuple[int, list[Unrouted]]]:
+    """Up to which position all is settled, and which topics after a position wait without a route, among the `most` newest messages.
+
+    In a transaction that is READ COMMITTED.
+    """
+    ((settled,),) = yield Query("SELECT pgcharter.settled('outbox')")
+    rows = yield Query(SQL["unrouted"], {"after": after, "settled": settled, "most": most})
+    return settled, [Unrouted(*row) for row in rows]
 
 
 @flow

@@ -27,5 +27,25 @@ SELECT p.consumer, p.key, p.state, p.attempts, p.due_at, p.failed_at, p.error, p
    AND (p.position = %(position)s::bigint OR p.message ->> 'message_id' = %(id)s::text)
  ORDER BY p.consumer, p.position
 
+-- name: declare
+INSERT INTO pgcharter.outbox_routes AS r (route, topics)
+SELECT d.key, ARRAY(SELECT pg_catalog.jsonb_array_elements_text(d.value)) FROM pg_catalog.jsonb_each(%(routes)s::jsonb) d ORDER BY d.key
+ON CONFLICT (route) DO UPDATE SET topics = excluded.topics, declared_at = pg_catalog.clock_timestamp() WHERE r.topics <> excluded.topics
+
+-- Topics of settled messages that no route with a cursor wants. A consumer that has not said what it wants may want all.
+-- name: unrouted
+SELECT t.topic, t.messages, t.first, t.seconds
+  FROM (SELECT o.topic, count(*) AS messages, min(o.position) AS first,
+               extract(epoch FROM pg_catalog.clock_timestamp() - min(o.created_at))::float8 AS seconds
+          FROM (SELECT p.topic, p.position, p.created_at FROM pgcharter.outbox p
+                 WHERE p.position > %(after)s AND p.position <= %(settled)s ORDER BY p.position DESC LIMIT %(most)s) o
+         GROUP BY o.topic) t
+ WHERE t.topic NOT LIKE ALL (
+       SELECT pg_catalog.replace(pg_catalog.regexp_replace(w, '([\\%%_])', '\\\1', 'g'), '*', '%%')
+         FROM pgcharter.feeds f LEFT JOIN pgcharter.outbox_routes r ON r.route = f.consumer
+        CROSS JOIN LATERAL unnest(COALESCE(r.topics, ARRAY['*'])) w
+        WHERE f.log = 'outbox')
+ ORDER BY t.first
+
 -- name: consumers
 SELECT DISTINCT f.consumer FROM pgcharter.feeds f WHERE f.log = 'outbox' ORDER BY 1

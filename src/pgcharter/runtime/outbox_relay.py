@@ -7,7 +7,7 @@
 
 A route is a consumer of its own, with its own cursor: one whose target is down holds up nobody else, but keeps parts of the ring from being
 emptied. Any number of processes may run the same routes: they share slots, and one of them delivers a key at a time. A topic that no route
-wants is delivered to nobody.
+wants is delivered to nobody; a relay says so, and `pgcharter outbox status` too.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -32,6 +33,7 @@ from pgcharter.runtime.feeds_model import Failed, FeedSettings, Outcome, Outside
 from pgcharter.runtime.feeds_model import Message as Read
 from pgcharter.runtime.feeds_outcomes import is_elsewhere, outcomes
 from pgcharter.runtime.outbox import LOG, Message
+from pgcharter.runtime.outbox_look import Unrouted, declare, unrouted
 from pgcharter.runtime.targets import PartlyDownError, Target
 
 log = logging.getLogger("pgcharter.outbox")
@@ -153,16 +155,25 @@ class _AnyRelay:
     """Makes the feed of a route, in this colour."""
 
     def __init__(
-        self, database: Any, routes: Iterable[Route], *, full: int = FULL, rotate_every: float = 1.0, settings: FeedSettings | None = None
-    ) -> None:
-        """`settings` go before those of the routes. The targets are the relay's: it closes them when it ends."""
-        self.database, self.full, self.rotate_every = database, full, rotate_every
+        self, database: Any, routes: Iterable[Route], *, full: int = FULL, rotate_every: float = 1.0, look_every: float = 30.0,
+        settings: FeedSettings | None = None,
+    ) -> None:  # fmt: skip
+        """`settings` go before those of the routes. Every `look_every` seconds it says which topics have no route.
+
+        The targets are the relay's: it closes them when it ends.
+        """
+        self.database, self.full, self.rotate_every, self.look_every = database, full, rotate_every, look_every
         self.routes = tuple(replace(r, settings=settings) if settings else r for r in routes)
         if len({r.name for r in self.routes}) < len(self.routes) or not self.routes:
             raise UsageError("a relay has routes, each with a name of its own")
         self.feeds: tuple[Any, ...] = tuple(self._feed(r) for r in self.routes)
         self.emptied = 0
         """Parts that this relay has emptied."""
+        self.unrouted: set[str] = set()
+        """Topics that it has found messages of, and no route that wants them."""
+        self._care = flow(self._cared)
+        self._cared_at: float | None = None
+        self._looked = 0
 
     def _made(self, kind: type[Any], route: Route, deliver: Callable[[Sequence[Message]], Any]) -> Any:
         sql, parameters = route.where
@@ -184,7 +195,27 @@ class _AnyRelay:
         """Whether every route has a cursor: before that, what a new one is to read could be emptied out."""
         return all(feed._known for feed in self.feeds)
 
-    def _note(self, emptied: int) -> None:
+    def _cared(self) -> FlowSteps[tuple[int, int, list[Unrouted] | None]]:
+        """Empty what can be, and look now and then what no route wants: how many parts, how far it looked, what it found."""
+        looked = self._looked
+        found: list[Unrouted] | None = None
+        if self._cared_at is None:
+            yield from declare.steps({r.name: r.topics for r in self.routes})
+            found = []
+        elif time.monotonic() - self._cared_at >= self.look_every:
+            looked, found = yield from unrouted.steps(self._looked)
+        return (yield from rotate.steps(self.full)), looked, found
+
+    def _note(self, emptied: int, looked: int, found: list[Unrouted] | None) -> None:
+        if found is not None:
+            self._cared_at, self._looked = time.monotonic(), looked
+        for topic in found or ():
+            if topic.topic not in self.unrouted:
+                log.warning(
+                    "no route wants topic %s: %d messages from position %d on are delivered to nobody, and go when the ring is emptied",
+                    topic.topic, topic.messages, topic.first,
+                )  # fmt: skip
+            self.unrouted.add(topic.topic)
         self.emptied += emptied
         if emptied:
             faults.point("outbox rotated")
@@ -240,7 +271,7 @@ class Relay(_AnyRelay):
         """See to the ring once; where the database is away, the next time."""
         try:
             with for_everybody("the outbox"):
-                self._note(self.database.run(lambda work: rotate(work.conn, self.full), isolation="read committed"))
+                self._note(*self.database.run(lambda work: self._care(work.conn), isolation="read committed"))
         except Exception as error:
             _postponed(error)
 
@@ -308,7 +339,7 @@ class AsyncRelay(_AnyRelay):
         """The async twin of `Relay.rotate`."""
         try:
             with for_everybody("the outbox"):
-                self._note(await self.database.run(lambda work: rotate.aio(work.conn, self.full), isolation="read committed"))
+                self._note(*await self.database.run(lambda work: self._care.aio(work.conn), isolation="read committed"))
         except Exception as error:
             _postponed(error)
 
