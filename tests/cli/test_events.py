@@ -124,6 +124,21 @@ def test_a_month_that_somebody_has_not_read_stays(store: Any, program: Program) 
     assert program("events", "archive", "2020-05", "--env", "dev", "--force").returncode == 0
 
 
+def test_a_consumer_that_is_gone_is_forgotten(store: Any, program: Program) -> None:
+    store.execute("INSERT INTO pgcharter.feeds (consumer, slot, slots, log, position) VALUES ('old', 0, 1, 'events', 2)")
+    done = program("events", "forget", "old", "--env", "dev")
+    assert (done.returncode, "--yes says that this is meant" in done.stderr) == (4, True)
+    said = program("events", "forget", "old", "--env", "dev", "--yes", "--format", "json")
+    assert json.loads(said.stdout) == {
+        "format": "pgcharter-events-forget", "version": 1, "consumer": "old", "position": 2, "parked": 0, "seen": 0,
+    }  # fmt: skip
+    assert program("events", "forget", "old", "--env", "dev", "--yes").returncode == 2
+    store.execute("INSERT INTO pgcharter.feeds (consumer, slot, slots, log, position) VALUES ('projection sums', 0, 1, 'events', 2)")
+    store.execute("INSERT INTO pgcharter.projections (name, version, mode, live_at) VALUES ('sums', 1, 'async', now())")
+    assert program("events", "forget", "projection sums", "--env", "dev", "--yes").returncode == 0
+    assert store.execute("SELECT FROM pgcharter.projections").fetchall() == []
+
+
 def test_production_is_named(store: Any, program: Program, tmp_path: Path) -> None:
     (tmp_path / "pgcharter.toml").write_text(CHARTER + "production = true\n")
     for words in (("replay", "search", "--from", "first", "--yes"), ("archive", "2020-05")):

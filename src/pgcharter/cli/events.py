@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pgcharter.cli.forgetting import forget
 from pgcharter.cli.migrating import confirm_option, database_options
 from pgcharter.cli.output import Command, format_option, screen, show, show_json
 from pgcharter.errors import Exit, RefusedError, UsageError
@@ -28,6 +29,9 @@ _PAUSE = 0.25
 @click.group()
 def events() -> None:
     """Events: follow the store, show an aggregate, see and move subscriptions."""
+
+
+events.add_command(forget("events", "consumer"))
 
 
 @contextmanager

@@ -69,6 +69,7 @@ def _function(name: str, section: MessagingSection, catalog: Catalog) -> Functio
     file, identity, returns, comment = _FUNCTIONS[name]
     id_type = section.events.aggregate_id
     text = resources.files("pgcharter.policy").joinpath(file).read_text(encoding="utf-8").replace("{id}", id_type)
+    text = text.replace("{message_bytes}", str(section.message_bytes))
     rights = [(r, "EXECUTE") for r in section.writers] if name == "append_events" else []
     return Function(
         SCHEMA, name, identity.replace("{id}", id_type), returns=returns, language="plpgsql", definition=text, owner=catalog.database.owner,

@@ -29,6 +29,19 @@ BEGIN
         RAISE EXCEPTION 'the arrays given to append_events do not belong together, so nothing was appended'
             USING ERRCODE = 'array_subscript_error', HINT = 'a type, an id, an expected version and a number of events for each aggregate';
     END IF;
+    IF for_tenant <> nullif(current_setting('pgcharter.tenant', true), '') THEN
+        RAISE EXCEPTION 'a transaction of tenant % appends its own events, and none of tenant %', current_setting('pgcharter.tenant'), for_tenant
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    IF pg_column_size(event_data)::int8 + coalesce(pg_column_size(metadata), 0) > {message_bytes} THEN
+        SELECT left(u.type, 200) AS type, pg_column_size(u.data)::int8 + coalesce(pg_column_size(u.notes), 0) AS size INTO said
+          FROM unnest(event_types, event_data, metadata) u (type, data, notes) ORDER BY 2 DESC LIMIT 1;
+        IF said.size > {message_bytes} THEN
+            RAISE EXCEPTION 'an event of type % has % bytes, and may have {message_bytes}, so nothing was appended', said.type, said.size
+                USING ERRCODE = 'program_limit_exceeded',
+                      HINT = 'keep what is large in a table or a store of its own and say where it is; or message_bytes in [messaging] of pgcharter.toml';
+        END IF;
+    END IF;
     IF n = 1 THEN
         firsts := ARRAY[-counts[1]];
     ELSE

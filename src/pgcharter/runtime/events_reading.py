@@ -34,6 +34,8 @@ def refused(error: psycopg.Error) -> Exception:
             f"an aggregate's id is no UUID, and [messaging] keeps UUIDs: {error.diag.message_primary}",
             hint='aggregate_id = "text" in [messaging.events] before the first event, or make UUIDs of it: uuid5(namespace, name)',
         )
+    if isinstance(error, kinds.ProgramLimitExceeded):
+        return UsageError(str(error.diag.message_primary), hint=error.diag.message_hint or "")
     if isinstance(error, kinds.UndefinedFunction | kinds.UndefinedTable | kinds.InvalidSchemaName | kinds.InsufficientPrivilege):
         missing = not isinstance(error, kinds.InsufficientPrivilege)
         return UnavailableError(
