@@ -55,7 +55,7 @@ class Flow(Copies):
         self.copy = copy
 
     def make(self, sink: str) -> Target:
-        mapper = Mappings(_MAPPINGS, partial(open_source, self.dsn))
+        mapper = Mappings(_MAPPINGS, partial(open_source, self.dsn), texts=PostgresqlSink.texts)
         return Target(sink, PostgresqlSink(self.copy, name=sink), mapper)
 
     def run_sql(self, *statements: str) -> None:

@@ -29,8 +29,10 @@ def streamed(section: SyncSection, dsn: str, folder: Path, environ: Mapping[str,
     job = Job(dsn, section.slot, section.publication, tables, tuple(sinks), kept, seconds(section.heartbeat), origin=section.origin)
 
     def make(name: str) -> Target:
-        mapper = mapping.of_sink(section, name, partial(source.open_source, dsn), environ)
-        return Target(name, registry.make(sinks[name], folder, environ), mapper, size(sinks[name].spill))
+        sink = registry.make(sinks[name], folder, environ)
+        texts = getattr(sink, "texts", False)
+        mapper = mapping.of_sink(section, name, partial(source.open_source, dsn), environ, texts=texts)
+        return Target(name, sink, mapper, size(sinks[name].spill))
 
     return job, make
 

@@ -45,6 +45,8 @@ class PostgresqlSink:
 
     whole = False
     keeps = True
+    texts = True
+    """Values may be PostgreSQL's text instead of Python's, which is the same there, and quicker."""
     ordered = True
     """By keys, text by its bytes (COLLATE "C")."""
     stamps = (LSN, ORDINAL)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,10 @@ from pgcharter.stream.values import hashable, text
 
 _MOST_STAGES = 64
 """Temporary tables that are kept; each is emptied at every commit."""
+_AT_ONCE = 1_000
+"""Rows that are made text at a time."""
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+_SPECIAL = re.compile(r"[\\\t\n\r]")
 Batches = dict[Shape, dict[Any, Row]]
 
 
@@ -79,13 +84,10 @@ class Merger:
     def _filled(self, target: Target, names: Sequence[str], rows: Sequence[Row]) -> str:
         """A temporary table with these rows."""
         stage = self._stage(target, tuple(names))
-        lists = {n: ";" if target.types[n] == "box[]" else "," for n in names if target.types[n].endswith("[]")}
+        commas = [";" if target.types[n] == "box[]" else "," for n in names]
         with self.conn.cursor().copy(f"COPY {stage} FROM STDIN".encode()) as copy:
-            for row in rows:
-                values = row.values if row.op == "put" else dict(zip(target.shape.key, row.key, strict=True))
-                if lists:
-                    values = {**values, **_arrays(values, lists)}
-                copy.write_row([values[n] for n in names] + [row.stamp[0], row.stamp[1]])
+            for start in range(0, len(rows), _AT_ONCE):
+                copy.write(_lines(rows[start : start + _AT_ONCE], names, commas))
         return stage
 
     def _stage(self, target: Target, names: tuple[str, ...]) -> str:
@@ -100,8 +102,26 @@ class Merger:
         return self._stages[target.shape, names]
 
 
-def _arrays(values: Mapping[str, Any], lists: Mapping[str, str]) -> dict[str, Any]:
-    return {n: text(values[n], comma) for n, comma in lists.items() if values[n] is not None}
+def _lines(rows: Sequence[Row], names: Sequence[str], commas: Sequence[str]) -> str:
+    """Rows as COPY reads them, made column by column."""
+    if rows[0].op == "put":
+        columns = [[row.values[name] for row in rows] for name in names]
+    else:
+        columns = [list(column) for column in zip(*(row.key for row in rows), strict=True)]
+    texts = [_escaped(column, comma) for column, comma in zip(columns, commas, strict=True)]
+    stamps = [f"{row.stamp[0]}\t{row.stamp[1]}\n" for row in rows]
+    return "".join(map("\t".join, zip(*texts, stamps, strict=True)))
+
+
+def _escaped(column: Sequence[Any], comma: str) -> Sequence[str]:
+    """Values of a column as COPY reads them."""
+    try:
+        whole = "".join(column)
+        if not _SPECIAL.search(whole):
+            return column
+    except TypeError:  # not all of them are text
+        pass
+    return ["\\N" if v is None else text(v, comma).translate(_ESCAPES) for v in column]
 
 
 def _older(left: str, right: str) -> str:

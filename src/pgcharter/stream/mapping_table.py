@@ -73,8 +73,8 @@ class Mapped:
 
     def _simple(self, change: Change) -> bool:
         """Whether it is one row, all of which it says."""
-        _, op, new, old, _ = change
-        if new is None or old is not None or (op != "insert" and UNCHANGED in new):
+        new = change.new
+        if new is None or change.old is not None or (change.op != "insert" and UNCHANGED in new):
             return False
         return (not self.conditions or self._wanted(new)) and (self.tenant is None or new[self.tenant] is not None)
 

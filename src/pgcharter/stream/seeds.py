@@ -27,7 +27,7 @@ from pgcharter.stream.model import Change, Stamp, Value
 from pgcharter.stream.passed import Passed
 from pgcharter.stream.replication import lsn_number
 from pgcharter.stream.source import Table
-from pgcharter.stream.writing import Writing
+from pgcharter.stream.writing import Writing, sparing
 
 ROWS = 20_000
 """Rows of a chunk."""
@@ -169,6 +169,7 @@ class Initial:
         self._failed: dict[str, Exception] = {}
         self._done = 0
 
+    @sparing()
     def run(
         self, targets: Sequence[tuple[Target, Sequence[Table]]], tables: Sequence[Table], checkpoints: Checkpoints
     ) -> dict[str, Exception]:

@@ -120,8 +120,7 @@ def read(conn: Connection, table: Table, after: Sequence[Value] | None, limit: i
 
 def inserts(relation: Relation, rows: Sequence[tuple[Value, ...]], stamp: Stamp) -> list[Change]:
     """Rows as changes."""
-    new = tuple.__new__
-    return [new(Change, (relation, "insert", row, None, stamp, 0)) for row in rows]
+    return [Change(relation, "insert", row, None, stamp) for row in rows]
 
 
 def key_of(table: Table) -> Callable[[tuple[Value, ...]], tuple[Value, ...]]:

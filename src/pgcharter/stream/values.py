@@ -14,13 +14,14 @@ from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
-from uuid import UUID
+from uuid import UUID, SafeUUID
 
 SESSION: Mapping[str, str] = {
     "datestyle": "ISO, YMD", "intervalstyle": "postgres", "timezone": "UTC", "extra_float_digits": "3", "bytea_output": "hex",
 }  # fmt: skip
 """Settings of a session whose text is read here."""
 Load = Callable[[str], Any]
+_NUMBER, _SAFE = (UUID.__dict__[name].__set__ for name in ("int", "is_safe"))
 _MODIFIER = re.compile(r"\(-?\d+(?:,-?\d+)?\)")
 _INTERVAL = re.compile(r"interval(?: [a-z ]+)?")
 _BARE = {"character": "bpchar", "bit": "bit varying"}
@@ -43,10 +44,6 @@ def load(type: str) -> Load | None:  # noqa: A002
     if bare.endswith("[]"):
         return _array(load(bare[:-2]), ";" if bare == "box[]" else ",")
     return _LOADS.get(bare)
-
-
-def _bool(text: str) -> bool:
-    return text == "t" or text == "true"
 
 
 def _float(text: str) -> float:
@@ -83,14 +80,23 @@ def _time(text: str) -> time | str:
         return text
 
 
+def _uuid(text: str) -> UUID:
+    """As UUID(text), which looks at many things that PostgreSQL has seen to, in less than half the time."""
+    made = object.__new__(UUID)
+    _NUMBER(made, int(text.replace("-", ""), 16))
+    _SAFE(made, SafeUUID.unknown)
+    return made
+
+
 def _bytes(text: str) -> bytes:
     return bytes.fromhex(text.removeprefix("\\x"))
 
 
 _LOADS: Mapping[str, Load] = {
-    "boolean": _bool, "smallint": int, "integer": int, "bigint": int, "oid": int, "real": _float, "double precision": _float,
+    "boolean": frozenset(("t", "true")).__contains__, "smallint": int, "integer": int, "bigint": int, "oid": int,
+    "real": _float, "double precision": _float,
     "numeric": Decimal, "date": _date, "time without time zone": _time, "time with time zone": _time,
-    "timestamp without time zone": _timestamp, "timestamp with time zone": _timestamptz, "uuid": UUID, "bytea": _bytes,
+    "timestamp without time zone": _timestamp, "timestamp with time zone": _timestamptz, "uuid": _uuid, "bytea": _bytes,
 }  # fmt: skip
 
 
