@@ -28,6 +28,7 @@ from pgcharter.stream.replication import Replication, SlotBusyError, Streaming
 from pgcharter.stream.seeds import PREFIX, Seeding
 from pgcharter.stream.source import Table, TypeNames
 from pgcharter.stream.transactions import Assembler, Transaction
+from pgcharter.stream.writing import sparing
 
 Say = Callable[[str], None]
 SHORTEST, LONGEST = 0.1, 15.0
@@ -83,7 +84,7 @@ class Worker:
 
         Raises SlotLostError, and RefusedError for what a person must decide.
         """
-        with alone(self._job.folder):
+        with alone(self._job.folder), sparing():
             try:
                 while not self._stop.is_set():
                     try:
