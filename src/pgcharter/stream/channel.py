@@ -190,6 +190,17 @@ class Channel:
                 self._size -= self._queue.popleft()[0].held.memory
             self._taken = 0
 
+    def reached(self, received: int) -> Stamp:
+        """What the sink can be told that it has, of all that was offered up to a position: more than it knows of, when nothing waits.
+
+        Commits stand at multiples of eight, so none is at the byte before the position.
+        """
+        with self._condition:
+            at = self.durable
+            if self._spilling or self._queue or at.lsn > received - 1:
+                return at
+            return Stamp(received - 1, at.ordinal + 1 if at.lsn == received - 1 else 0)
+
     def again(self) -> None:
         """What was taken and is not done will be taken again."""
         with self._condition:

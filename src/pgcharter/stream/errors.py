@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pgcharter.errors import PgcharterError, RefusedError
+from pgcharter.stream.model import Stamp
 
 
 class SinkDownError(PgcharterError):
@@ -11,6 +12,15 @@ class SinkDownError(PgcharterError):
 
 class SinkLostError(PgcharterError):
     """A store has not any more what was written to it: it was emptied, or restored from an older copy. It must be seeded anew."""
+
+
+class SinkOlderError(SinkLostError):
+    """A store stands where it stood before: it has lost what was written last. What it misses may be sent again."""
+
+    def __init__(self, message: str, stamp: Stamp) -> None:
+        super().__init__(message)
+        self.stamp = stamp
+        """Up to where it has everything."""
 
 
 class SinkRefusedError(PgcharterError):

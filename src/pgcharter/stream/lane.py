@@ -8,6 +8,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from pgcharter import faults
 from pgcharter.errors import ConnectError, PgcharterError
 from pgcharter.stream.channel import Channel
 from pgcharter.stream.checkpoints import Kept
-from pgcharter.stream.errors import SinkDownError, SinkLostError, SinkRefusedError
+from pgcharter.stream.errors import SinkDownError, SinkLostError, SinkOlderError, SinkRefusedError
 from pgcharter.stream.mapper import Target
 from pgcharter.stream.model import Change, Relation, Stamp
 from pgcharter.stream.passed import Passed
@@ -39,6 +40,8 @@ class Chunk:
     clear: Stamp | None = None
     """Instead of writing: have older rows go."""
     done: threading.Event = field(default_factory=threading.Event)
+    sent: Stamp | None = None
+    """Where the store stood when it was written. Whether the store has it is known once it stands further."""
     written: bool = False
 
 
@@ -52,7 +55,9 @@ class Lane:
         self.chunks: queue.Queue[Chunk] = queue.Queue(1)
         self.opened = False
         """Whether the sink was reached in this life."""
-        self._relations = relations
+        self.older: SinkOlderError | None = None
+        """What the store misses, until the worker has decided what becomes of it."""
+        self._relations, self._passed = relations, passed
         self._writing = Writing(target, dsn, passed)
         self._writing.had = kept.stamp if kept.stamp.lsn or kept.rows else None
         self._rows = kept.rows
@@ -116,14 +121,14 @@ class Lane:
         try:
             self._channel.offer(transaction)
         except SpillFullError as error:
-            self._give_up(error.message)
+            self.give_up(error.message)
 
     def safe(self) -> int | None:
         """Position from which the server would have to send again; None: from where it is."""
         try:
             return self._channel.safe()
         except SpillFullError as error:
-            self._give_up(error.message)
+            self.give_up(error.message)
             return None
 
     def tick(self, patience: float) -> None:
@@ -131,7 +136,7 @@ class Lane:
         try:
             self._channel.keep(older=patience)
         except SpillFullError as error:
-            self._give_up(error.message)
+            self.give_up(error.message)
 
     def told(self) -> Kept:
         """How far it is, to be written down."""
@@ -161,7 +166,8 @@ class Lane:
         self.kept.state = "lost"
         self.kept.reason = why if "sync reset" in why else f"{why}; its copies must be seeded anew: pgcharter sync reset {self.name}"
 
-    def _give_up(self, why: str) -> None:
+    def give_up(self, why: str) -> None:
+        """Take nothing any more: its copies must be seeded anew."""
         self._lose(why)
         self._channel.give_up()
         self._wake.set()
@@ -180,8 +186,10 @@ class Lane:
             except (SinkDownError, ConnectError) as error:
                 self._rest("down", error, self._wait * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
                 self._wait = min(self._wait * 2, LONGEST)
+            except SinkOlderError as error:
+                self._set_back(error)
             except (SpillDamagedError, SinkLostError) as error:
-                self._give_up(error.message)
+                self.give_up(error.message)
             except SinkRefusedError as error:
                 self._rest("refused", error, REFUSED)
             except Exception as error:
@@ -189,7 +197,19 @@ class Lane:
         self._writing.close()
         self._abandon()
 
+    def _set_back(self, error: SinkOlderError) -> None:
+        """Wait for the worker: it has what is missing sent again, to another lane, or gives this one up."""
+        self._set("down", error.message)
+        with suppress(Exception):
+            self._writing.close()
+        self.older = error
+        while self.alive and not self._stop.is_set():
+            self._wake.wait(0.5)
+            self._wake.clear()
+
     def _open(self) -> None:
+        if self._chunk is not None:
+            self._chunk.sent = None
         stamp = self._writing.open(self._relations)
         if stamp is not None:
             self._channel.done(stamp)
@@ -209,20 +229,27 @@ class Lane:
             self._wait = SHORTEST
 
     def _seed(self) -> None:
-        """Write a chunk, if there is one."""
+        """Write a chunk, if there is one; it counts once the store keeps a position behind it."""
         if self._chunk is None:
             try:
                 self._chunk = self.chunks.get_nowait()
             except queue.Empty:
                 return
-        chunk, upto = self._chunk, self._channel.durable
-        if chunk.clear is not None:
-            self._writing.clear(chunk.relation, chunk.clear, upto)
-        else:
-            self._writing.write(chunk.changes, upto, chunk=True)
-        faults.point("sync chunk written")
-        chunk.written, self._chunk = True, None
-        chunk.done.set()
+        chunk, before = self._chunk, self._channel.durable
+        upto = self._channel.reached(self._passed.at)
+        if chunk.sent is None:
+            if chunk.clear is not None:
+                self._writing.clear(chunk.relation, chunk.clear, upto)
+            else:
+                self._writing.write(chunk.changes, upto, chunk=True)
+            faults.point("sync chunk written")
+            chunk.sent = before
+        elif upto > before == chunk.sent:
+            self._writing.write([], upto)
+        self._channel.done(upto)
+        if self._channel.durable > chunk.sent:
+            chunk.written, self._chunk = True, None
+            chunk.done.set()
 
     def _abandon(self) -> None:
         """Tell whoever waits for chunks that they were not written."""
@@ -266,7 +293,7 @@ class Lane:
         try:
             self._channel.hold(True)
         except SpillFullError as error:
-            self._give_up(error.message)
+            self.give_up(error.message)
 
     def _set(self, state: str, reason: str) -> None:
         if self.alive:

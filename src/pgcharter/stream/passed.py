@@ -53,6 +53,11 @@ class Passed:
                 self.at = lsn
                 self._condition.notify_all()
 
+    def again(self) -> None:
+        """What was received comes once more."""
+        with self._condition:
+            self.at = 0
+
     def wait(self, lsn: int, seconds: float) -> bool:
         """Wait until everything up to a position was received."""
         with self._condition:

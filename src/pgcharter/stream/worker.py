@@ -7,9 +7,10 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psycopg
@@ -20,11 +21,13 @@ from pgcharter.errors import ConnectError, PgcharterError, RefusedError
 from pgcharter.stream import slots, source
 from pgcharter.stream.channel import PATIENCE
 from pgcharter.stream.checkpoints import Checkpoints, Kept
+from pgcharter.stream.errors import SinkOlderError
 from pgcharter.stream.lane import Lane
 from pgcharter.stream.mapper import Make
+from pgcharter.stream.model import Stamp
 from pgcharter.stream.passed import Passed
 from pgcharter.stream.pgoutput import Message
-from pgcharter.stream.replication import Replication, SlotBusyError, Streaming
+from pgcharter.stream.replication import Replication, SlotBusyError, Streaming, lsn_text
 from pgcharter.stream.seeds import PREFIX, Seeding
 from pgcharter.stream.source import Table, TypeNames
 from pgcharter.stream.transactions import Assembler, Transaction
@@ -53,6 +56,12 @@ class Job:
     chunk: int = 20_000
     """Rows that a seed beside the stream reads at a time."""
     origin: str = "any"
+    replay: float = 0.0
+    """Seconds for which the slot keeps what every sink has, so that a store that is set back by less gets it again."""
+
+
+class _AgainError(Exception):
+    """The slot is to be read again from what it has confirmed."""
 
 
 class Worker:
@@ -65,8 +74,11 @@ class Worker:
         self._type_name = TypeNames(job.dsn)
         self._passed = Passed()
         self._stop = threading.Event()
-        self._saved: dict[str, bool] = {}
-        """Whether it is written down that a sink's changes are in its file."""
+        self._saved: dict[str, tuple[bool, Stamp]] = {}
+        """Whether it is written down that a sink's changes are in its file, and up to where the sink has them."""
+        self._safe: deque[tuple[float, int]] = deque()
+        """When all sinks had everything up to a position, or had it in their files."""
+        self._confirmed = 0
         self._once = 0
         self._beat = self._ticked = self._told = 0.0
         self._said = ""
@@ -92,6 +104,8 @@ class Worker:
                     except SlotBusyError as error:
                         self._tell(f"{error.message}; this worker waits")
                         self._wait = min(max(self._wait, 1.0) * 1.5, LONGEST)
+                    except _AgainError:
+                        self._wait = SHORTEST
                     except (ConnectError, psycopg.OperationalError) as error:
                         said = error.message if isinstance(error, ConnectError) else str(error)
                         self._tell(f"{said}; it is tried again")
@@ -143,7 +157,7 @@ class Worker:
             checkpoints.want(kept.sink, "running")
             kept = Kept(kept.sink)
         kept.rows = max(kept.rows, sum(s.rows for s in checkpoints.seeds() if s.sink == kept.sink))
-        self._saved[kept.sink] = kept.spilling
+        self._saved[kept.sink] = kept.spilling, kept.stamp
         relations = [t.relation for t in tables]
         lane = Lane(self._make(kept.sink), kept, self._job.dsn, self._job.folder, self._type_name, relations, self._passed)
         self.lanes[kept.sink] = lane
@@ -190,12 +204,20 @@ class Worker:
             safe = lane.safe()
             if safe is not None:
                 bounds.append(safe)
-        fresh = [lane.told() for name, lane in self.lanes.items() if lane.told().spilling and not self._saved[name]]
-        if fresh:
-            checkpoints.save(fresh)
-            self._saved.update((k.sink, True) for k in fresh)
-        replication.status(min(bounds))
+        told = [lane.told() for lane in self.lanes.values()]
+        self._save(checkpoints, [k for k in told if (k.spilling, k.stamp) > self._saved[k.sink]])
+        now, kept = time.monotonic(), 0.0 if self._once else self._job.replay
+        self._safe.append((now, min(bounds)))
+        while self._safe and self._safe[0][0] <= now - kept:
+            self._confirmed = max(self._confirmed, self._safe.popleft()[1])
+        replication.status(self._confirmed)
         faults.point("sync confirmed")
+
+    def _save(self, checkpoints: Checkpoints, told: Sequence[Kept]) -> None:
+        """Write down how far sinks are, before the slot lets go of it: a store that has less later on is known to have lost something."""
+        if told:
+            checkpoints.save(told)
+            self._saved.update((k.sink, (k.spilling, k.stamp)) for k in told)
 
     def _tick(self, conn: Connection, checkpoints: Checkpoints) -> None:
         """Once a second: what is wanted, how far everything is, a heartbeat."""
@@ -203,13 +225,13 @@ class Worker:
         for name, lane in list(self.lanes.items()):
             lane.tick(self._job.patience)
             wanted = kept[name].wanted if name in kept else "running"
+            if lane.older is not None and lane.alive:
+                self._set_back(lane, lane.older, checkpoints, conn)
             if wanted == "reset":
                 self._reset(name, kept[name], checkpoints, conn)
             else:
                 lane.want(wanted)
-        told = [lane.told() for lane in self.lanes.values()]
-        checkpoints.save(told)
-        self._saved.update((k.sink, k.spilling) for k in told)
+        self._save(checkpoints, [lane.told() for lane in self.lanes.values()])
         faults.point("sync checkpointed")
         self._seed(checkpoints)
         self._watch(conn, checkpoints)
@@ -235,10 +257,30 @@ class Worker:
             checkpoints.plant(name, [(t.sql, t.rows) for t in mine], began=self._passed.at, anew=True)
         self._missing = missing
 
-    def _reset(self, name: str, kept: Kept, checkpoints: Checkpoints, conn: Connection) -> None:
+    def _set_back(self, lane: Lane, error: SinkOlderError, checkpoints: Checkpoints, conn: Connection) -> None:
+        """Have what a store misses sent again, where the slot still has all of it; else it is given up. Raises _AgainError."""
+        slot, at = slots.look(conn, self._job.slot), error.stamp
+        confirmed = max(self._confirmed, slot.confirmed if slot else 0)
+        late = [s.source for s in checkpoints.seeds() if s.sink == lane.name and (s.state != "done" or s.began >= at.lsn)]
+        if late:
+            lane.give_up(f"{error.message}; {', '.join(late)} was seeded since, which is nowhere else")
+        elif confirmed > at.lsn:
+            lane.give_up(f"{error.message}; the slot has let go of the log up to {lsn_text(confirmed)}, so that cannot be sent again")
+        else:
+            self._stop_lane(lane.name)
+            self._passed.again()
+            self._safe.clear()
+            self._lane(replace(lane.told(), state="new", stamp=at, spilling=False), checkpoints, source.tables(conn, self._job.publication))
+            self._say(f"{error.message}; what it misses is sent again")
+            raise _AgainError
+
+    def _stop_lane(self, name: str) -> None:
         if name in self._seedings:
             self._seedings.pop(name).stop()
         self.lanes.pop(name).stop()
+
+    def _reset(self, name: str, kept: Kept, checkpoints: Checkpoints, conn: Connection) -> None:
+        self._stop_lane(name)
         self._lane(kept, checkpoints, source.tables(conn, self._job.publication))
         self._say(f"sink {name} begins anew")
 

@@ -15,7 +15,7 @@ from pgcharter import faults
 from pgcharter.db import Connection
 from pgcharter.errors import ConnectError
 from pgcharter.stream import source
-from pgcharter.stream.errors import SinkDownError, SinkLostError
+from pgcharter.stream.errors import SinkDownError, SinkLostError, SinkOlderError
 from pgcharter.stream.mapper import Target
 from pgcharter.stream.model import UNCHANGED, Change, Relation, Stamp
 from pgcharter.stream.passed import Passed
@@ -73,10 +73,10 @@ class Writing:
             raise SinkLostError(f"the store of sink {self.target.name} has nothing any more of what was written to it")
         if stamp < had:
             there, before = (f"{lsn_text(s.lsn)} {s.ordinal}" for s in (stamp, had))
-            raise SinkLostError(
-                f"the store of sink {self.target.name} is at {there} and was at {before}: it was restored from an older copy, or has lost"
-                " what was written last"
-            )
+            raise SinkOlderError(
+                f"the store of sink {self.target.name} is at {there} and was at {before}: it was set back to an older copy, or has lost"
+                " what was written last", stamp,
+            )  # fmt: skip
         return stamp
 
     def _see(self, relation: Relation) -> bool:
