@@ -45,7 +45,8 @@ from pgcharter.runtime.sagas_define import (
 )
 from pgcharter.runtime.sagas_link import SQL, unavailable
 from pgcharter.runtime.sagas_run import POINTS
-from pgcharter.runtime.sagas_worker import CHANNEL, Alarm, Ended, SagaCounts, SagaSettings
+from pgcharter.runtime.sagas_settings import Alarm, Ended, SagaCounts, SagaSettings
+from pgcharter.runtime.sagas_worker import CHANNEL
 from pgcharter.runtime.work import current_work
 
 __all__ = [

@@ -20,7 +20,8 @@ from pgcharter.runtime.context import Context as Around
 from pgcharter.runtime.context import using
 from pgcharter.runtime.feeds_wake import AsyncListener, Listener
 from pgcharter.runtime.sagas_define import Context, Saga
-from pgcharter.runtime.sagas_worker import AnyWorker, SagaSettings
+from pgcharter.runtime.sagas_settings import SagaSettings
+from pgcharter.runtime.sagas_worker import AnyWorker
 
 if TYPE_CHECKING:
     from pgcharter.runtime.database import AsyncDatabase, Database
