@@ -1,4 +1,4 @@
-"""Changes out of PostgreSQL: decoding, copying to a sink that keeps nothing and to PostgreSQL, commit to visible, seeding.
+"""Changes out of PostgreSQL: decoding, seeding and copying to a sink that keeps nothing, to PostgreSQL and ClickHouse, commit to visible.
 
 `python -m bench.cdc [rows]`. Rows have 8 columns. The server is on the same machine, by a Unix socket, with fsync and synchronous_commit
 off, so that what is measured is ours; commit to visible is measured with synchronous_commit on, as changes are sent when they are flushed.
@@ -12,21 +12,24 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import psycopg
+from tests.sinks import servers
 
 from pgcharter.migrate import planning
 from pgcharter.migrate.planning import Wish
 from pgcharter.migrate.policies import Chosen
 from pgcharter.policy import sync
-from pgcharter.policy.sync_settings import MappingTable, SinkTable, SyncSection
+from pgcharter.policy.sync_settings import Kind, MappingTable, SinkTable, SyncSection
 from pgcharter.servers import binaries, lifecycle
 from pgcharter.sinks import registry
 from pgcharter.stream import beginning, mapping, slots, source
 from pgcharter.stream.mapper import Target
-from pgcharter.stream.model import Row, Shape, Stamp
+from pgcharter.stream.model import Row, Shape, Sink, Stamp
 from pgcharter.stream.pgoutput import changes
 from pgcharter.stream.replication import Replication, Streaming
 from pgcharter.stream.source import TypeNames
@@ -72,40 +75,59 @@ def run(rows: int = ROWS) -> None:
     """Measure and print."""
     with lifecycle.start_ephemeral(binaries.choose(None), settings={"wal_level": "logical"}) as server, tempfile.TemporaryDirectory() as at:
         dsn = server.dsn()
-        section = SyncSection(sink=(SinkTable("s", "postgresql", "COPY"),), mapping=(MappingTable("s", "public.orders"),))
         with psycopg.connect(dsn, autocommit=True) as conn:
             conn.execute(SCHEMA)
-            planned = planning.make(Wish("", dsn, chosen=Chosen((sync.policy(section),)), prove=False))
+            planned = planning.make(Wish("", dsn, chosen=Chosen((sync.policy(_section("postgresql")),)), prove=False))
             for step in planned.plan.steps:
                 conn.execute(step.sql.encode())
             conn.execute("CREATE DATABASE copy")
-        job = Job(dsn, "bench", section.publication, ("public.orders",), ("s",), Path(at), heartbeat=1.0)
+        job = Job(dsn, "bench", _section("postgresql").publication, ("public.orders",), ("s",), Path(at), heartbeat=1.0)
         nothing = Nothing()
-
-        def make(name: str, sink: Callable[[], object] = lambda: nothing) -> Target:
-            return Target(name, sink(), mapping.of_sink(section, name, lambda: source.open_source(dsn), {}))  # type: ignore[arg-type]
-
-        def postgresql(name: str) -> Target:
-            return make(name, lambda: registry.make(section.sink[0], Path(at), {"COPY": server.dsn("copy")}))
-
-        _fill(dsn, 1, rows)
-        high = rows
-        for what, maker, slot in (("PostgreSQL", postgresql, "bench_copy"), ("a sink that keeps nothing", make, "bench_nothing")):
-            own = replace(job, slot=slot, folder=Path(at, slot))
-            clock = Clock()
-            beginning.begin(own, maker)
-            clock.tell(f"seed {high} rows to {what}", high, "rows")
-            _fill(dsn, high + 1, high + rows)
-            high += rows
-            clock, worker = Clock(), Worker(own, maker)
-            worker.run(once=True)
-            assert worker.lanes["s"].kept.rows == high, worker.lanes["s"].kept
-            clock.tell(f"copy {rows} changes to {what}", rows, "rows")
-            if maker is make:
-                _latency(dsn, own, make, nothing, high)
-            with psycopg.connect(dsn, autocommit=True) as conn:
-                slots.drop(conn, slot)
+        stores: list[tuple[str, Callable[[str], Target]]] = [("PostgreSQL", _target(dsn, "postgresql", server.dsn("copy")))]
+        with servers.running("clickhouse-server") if servers.program("clickhouse-server") else nullcontext() as clickhouse:
+            if clickhouse:
+                stores.append(("ClickHouse", _target(dsn, "clickhouse", clickhouse.url)))
+            else:
+                print("ClickHouse is not measured: there is no clickhouse-server")
+            stores.append(("a sink that keeps nothing", _target(dsn, "postgresql", "", nothing)))
+            high = rows
+            _fill(dsn, 1, rows)
+            for what, make in stores:
+                own = replace(job, slot=f"bench_{high}", folder=Path(at, what))
+                high = _measured(dsn, own, make, what, rows, high)
+                if make is stores[-1][1]:
+                    _latency(dsn, own, make, nothing, high)
+                with psycopg.connect(dsn, autocommit=True) as conn:
+                    slots.drop(conn, own.slot)
         _decode(dsn, rows)
+
+
+def _measured(dsn: str, job: Job, make: Callable[[str], Target], what: str, rows: int, high: int) -> int:
+    """Seed what there is, copy as many changes as `rows`; gives back how many rows there are then."""
+    clock = Clock()
+    beginning.begin(job, make)
+    clock.tell(f"seed {high} rows to {what}", high, "rows")
+    _fill(dsn, high + 1, high + rows)
+    clock, worker = Clock(), Worker(job, make)
+    worker.run(once=True)
+    assert worker.lanes["s"].kept.rows == high + rows, worker.lanes["s"].kept
+    clock.tell(f"copy {rows} changes to {what}", rows, "rows")
+    return high + rows
+
+
+def _section(kind: Kind) -> SyncSection:
+    return SyncSection(sink=(SinkTable("s", kind, "COPY"),), mapping=(MappingTable("s", "public.orders"),))
+
+
+def _target(dsn: str, kind: Kind, url: str, sink: Sink | None = None) -> Callable[[str], Target]:
+    section = _section(kind)
+
+    def make(name: str) -> Target:
+        to = sink or registry.make(section.sink[0], Path(), {"COPY": url})
+        asked = partial(source.open_source, dsn)
+        return Target(name, to, mapping.of_sink(section, name, asked, {}, texts=getattr(to, "texts", False)))
+
+    return make
 
 
 def _fill(dsn: str, low: int, high: int) -> None:
