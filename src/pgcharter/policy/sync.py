@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from pgcharter.catalog.model import Catalog, Publication, Table
 from pgcharter.names import ObjectId, quote
+from pgcharter.policy import sync_captures
 from pgcharter.policy.compose import SCHEMA
 from pgcharter.policy.model import Policy, State
 from pgcharter.policy.own import check, columns, index, joined, opened, primary
@@ -65,7 +66,10 @@ def _apply(state: State, section: SyncSection) -> State:
     copied = list(mapped(section, catalog))
     tables = joined(catalog.tables, *_own(section, catalog))
     publications = catalog.publications if not copied else _with(catalog.publications, _publication(section, copied))
-    made = opened(replace(catalog, tables=tables, publications=publications), filter(None, (section.role,)))
+    made = replace(catalog, tables=tables, publications=publications)
+    if section.capture == "triggers":
+        made = sync_captures.objects(replace(made, tables=sync_captures.captured(tables, copied, section)), section)
+    made = opened(made, filter(None, (section.role,)))
     for question in _questions(section, copied):
         state = state.asking(question)
     return replace(state, catalog=_readable(made, section, copied))

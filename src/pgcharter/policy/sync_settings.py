@@ -95,6 +95,9 @@ class MappingTable:
 class SyncSection:
     """`[sync]`: one publication and one slot for all copies."""
 
+    capture: Literal["stream", "triggers"] = "stream"
+    """Where changes come from: the server's log through a replication slot, or triggers, which need no rights and no setting of the server,
+    work through a pooler in transaction mode, and cost every write something."""
     publication: str = field(default="pgcharter_sync", metadata={"check": _name})
     slot: str = field(default="pgcharter_sync", metadata={"check": _name})
     folder: str = ".pgcharter/sync"
@@ -103,6 +106,8 @@ class SyncSection:
     """Most log that the slot may hold back, as max_slot_wal_keep_size should say; `sync status` warns at half of it."""
     heartbeat: str = field(default="10s", metadata=_TIMES)
     """Time after which an idle database is written to, so that its slot moves on."""
+    replay: str = field(default="1min", metadata=_TIMES)
+    """Time for which the slot keeps what every store has: one that is set back by less (restarted from an older dump) gets it again."""
     mask_key_env: str = ""
     """Environment variable with the secret of masks `hash`: without it, whoever knows a value's form can find it by trying."""
     origin: Literal["any", "none"] = "any"
