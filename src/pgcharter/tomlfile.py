@@ -319,13 +319,14 @@ _PLAIN: dict[type, str] = {
     str: "text in quotes",
     bool: "true or false",
     int: "a whole number",
+    float: "a number",
     date: "a date without quotes such as 2027-03-31",
 }
 
 
 def _convert_plain(value: object, annotation: type) -> object:
-    right = isinstance(value, annotation)
-    if annotation is int and isinstance(value, bool):
+    right = isinstance(value, (int, float) if annotation is float else annotation)
+    if annotation in (int, float) and isinstance(value, bool):
         right = False
     if annotation is date and isinstance(value, datetime):
         right = False

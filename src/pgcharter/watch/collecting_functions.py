@@ -1,0 +1,24 @@
+"""Collectors that are no SQL, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from pgcharter.watch import collecting_host, collecting_pooler, collecting_server, collecting_tls
+from pgcharter.watch.collecting_asked import Asked, NothingToAskError, Row, System
+
+__all__ = ["FUNCTIONS", "Asked", "NothingToAskError", "System"]
+
+FUNCTIONS: Mapping[str, Callable[[Asked], Iterable[Row]]] = {
+    "reach": collecting_server.reach,
+    "writing": collecting_server.writing,
+    "clock": collecting_server.clock,
+    "certificate": collecting_tls.certificate,
+    "disks": collecting_host.disks,
+    "memory": collecting_host.memory,
+    "load": collecting_host.load,
+    "pressure": collecting_host.pressure,
+    "kernel": collecting_host.kernel,
+    "pools": collecting_pooler.pools,
+    "pooler": collecting_pooler.pooler,
+}
