@@ -17,6 +17,7 @@ from tests.sinks import servers
 from tests.stream.copying import wait
 from tests.stream.test_lost_stores import TABLES, RedisCopies
 
+from pgcharter.sinks.redis import RedisSink
 from pgcharter.stream import source
 
 
@@ -204,6 +205,36 @@ def test_a_chunk_that_is_lost_is_noticed(copies: RedisCopies, busy: bool, monkey
         wait(copies.equal)
         if busy:
             writer.join()
+
+
+def test_a_chunk_of_init_that_is_lost_is_noticed(copies: RedisCopies, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store is set back while the first copy is made, which ends there; the worker does not go on behind what is gone."""
+    read, dumps = source.read, []
+
+    def reading(conn: Any, table: Any, after: Any, limit: int) -> Any:
+        if table.sql == "public.b":
+            wait(lambda: redis.Redis(port=copies.server.port).exists("public.a:1"))
+            dumps.append(saved(copies))
+        yield from read(conn, table, after, limit)
+
+    monkeypatch.setattr(source, "read", reading)
+    write = RedisSink.write
+
+    def writing(sink: RedisSink, rows: Any, upto: Any) -> None:
+        if not rows and upto.lsn:
+            with set_back(copies, dumps[0]):
+                pass
+        write(sink, rows, upto)
+
+    monkeypatch.setattr(RedisSink, "write", writing)
+    assert "one" in copies.init(jobs=1).failed
+    monkeypatch.undo()
+    assert len(dumps) == 1
+    with copies.running():
+        wait(copies.lost)
+        assert "was seeded since" in copies.kept()["reason"]
+        copies.reset()
+        wait(copies.equal)
 
 
 def _rows(copies: RedisCopies) -> int:

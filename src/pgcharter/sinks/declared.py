@@ -26,7 +26,10 @@ def streamed(section: SyncSection, dsn: str, folder: Path, environ: Mapping[str,
     tables = tuple(dict.fromkeys([*(m.table for m in section.mapping), *looked]))
     sinks = {s.name: s for s in section.sink if any(m.sink == s.name for m in section.mapping)}
     kept = folder / section.folder / section.slot
-    job = Job(dsn, section.slot, section.publication, tables, tuple(sinks), kept, seconds(section.heartbeat), origin=section.origin)
+    job = Job(
+        dsn, section.slot, section.publication, tables, tuple(sinks), kept, seconds(section.heartbeat), origin=section.origin,
+        replay=seconds(section.replay),
+    )  # fmt: skip
 
     def make(name: str) -> Target:
         sink = registry.make(sinks[name], folder, environ)

@@ -12,6 +12,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -182,7 +183,7 @@ class Initial:
         queues = {target.name: queue.Queue[tuple[Table, list[Change] | None] | None](2) for target, _ in targets}
         wanted = {target.name: {t.sql for t in of} for target, of in targets}
         seeds = {(s.sink, s.source): s for s in checkpoints.seeds()}
-        saved: queue.SimpleQueue[Seed] = queue.SimpleQueue()
+        saved: queue.SimpleQueue[tuple[Seed, Stamp]] = queue.SimpleQueue()
         errors: list[Exception] = []
 
         def read() -> None:
@@ -198,21 +199,21 @@ class Initial:
                 errors.append(error)
 
         def write(target: Target) -> None:
-            writing = Writing(target, self._dsn)
+            writing, at = Writing(target, self._dsn), Stamp(0, 0)
             try:
                 writing.open([t.relation for t in tables])
                 while (item := queues[target.name].get()) is not None:
                     table, changes = item
-                    seed = seeds[target.name, table.sql]
+                    seed, at = seeds[target.name, table.sql], Stamp(0, at.ordinal + 1)  # a store that loses some of it stands lower
                     if changes is not None:
-                        writing.write(changes, Stamp(0, 0), chunk=True)
+                        writing.write(changes, at, chunk=True)
                         seed.after = _after(table, changes)
                         seed.rows, seed.state = seed.rows + len(changes), "copying"
                     else:
                         if seed.began:
-                            writing.clear(table.relation, Stamp(seed.began, 0), Stamp(0, 0))
+                            writing.clear(table.relation, Stamp(seed.began, 0), at)
                         seed.state = "done"
-                    saved.put(seed)
+                    saved.put((replace(seed), at))
                 target.sink.write([], self._stamp)
             except Exception as error:
                 self._failed[target.name] = error
@@ -272,12 +273,12 @@ def _after(table: Table, changes: Sequence[Change]) -> list[str] | None:
     return [str(v) for v in source.key_of(table)(changes[-1].new or ())] if table.keys else None
 
 
-def _save(checkpoints: Checkpoints, saved: queue.SimpleQueue[Seed]) -> None:
-    """Write down how far seeds are; the last word of each."""
-    latest: dict[tuple[str, str], Seed] = {}
+def _save(checkpoints: Checkpoints, saved: queue.SimpleQueue[tuple[Seed, Stamp]]) -> None:
+    """Write down how far seeds are, and where their stores stand; the last word of each."""
+    latest: dict[tuple[str, str], tuple[Seed, Stamp]] = {}
     with suppress(queue.Empty):
         while True:
-            seed = saved.get_nowait()
-            latest[seed.sink, seed.source] = seed
-    for seed in latest.values():
-        checkpoints.seeded(seed)
+            seed, at = saved.get_nowait()
+            latest[seed.sink, seed.source] = seed, at
+    for seed, at in latest.values():
+        checkpoints.seeded(seed, at)
