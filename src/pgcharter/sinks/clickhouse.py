@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
+from itertools import chain, repeat
 from pathlib import Path
 from struct import Struct
 from typing import Any
@@ -31,6 +32,8 @@ from pgcharter.sinks.clickhouse_types import Kind, MisfitError, Version, exact, 
 from pgcharter.stream.errors import SinkRefusedError
 from pgcharter.stream.model import Field, Row, Shape, Sink, Stamp, Stored
 
+_AT_ONCE = 1_000
+"""Rows that are encoded at a time."""
 _END = Struct("<QQB")
 _PAGE = 100_000
 """Rows that are read back at a time."""
@@ -136,9 +139,8 @@ class ClickHouseSink:
         rows = self._not_overtaken(table, [row for row in newest.values() if table.floor is None or row.stamp >= table.floor])
         for at in range(0, len(rows), _MOST):
             part = rows[at : at + _MOST]
-            table.high = max(table.high, max(_version(row.stamp) for row in part))
-            data = _encoded(table, part)
-            self._http.run(f"INSERT INTO {table.name} ({table.columns}) FORMAT RowBinary", data)
+            table.high = max(table.high, _version(max(row.stamp for row in part)))
+            self._http.run(f"INSERT INTO {table.name} ({table.columns}) FORMAT RowBinary", list(_encoded(table, part)))
 
     def _not_overtaken(self, table: Table, rows: list[Row]) -> list[Row]:
         """Without rows of which the table has a later change of the same transaction: ClickHouse would keep what is inserted last."""
@@ -237,31 +239,25 @@ def _stamp_in(data: memoryview, at: int) -> tuple[tuple[bytes, int, int], int]:
 _PAIR = Struct("<QQ")
 
 
-def _encoded(table: Table, rows: Sequence[Row]) -> list[bytes]:
+def _encoded(table: Table, rows: Sequence[Row]) -> Iterator[bytes]:
     """Rows as RowBinary."""
     names = [f.name for f in table.shape.fields]
-    writes = [kind.write for kind in table.kinds]
-    out: list[bytes] = []
-    for row in rows:
-        deleted = row.op == "delete"
-        values = _keyed(table.shape, row.key) if deleted else row.values
+    nothing = dict.fromkeys(names)
+    for at in range(0, len(rows), _AT_ONCE):
+        part = rows[at : at + _AT_ONCE]
+        values = [row.values if row.op == "put" else {**nothing, **dict(zip(row.shape.key, row.key, strict=True))} for row in part]
         try:
-            given = list(map(values.get, names)) if deleted else [values[name] for name in names]
+            columns = [[v[n] for v in values] for n in names]
         except KeyError as missing:
             raise SinkRefusedError(f"a row of {table.shape.to} comes without {missing}, and ClickHouse needs whole rows") from None
-        said = b"\0"
+        ends = [_END.pack(row.stamp[0] << 1 | (row.stamp[1] > 0), row.stamp[1], row.op == "delete") for row in part]
         try:
-            out += [write(value) for write, value in zip(writes, given, strict=True)]
+            written = [c for kind, column in zip(table.kinds, columns, strict=True) for c in kind.column(column)]
+            yield b"".join(chain.from_iterable(zip(*written, ends, repeat(b"\0"), strict=False)))
         except MisfitError:
-            made, said = _nearest(table.shape.fields, table.kinds, given)
-            out += made
-        version, ordinal = _version(row.stamp)
-        out.append(_END.pack(version, ordinal, deleted) + said)
-    return out
-
-
-def _keyed(shape: Shape, key: tuple[Any, ...]) -> dict[str, Any]:
-    return dict(zip(shape.key, key, strict=True))
+            for given, end in zip(zip(*columns, strict=True), ends, strict=True):
+                made, said = _nearest(table.shape.fields, table.kinds, given)
+                yield b"".join((*made, end, said))
 
 
 def _nearest(fields: Sequence[Field], kinds: Sequence[Kind], values: Sequence[Any]) -> tuple[list[bytes], bytes]:
@@ -274,7 +270,7 @@ def _nearest(fields: Sequence[Field], kinds: Sequence[Kind], values: Sequence[An
         except MisfitError as misfit:
             said[f.name] = exact(f, value)
             made.append(kind.write(misfit.nearest))
-    text = json.dumps(said, ensure_ascii=False).encode()
+    text = json.dumps(said, ensure_ascii=False).encode() if said else b""
     return made, length(len(text)) + text
 
 

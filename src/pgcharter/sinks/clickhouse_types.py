@@ -20,10 +20,11 @@ from __future__ import annotations
 import json
 import re
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Context, Decimal
+from itertools import repeat
 from typing import Any
 from uuid import UUID
 
@@ -48,6 +49,7 @@ _WIDER = {
 _TIMES = ("timestamp without time zone", "timestamp with time zone")
 _DAY, _EPOCH, _AWARE, _TICK = date(1970, 1, 1), datetime(1970, 1, 1), datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 _LONG = Context(prec=200)
+_HALVES, _LOW = struct.Struct("<QQ").pack, (1 << 64) - 1
 _LENGTHS = [bytes((n,)) for n in range(128)]
 _FORMATS = {
     "Int8": "b", "Int16": "h", "Int32": "i", "Int64": "q", "UInt8": "B", "Bool": "B", "UInt16": "H", "UInt32": "I", "UInt64": "Q",
@@ -73,6 +75,16 @@ class Kind:
     """Raises MisfitError."""
     read: Callable[[memoryview, int], tuple[Any, int]]
     """The value at a place, and the place behind it."""
+    whole: Callable[[Any], bytes] | None = None
+    """Of a Nullable column how a value that is not NULL is written, without the byte that says so."""
+
+    def column(self, values: Sequence[Any]) -> Iterator[Iterable[bytes]]:
+        """Many values, in columns of bytes that are put beside each other."""
+        if self.whole is None or None in values:
+            yield map(self.write, values)
+        else:
+            yield repeat(b"\0")
+            yield map(self.whole, values)
 
 
 def wanted(field: Field, server: Version) -> str:
@@ -121,7 +133,7 @@ def kind(field: Field, type_: str, nullable: bool) -> Kind | None:
     def was(data: memoryview, at: int) -> tuple[Any, int]:
         return (None, at + 1) if data[at] else read(data, at + 1)
 
-    return Kind(type_, written, was)
+    return Kind(type_, written, was, write)
 
 
 def _plain(field: Field, type_: str) -> Kind | None:
@@ -216,8 +228,8 @@ def _decimals(digits: int, scale: int) -> tuple[Callable[[Any], bytes], Callable
 
 
 def _uuid_out(value: Any) -> bytes:
-    raw = value.bytes if value is not None else bytes(16)
-    return raw[7::-1] + raw[:7:-1]
+    number = value.int if value is not None else 0
+    return _HALVES(number >> 64, number & _LOW)
 
 
 def _uuid_in(data: memoryview, at: int) -> tuple[Any, int]:
