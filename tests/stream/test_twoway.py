@@ -1,153 +1,165 @@
-"""Two databases whose applications write to the same rows converge, and changes do not go round."""
+"""Two databases whose applications write to the same rows end with the same, and changes do not go round."""
 
 from __future__ import annotations
 
-import itertools
-import random
-import threading
-from collections.abc import Iterator
-from dataclasses import replace
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
-import psycopg
 import pytest
-from tests.stream.copying import Copies, wait
+from tests.conftest import installation
+from tests.stream.copying import wait
+from tests.stream.twoway_ground import SETTINGS, Ground, law
 
-from pgcharter.policy.sync_settings import MappingTable
+from pgcharter.errors import RefusedError
+from pgcharter.servers import lifecycle
 from pgcharter.servers.lifecycle import Server
-from pgcharter.stream import source
-from pgcharter.stream.errors import SinkRefusedError
-from pgcharter.stream.mapper import Target
-from pgcharter.stream.mapping import Mappings
-from pgcharter.stream.model import Field, Row, Shape, Stamp
-from pgcharter.stream.twoway import Rule, TwoWaySink, Values, newest
+from pgcharter.stream import twoway
+from pgcharter.stream.twoway import Version
 
-NOTES = MappingTable("one", "public.notes")
-TABLE = "CREATE TABLE notes (id int PRIMARY KEY, body text, n int, updated_at timestamptz NOT NULL)"
-WRITE = (
-    "INSERT INTO notes VALUES (%(id)s, %(body)s, 1, clock_timestamp()) ON CONFLICT (id) DO UPDATE SET body = excluded.body,"
-    " n = notes.n + 1, updated_at = greatest(clock_timestamp(), notes.updated_at + interval '1 us')"
-)
-_numbers = itertools.count(1)
+Make = Callable[..., Ground]
 
 
-class Way(Copies):
-    """From one database into the other."""
+@pytest.fixture(scope="module")
+def servers() -> Iterator[Callable[[int], Server]]:
+    with ExitStack() as stack:
+        made: dict[int, Server] = {}
 
-    def __init__(self, dsn: str, there: str, folder: Path, rule: Rule) -> None:
-        folder.mkdir()
-        super().__init__(dsn, folder, ("public.notes",))
-        self.job = replace(self.job, origin="none")
-        self._there, self._rule = there, rule
+        def get(major: int) -> Server:
+            if major not in made:
+                made[major] = stack.enter_context(lifecycle.start_ephemeral(installation(major), settings=SETTINGS))
+            return made[major]
 
-    def make(self, sink: str) -> Target:
-        mapper = Mappings([NOTES], lambda: source.open_source(self.dsn))
-        return Target(sink, TwoWaySink(self._there, self.job.slot, self._rule), mapper)
+        yield get
 
 
 @pytest.fixture
-def both(major_server: Server) -> Iterator[tuple[str, str]]:
-    names = [f"twoway_{next(_numbers)}" for _ in range(2)]
-    with psycopg.connect(major_server.dsn(), autocommit=True) as admin:
-        for name in names:
-            admin.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
-            with psycopg.connect(major_server.dsn(name), autocommit=True) as conn:
-                conn.execute(TABLE)
-        yield major_server.dsn(names[0]), major_server.dsn(names[1])
-        for name in names:
-            admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
-        admin.execute("SELECT pg_replication_origin_drop(roname) FROM pg_replication_origin WHERE roname LIKE 'sync_twoway_%'")
+def ground(servers: Callable[[int], Server], tmp_path: Path) -> Iterator[Make]:
+    with ExitStack() as stack:
+
+        def make(rule: str = "latest", *, major: int = 18, begin: bool = True, **options: bool) -> Ground:
+            made = Ground(servers(major), tmp_path, rule, **options)
+            stack.callback(made.close)
+            if begin:
+                made.begin()
+            return made
+
+        yield make
 
 
-def rows(dsn: str) -> Any:
-    with psycopg.connect(dsn) as conn:
-        return conn.execute("SELECT * FROM notes ORDER BY id").fetchall()
+@pytest.mark.parametrize(("rule", "full", "major"), [("here", True, 18), ("latest", False, 15)])
+def test_both_sides_end_with_the_same(ground: Make, rule: str, full: bool, major: int) -> None:
+    """Whatever is written at both, deletes and changed keys and unique columns too, and though workers are killed."""
+    law(ground, rule, "twoway decided:5", "twoway followed:5", full=full, major=major)
 
 
-def _write(dsn: str, seed: int, count: int) -> None:
-    """Rows locked in any order: who loses a deadlock goes on."""
-    draw = random.Random(seed)
-    with psycopg.connect(dsn) as conn:
-        for n in range(count):
-            try:
-                conn.execute(WRITE, {"id": draw.randint(1, 8), "body": f"{seed}: {n}"})
-                if draw.random() < 0.6:
-                    conn.rollback() if draw.random() < 0.1 else conn.commit()
-            except psycopg.errors.DeadlockDetected:
-                conn.rollback()
+def test_nothing_goes_round(ground: Make) -> None:
+    two = ground()
+    with two.running():
+        two.do(two.there, "INSERT INTO notes (id) SELECT generate_series(1, 50)")
+        two.do(two.here, "INSERT INTO notes (id) SELECT generate_series(101, 150)")
+        assert two.equal()
+        wait(lambda: two.ask(two.there, "SELECT rows > 0 FROM pgcharter.sync_sinks") == [(True,)])
+        time.sleep(1.2)
+    assert two.ask(two.there, "SELECT rows FROM pgcharter.sync_sinks") == [(51,)], "what came from the other side went back"
 
 
-@pytest.mark.parametrize("major", [15, 18])
-def test_two_databases_converge(both: tuple[str, str], tmp_path: Path, major: int) -> None:
-    ways = [Way(both[0], both[1], tmp_path / "a", newest("updated_at")), Way(both[1], both[0], tmp_path / "b", newest("updated_at"))]
-    try:
-        for way in ways:
-            way.init()
-        with ways[0].running(), ways[1].running():
-            writers = [threading.Thread(target=_write, args=(dsn, n, 150)) for n, dsn in enumerate(both)]
-            for writer in writers:
-                writer.start()
-            for writer in writers:
-                writer.join()
-            with psycopg.connect(both[0], autocommit=True) as conn:
-                conn.execute(WRITE, {"id": 100, "body": "the last of a"})
-            with psycopg.connect(both[1], autocommit=True) as conn:
-                conn.execute(WRITE, {"id": 101, "body": "the last of b"})
-            wait(lambda: {100, 101} <= {r[0] for r in rows(both[0])} & {r[0] for r in rows(both[1])})
-            wait(lambda: rows(both[0]) == rows(both[1]))
-        with psycopg.connect(both[0]) as conn:
-            written = conn.execute("SELECT rows FROM pgcharter.sync_sinks").fetchone()
-            kept = conn.execute("SELECT DISTINCT done FROM pgcharter_copies.conflicts").fetchall()
-        assert written is not None
-        assert 0 < written[0] <= 151, "what came from the other database went back"
-        assert kept in ([], [("kept",)])
-    finally:
-        for way in ways:
-            way.drop()
+def test_what_was_made_of_what_is_there_is_no_conflict(ground: Make) -> None:
+    two = ground("here")
+    two.do(two.here, "INSERT INTO notes (id, body) VALUES (1, 'here'), (2, 'here')")
+    two.once()
+    two.do(two.there, "UPDATE notes SET body = 'there' WHERE id = 1", "DELETE FROM notes WHERE id = 2")
+    two.once()
+    assert two.rows(two.here, "id, body") == two.rows(two.there, "id, body") == [(1, "there")]
+    assert two.ask(two.here, "SELECT * FROM pgcharter_copies.conflicts") == []
 
 
-FIELDS = (Field("id", "integer", key=True), Field("body", "text"), Field("n", "integer"), Field("updated_at", "timestamp with time zone"))
-SHAPE = Shape("notes", FIELDS, "public.notes")
+@pytest.mark.parametrize(
+    ("rule", "here", "done"),
+    [("here", "here", "kept"), ("there", "there", "taken"), ("latest", "there", "taken"), ("merge", "there", "taken")],
+)
+def test_the_rule_decides_and_who_lost_what_is_written_down(ground: Make, rule: str, here: str, done: str) -> None:
+    two = ground(rule)
+    two.do(two.here, "INSERT INTO notes (id, body, n) VALUES (1, 'both', 1)")
+    two.once()
+    two.do(two.here, "UPDATE notes SET body = 'here'")
+    time.sleep(0.01)
+    two.do(two.there, "UPDATE notes SET body = 'there'")
+    two.once()
+    assert two.rows(two.here, "body") == two.rows(two.there, "body") == [(here,)]
+    lost = "there" if here == "here" else "here"
+    assert two.ask(two.here, "SELECT origin, key, done, fields, lost ->> 'body' FROM pgcharter_copies.conflicts") == [
+        (two.two.back.slot, ["1"], done, ["body"], lost)
+    ]
 
 
-def _row(stamp: int, n: int, body: str, time: str) -> Row:
-    from pgcharter.stream.values import load
-
-    made = load("timestamp with time zone")
-    assert made is not None
-    return Row(SHAPE, "put", (1,), {"id": 1, "body": body, "n": n, "updated_at": made(time)}, Stamp(stamp, 1))
-
-
-def test_a_rule_of_ones_own_and_its_log(both: tuple[str, str]) -> None:
-    def merge(here: Values, comes: Values) -> Values:
-        return {**comes, "n": max(here["n"], comes["n"])}
-
-    sink = TwoWaySink(both[1], "sync_twoway_rule", merge)
-    assert sink.open([SHAPE]) is None
-    sink.write([_row(1, 5, "a", "2024-01-01 00:00:00+00"), _row(2, 3, "b", "2024-01-02 00:00:00+00")], Stamp(2, 1))
-    sink.close()
-    assert [r[1:3] for r in rows(both[1])] == [("b", 5)]
-    assert sink.open([SHAPE]) == Stamp(2, 1)
-    sink.close()
-    with psycopg.connect(both[1]) as conn:
-        assert conn.execute("SELECT key, fields, done FROM pgcharter_copies.conflicts").fetchall() == [([1], ["n"], "merged")]
+def test_a_row_that_waits_for_a_decision_is_not_set_back(ground: Make) -> None:
+    two = ground("there")
+    two.do(two.here, "INSERT INTO notes (id, body) VALUES (1, 'both')")
+    two.once()
+    two.do(two.there, "UPDATE notes SET body = 'there'")
+    two.do(two.here, "UPDATE notes SET body = 'here'")
+    two.out()
+    assert two.rows(two.there, "body") == [("there",)]
+    two.back()
+    two.do(two.there, "UPDATE notes SET body = 'there again'")
+    two.out()
+    assert two.rows(two.there, "body") == [("there again",)]
+    two.once()
+    assert two.rows(two.here, "body") == two.rows(two.there, "body") == [("there again",)]
 
 
-def test_newest_is_the_same_whichever_comes_first() -> None:
-    rule = newest("at")
-    one, other, none = {"id": 1, "at": 5, "x": "a"}, {"id": 1, "at": 5, "x": "b"}, {"id": 1, "at": None, "x": "c"}
-    for left, right in itertools.permutations((one, other, none), 2):
-        assert rule(left, right) == rule(right, left)
-    assert rule(one, none) == one
+@pytest.mark.parametrize("rule", ["here", "latest"])
+def test_deleted_here_and_changed_there(ground: Make, rule: str) -> None:
+    two = ground(rule)
+    two.do(two.here, "INSERT INTO notes (id, body) VALUES (1, 'both')")
+    two.once()
+    two.do(two.here, "DELETE FROM notes")
+    two.do(two.there, "UPDATE notes SET body = 'there'")
+    two.once()
+    assert two.rows(two.here, "body") == two.rows(two.there, "body") == ([] if rule == "here" else [("there",)])
 
 
-def test_a_unique_column_in_the_way_is_said(both: tuple[str, str]) -> None:
-    with psycopg.connect(both[1], autocommit=True) as conn:
-        conn.execute("ALTER TABLE notes ADD UNIQUE (body)")
-        conn.execute("INSERT INTO notes VALUES (2, 'a', 1, now())")
-    sink = TwoWaySink(both[1], "sync_twoway_unique", newest("updated_at"))
-    sink.open([SHAPE])
-    with pytest.raises(SinkRefusedError, match="unique column"):
-        sink.write([_row(1, 5, "a", "2024-01-01 00:00:00+00")], Stamp(1, 1))
-    sink.close()
+def test_a_row_that_cannot_be_there_is_refused_alone(ground: Make) -> None:
+    two = ground()
+    two.do(two.here, "INSERT INTO notes (id, body, tag) VALUES (1, 'here', 7)")
+    two.do(two.there, "INSERT INTO notes (id, body, tag) VALUES (2, 'there', 7)", "INSERT INTO notes (id, body) VALUES (3, 'other')")
+    two.once()
+    assert two.rows(two.here, "id, body") == two.rows(two.there, "id, body") == [(1, "here"), (3, "other")]
+    ((done, why, lost),) = two.ask(two.here, "SELECT done, why, lost ->> 'body' FROM pgcharter_copies.conflicts")
+    assert (done, lost) == ("refused", "there")
+    assert "notes_tag_key" in why
+    assert two.ask(two.there, "SELECT * FROM pgcharter_copies.parked") == []
+
+
+def test_a_truncate_leaves_what_waits(ground: Make) -> None:
+    two = ground()
+    two.do(two.here, "INSERT INTO notes (id) VALUES (1)")
+    two.once()
+    two.do(two.here, "TRUNCATE notes")
+    two.do(two.there, "INSERT INTO notes (id) VALUES (2)")
+    two.once()
+    assert two.rows(two.here, "id") == two.rows(two.there, "id") == [(2,)]
+
+
+def test_a_follower_with_rows_is_refused_unless_they_are_the_same(ground: Make) -> None:
+    two = ground(begin=False)
+    for dsn in (two.here, two.there):
+        two.do(dsn, "INSERT INTO notes (id, updated_at) VALUES (1, '2024-01-01')")
+    with pytest.raises(RefusedError, match="has rows already"):
+        two.begin()
+    two.begin(same=True)
+    two.do(two.there, "UPDATE notes SET body = 'x'")
+    two.once()
+    assert two.rows(two.here) == two.rows(two.there)
+
+
+def test_rules() -> None:
+    one, other, none, gone = Version({"at": "2"}, 5), Version({"at": "10"}, 5), Version({"at": None}, 5), Version(None, 7)
+    rule = twoway.newest("at", "integer")
+    assert rule(one, other) == rule(other, one) == other.values
+    assert rule(one, none) == rule(none, one) == one.values
+    assert rule(one, gone) == rule(gone, one) == one.values
+    assert twoway.latest(one, other) == one.values, "what is equal stays"
+    assert twoway.latest(one, gone) is None
