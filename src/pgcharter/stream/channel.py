@@ -123,7 +123,7 @@ class Channel:
                 self._spill.sync()
                 faults.point("sync spilled")
                 return None
-            return self._queue[0][0].lsn if self._queue else None
+            return self._queue[0][0].first or self._queue[0][0].lsn if self._queue else None
 
     def take(self, wait: float, most: int = BATCH) -> Batch | None:
         """What comes next for the sink; None when there is nothing after `wait` seconds. Raises SpillDamagedError."""
@@ -146,7 +146,7 @@ class Channel:
             piece = self._spill.read()
             if piece is None:
                 break
-            self._add(batch, piece.changes, piece.lsn)
+            self._add(batch, piece.changes)
             batch.time = piece.time
         return batch
 
@@ -165,13 +165,13 @@ class Channel:
                 if piece is None and current is self._current:
                     self._taken += 1
                     self._current = None
-            self._add(batch, piece or [], transaction.lsn)
+            self._add(batch, piece or [])
             batch.time = transaction.time
         return batch
 
-    def _add(self, batch: Batch, changes: list[Change], lsn: int) -> None:
-        if lsn <= self.durable.lsn:
-            changes = [c for c in changes if c.stamp > self.durable]
+    def _add(self, batch: Batch, changes: list[Change]) -> None:
+        if changes and changes[0].stamp <= batch.upto:
+            changes = [c for c in changes if c.stamp > batch.upto]
         if changes:
             batch.changes += changes
             batch.upto = changes[-1].stamp

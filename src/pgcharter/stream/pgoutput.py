@@ -17,6 +17,8 @@ TypeName = Callable[[int, int], str]
 EPOCH: Final = 946_684_800_000_000
 """Microseconds from 1970 to 2000, where PostgreSQL's clock begins."""
 ROWS: Final = frozenset(b"IUDT")
+PLACED: Final = ord("L")
+"""Not PostgreSQL's: position and time of a change, which follows as a message. Changes that triggers wrote down come so."""
 _IDENTITIES: Mapping[int, Literal["default", "nothing", "full", "index"]] = {
     ord("d"): "default", ord("n"): "nothing", ord("f"): "full", ord("i"): "index",
 }  # fmt: skip
@@ -278,6 +280,8 @@ def changes(
             else:
                 if kind == _R:
                     describe(m, relations, type_name)
+                elif kind == PLACED:
+                    yield from changes([m[17:]], relations, *_at(m, "Q"), 1, type_name, *_at(m, "Q", 9))
                 continue
         except (struct.error, IndexError, ValueError):
             raise _damaged(m) from None

@@ -119,6 +119,8 @@ class Transaction:
     type_name: TypeName
     origin: str = ""
     """Where it came from, when it was replicated from elsewhere."""
+    first: int = 0
+    """Position from which it would have to be sent again, where that is not `lsn`."""
     _decoded: list[list[Change]] = field(default_factory=list, repr=False)
 
     def changes(self) -> Iterator[list[Change]]:
