@@ -16,6 +16,7 @@ from pgcharter.plan.settings import PLAN, RELEASES
 from pgcharter.policy import registry
 from pgcharter.policy.transport_settings import SECTION as TRANSPORT
 from pgcharter.runtime.database_settings import SECTION as DATABASE
+from pgcharter.watch.settings import SECTION as WATCH
 
 if TYPE_CHECKING:
     from pgcharter.guides.model import Guide
@@ -62,7 +63,7 @@ def charter_here(start: Path | None = None) -> Charter:
 
 def sections() -> tuple[Section[Any], ...]:
     """The charter's sections that packages declare."""
-    return (PLAN, MIGRATE, RELEASES, TRANSPORT, DATABASE, *registry.sections())
+    return (PLAN, MIGRATE, RELEASES, TRANSPORT, DATABASE, WATCH, *registry.sections())
 
 
 def _charter(path: Path | None) -> Charter:

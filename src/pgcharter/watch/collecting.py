@@ -94,7 +94,7 @@ class Watcher:
     def _without_server(self, collector: Collector, error: ConnectError) -> Facts:
         """Facts where no server answers: some do not need one, one of them says that."""
         if collector.name == "reach":
-            return Facts("reach", ({"down": 1, "connect_seconds": None, "problem": error.message, "hint": error.hint},))
+            return Facts("reach", ({"down": 1, "problem": error.message, "hint": error.hint},))
         if collector.scope == "pooler":
             return self._function(None, collector, 0.0)
         return Facts(collector.name, gaps=(Gap(collector.name, "the server cannot be reached"),))

@@ -25,7 +25,7 @@ def pooler(asked: Asked) -> Iterable[Row]:
     try:
         lists, config = _ask(asked, "SHOW LISTS", "SHOW CONFIG")
     except ConnectError as error:
-        return ({"down": 1, "clients": None, "most_clients": None, "clients_percent": None, "problem": error.message},)
+        return ({"down": 1, "problem": error.message},)
     counts = {r["list"]: int(r["items"]) for r in lists}
     most = next(int(r["value"]) for r in config if r["key"] == "max_client_conn")
     clients = counts["used_clients"]

@@ -39,7 +39,7 @@ def writing(asked: Asked) -> Iterable[Row]:
             f"role {role} may make no temporary table in database {database}: GRANT TEMPORARY ON DATABASE {database} TO {role}"
         ) from None
     except psycopg.Error as error:
-        return ({"failed": 1, "commit_seconds": None, "problem": str(error).strip().partition("\n")[0]},)
+        return ({"failed": 1, "problem": str(error).strip().partition("\n")[0]},)
     wrong = row is None or row[0] != 42
     problem = "a row that was written was not there" if wrong else ""
     return ({"failed": int(wrong), "commit_seconds": time.perf_counter() - began, "problem": problem},)

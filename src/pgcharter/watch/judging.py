@@ -51,10 +51,13 @@ class _Value:
 def judge(collectors: Mapping[str, Collector], facts: Mapping[str, Facts], checks: Iterable[Check], past: Past, now: datetime) -> Health:
     """Readings of all checks that could be answered, the worst first, and gaps for the others."""
     readings: list[Reading] = []
-    gaps = {gap: None for f in facts.values() for gap in f.gaps}
+    gaps: dict[Gap, None] = {}
     for check in checks:
         found = facts.get(check.collector)
-        if found is None or not found.asked or (found.gaps and not found.rows):
+        if found is None or not found.asked:
+            continue
+        gaps |= dict.fromkeys(Gap(check.id, gap.why) for gap in found.gaps)
+        if found.gaps and not found.rows:
             continue
         made, missing = _check(check, collectors[check.collector], found, past, now)
         readings += made
@@ -124,7 +127,8 @@ def _check(check: Check, collector: Collector, found: Facts, past: Past, now: da
     if fine:
         pick = min if check.below else max
         return [pick(fine, key=lambda pair: pair[0])[1]], gaps
-    return ([] if missing else [Reading(check, Level.OK, None, check.title)]), gaps
+    unanswered = found.rows and all(check.value not in row for row in found.rows)
+    return ([] if missing or unanswered else [Reading(check, Level.OK, None, check.title)]), gaps
 
 
 def _shortened(worst: list[Reading]) -> list[Reading]:
