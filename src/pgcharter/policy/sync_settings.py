@@ -92,6 +92,28 @@ class MappingTable:
 
 
 @dataclass(frozen=True)
+class TwoWayTable:
+    """`[[sync.two_way]]`: tables that are written to at this database and at another one, and copied both ways. This one decides."""
+
+    name: str = field(metadata={"check": _name})
+    """What the other side is called; begins the names of slots and publications at both."""
+    url_env: str
+    """Environment variable with the address of the other database."""
+    tables: tuple[str, ...]
+    """Tables, schema.table, that both sides have with the same columns and a primary key."""
+    rule: Literal["newest", "source"] = "newest"
+    """What decides on a row that both sides have changed: the newer of the two, or always the same side."""
+    side: Literal["here", "there"] = "here"
+    """Which side wins by rule = "source"; `here` asks for REPLICA IDENTITY FULL at the other side."""
+    column: str = ""
+    """Column that says which row is newer, such as updated_at; empty: the time of its commit."""
+    create: bool = False
+    """Whether `sync init` makes tables at the other side that are not there."""
+    same: bool = False
+    """Whether the other side has the same rows already; else its tables must be empty, and are filled."""
+
+
+@dataclass(frozen=True)
 class SyncSection:
     """`[sync]`: one publication and one slot for all copies."""
 
@@ -116,6 +138,7 @@ class SyncSection:
     """Role that reads changes and writes heartbeats; empty: the owner."""
     sink: tuple[SinkTable, ...] = ()
     mapping: tuple[MappingTable, ...] = ()
+    two_way: tuple[TwoWayTable, ...] = ()
 
 
 SECTION = Section("sync", SyncSection)
