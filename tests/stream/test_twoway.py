@@ -156,8 +156,8 @@ def test_a_follower_with_rows_is_refused_unless_they_are_the_same(ground: Make) 
 
 
 def test_rules() -> None:
-    one, other, none, gone = Version({"at": "2"}, 5), Version({"at": "10"}, 5), Version({"at": None}, 5), Version(None, 7)
-    rule = twoway.newest("at", "integer")
+    one, other, none = (Version({"at": at}, 5, {"at": "integer"}) for at in ("2", "10", None))
+    gone, rule = Version(None, 7), twoway.newest("at")
     assert rule(one, other) == rule(other, one) == other.values
     assert rule(one, none) == rule(none, one) == one.values
     assert rule(one, gone) == rule(gone, one) == one.values

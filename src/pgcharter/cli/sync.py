@@ -78,8 +78,16 @@ def init(
     from pgcharter.cli.progress import progress
     from pgcharter.stream import beginning
 
-    job, make, _ = work(environment, target)
+    both, only = sync_two_way.two_ways(environment, target)
     leave(environment, target, confirm)
+    begun = sync_two_way.begin(both, yes=yes, jobs=jobs, quiet=form == "json")
+    if only:
+        if form == "json":
+            show_json({"format": "pgcharter-sync-init", "version": 1, "two_way": begun})
+        else:
+            click.echo("now run: pgcharter sync run" if begun else "everything that the charter declares was begun already")
+        return Exit.FINE
+    job, make, _ = work(environment, target)
     found = beginning.look(job, make, anew=anew)
     if form == "text":
         _tell(job, found, later=later)
@@ -116,9 +124,9 @@ def _tell(job: Job, found: Beginning, *, later: bool) -> None:
 
 def _data(job: Job, found: Beginning) -> dict[str, object]:
     return {
-        "format": "pgcharter-sync-init", "slot": job.slot, "made": found.slot, "warnings": list(found.warnings),
+        "format": "pgcharter-sync-init", "version": 1, "slot": job.slot, "made": found.slot, "warnings": list(found.warnings),
         "seeds": {n: [t.sql for t in of] for n, of in found.seeds.items()}, "failed": dict(found.failed),
     }  # fmt: skip
 
 
-from pgcharter.cli import sync_batch, sync_reconcile, sync_run, sync_status  # noqa: E402, F401 - their commands join the group
+from pgcharter.cli import sync_batch, sync_reconcile, sync_run, sync_status, sync_two_way  # noqa: E402, F401 - their commands join the group

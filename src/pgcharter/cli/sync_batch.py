@@ -50,7 +50,7 @@ def batch_(
                 reports.append(compare(side, Options(repair=True)))
     if form == "json":
         batches = [{"table": b.table, "sink": b.sink, "rows": b.rows, "since": b.since, "next": b.next} for b in done]
-        show_json({"format": "pgcharter-sync-batch", "batches": batches, "mappings": [data(r) for r in reports]})
+        show_json({"format": "pgcharter-sync-batch", "version": 1, "batches": batches, "mappings": [data(r) for r in reports]})
     else:
         for b in done:
             click.echo(f"{b.table} → {b.sink}: {b.rows} rows" + (f" since {b.since}" if b.since else ""))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pgcharter.cli import sync_two_way
 from pgcharter.cli.migrating import confirm_option, database_options
 from pgcharter.cli.output import Command, format_option, screen, show, show_json
 from pgcharter.cli.sync import leave, sync
@@ -57,19 +58,38 @@ def reconcile_(
     """
     from pgcharter.stream.reconcile_model import Options
 
-    found = sides(environment, target, sink, tables)
+    both, only = sync_two_way.two_ways(environment, target)
     if repair:
         leave(environment, target, confirm)
+    equal = sync_two_way.compared(both, sink, tables, repair=repair)
+    if only or sink in {one.table.name for one in both}:
+        return _told_both(equal, form)
+    found = sides(environment, target, sink, tables)
     options = Options(repair, 1.0 if everything else share, rate, wait=wait)
     if forever:
         return _forever(lambda: sides(environment, target, sink, tables), options, pause, form)
     reports = _all(found, options, behind=behind)
     if form == "json":
-        show_json({"format": "pgcharter-sync-reconcile", "mappings": [data(r) for r in reports]})
+        show_json({"format": "pgcharter-sync-reconcile", "version": 1, "mappings": [data(r) for r in reports], "two_way": equal})
     else:
         for report in reports:
             _tell(report)
-    return Exit.FINDINGS if any(r.remaining or r.unsettled for r in reports) else Exit.FINE
+        _told_both(equal, form)
+    return Exit.FINDINGS if any(r.remaining or r.unsettled for r in reports) or _differ(equal) else Exit.FINE
+
+
+def _told_both(equal: list[dict[str, Any]], form: str) -> int:
+    """How both sides of copies both ways compare."""
+    if form == "json":
+        show_json({"format": "pgcharter-sync-reconcile", "version": 1, "mappings": [], "two_way": equal})
+    else:
+        for one in equal:
+            sync_two_way.tell_compared(one)
+    return Exit.FINDINGS if _differ(equal) else Exit.FINE
+
+
+def _differ(equal: list[dict[str, Any]]) -> bool:
+    return any(len(one["keys"]) > one["repaired"] for one in equal)
 
 
 def sides(
@@ -112,7 +132,7 @@ def _forever(make: Callable[[], list[Side]], options: Options, pause: float, for
         if isinstance(what, PgcharterError):
             click.echo(f"{what}; it is tried again" + (f" ({what.hint})" if what.hint else ""), err=True)
         elif form == "json":
-            show_json({"format": "pgcharter-sync-reconcile", "mappings": [data(what)]})
+            show_json({"format": "pgcharter-sync-reconcile", "version": 1, "mappings": [data(what)]})
         else:
             _tell(what)
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
+from pgcharter.cli import sync_two_way
 from pgcharter.cli.migrating import confirm_option, database_options
 from pgcharter.cli.output import Command
 from pgcharter.cli.sync import known, leave, sync, work
 from pgcharter.errors import Exit, RefusedError, UsageError
+
+if TYPE_CHECKING:
+    from pgcharter.stream.worker import Worker
 
 RUN = (
     ("pgcharter sync run", "until it is stopped: as a service, one for each slot"),
@@ -26,10 +32,29 @@ def run(environment: str | None, target: str | None, *, once: bool) -> int:
     """
     from pgcharter.stream.worker import Worker
 
+    both, only = sync_two_way.two_ways(environment, target)
+    if both:
+        return _beside(sync_two_way.workers(both), environment, target, once=once, only=only)
     job, make, _ = work(environment, target)
     worker = Worker(job, make, lambda text: click.echo(text, err=True))
     worker.run(once=once)
     bad = [lane.kept for lane in worker.lanes.values() if lane.kept.state in ("down", "refused", "lost")]
+    for kept in bad:
+        click.echo(f"sink {kept.sink} is {kept.state}: {kept.reason}", err=True)
+    return Exit.FINDINGS if bad else Exit.FINE
+
+
+def _beside(workers: list[Worker], environment: str | None, target: str | None, *, once: bool, only: bool) -> int:
+    """Workers of copies both ways, and that of all other copies, beside one another."""
+    import threading
+
+    from pgcharter.stream.twoway_run import run
+    from pgcharter.stream.worker import Worker
+
+    if not only:
+        job, make, _ = work(environment, target)
+        workers = [*workers, Worker(job, make, lambda text: click.echo(text, err=True))]
+    bad = run(workers, threading.Event(), once=once)
     for kept in bad:
         click.echo(f"sink {kept.sink} is {kept.state}: {kept.reason}", err=True)
     return Exit.FINDINGS if bad else Exit.FINE

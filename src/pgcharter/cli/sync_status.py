@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pgcharter.cli import sync_two_way
 from pgcharter.cli.migrating import database_options
 from pgcharter.cli.output import Command, format_option, screen, show, show_json
 from pgcharter.cli.sync import sync, work
@@ -11,6 +12,7 @@ from pgcharter.errors import Exit
 
 if TYPE_CHECKING:
     from pgcharter.stream.standing import Round, Sink, Standing
+    from pgcharter.stream.twoway_declared import Declared
 
 STATUS = (
     ("pgcharter sync status", "ends in 1 when something is wrong"),
@@ -29,14 +31,35 @@ def status(environment: str | None, target: str | None, form: str) -> int:
     from pgcharter.measures import size
     from pgcharter.stream import source, standing
 
+    both, only = sync_two_way.two_ways(environment, target)
+    if only:
+        return _only(both, form)
     job, _, section = work(environment, target)
+    stands = sync_two_way.stands(both, size(section.keep))
     with source.open_source(job.dsn) as conn:
         found = standing.look(conn, job, size(section.keep))
     if form == "json":
-        show_json(_data(job.slot, found))
+        show_json(_data(job.slot, found) | {"two_way": [sync_two_way.stand_data(one) for one in stands]})
     else:
         _tell(job.slot, found)
-    return Exit.FINDINGS if found.problems else Exit.FINE
+        for one in stands:
+            sync_two_way.tell_stand(one)
+    return Exit.FINDINGS if found.problems or any(one.problems for one in stands) else Exit.FINE
+
+
+def _only(both: list[Declared], form: str) -> int:
+    """Where all copies are both ways."""
+    from pgcharter.cli.project import charter_here
+    from pgcharter.measures import size
+    from pgcharter.policy.sync_settings import SECTION
+
+    stands = sync_two_way.stands(both, size(charter_here().section(SECTION).keep))
+    if form == "json":
+        show_json({"format": "pgcharter-sync-status", "version": 1, "two_way": [sync_two_way.stand_data(one) for one in stands]})
+    else:
+        for one in stands:
+            sync_two_way.tell_stand(one)
+    return Exit.FINDINGS if any(one.problems for one in stands) else Exit.FINE
 
 
 def _tell(name: str, found: Standing) -> None:
@@ -78,7 +101,7 @@ def _bytes(count: int) -> str:
 def _data(name: str, found: Standing) -> dict[str, Any]:
     slot = found.slot
     return {
-        "format": "pgcharter-sync-status",
+        "format": "pgcharter-sync-status", "version": 1,
         "slot": slot and {
             "name": name, "status": slot.status, "pid": slot.pid, "held_bytes": slot.held, "lag_bytes": slot.lag,
             "safe_bytes": slot.safe, "failover": slot.failover, "invalid": slot.invalid,

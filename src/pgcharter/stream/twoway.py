@@ -30,6 +30,8 @@ class Version(NamedTuple):
     """None: it is deleted."""
     time: int = 0
     """When it was committed, microseconds since 1970. 0: not known, as of a row that the deciding side has deleted."""
+    types: Mapping[str, str] = {}
+    """Column → its type, as format_type writes it."""
 
 
 Rule = Callable[[Version, Version], Values | None]
@@ -46,17 +48,16 @@ def latest(here: Version, comes: Version) -> Values | None:
     return comes.values if comes.time > here.time else here.values
 
 
-def newest(column: str, type: str = "timestamp with time zone") -> Rule:  # noqa: A002
+def newest(column: str) -> Rule:
     """The row with the larger value of a column, such as updated_at, which must grow with every change; of equal ones what is here.
 
     NULL is the smallest, and a change wins against a delete.
     """
-    made = load(type) or str
 
     def rule(here: Version, comes: Version) -> Values | None:
         if here.values is None or comes.values is None:
             return comes.values if here.values is None else here.values
-        one, other = here.values[column], comes.values[column]
+        one, other, made = here.values[column], comes.values[column], load(here.types[column]) or str
         return comes.values if other is not None and (one is None or made(other) > made(one)) else here.values
 
     return rule

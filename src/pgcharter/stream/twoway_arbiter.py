@@ -93,11 +93,11 @@ class Arbiter:
         found = self._link.conn.execute(by.look, list(row.key)).fetchone()
         if found is None:
             return Here(Version(None), theirs=False)
-        return Here(Version(dict(zip(by.names, found[2:], strict=True)), micros(found[0])), found[1] == self._own)
+        return Here(Version(dict(zip(by.names, found[2:], strict=True)), micros(found[0]), by.types), found[1] == self._own)
 
     def _decided(self, by: Statements, row: Told, *, locked: bool = False) -> bool:
         here = self._look(by, row)
-        comes = Version(row.values if row.op == "put" else None, row.time)
+        comes = Version(row.values if row.op == "put" else None, row.time, by.types)
         if here.version.values == comes.values:
             return True
         shall, sure = comes.values, False

@@ -104,7 +104,7 @@ class Statements:
     """The statements of one shape. Parameters of `put` are all fields, of the others the key."""
 
     def __init__(self, shape: Shape) -> None:
-        types = {f.name: f.type for f in shape.fields}
+        self.types = types = {f.name: f.type for f in shape.fields}
         self.to = shape.source
         self.names = tuple(types)
         self.key = shape.key
