@@ -59,7 +59,10 @@ class Mapped:
         renamed = {self.mapping.rename.get(c, c): i for c, i in self.at.items()}
         self._places = {n: renamed[n] for n in self.names}
         self._loads = [(i, self.makes[n]) for i, n in enumerate(self.names) if n in self.makes and n not in self.texts]
-        self._keys = [(self.names.index(k), self.makes[k] if k in self.texts else None) for k in self.key]
+        self._keys = [(self.names.index(k), self.makes.get(k) if k in self.texts else None) for k in self.key]
+        places = range(len(self.names))
+        items = ", ".join(f"{n!r}: v{i}" for i, n in enumerate(self.names))
+        self._values = eval(f"lambda {', '.join(f'v{i}' for i in places)}: {{{items}}}")  # noqa: S307 - twice as quick as dict(zip(…))
         if self.tenant is None:
             self.shapes[None] = self.shape
 
@@ -86,10 +89,9 @@ class Mapped:
         for at, of in self._loads:
             columns[at] = _converted(columns[at], of)
         keys = zip(*(columns[at] if of is None else _converted(columns[at], of) for at, of in self._keys), strict=True)
-        names, new = self.names, tuple.__new__
+        found, new = map(self._values, *columns), tuple.__new__
         return [
-            new(Row, (shape, "put", key, dict(zip(names, row, strict=True)), change[4]))
-            for shape, key, row, change in zip(shapes, keys, zip(*columns, strict=True), changes, strict=False)
+            new(Row, (shape, "put", key, made, change[4])) for shape, key, made, change in zip(shapes, keys, found, changes, strict=False)
         ]
 
     def _rows(self, change: Change) -> list[Row]:
