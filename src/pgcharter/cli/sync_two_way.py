@@ -83,7 +83,7 @@ def stands(some: Sequence[Declared], keep: int) -> list[Stand]:
     """How they stand."""
     from pgcharter.stream.twoway_run import look
 
-    return [look(one.two, keep) for one in some]
+    return [look(one.two, one.table.name, keep) for one in some]
 
 
 def stand_data(one: Stand) -> dict[str, Any]:

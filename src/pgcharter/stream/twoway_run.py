@@ -75,8 +75,8 @@ class Stand:
     problems: tuple[str, ...]
 
 
-def look(two: TwoWay, keep: int) -> Stand:
-    """Ask both sides. `keep` is the most log that a slot may hold back, in bytes."""
+def look(two: TwoWay, name: str, keep: int) -> Stand:
+    """Ask both sides; `name` is what the other one is called. `keep` is the most log that a slot may hold back, in bytes."""
     with source.open_source(two.here) as here, source.open_source(two.there) as there:
         out, back = standing.look(here, two.out, keep), standing.look(there, two.back, keep)
         counts = _counted(
@@ -85,10 +85,10 @@ def look(two: TwoWay, keep: int) -> Stand:
             two.back.slot,
         )
         parked = _counted(there, "SELECT count(*), 0 FROM pgcharter_copies.parked WHERE origin = %s", two.out.slot)[0]
-    problems = [*(f"to {two.name}: {p}" for p in out.problems), *(f"from {two.name}: {p}" for p in back.problems)]
+    problems = [*(f"to {name}: {p}" for p in out.problems), *(f"from {name}: {p}" for p in back.problems)]
     if parked:
-        problems.append(f"{parked} rows cannot be at {two.name}: SELECT * FROM pgcharter_copies.parked there says why")
-    return Stand(two.name, out, back, *counts, parked, tuple(problems))
+        problems.append(f"{parked} rows cannot be at {name}: SELECT * FROM pgcharter_copies.parked there says why")
+    return Stand(name, out, back, *counts, parked, tuple(problems))
 
 
 def _counted(conn: Connection, sql: str, origin: str) -> tuple[int, int]:
