@@ -72,6 +72,7 @@ def test_a_source_that_goes_while_rows_are_read_is_lost(copies: Copies) -> None:
         other.execute("SELECT pg_terminate_backend(%s, 5000)", [conn.info.backend_pid])
         with pytest.raises(ConnectError, match="lost while rows were read"):
             list(pieces)
+        conn.close()
 
 
 _TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)
