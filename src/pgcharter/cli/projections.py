@@ -179,8 +179,7 @@ def rebuild_(
     dsn = _changing(environment, target, confirm)
     if cancel:
         _done(app, dsn, lambda m, db: Rebuild(db, m.projection(name)).cancel())
-        click.echo(f"what was built of {name} is gone; the live tables are as they were")
-        return Exit.FINE
+        return _said(form, f"what was built of {name} is gone; the live tables are as they were", "rebuild", name, cancelled=True)
     with progress(f"rebuilding {name}") as advance:
         found = _done(app, dsn, lambda m, db: Rebuild(db, m.projection(name)).run(anew=anew, tell=_telling(name, advance)))
     if form == "json":
@@ -230,34 +229,42 @@ def verify_(name: str, app: str | None, environment: str | None, target: str | N
     return Exit.FINE if equal else Exit.FINDINGS
 
 
-def _named(verb: str, past: str) -> Callable[..., int]:
-    def command(name: str, environment: str | None, target: str | None) -> int:
-        from pgcharter.db import connect
-        from pgcharter.runtime import feeds_manage
-        from pgcharter.runtime.projections import PREFIX
+def _said(form: str, sentence: str, what: str, name: str, **more: Any) -> int:
+    """Tell what was done."""
+    if form == "json":
+        show_json({"format": f"pgcharter-projection-{what}", "version": 1, "projection": name, **more})
+    else:
+        click.echo(sentence)
+    return Exit.FINE
 
-        with connect(_dsn(environment, target)) as conn, conn.transaction():
-            getattr(feeds_manage, verb)(conn, PREFIX + name)
-        click.echo(f"{name} {past}")
-        return Exit.FINE
 
-    return command
+def _moved(verb: str, dsn: str, name: str) -> None:
+    from pgcharter.db import connect
+    from pgcharter.runtime import feeds_manage
+    from pgcharter.runtime.projections import PREFIX
+
+    with connect(dsn) as conn, conn.transaction():
+        getattr(feeds_manage, verb)(conn, PREFIX + name)
 
 
 @projections.command("pause", cls=Command, examples=(("pgcharter projections pause order-totals", "until it is resumed"),))
 @click.argument("name")
 @database_options
-def pause_(name: str, environment: str | None, target: str | None) -> int:
+@format_option
+def pause_(name: str, environment: str | None, target: str | None, form: str) -> int:
     """Let an async read model stay as it is until `resume`; events wait for it."""
-    return _named("pause", "is paused, and keeps what it has")(name, environment, target)
+    _moved("pause", _dsn(environment, target), name)
+    return _said(form, f"{name} is paused, and keeps what it has", "moved", name, state="paused")
 
 
 @projections.command("resume", cls=Command, examples=(("pgcharter projections resume order-totals", "from where it was paused"),))
 @click.argument("name")
 @database_options
-def resume_(name: str, environment: str | None, target: str | None) -> int:
+@format_option
+def resume_(name: str, environment: str | None, target: str | None, form: str) -> int:
     """Let a paused read model go on."""
-    return _named("resume", "goes on")(name, environment, target)
+    _moved("resume", _dsn(environment, target), name)
+    return _said(form, f"{name} goes on", "moved", name, state="running")
 
 
 REPLAY = (("pgcharter projections replay order-totals order 47ca7d8f-131f-4f4c-bac1-a90f7b0ff678 --yes", "its rows, made anew"),)
@@ -271,9 +278,10 @@ REPLAY = (("pgcharter projections replay order-totals order 47ca7d8f-131f-4f4c-b
 @app_option
 @confirm_option
 @database_options
+@format_option
 def replay_(
     name: str, aggregate_type: str, aggregate_id: str, yes: bool, app: str | None, environment: str | None, target: str | None,
-    confirm: str | None,
+    confirm: str | None, form: str,
 ) -> int:  # fmt: skip
     """Delete the rows of one aggregate from a read model and make them anew from its events, in one transaction."""
     from pgcharter.runtime.projections_rebuild import Replay
@@ -286,8 +294,8 @@ def replay_(
             )
         click.confirm(f"Delete the rows of {aggregate_type} {aggregate_id} from {name}, and make them anew?", abort=True)
     events = _done(app, dsn, lambda m, db: Replay(db, m.projection(name)).run(aggregate_type, _id(aggregate_id)))
-    click.echo(f"{aggregate_type} {aggregate_id} is made anew in {name}, from {events:,} events")
-    return Exit.FINE
+    said = f"{aggregate_type} {aggregate_id} is made anew in {name}, from {events:,} events"
+    return _said(form, said, "replay", name, aggregate_type=aggregate_type, aggregate_id=aggregate_id, events=events)
 
 
 def _id(text: str) -> UUID | str:

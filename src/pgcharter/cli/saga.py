@@ -91,17 +91,24 @@ def show_(which: tuple[str, ...], environment: str | None, target: str | None, f
 def _asking(what: str, help_: str, examples: tuple[tuple[str, str], ...], *, step: bool = False) -> None:
     """A command by which a person asks something of a saga."""
 
-    def command(which: tuple[str, ...], environment: str | None, target: str | None, reason: str, actor: str, step: str = "") -> int:
+    def command(
+        which: tuple[str, ...], environment: str | None, target: str | None, form: str, reason: str, actor: str, step: str = ""
+    ) -> int:
         from pgcharter.runtime.sagas import ask
 
         with _connected(environment, target) as conn:
             at = _found(conn, which)
             ask(conn, at.saga_id, what, actor=actor or _me(), reason=reason, step=step)  # type: ignore[arg-type]
-        click.echo(f"asked: the next worker that has saga {at.saga_id} does it; pgcharter saga show {at.saga_id} says what became of it")
+        if form == "json":
+            show_json({"format": "pgcharter-saga-asked", "version": 1, "saga_id": str(at.saga_id), "asked": what, "step": step or None})
+        else:
+            click.echo(
+                f"asked: the next worker that has saga {at.saga_id} does it; pgcharter saga show {at.saga_id} says what became of it"
+            )
         return Exit.FINE
 
     command.__doc__ = help_
-    made: Any = database_options(command)
+    made: Any = format_option(database_options(command))
     made = click.option("--actor", default="", help="Who asks.  [default: the account on this machine]")(made)
     made = click.option("--reason", required=True, help="Why; written into its history.")(made)
     if step:
