@@ -21,10 +21,10 @@ from tests.migrate.scenario import migration, unit
 from pgcharter.db import connect
 from pgcharter.errors import PgcharterError, RefusedError, UsageError
 from pgcharter.migrate import ledger, lock, losses, runner
-from pgcharter.migrate.blockers import head
+from pgcharter.migrate.blockers import Beside, head
 from pgcharter.migrate.model import Migration, Unit
 from pgcharter.migrate.terms import Pace, Terms, Window
-from pgcharter.migrate.watch import Advances, Event, Finished, Note, Planned, Retries, RunnerWaits, Terminated, UnitDone, Waits
+from pgcharter.migrate.watch import Advances, Backend, Event, Finished, Note, Planned, Retries, RunnerWaits, Terminated, UnitDone, Waits
 from pgcharter.names import ObjectId
 from pgcharter.servers.lifecycle import Server
 
@@ -163,6 +163,24 @@ def test_a_prepared_transaction_is_named(server_of: Callable[[int | None], Serve
         outcome, _ = apply(own.dsn(), migration("002", unit("ALTER TABLE t ADD COLUMN x int")))
         conn.execute("ROLLBACK PREPARED 'forgotten'")
     assert "prepared transaction forgotten with ACCESS SHARE on t" in outcome.message
+
+
+def test_a_blocker_once_seen_is_named_though_the_wait_ended_before_the_last_look(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    apply(database, BASE)
+    seen, ask = [], Beside.blockers
+
+    def late(self: Beside, pid: int) -> tuple[Backend, ...] | None:
+        found = ask(self, pid)
+        if found:
+            seen.append(found)
+        return () if found and len(seen) > 1 else found
+
+    monkeypatch.setattr(Beside, "blockers", late)
+    with idle_in_transaction(database, "LOCK TABLE t IN ACCESS SHARE MODE") as culprit:
+        pid = culprit.info.backend_pid
+        outcome, _ = apply(database, migration("002", unit("ALTER TABLE t ADD COLUMN x int")))
+    assert len(seen) > 1
+    assert f"pid {pid}" in outcome.message
 
 
 def test_nobody_waits_longer_than_the_lock_timeout(database: str) -> None:

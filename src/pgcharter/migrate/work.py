@@ -235,7 +235,7 @@ class Work:
 
     def _blocked(self, found: tuple[Backend, ...], now: float) -> None:
         changed = [one.pid for one in found] != [one.pid for one in self.blockers]
-        self.blockers = found
+        self.blockers = found or self.blockers  # a wait can end between the question whether and the one for whom
         if changed or now - self._told > 1:
             self._told = now
             self.watch(Waits(self.migration, self.number, self._waited, found))
