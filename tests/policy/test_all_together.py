@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 from tests.policy.by_hand import lose
-from tests.policy.schemas import CASES, sql_of
+from tests.policy.schemas import EVERYWHERE, sql_of
 
 from pgcharter.catalog import codec
 from pgcharter.catalog.compare import compare
@@ -90,7 +90,7 @@ def differing(a: Catalog, b: Catalog) -> list[str]:
     return [str(codec.plain(d)) for d in compare(a, b) if "pgcharter" not in (d.object.schema, d.object.name)]
 
 
-@pytest.mark.parametrize(("name", "major"), CASES)
+@pytest.mark.parametrize(("name", "major"), EVERYWHERE)
 def test_on_twice_and_off(made: str, name: str, major: int) -> None:
     before = catalog(made)
     first = planned(made, policies(name), prove=True)
