@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.conftest import installation
@@ -38,7 +39,7 @@ def servers() -> Iterator[Callable[[int], Server]]:
 def ground(servers: Callable[[int], Server], tmp_path: Path) -> Iterator[Make]:
     with ExitStack() as stack:
 
-        def make(rule: str = "latest", *, major: int = 18, begin: bool = True, **options: bool) -> Ground:
+        def make(rule: str = "latest", *, major: int = 18, begin: bool = True, **options: Any) -> Ground:
             made = Ground(servers(major), tmp_path, rule, **options)
             stack.callback(made.close)
             if begin:
@@ -141,6 +142,28 @@ def test_a_truncate_leaves_what_waits(ground: Make) -> None:
     two.do(two.there, "INSERT INTO notes (id) VALUES (2)")
     two.once()
     assert two.rows(two.here, "id") == two.rows(two.there, "id") == [(2,)]
+
+
+def test_columns_of_all_kinds_in_partitions_with_names_that_must_be_quoted(ground: Make) -> None:
+    table = """
+    CREATE TABLE notes (id int, "Größe 1" int, big text, doc json, tags text[], raw bytea, at timestamptz,
+        twice int GENERATED ALWAYS AS (id * 2) STORED, PRIMARY KEY ("Größe 1", id)) PARTITION BY LIST ("Größe 1");
+    CREATE TABLE one PARTITION OF notes FOR VALUES IN (1); CREATE TABLE two PARTITION OF notes FOR VALUES IN (2);
+    ALTER TABLE one ALTER big SET STORAGE EXTERNAL;
+    """
+    two = ground("latest", full=False, table=table)
+    row = "INSERT INTO notes VALUES (1, 1, repeat('x', 3000), '{\"a\": [1]}', '{a,NULL,\"b c\"}', '\\x00ff', '2024-01-01 00:00:00.5+00')"
+    two.do(two.here, row)
+    two.once()
+    assert two.rows(two.here, "notes::text") == two.rows(two.there, "notes::text")
+    two.do(two.there, """UPDATE notes SET tags = '{}'""")
+    two.do(two.here, """UPDATE notes SET at = now()""")
+    two.once()
+    assert two.rows(two.here, "notes::text") == two.rows(two.there, "notes::text")
+    two.do(two.there, """UPDATE notes SET "Größe 1" = 2, at = '-infinity'""")
+    two.once()
+    assert two.rows(two.here, "notes::text") == two.rows(two.there, "notes::text")
+    assert two.rows(two.here, '"Größe 1", length(big), at::text') == [(2, 3000, "-infinity")]
 
 
 def test_a_follower_with_rows_is_refused_unless_they_are_the_same(ground: Make) -> None:

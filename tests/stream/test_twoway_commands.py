@@ -66,6 +66,7 @@ def test_from_init_to_reconcile(project: Project) -> None:
     with psycopg.connect(project.here, autocommit=True) as here:
         here.execute(TABLE)
         own_tables(project.here)
+        assert "was not begun: pgcharter sync init" in project.run("status", code=1)
         said = project.run("init", "--yes")
         assert "there: CREATE TABLE shop.stock" in said
         assert project.rows(project.there) == project.rows(project.here)
@@ -79,6 +80,7 @@ def test_from_init_to_reconcile(project: Project) -> None:
                 wait(lambda: project.rows(project.here)[0][1] == "b")
                 here.execute("UPDATE shop.stock SET kind = 'b' WHERE id = 3")
                 wait(lambda: project.rows(project.there) == project.rows(project.here))
+                wait(lambda: project.run("status", code=1).count(": running") == 2)
                 found = project.data("status", code=1)["two_way"][0]
                 assert (found["name"], found["out"]["state"], found["back"]["state"]) == ("branch", "running", "running")
                 assert all("max_slot_wal_keep_size" in p for p in found["problems"]), found

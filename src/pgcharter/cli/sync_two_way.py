@@ -36,7 +36,7 @@ def begin(some: Sequence[Declared], *, yes: bool, jobs: int, quiet: bool) -> lis
     from pgcharter.cli.progress import progress
     from pgcharter.stream import source, twoway_begin, twoway_tables
 
-    new = [one for one in some if not _begun(one)]
+    new = [one for one in some if not twoway_begin.begun(one.two)]
     for one in new:
         table, two = one.table, one.two
         with source.open_source(two.here) as here, source.open_source(two.there) as there:
@@ -57,21 +57,6 @@ def begin(some: Sequence[Declared], *, yes: bool, jobs: int, quiet: bool) -> lis
     return [one.table.name for one in new]
 
 
-def _begun(one: Declared) -> bool:
-    from pgcharter.errors import PgcharterError
-    from pgcharter.stream.errors import SlotLostError
-    from pgcharter.stream.twoway_begin import begun
-
-    try:
-        return begun(one.two)
-    except SlotLostError:
-        raise
-    except PgcharterError as error:
-        if "pgcharter.sync_sinks" in error.message:
-            return False
-        raise
-
-
 def workers(some: Sequence[Declared]) -> list[Worker]:
     """The workers of all of them."""
     from pgcharter.stream.twoway_run import workers
@@ -88,12 +73,14 @@ def stands(some: Sequence[Declared], keep: int) -> list[Stand]:
 
 def stand_data(one: Stand) -> dict[str, Any]:
     """The same for a program."""
+    from pgcharter.stream.checkpoints import Kept
+
     ways = {}
     for name, way in (("out", one.out), ("back", one.back)):
-        kept = way.sinks[0].kept
+        kept = way.sinks[0].kept if way.sinks else Kept(one.name)
         ways[name] = {
-            "state": kept.state, "reason": kept.reason, "behind_seconds": kept.behind, "behind_bytes": way.sinks[0].behind_bytes,
-            "rows": kept.rows, "held_bytes": way.slot.held if way.slot else 0,
+            "state": kept.state, "reason": kept.reason, "behind_seconds": kept.behind, "rows": kept.rows,
+            "behind_bytes": sum(s.behind_bytes for s in way.sinks), "held_bytes": way.slot.held if way.slot else 0,
         }  # fmt: skip
     counts = {"conflicts": one.conflicts, "refused": one.refused, "parked": one.parked}
     return {"name": one.name, **ways, **counts, "problems": list(one.problems)}

@@ -84,6 +84,8 @@ class Link:
 
 def prepare(conn: Connection) -> None:
     """Make the tables in which copies both ways keep what they know."""
+    if conn.execute("SELECT to_regclass('pgcharter_copies.parked')").fetchone() != (None,):
+        return
     with conn.transaction():
         conn.execute("SET LOCAL client_min_messages = error")
         conn.execute("SELECT pg_advisory_xact_lock(%s, 0)", [_LOCK])

@@ -28,7 +28,10 @@ class Told(Row):
 
 
 class WholeRows:
-    """The tables as they are (stream.mapper.Mapper). `source` connects to where they come from, for their primary keys."""
+    """The tables as they are (stream.mapper.Mapper), fields by name, since the order of columns is each side's own.
+
+    `source` connects to where they come from, for their primary keys.
+    """
 
     def __init__(self, tables: Sequence[str], source: Callable[[], Connection]) -> None:
         self.tables = tuple(tables)
@@ -45,7 +48,7 @@ class WholeRows:
         if {sql_of(relation), f"{relation.schema}.{relation.name}"}.isdisjoint(self.tables):
             return False
         key = self._key(relation)
-        fields = tuple(Field(c.name, c.type, c.name in key) for c in relation.columns)
+        fields = tuple(Field(c.name, c.type, c.name in key) for c in sorted(relation.columns, key=lambda c: c.name))
         shape = Shape(relation.name, fields, sql_of(relation))
         if self._shapes.get(relation.oid) == shape:
             return False
@@ -88,7 +91,7 @@ class WholeRows:
 
 
 def _rows(shape: Shape, change: Change) -> list[Row]:
-    names = [f.name for f in shape.fields]
+    names = [c.name for c in change.relation.columns]
     if change.op == "truncate":
         return [_told(change, shape, "clear", (), {}, None)]
     old = dict(zip(names, change.old, strict=True)) if change.old is not None else None

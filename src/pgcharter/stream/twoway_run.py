@@ -77,6 +77,9 @@ class Stand:
 
 def look(two: TwoWay, name: str, keep: int) -> Stand:
     """Ask both sides; `name` is what the other one is called. `keep` is the most log that a slot may hold back, in bytes."""
+    if not begun(two):
+        none = Standing(None, (), ())
+        return Stand(name, none, none, 0, 0, 0, (f"copying both ways with {name} was not begun: pgcharter sync init",))
     with source.open_source(two.here) as here, source.open_source(two.there) as there:
         out, back = standing.look(here, two.out, keep), standing.look(there, two.back, keep)
         counts = _counted(
@@ -92,8 +95,6 @@ def look(two: TwoWay, name: str, keep: int) -> Stand:
 
 
 def _counted(conn: Connection, sql: str, origin: str) -> tuple[int, int]:
-    if conn.execute("SELECT to_regclass('pgcharter_copies.parked')").fetchone() == (None,):
-        return 0, 0
     row = conn.execute(sql.encode(), [origin]).fetchone()
     return (row[0], row[1]) if row else (0, 0)
 
@@ -186,7 +187,7 @@ def _repair(two: TwoWay, here: Connection, table: source.Table, found: Compared)
                 here.execute(f"LOCK TABLE {table.sql} IN SHARE ROW EXCLUSIVE MODE".encode())
                 row = here.execute(look, list(key)).fetchone()
             shall = None if row is None else json.dumps(dict(zip(types, row, strict=True)))
-            names = [c for c in types if c in table.keys]
+            names = sorted(table.keys)
             told = [key[table.keys.index(c)] for c in names]
             here.execute(SQL["verdict"].encode(), [two.back.slot, table.sql, json.dumps(told), shall])
             here.execute(SQL["told"].encode(), [two.back.slot])
