@@ -90,6 +90,16 @@ def test_flushed_while_the_worker_runs(copies: RedisCopies, later: bool) -> None
         assert copies.kept()["state"] == "running"
 
 
+def test_flushed_while_nothing_is_written(copies: RedisCopies, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pgcharter.stream.lane.PULSE", 0.3)
+    copies.init()
+    with copies.running():
+        wait(lambda: copies.kept()["state"] == "running")
+        with redis.Redis(port=copies.server.port) as client:
+            client.flushall()
+        wait(copies.lost)
+
+
 def test_flushed_while_the_worker_was_away(copies: RedisCopies) -> None:
     copies.init()
     with redis.Redis(port=copies.server.port) as client:

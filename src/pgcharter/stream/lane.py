@@ -27,6 +27,8 @@ from pgcharter.stream.writing import Writing
 
 SHORTEST, LONGEST = 0.2, 30.0
 """Least and most seconds between two attempts at a sink that is down."""
+PULSE = 10.0
+"""Seconds after which an idle store that keeps how far it is gets that written: one that was emptied or set back is found out."""
 REFUSED = 60.0
 """Seconds after which a sink that refused is tried again: somebody may have put it right."""
 
@@ -62,6 +64,7 @@ class Lane:
         self._writing.had = kept.stamp if kept.stamp.lsn or kept.rows else None
         self._rows = kept.rows
         self._time = 0
+        self._written = 0.0
         self._resting = False
         self._wait = SHORTEST
         self._stop, self._wake = threading.Event(), threading.Event()
@@ -221,12 +224,22 @@ class Lane:
             self._seed()
             batch = self._channel.take(0.05 if self.seeding else 0.2)
             if batch is None:
+                self._pulse()
                 continue
+            self._written = time.monotonic()
             if batch.changes:
                 self._writing.write(batch.changes, batch.upto)
             self._time = batch.time
             self._channel.done(batch.upto)
             self._wait = SHORTEST
+
+    def _pulse(self) -> None:
+        if self._writing.target.sink.keeps and time.monotonic() - self._written > PULSE:
+            self._written = time.monotonic()
+            upto = self._channel.reached(self._passed.at)
+            if upto > self._channel.durable:
+                self._writing.write([], upto)
+                self._channel.done(upto)
 
     def _seed(self) -> None:
         """Write a chunk, if there is one; it counts once the store keeps a position behind it."""
