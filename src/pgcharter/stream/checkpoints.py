@@ -65,7 +65,7 @@ class Checkpoints:
     """The rows of one slot. One thread uses it."""
 
     def __init__(self, conn: Connection, slot: str) -> None:
-        self._conn, self.slot = conn, slot
+        self.conn, self.slot = conn, slot
         row = conn.execute("SELECT pg_catalog.to_regclass('pgcharter.sync_sinks') IS NULL").fetchone()
         if row and row[0]:
             raise PgcharterError(
@@ -74,7 +74,7 @@ class Checkpoints:
 
     def sinks(self) -> dict[str, Kept]:
         """What is kept of each sink."""
-        rows = self._conn.execute(f"SELECT {_SINKS} FROM pgcharter.sync_sinks WHERE slot = %s ORDER BY sink".encode(), [self.slot])
+        rows = self.conn.execute(f"SELECT {_SINKS} FROM pgcharter.sync_sinks WHERE slot = %s ORDER BY sink".encode(), [self.slot])
         return {
             sink: Kept(sink, wanted, state, reason, Stamp(lsn_number(lsn), ordinal), *rest)
             for sink, wanted, state, reason, lsn, ordinal, *rest in rows
@@ -83,7 +83,7 @@ class Checkpoints:
     def begin(self, names: Iterable[str]) -> dict[str, Kept]:
         """The same, with new rows for sinks that have none."""
         for name in names:
-            self._conn.execute("INSERT INTO pgcharter.sync_sinks (slot, sink) VALUES (%s, %s) ON CONFLICT DO NOTHING", [self.slot, name])
+            self.conn.execute("INSERT INTO pgcharter.sync_sinks (slot, sink) VALUES (%s, %s) ON CONFLICT DO NOTHING", [self.slot, name])
         return self.sinks()
 
     def save(self, kept: Iterable[Kept]) -> None:
@@ -92,17 +92,17 @@ class Checkpoints:
             (k.state, k.reason, lsn_text(k.stamp.lsn), k.stamp.ordinal, k.rows, k.spilling, k.spilled, k.behind, self.slot, k.sink)
             for k in kept
         ]
-        with self._conn.cursor() as cursor:
+        with self.conn.cursor() as cursor:
             cursor.executemany(_SAVE.encode(), values)
 
     def want(self, sink: str, wanted: str) -> bool:
         """Say what is wanted of a sink; False when nothing is known of it."""
-        done = self._conn.execute("UPDATE pgcharter.sync_sinks SET wanted = %s WHERE slot = %s AND sink = %s", [wanted, self.slot, sink])
+        done = self.conn.execute("UPDATE pgcharter.sync_sinks SET wanted = %s WHERE slot = %s AND sink = %s", [wanted, self.slot, sink])
         return done.rowcount > 0
 
     def seeds(self) -> list[Seed]:
         """All seeds, those done too."""
-        rows = self._conn.execute(
+        rows = self.conn.execute(
             "SELECT sink, source, state, after, rows, total, began::text FROM pgcharter.sync_snapshots"
             " WHERE slot = %s ORDER BY sink, source",
             [self.slot],
@@ -116,7 +116,7 @@ class Checkpoints:
             "UPDATE SET state = 'waiting', after = NULL, rows = 0, total = excluded.total, began = excluded.began" if anew else "NOTHING"
         )
         for of, total in sources:
-            self._conn.execute(
+            self.conn.execute(
                 f"INSERT INTO pgcharter.sync_snapshots (slot, sink, source, total, began) VALUES (%s, %s, %s, %s, %s::pg_lsn)"
                 f" ON CONFLICT (slot, sink, source) DO {again}".encode(),
                 [self.slot, sink, of, max(total, 0), lsn_text(began)],
@@ -124,29 +124,29 @@ class Checkpoints:
 
     def seeded(self, seed: Seed, proof: Stamp | None = None) -> bool:
         """Write how far a seed is, with what the store keeps since; False when it was begun anew meanwhile, and nothing is written."""
-        with self._conn.transaction():
+        with self.conn.transaction():
             if proof is not None:
                 position = lsn_text(proof.lsn)
-                self._conn.execute(_REACHED.encode(), [position, proof.ordinal, self.slot, seed.sink, position, proof.ordinal])
+                self.conn.execute(_REACHED.encode(), [position, proof.ordinal, self.slot, seed.sink, position, proof.ordinal])
             values = [seed.state, seed.after, seed.rows, lsn_text(seed.began), self.slot, seed.sink, seed.source, lsn_text(seed.was)]
-            done = self._conn.execute(_SEED.encode(), values)
+            done = self.conn.execute(_SEED.encode(), values)
         if done.rowcount:
             seed.was = seed.began
         return done.rowcount > 0
 
-    def anew(self, sink: str, sources: Sequence[str]) -> None:
-        """Have the seeds of a sink begin again, and rows go at their end that are older than now: what was on its way to it is dropped."""
-        self._conn.execute(
-            "UPDATE pgcharter.sync_snapshots SET state = 'waiting', after = NULL, rows = 0, began = pg_current_wal_insert_lsn()"
+    def anew(self, sink: str, sources: Sequence[str], began: int | None = None) -> None:
+        """Have the seeds of a sink begin again, and rows go at their end that are older: what was on its way to it is dropped."""
+        self.conn.execute(
+            "UPDATE pgcharter.sync_snapshots SET state = 'waiting', after = NULL, rows = 0, began = coalesce(%s::pg_lsn, pg_current_wal_insert_lsn())"
             " WHERE slot = %s AND sink = %s AND source = ANY (%s)",
-            [self.slot, sink, list(sources)],
+            [None if began is None else lsn_text(began), self.slot, sink, list(sources)],
         )
 
     def forget(self) -> None:
         """Remove what is known of this slot."""
-        self._conn.execute("DELETE FROM pgcharter.sync_snapshots WHERE slot = %s", [self.slot])
-        self._conn.execute("DELETE FROM pgcharter.sync_sinks WHERE slot = %s", [self.slot])
+        self.conn.execute("DELETE FROM pgcharter.sync_snapshots WHERE slot = %s", [self.slot])
+        self.conn.execute("DELETE FROM pgcharter.sync_sinks WHERE slot = %s", [self.slot])
 
     def close(self) -> None:
         """Close the connection."""
-        self._conn.close()
+        self.conn.close()
