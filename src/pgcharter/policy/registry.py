@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pgcharter.charter import Charter, Section
     from pgcharter.policy.model import Mark, Policy
 
-NAMES = ("tenancy", "soft_delete", "encryption", "pgcrypto", "audit", "idempotency", "two_phase", "messaging", "sync", "roles")
+NAMES = ("tenancy", "soft_delete", "encryption", "pgcrypto", "audit", "idempotency", "two_phase", "messaging", "sync", "evidence", "roles")
 """Policies as their sections are called. Each has a module of settings with its `SECTION`, and one with the `policy` made from its values.
 Audit comes after encryption, whose columns it may leave out. Roles come last of all: they grant what the others have made."""
 
@@ -39,6 +39,8 @@ _OWN = {
     ObjectId("table", SCHEMA, "saga_instances"): "sagas, some perhaps under way",
     ObjectId("table", SCHEMA, "saga_steps"): "what sagas have done, and would have to take back",
     ObjectId("table", SCHEMA, "sync_sinks"): "how far each copy has come",
+    ObjectId("table", SCHEMA, "evidence"): "what was proven, and when",
+    ObjectId("table", SCHEMA, "scores"): "the scorecards of the past",
 }
 """Our own tables that hold what is nowhere else."""
 

@@ -34,7 +34,11 @@ BEGIN
         -- Columns cannot change within a statement. A row that was overtaken within it has a number of another kind, and xmax tells.
         statement := concat_ws(' ', here, TG_RELID, NEW.cmin, NEW.xmax);
     END IF;
-    IF TG_OP <> 'TRUNCATE' AND (statement IS NULL OR current_setting('pgcharter.sync_statement', true) IS DISTINCT FROM statement) THEN
+    IF TG_OP = 'TRUNCATE' THEN
+        shape := 0;
+    ELSIF statement IS NOT NULL AND current_setting('pgcharter.sync_statement', true) = statement THEN
+        shape := current_setting('pgcharter.sync_mark', true)::int8;
+    ELSE
         IF current_setting('transaction_isolation') IN ('read committed', 'read uncommitted') THEN
             SELECT m.mark, EXISTS (SELECT FROM pgcharter.sync_shapes s WHERE s.relation = TG_RELID AND s.mark = m.mark) INTO shape, known
               FROM (SELECT bit_xor(hash_record_extended(ROW(a.attnum, a.attname, a.atttypid, a.atttypmod, a.attgenerated), 0)) AS mark
@@ -55,7 +59,7 @@ BEGIN
     END IF;
     number := nextval('pgcharter.sync_position'::regclass);
     INSERT INTO pgcharter.sync_log (position, part, at, relation, op, mark, row, old)
-    VALUES (number, into_part, clock_timestamp(), TG_RELID, TG_OP, coalesce(shape, current_setting('pgcharter.sync_mark', true)::int8, 0),
+    VALUES (number, into_part, clock_timestamp(), TG_RELID, TG_OP, shape,
             CASE WHEN statement IS NOT NULL THEN NEW::text END, before);
     IF number % 64 = 0 AND (SELECT sum(pg_total_relation_size(i.inhrelid)) FROM pg_inherits i
                              WHERE i.inhparent = 'pgcharter.sync_log'::regclass) > KEEP_BYTES
