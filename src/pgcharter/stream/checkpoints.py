@@ -137,8 +137,8 @@ class Checkpoints:
     def anew(self, sink: str, sources: Sequence[str], began: int | None = None) -> None:
         """Have the seeds of a sink begin again, and rows go at their end that are older: what was on its way to it is dropped."""
         self.conn.execute(
-            "UPDATE pgcharter.sync_snapshots SET state = 'waiting', after = NULL, rows = 0, began = coalesce(%s::pg_lsn, pg_current_wal_insert_lsn())"
-            " WHERE slot = %s AND sink = %s AND source = ANY (%s)",
+            "UPDATE pgcharter.sync_snapshots SET state = 'waiting', after = NULL, rows = 0,"
+            " began = coalesce(%s::pg_lsn, pg_current_wal_insert_lsn()) WHERE slot = %s AND sink = %s AND source = ANY (%s)",
             [None if began is None else lsn_text(began), self.slot, sink, list(sources)],
         )
 
