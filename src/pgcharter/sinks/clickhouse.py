@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain, repeat
 from pathlib import Path
 from struct import Struct
@@ -25,12 +25,13 @@ from typing import Any
 
 from pgcharter.errors import CharterError
 from pgcharter.policy.sync_settings import SinkTable
-from pgcharter.sinks import clickhouse_tables
+from pgcharter.sinks import clickhouse_digests, clickhouse_tables
 from pgcharter.sinks.clickhouse_http import Http, literal, quoted
 from pgcharter.sinks.clickhouse_tables import CONTROL, Table
 from pgcharter.sinks.clickhouse_types import Kind, MisfitError, Version, exact, length, overlaid, string
 from pgcharter.stream.errors import SinkRefusedError
 from pgcharter.stream.model import Field, Row, Shape, Sink, Stamp, Stored
+from pgcharter.stream.reconcile_rows import Part, Parts
 
 _AT_ONCE = 1_000
 """Rows that are encoded at a time."""
@@ -191,11 +192,27 @@ class ClickHouseSink:
             if not most or count < most:
                 return
 
-    def _page(self, shape: Shape, after: tuple[Any, ...] | None, upto: tuple[Any, ...] | None, most: int) -> Iterator[Stored]:
+    def forms(self, shape: Shape) -> Mapping[str, str] | None:
+        """How PostgreSQL writes what is hashed here (stream.reconcile_texts)."""
+        made = clickhouse_digests.forms(self._tables[shape.to])
+        return None if made is None else {name: form.postgresql for name, form in made.items()}
+
+    def summed(self, shape: Shape, fan: int) -> Parts:
+        """Digests of parts, made by the server."""
+        rows = self._http.table(clickhouse_digests.summed(self._tables[shape.to], fan))
+        return {int(part): Part(int(count), int(digest) - (int(digest) >> 63 << 64)) for part, count, digest in rows}
+
+    def inside(self, shape: Shape, parts: Collection[int], fan: int) -> Iterator[Stored]:
+        """Rows of some parts."""
+        return self._page(shape, None, None, 0, clickhouse_digests.inside(self._tables[shape.to], parts, fan))
+
+    def _page(
+        self, shape: Shape, after: tuple[Any, ...] | None, upto: tuple[Any, ...] | None, most: int, also: str = "1"
+    ) -> Iterator[Stored]:
         table = self._tables[shape.to]
         fields = {f.name: f for f in shape.fields}
         columns = ", ".join(map(quoted, fields))
-        where = " AND ".join(["_deleted = 0", *_bound(shape, ">", after), *_bound(shape, "<=", upto)])
+        where = " AND ".join(["_deleted = 0", also, *_bound(shape, ">", after), *_bound(shape, "<=", upto)])
         query = f"SELECT {columns}, _version, _ordinal, _exact FROM {table.name} FINAL WHERE {where} ORDER BY {_order(shape)}"
         limit = f" LIMIT {most}" if most else ""
         for values, (stored, version, ordinal) in self._rows(table, query + limit, shape.fields, _stamp_in):

@@ -19,7 +19,7 @@ from pgcharter import faults
 from pgcharter.db import Connection
 from pgcharter.errors import RefusedError
 from pgcharter.policy.sync_settings import MappingTable
-from pgcharter.stream import reconcile_sql
+from pgcharter.stream import reconcile_sql, reconcile_texts
 from pgcharter.stream.errors import SinkDownError, SinkRefusedError
 from pgcharter.stream.mapping import Mappings
 from pgcharter.stream.model import Readable, Row, Shape, Sink, Stamp, Stored
@@ -105,6 +105,8 @@ class _Run:
         self._read = 0
         self._since = time.monotonic()
         self._reader: Connection | None = None
+        self._parted = False
+        """Whether parts are those that SQL makes."""
 
     def close(self) -> None:
         """Let go of the copy."""
@@ -157,28 +159,30 @@ class _Run:
     def _by_sql(self, at: Moment, made: Mappings) -> tuple[Parts, Parts] | None:
         """The same by SQL on both servers at once; None where it cannot be said in SQL."""
         sides = self._digests(made)
-        if sides is None or self._reader is None:
+        if sides is None:
             return None
-        reader = self._reader
+        self._parted = True
         with ThreadPoolExecutor(1) as beside:
-            there = beside.submit(sides[1].summed, reader, self.options.fan)
+            there = beside.submit(sides[1].summed, self.options.fan)
             here = sides[0].summed(at.conn, self.options.fan)
             return here, there.result()
 
-    def _digests(self, made: Mappings) -> tuple[reconcile_sql.Digests, reconcile_sql.Digests] | None:
-        sink = self.side.sink
-        if self.options.rate or not isinstance(sink, reconcile_sql.Relational) or len(made.shapes) != 1:
+    def _digests(self, made: Mappings) -> tuple[reconcile_sql.Digests, reconcile_sql.There] | None:
+        sink, table, mapping = self.side.sink, self._source.table, self.side.mapping
+        if self.options.rate or len(made.shapes) != 1:
             return None
-        wanted = reconcile_sql.of_source(self._source.table, self.side.mapping, made.shapes[0])
-        if wanted is None:
+        (shape,) = made.shapes
+        if isinstance(sink, reconcile_texts.Hashing):
+            return reconcile_texts.sides(self.conn, sink, table, mapping, shape)
+        if not isinstance(sink, reconcile_sql.Relational) or (wanted := reconcile_sql.of_source(table, mapping, shape)) is None:
             return None
         if self._reader is None or self._reader.closed:
             self._reader = sink.reader()
-        return wanted, reconcile_sql.of_copy(self._reader, sink, made.shapes[0])
+        return wanted, reconcile_sql.of_copy(self._reader, sink, shape)
 
     def _settle(self, group: set[int]) -> None:
         """Look at the rows of some parts until each is judged, or has changed too often."""
-        keep: Keep = (lambda _: True) if self._reader is not None else inside(group, self.options.fan)  # SQL has parts of its own
+        keep: Keep = (lambda _: True) if self._parted else inside(group, self.options.fan)  # SQL has parts of its own
         unsure: dict[Placed, Difference] = {}
         for _ in range(self.options.rounds):
             seen = self._look(keep, group)
@@ -197,20 +201,15 @@ class _Run:
         with self._moment() as at, self._source.mapper(at) as made:
             self._open(made.shapes)
             sides = self._digests(made)
-            here = there = ""
-            if sides is not None:
-                here, there = (s.inside(group, self.options.fan) for s in sides)
+            here = sides[0].inside(group, self.options.fan) if sides else ""
             wanted = {p: r for r in self._paced(self._source.rows(at, made, here)) if keep(p := placed(r.shape, r.key))}
             stored = {
-                p: (shape, s) for shape in made.shapes for s in self._paced(self._stored(shape, there)) if keep(p := placed(shape, s.key))
+                p: (shape, s)
+                for shape in made.shapes
+                for s in self._paced(sides[1].stored(group, self.options.fan) if sides else self.side.sink.read(shape, None, None))
+                if keep(p := placed(shape, s.key))
             }
             return _Seen(at, wanted, stored)
-
-    def _stored(self, shape: Shape, where: str) -> Iterator[Stored]:
-        sink = self.side.sink
-        if where and self._reader is not None and isinstance(sink, reconcile_sql.Relational):
-            return reconcile_sql.stored(self._reader, sink, shape, where)
-        return self.side.sink.read(shape, None, None)
 
     def _judge(self, seen: _Seen, before: dict[Placed, Difference]) -> tuple[list[Difference], dict[Placed, Difference]]:
         """What differs for certain, and what may be a change on its way."""

@@ -54,6 +54,16 @@ class Relational(Protocol):
     """Columns of a row's stamp: position and ordinal."""
 
 
+class There(Protocol):
+    """The side of a copy that makes digests itself."""
+
+    def summed(self, fan: int) -> Parts:
+        """Digests of all parts."""
+
+    def stored(self, parts: Collection[int], fan: int) -> Iterator[Stored]:
+        """Rows of some parts."""
+
+
 @dataclass(frozen=True, slots=True)
 class Digests:
     """A table, and how its rows are hashed."""
@@ -67,12 +77,13 @@ class Digests:
         """The part of a row as SQL; `fan` is a power of two."""
         return f"(pg_catalog.hash_record_extended(ROW({self.key}), 0) & {fan - 1})::int"
 
+    def digest(self) -> str:
+        """The digest of a row as SQL."""
+        return f"pg_catalog.hash_record_extended(ROW({self.key}, {self.row}), 1)"
+
     def summed(self, conn: Connection, fan: int) -> Parts:
         """Digests of all parts, in one pass over the table."""
-        sql = (
-            f"SELECT {self.part(fan)}, count(*), bit_xor(pg_catalog.hash_record_extended(ROW({self.key}, {self.row}), 1))"
-            f" FROM {self.origin} GROUP BY 1"
-        )
+        sql = f"SELECT {self.part(fan)}, count(*), bit_xor({self.digest()}) FROM {self.origin} GROUP BY 1"
         conn.execute(b"SELECT set_config('work_mem', '64MB', false), set_config('jit', 'off', false)")
         return {part: Part(rows, digest) for part, rows, digest in conn.execute(sql.encode())}
 
@@ -93,13 +104,31 @@ def of_source(table: Table, mapping: MappingTable, shape: Shape) -> Digests | No
     return _digests(shape, from_(table, where), columns, types)
 
 
-def of_copy(conn: Connection, sink: Relational, shape: Shape) -> Digests:
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """The side of a copy in PostgreSQL (There)."""
+
+    conn: Connection
+    sink: Relational
+    shape: Shape
+    digests: Digests
+
+    def summed(self, fan: int) -> Parts:
+        """Digests of all parts."""
+        return self.digests.summed(self.conn, fan)
+
+    def stored(self, parts: Collection[int], fan: int) -> Iterator[Stored]:
+        """Rows of some parts."""
+        return _stored(self.conn, self.sink, self.shape, self.digests.inside(parts, fan))
+
+
+def of_copy(conn: Connection, sink: Relational, shape: Shape) -> Copy:
     """The copy's side."""
     there: dict[str, str] = dict(conn.execute(query(conn, "columns"), [sink.table(shape)]).fetchall())
-    return _digests(shape, sink.table(shape), {f.name: quote(f.name) for f in shape.fields}, there)
+    return Copy(conn, sink, shape, _digests(shape, sink.table(shape), {f.name: quote(f.name) for f in shape.fields}, there))
 
 
-def stored(conn: Connection, sink: Relational, shape: Shape, where: str) -> Iterator[Stored]:
+def _stored(conn: Connection, sink: Relational, shape: Shape, where: str) -> Iterator[Stored]:
     """Rows of a copy that meet a condition in SQL."""
     columns = ", ".join((*(quote(f.name) for f in shape.fields), *sink.stamps))
     loads = [(f.name, load(f.type)) for f in shape.fields]
