@@ -16,36 +16,50 @@ from pgcharter.migrate import planning
 from pgcharter.migrate.planning import Wish
 from pgcharter.migrate.policies import Chosen
 from pgcharter.policy import sync
-from pgcharter.policy.sync_settings import SyncSection
+from pgcharter.policy.sync_settings import MappingTable, SinkTable, SyncSection
 from pgcharter.stream import beginning, source
 from pgcharter.stream.mapper import Target
 from pgcharter.stream.worker import Job, Worker
 
-_statements: dict[int, tuple[str, ...]] = {}
+_statements: dict[tuple[int, str], tuple[str, ...]] = {}
 
 
-def own_tables(dsn: str) -> None:
+def own_tables(dsn: str, section: SyncSection = SyncSection()) -> None:  # noqa: B008 - it is frozen
     """Make our tables, as the policy plans them."""
     with psycopg.connect(dsn, autocommit=True) as conn:
-        version = conn.info.server_version
-        if version not in _statements:
-            planned = planning.make(Wish("", dsn, chosen=Chosen((sync.policy(SyncSection()),)), prove=False))
-            _statements[version] = tuple(s.sql for s in planned.plan.steps)
-        for sql in _statements[version]:
+        key = conn.info.server_version, str(section)
+        if key not in _statements:
+            planned = planning.make(Wish("", dsn, chosen=Chosen((sync.policy(section),)), prove=False))
+            _statements[key] = tuple(s.sql for s in planned.plan.steps)
+        for sql in _statements[key]:
             conn.execute(sql.encode())
+
+
+def triggers(tables: tuple[str, ...], keep: int, role: str = "") -> SyncSection:
+    """A charter's section that has changes of tables captured by triggers."""
+    mapping = tuple(MappingTable("x", t) for t in tables)
+    kept = f"{keep // 1024}kB"
+    return SyncSection("triggers", "p", keep=kept, role=role, sink=(SinkTable("x", "jsonl"),), mapping=mapping)
 
 
 class Copies:
     """A source, its sinks (SQLite files) and their worker."""
 
-    def __init__(self, dsn: str, folder: Path, tables: tuple[str, ...], sinks: tuple[str, ...] = ("one",), **options: Any) -> None:
+    def __init__(
+        self, dsn: str, folder: Path, tables: tuple[str, ...], sinks: tuple[str, ...] = ("one",), *, capture: str = "stream",
+        keep: int = 1 << 30, **options: Any,
+    ) -> None:  # fmt: skip
         with psycopg.connect(dsn, autocommit=True) as conn:
             row = conn.execute("SELECT current_database()").fetchone()
             assert row is not None
-            conn.execute(f"CREATE PUBLICATION p FOR TABLE {', '.join(tables)} WITH (publish_via_partition_root)".encode())
-        own_tables(dsn)
+            if conn.execute("SELECT FROM pg_publication").fetchone() is None and capture == "stream":
+                conn.execute(f"CREATE PUBLICATION p FOR TABLE {', '.join(tables)} WITH (publish_via_partition_root)".encode())
+            if capture == "triggers" or conn.execute("SELECT to_regclass('pgcharter.sync_sinks')").fetchone() == (None,):
+                own_tables(dsn, triggers(tables, keep) if capture == "triggers" else SyncSection())
         self.dsn, self.folder, self.options = dsn, folder, options
-        self.job = Job(dsn, f"sync_{row[0]}", "p", tables, sinks, folder / "spill", heartbeat=1.0, patience=0.5, chunk=100)
+        self.job = Job(
+            dsn, f"sync_{row[0]}", "p", tables, sinks, folder / "spill", heartbeat=1.0, patience=0.5, chunk=100, capture=capture, keep=keep
+        )
         self.said: list[str] = []
         self._thread: threading.Thread | None = None
         self.worker: Worker | None = None

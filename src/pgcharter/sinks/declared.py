@@ -28,7 +28,7 @@ def streamed(section: SyncSection, dsn: str, folder: Path, environ: Mapping[str,
     kept = folder / section.folder / section.slot
     job = Job(
         dsn, section.slot, section.publication, tables, tuple(sinks), kept, seconds(section.heartbeat), origin=section.origin,
-        replay=seconds(section.replay),
+        replay=seconds(section.replay), capture=section.capture, keep=size(section.keep),
     )  # fmt: skip
 
     def make(name: str) -> Target:

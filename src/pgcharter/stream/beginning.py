@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 
 from pgcharter.db import Connection
 from pgcharter.errors import PgcharterError, RefusedError
-from pgcharter.stream import slots, source
+from pgcharter.stream import capture, source
+from pgcharter.stream.capture import Capture
 from pgcharter.stream.checkpoints import Checkpoints, Kept
 from pgcharter.stream.mapper import Make, Target
 from pgcharter.stream.model import Stamp
-from pgcharter.stream.replication import Replication
 from pgcharter.stream.seeds import ROWS, Advance, Initial
+from pgcharter.stream.slots import Snapshot
 from pgcharter.stream.source import Table
 from pgcharter.stream.worker import Job, alone
 
@@ -33,22 +34,25 @@ class Beginning:
 def look(job: Job, make: Make, *, anew: bool = False) -> Beginning:
     """What is there to do. Raises what stands in the way."""
     with source.open_source(job.dsn) as conn:
-        warnings = tuple(slots.ready(conn)) if anew or slots.look(conn, job.slot) is None else ()
-        return _look(conn, job, {n: make(n) for n in job.sinks}, warnings, anew=anew)
+        of = capture.of(job)
+        warnings = tuple(of.ready(conn)) if anew or of.look(conn) is None else ()
+        return _look(conn, job, of, {n: make(n) for n in job.sinks}, warnings, anew=anew)
 
 
-def _look(conn: Connection, job: Job, targets: Mapping[str, Target], warnings: tuple[str, ...], *, anew: bool) -> Beginning:
+def _look(
+    conn: Connection, job: Job, of: Capture, targets: Mapping[str, Target], warnings: tuple[str, ...], *, anew: bool
+) -> Beginning:  # fmt: skip
     tables = source.tables(conn, job.publication)
-    slots.published(conn, job.publication, job.tables, tables)
-    found = slots.look(conn, job.slot)
+    of.complete(conn, tables)
+    found = of.look(conn)
     if found is not None and not anew:
-        slots.usable(found, job.slot)
+        of.usable(conn)
     if found is not None and anew and found.pid is not None:
         raise RefusedError(f"slot {job.slot} is read by process {found.pid}, so it is not made anew", hint="stop the worker first")
     known = set() if anew or found is None else {(s.sink, s.source) for s in Checkpoints(conn, job.slot).seeds()}
     wanted = {n: tuple(t for t in tables if not set(t.names).isdisjoint(target.mapper.tables)) for n, target in targets.items()}
-    seeds = {n: tuple(t for t in of if (n, t.sql) not in known) for n, of in wanted.items()}
-    return Beginning(anew or found is None, {n: of for n, of in seeds.items() if of}, warnings)
+    seeds = {n: tuple(t for t in all_ if (n, t.sql) not in known) for n, all_ in wanted.items()}
+    return Beginning(anew or found is None, {n: some for n, some in seeds.items() if some}, warnings)
 
 
 def begin(
@@ -60,18 +64,18 @@ def begin(
     """
     targets = {n: make(n) for n in job.sinks}
     with alone(job.folder), source.open_source(job.dsn) as conn:
-        warnings = tuple(slots.ready(conn)) if anew or slots.look(conn, job.slot) is None else ()
-        found = _look(conn, job, targets, warnings, anew=anew)
+        of = capture.of(job)
+        warnings = tuple(of.ready(conn)) if anew or of.look(conn) is None else ()
+        found = _look(conn, job, of, targets, warnings, anew=anew)
         checkpoints = Checkpoints(conn, job.slot)
         if not found.slot:
             checkpoints.begin(job.sinks)
             for name, tables in found.seeds.items():
                 checkpoints.plant(name, [(t.sql, t.rows) for t in tables])
             return found
-        slots.drop(conn, job.slot)
+        of.drop(conn)
         checkpoints.forget()
-        with Replication(job.dsn) as replication:
-            snapshot = slots.create(replication, job.slot, failover=failover)
+        with of.begin(conn, failover=failover) as snapshot:
             began = snapshot.lsn if anew else 0
             checkpoints.begin(job.sinks)
             for name, tables in found.seeds.items():
@@ -81,7 +85,7 @@ def begin(
 
 
 def _seed(
-    job: Job, targets: Mapping[str, Target], found: Beginning, checkpoints: Checkpoints, snapshot: slots.Snapshot, jobs: int,
+    job: Job, targets: Mapping[str, Target], found: Beginning, checkpoints: Checkpoints, snapshot: Snapshot, jobs: int,
     advance: Advance | None,
 ) -> dict[str, Exception]:  # fmt: skip
     tables = list({t.sql: t for of in found.seeds.values() for t in of}.values())
@@ -110,8 +114,7 @@ def reset(conn: Connection, job: Job, target: Target, only: Sequence[str] = ()) 
     checkpoints = Checkpoints(conn, job.slot)
     lost = checkpoints.begin([target.name])[target.name].state == "lost"
     chosen = tables if lost else chosen
-    row = conn.execute("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn").fetchone()
-    checkpoints.plant(target.name, [(t.sql, t.rows) for t in chosen], began=int(row[0]) if row else 0, anew=True)
+    checkpoints.plant(target.name, [(t.sql, t.rows) for t in chosen], began=capture.of(job).now(conn), anew=True)
     if not only or lost:
         checkpoints.want(target.name, "reset")
     return tuple(t.sql for t in chosen)

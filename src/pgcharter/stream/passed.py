@@ -11,8 +11,18 @@ import threading
 from collections import deque
 from collections.abc import Collection, Sequence
 
+from pgcharter.db import Connection
+from pgcharter.stream.replication import lsn_number
+
+PREFIX = "pgcharter_sync"
+"""Of our logical messages."""
 MOST = 100_000
 """Transactions that are remembered."""
+_WAITING = """
+WITH w AS (SELECT backend_xid x FROM pg_stat_activity WHERE wait_event = 'SyncRep')
+SELECT x::text::bigint FROM w WHERE x IS NOT NULL
+ UNION ALL SELECT transaction::text::bigint FROM pg_prepared_xacts WHERE EXISTS (SELECT FROM w WHERE x IS NULL)
+"""
 _MASK, _HALF = 0xFFFFFFFF, 1 << 31
 
 
@@ -39,6 +49,14 @@ class Passed:
             if len(self._unseen) > MOST:
                 del self._unseen[next(iter(self._unseen))]
 
+    def earlier(self, conn: Connection) -> None:
+        """Note what an earlier life of the worker may have passed, and nobody sees: commits that wait for a synchronous standby.
+
+        Those of other roles are seen by pg_read_all_stats only.
+        """
+        with self._lock:
+            self._unseen.update((x & _MASK, None) for (x,) in conn.execute(_WAITING))
+
     def unseen(self, xmax: int, running: Collection[int]) -> int | None:
         """A transaction that the stream has brought and that a snapshot does not show, by the numbers it gives; None: it shows all."""
         bound, hidden = xmax & _MASK, {x & _MASK for x in running}
@@ -57,6 +75,11 @@ class Passed:
         """What was received comes once more."""
         with self._condition:
             self.at = 0
+
+    def low(self, conn: Connection) -> int:
+        """Where the log stands, before a snapshot is taken. A message is written there, so that it is passed soon."""
+        row = conn.execute("SELECT pg_logical_emit_message(false, %s, 'low')::text", [PREFIX]).fetchone()
+        return lsn_number(row[0]) if row else 0
 
     def wait(self, lsn: int, seconds: float) -> bool:
         """Wait until everything up to a position was received."""

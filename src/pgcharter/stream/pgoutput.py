@@ -281,7 +281,8 @@ def changes(
                 if kind == _R:
                     describe(m, relations, type_name)
                 elif kind == PLACED:
-                    yield from changes([m[17:]], relations, *_at(m, "Q"), 1, type_name, *_at(m, "Q", 9))
+                    position, moment = _at(m, "QQ")
+                    yield from changes([m[17:]], relations, position, 1, type_name, moment)
                 continue
         except (struct.error, IndexError, ValueError):
             raise _damaged(m) from None

@@ -18,6 +18,7 @@ from psycopg.pq import TransactionStatus
 
 from pgcharter.db import Connection, queries
 from pgcharter.errors import PgcharterError
+from pgcharter.stream import captured
 from pgcharter.stream.model import Stamp
 from pgcharter.stream.reconcile_model import Reached
 from pgcharter.stream.replication import lsn_number, lsn_text
@@ -42,11 +43,15 @@ def moment(conn: Connection, wait: float) -> Iterator[Moment]:
 
     Raises PgcharterError when a transaction is about to commit for longer than `wait` seconds.
     """
-    before = _position(conn)
-    _settled(conn, wait)
+    triggers = captured.here(conn)
+    before = captured.settled(conn) if triggers else _position(conn)
+    if triggers:
+        flush(conn)
+    else:
+        _settled(conn, wait)
     conn.execute(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     try:
-        yield Moment(conn, Stamp(before, 0), _position(conn))
+        yield Moment(conn, Stamp(before, 0), captured.last(conn) if triggers else _position(conn))
     finally:
         let_go(conn)
 
@@ -65,7 +70,7 @@ def caught_up(conn: Connection, upto: int, reached: Reached, wait: float) -> Non
     Raises PgcharterError when it is behind after `wait` seconds.
     """
     until = time.monotonic() + wait
-    if reached() < upto:
+    if reached() < upto and not captured.here(conn):
         conn.execute(query(conn, "emit"))
     while (now := reached()) < upto:
         if time.monotonic() > until:
@@ -83,8 +88,10 @@ def streamed(conn: Connection, slot: str, sink: str) -> Reached:
     The slot is asked first: a worker notes that a sink's changes go into its file before it lets the slot go on.
     """
 
+    asked = captured.query(conn, "confirmed") if captured.here(conn) else query(conn, "confirmed")
+
     def reached() -> int:
-        confirmed = conn.execute(query(conn, "confirmed"), [slot]).fetchone()
+        confirmed = conn.execute(asked, [slot]).fetchone()
         row = conn.execute(query(conn, "sink"), [slot, sink]).fetchone()
         if row is None:
             return 0

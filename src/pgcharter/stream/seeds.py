@@ -26,14 +26,11 @@ from pgcharter.stream.lane import Chunk, Lane
 from pgcharter.stream.mapper import Target
 from pgcharter.stream.model import Change, Stamp, Value
 from pgcharter.stream.passed import Passed
-from pgcharter.stream.replication import lsn_number
 from pgcharter.stream.source import Table
 from pgcharter.stream.writing import Writing, sparing
 
 ROWS = 20_000
 """Rows of a chunk."""
-PREFIX = "pgcharter_sync"
-"""Of our logical messages."""
 Advance = Callable[[str, int, int], None]
 """Told what is copied, how many rows of it are, and how many there are in all."""
 
@@ -93,7 +90,7 @@ class Seeding:
                 if waiting is not None and not self._wait(checkpoints, seed, *waiting):
                     return False
                 count += len(rows)
-                after = key_of(rows[-1]) if table.keys else None
+                after = key_of(rows[-1]) if rows and table.keys else after
                 if seed.began:
                     seed.began = min(seed.began, stamp.lsn)
                 chunk = Chunk(table.relation, source.inserts(table.relation, rows, stamp))
@@ -109,8 +106,7 @@ class Seeding:
         self, conn: Connection, own: Connection, table: Table, after: Sequence[Value] | None
     ) -> Iterator[tuple[Stamp, list[tuple[Value, ...]]]]:
         """Rows, and a stamp that is not greater than that of any change that they do not show."""
-        row = conn.execute("SELECT pg_logical_emit_message(false, %s, 'low')::text", [PREFIX]).fetchone()
-        low = lsn_number(row[0]) if row else 0
+        low = self._passed.low(conn)
         source.flush(conn)  # its number is greater than those of all that can have committed: a snapshot names the smaller ones that run
         while not self._passed.wait(low, 0.5):
             if self._stop.is_set():
@@ -129,8 +125,7 @@ class Seeding:
             with suppress(psycopg.Error):
                 conn.execute("COMMIT")
         faults.point("sync chunk read")
-        if rows:  # who takes them may take long, and the snapshot is not held for that
-            yield stamp, rows
+        yield stamp, rows  # who takes them may take long, and the snapshot is not held for that; none have a stamp, too
 
     def _give(self, chunk: Chunk) -> bool:
         while not self._stop.is_set() and self._lane.alive:

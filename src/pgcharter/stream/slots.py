@@ -12,7 +12,9 @@ from pgcharter.stream.errors import SlotLostError
 from pgcharter.stream.replication import Replication, lsn_number
 from pgcharter.stream.source import Table
 
+BEGIN = "pgcharter sync init"
 ANEW = "pgcharter sync init --anew makes another slot and seeds the copies anew"
+_TRIGGERS = '[sync] capture = "triggers" in the charter, which asks nothing of server and role, then pgcharter policy apply'
 
 
 @dataclass(frozen=True)
@@ -89,11 +91,12 @@ def ready(conn: Connection) -> Iterator[str]:
     if level != "logical":
         raise UnavailableError(
             f"wal_level is {level}, so the server's log does not hold what copies need",
-            hint="ALTER SYSTEM SET wal_level = 'logical', then restart the server",
+            hint=f"ALTER SYSTEM SET wal_level = 'logical', then restart the server; or {_TRIGGERS}",
         )
     if not may:
         raise UnavailableError(
-            f"role {quote(user)} may not use replication, so it cannot read changes", hint=f"ALTER ROLE {quote(user)} REPLICATION"
+            f"role {quote(user)} may not use replication, so it cannot read changes",
+            hint=f"ALTER ROLE {quote(user)} REPLICATION; or {_TRIGGERS}",
         )
     if used >= most:
         raise UnavailableError(

@@ -15,6 +15,7 @@ from pgcharter.db import Connection, connect, queries
 from pgcharter.errors import ConnectError
 from pgcharter.names import ObjectId, literal, quote
 from pgcharter.stream.model import UNCHANGED, Attribute, Change, Relation, Stamp, Value
+from pgcharter.stream.pooled import pooled, settle
 from pgcharter.stream.replication import SETTINGS
 
 PIECE = 8 << 20
@@ -27,7 +28,10 @@ _IDENTITIES: Any = {"d": "default", "n": "nothing", "f": "full", "i": "index"}
 def open_source(dsn: str) -> Connection:
     """A connection that writes values as the stream does. Raises ConnectError."""
     conn = connect(dsn, application_name="pgcharter sync")
-    conn.execute(SETTINGS)
+    if pooled(conn):
+        settle(conn)
+    else:
+        conn.execute(SETTINGS)
     return conn
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from pgcharter.db import Connection
 from pgcharter.errors import PgcharterError
-from pgcharter.stream import slots, source
+from pgcharter.stream import capture, captured, source
 from pgcharter.stream.checkpoints import Checkpoints, Kept, Seed
 from pgcharter.stream.slots import Slot
 from pgcharter.stream.worker import Job
@@ -26,6 +26,8 @@ class Sink:
     behind_bytes: int
     """Log that was written since the last transaction that it has; 0 when it waits for nothing."""
     seeds: tuple[Seed, ...]
+    behind_rows: int | None = None
+    """Changes that wait for it, about; None where the source does not count them."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Standing:
 
 def look(conn: Connection, job: Job, keep: int) -> Standing:
     """Ask the source. `keep` is the most log that the slot may hold back, in bytes."""
-    slot = slots.look(conn, job.slot)
+    slot = capture.of(job).look(conn)
     checkpoints = Checkpoints(conn, job.slot)
     row = conn.execute(
         "SELECT pg_size_bytes(setting || unit), pg_current_wal_lsn() - '0/0'::pg_lsn FROM pg_settings WHERE name = 'max_slot_wal_keep_size'"
@@ -64,7 +66,9 @@ def look(conn: Connection, job: Job, keep: int) -> Standing:
     limit, now = (row[0], int(row[1])) if row else (-1, 0)
     seeds = checkpoints.seeds()
     kept = checkpoints.sinks()
-    sinks = tuple(_sink(kept.get(n) or Kept(n), seeds, now) for n in job.sinks)
+    found = (kept.get(n) or Kept(n) for n in job.sinks)
+    triggers = job.capture == "triggers"
+    sinks = tuple(_waiting(conn, k, seeds, slot) if triggers else _sink(k, seeds, now) for k in found)
     compared, batches = _rounds(conn, "reconcile"), _rounds(conn, "batch")
     problems = (*_slot(conn, job, slot, keep, limit), *_sinks(sinks, slot), *_differing(compared))
     return Standing(slot, sinks, problems, compared, batches)
@@ -91,17 +95,28 @@ def _sink(kept: Kept, seeds: list[Seed], now: int) -> Sink:
     return Sink(kept, max(0, now - kept.stamp.lsn) if waits else 0, tuple(s for s in seeds if s.sink == kept.sink))
 
 
+def _waiting(conn: Connection, kept: Kept, seeds: list[Seed], slot: Slot | None) -> Sink:
+    """A sink whose changes are rows of a table; those in its file are in it no more, so they are not counted."""
+    rows, size = captured.behind(conn, kept.stamp.lsn) if slot is not None else (0, 0)
+    return Sink(kept, size, tuple(s for s in seeds if s.sink == kept.sink), rows)
+
+
 def _slot(conn: Connection, job: Job, slot: Slot | None, keep: int, limit: int) -> Iterator[str]:
     if not job.sinks:
         return  # all copies are made by batches
+    of = capture.of(job)
     if slot is None:
-        yield f"there is no replication slot {job.slot}, so nothing is copied: pgcharter sync init"
+        what = "no changes are captured for" if job.capture == "triggers" else "there is no replication slot"
+        yield f"{what} {job.slot}, so nothing is copied: pgcharter sync init"
         return
     try:
-        slots.usable(slot, job.slot)
-        slots.published(conn, job.publication, job.tables, source.tables(conn, job.publication))
+        of.usable(conn)
+        of.complete(conn, source.tables(conn, job.publication))
     except PgcharterError as error:
         yield f"{error.message}: {error.hint}" if error.hint else error.message
+    if job.capture == "triggers":
+        yield from _log(slot, keep)
+        return
     if slot.held > keep / 2:
         yield f"slot {job.slot} holds back {slot.held} bytes of the server's log, more than half of the {keep} that [sync] keep allows"
     if slot.status in ("extended", "unreserved"):
@@ -113,6 +128,16 @@ def _slot(conn: Connection, job: Job, slot: Slot | None, keep: int, limit: int) 
         )
     if slot.pid is None:
         yield f"no worker reads slot {job.slot}, so nothing is copied: pgcharter sync run"
+
+
+def _log(slot: Slot, keep: int) -> Iterator[str]:
+    if slot.held > keep / 2:
+        yield (
+            f"changes for {slot.name} take {slot.held} bytes of the database, more than half of the {keep} that [sync] keep allows: beyond"
+            " that they are not written down any more, and copies are lost"
+        )
+    if slot.pid is None:
+        yield f"no worker reads the changes for {slot.name}, so nothing is copied: pgcharter sync run"
 
 
 def _sinks(sinks: tuple[Sink, ...], slot: Slot | None) -> Iterator[str]:

@@ -18,19 +18,18 @@ import psycopg
 from pgcharter import faults
 from pgcharter.db import Connection
 from pgcharter.errors import ConnectError, PgcharterError, RefusedError
-from pgcharter.stream import slots, source
+from pgcharter.stream import capture, source
+from pgcharter.stream.capture import Feed
 from pgcharter.stream.channel import PATIENCE
 from pgcharter.stream.checkpoints import Checkpoints, Kept
 from pgcharter.stream.errors import SinkOlderError
 from pgcharter.stream.lane import Lane
 from pgcharter.stream.mapper import Make
 from pgcharter.stream.model import Stamp
-from pgcharter.stream.passed import Passed
-from pgcharter.stream.pgoutput import Message
-from pgcharter.stream.replication import Replication, SlotBusyError, Streaming, lsn_text
-from pgcharter.stream.seeds import PREFIX, Seeding
+from pgcharter.stream.replication import SlotBusyError, lsn_text
+from pgcharter.stream.seeds import Seeding
 from pgcharter.stream.source import Table, TypeNames
-from pgcharter.stream.transactions import Assembler, Transaction
+from pgcharter.stream.transactions import Transaction
 from pgcharter.stream.writing import sparing
 
 Say = Callable[[str], None]
@@ -56,6 +55,10 @@ class Job:
     chunk: int = 20_000
     """Rows that a seed beside the stream reads at a time."""
     origin: str = "any"
+    capture: str = "stream"
+    """Where changes come from: stream or triggers."""
+    keep: int = 10 << 30
+    """Most bytes of changes that the source keeps for us."""
     replay: float = 0.0
     """Seconds for which the slot keeps what every sink has, so that a store that is set back by less gets it again."""
 
@@ -72,7 +75,8 @@ class Worker:
         self.lanes: dict[str, Lane] = {}
         self._seedings: dict[str, Seeding] = {}
         self._type_name = TypeNames(job.dsn)
-        self._passed = Passed()
+        self._capture = capture.of(job)
+        self._passed = self._capture.passed
         self._stop = threading.Event()
         self._saved: dict[str, tuple[bool, Stamp]] = {}
         """Whether it is written down that a sink's changes are in its file, and up to where the sink has them."""
@@ -80,7 +84,7 @@ class Worker:
         """When all sinks had everything up to a position, or had it in their files."""
         self._confirmed = 0
         self._once = 0
-        self._beat = self._ticked = self._told = 0.0
+        self._ticked = self._told = 0.0
         self._said = ""
         self._wait = SHORTEST
         self._watched = 0.0
@@ -130,19 +134,19 @@ class Worker:
     def _session(self, once: bool) -> None:
         """One connection's life."""
         job = self._job
-        with source.open_source(job.dsn) as conn, Replication(job.dsn) as replication:
-            slots.usable(slots.look(conn, job.slot), job.slot)
+        with source.open_source(job.dsn) as conn:
+            self._capture.usable(conn)
             checkpoints = Checkpoints(conn, job.slot)
             tables = source.tables(conn, job.publication)
-            slots.published(conn, job.publication, job.tables, tables)
-            replication.start(Streaming(job.slot, job.publication, job.origin))
-            self._tell(f"slot {job.slot} is read")
-            self._type_name.know([t.relation for t in tables])
-            self._open(checkpoints, tables)
-            self._wait = SHORTEST
-            if once and not self._once:
-                self._once = _current(conn)
-            self._read(conn, replication, checkpoints)
+            self._capture.complete(conn, tables)
+            with self._capture.feed(conn, self._type_name) as feed:
+                self._tell(f"slot {job.slot} is read")
+                self._type_name.know([t.relation for t in tables])
+                self._open(checkpoints, tables)
+                self._wait = SHORTEST
+                if once and not self._once:
+                    self._once = self._capture.now(conn)
+                self._read(conn, feed, checkpoints)
 
     def _open(self, checkpoints: Checkpoints, tables: tuple[Table, ...]) -> None:
         """Begin the lanes that there are not yet. Only who reads the slot does so."""
@@ -153,7 +157,7 @@ class Worker:
 
     def _lane(self, kept: Kept, checkpoints: Checkpoints, tables: tuple[Table, ...]) -> None:
         if kept.wanted == "reset":
-            checkpoints.anew(kept.sink, [t.sql for t in tables])
+            checkpoints.anew(kept.sink, [t.sql for t in tables], self._capture.now(checkpoints.conn))
             checkpoints.want(kept.sink, "running")
             kept = Kept(kept.sink)
         kept.rows = max(kept.rows, sum(s.rows for s in checkpoints.seeds() if s.sink == kept.sink))
@@ -163,43 +167,34 @@ class Worker:
         self.lanes[kept.sink] = lane
         lane.start()
 
-    def _read(self, conn: Connection, replication: Replication, checkpoints: Checkpoints) -> None:
-        assembler = Assembler(self._type_name, self._job.folder, local=self._job.origin == "none")
-        self._beat = time.monotonic()
+    def _read(self, conn: Connection, feed: Feed, checkpoints: Checkpoints) -> None:
         while not self._stop.is_set():
-            for m in replication.receive(0.1):
-                told = assembler.feed(m)
-                if isinstance(told, Transaction):
-                    self._take(told)
-                elif told is not None:
-                    self._passing(told)
-            self._passed.move(replication.received)
+            for transaction in feed.receive(0.1):
+                self._take(transaction)
+            self._passed.move(feed.received)
             now = time.monotonic()
-            if replication.wanted or now - self._told > 0.5:
-                self._confirm(replication, assembler, checkpoints)
+            if feed.wanted or now - self._told > 0.5:
+                self._confirm(feed, checkpoints)
                 self._told = now
             if now - self._ticked > 1.0:
                 self._tick(conn, checkpoints)
+                feed.tick(conn)
                 self._ticked = now
-            if self._once and self._finished(checkpoints, replication):
-                self._confirm(replication, assembler, checkpoints)
+            if self._once and self._finished(checkpoints, feed):
+                self._confirm(feed, checkpoints)
                 self._stop.set()
 
     def _take(self, transaction: Transaction) -> None:
         faults.point("sync received")
-        self._passed.commit(transaction.xid, transaction.lsn)
-        self._beat = time.monotonic()
+        if transaction.xid:
+            self._passed.commit(transaction.xid, transaction.lsn)
         for lane in self.lanes.values():
             lane.offer(transaction)
         faults.point("sync offered")
 
-    def _passing(self, message: Message) -> None:
-        if message.prefix == PREFIX:
-            self._beat = time.monotonic()
-
-    def _confirm(self, replication: Replication, assembler: Assembler, checkpoints: Checkpoints) -> None:
-        """Tell the server up to where every sink has everything, or has it in its file."""
-        bounds = [assembler.bound or replication.received]
+    def _confirm(self, feed: Feed, checkpoints: Checkpoints) -> None:
+        """Tell the source up to where every sink has everything, or has it in its file."""
+        bounds = [feed.bound]
         for lane in self.lanes.values():
             safe = lane.safe()
             if safe is not None:
@@ -210,7 +205,7 @@ class Worker:
         self._safe.append((now, min(bounds)))
         while self._safe and self._safe[0][0] <= now - kept:
             self._confirmed = max(self._confirmed, self._safe.popleft()[1])
-        replication.status(self._confirmed)
+        feed.confirm(self._confirmed)
         faults.point("sync confirmed")
 
     def _save(self, checkpoints: Checkpoints, told: Sequence[Kept]) -> None:
@@ -220,7 +215,7 @@ class Worker:
             self._saved.update((k.sink, (k.spilling, k.stamp)) for k in told)
 
     def _tick(self, conn: Connection, checkpoints: Checkpoints) -> None:
-        """Once a second: what is wanted, how far everything is, a heartbeat."""
+        """Once a second: what is wanted, how far everything is."""
         kept = checkpoints.sinks()
         for name, lane in list(self.lanes.items()):
             lane.tick(self._job.patience)
@@ -235,9 +230,6 @@ class Worker:
         faults.point("sync checkpointed")
         self._seed(checkpoints)
         self._watch(conn, checkpoints)
-        if time.monotonic() - self._beat > self._job.heartbeat:
-            conn.execute("SELECT pg_logical_emit_message(false, %s, 'heartbeat')", [PREFIX])
-            self._beat = time.monotonic()
 
     def _watch(self, conn: Connection, checkpoints: Checkpoints) -> None:
         """Say when a table is taken out of the publication; seed it anew when it is back, since what was changed meanwhile was not sent."""
@@ -245,12 +237,12 @@ class Worker:
             return
         self._watched = time.monotonic()
         tables = source.tables(conn, self._job.publication)
-        missing = set(slots.lacking(self._job.tables, tables))
+        missing = set(self._capture.missing(conn, tables))
         if missing - self._missing:
             names = ", ".join(sorted(missing))
-            self._say(
-                f"{names} was taken out of publication {self._job.publication}: what is changed there is not copied, until it is back"
-            )
+            why = f"was taken out of publication {self._job.publication}"
+            why += " or has lost its triggers" if self._job.capture == "triggers" else ""
+            self._say(f"{names} {why}: what is changed there is not copied, until it is back")
         back = [t for t in tables if not (self._missing - missing).isdisjoint(t.names)]
         for name in self._job.sinks if back else ():
             mine = [t for t in back if not set(t.names).isdisjoint(self._make(name).mapper.tables)]
@@ -259,7 +251,7 @@ class Worker:
 
     def _set_back(self, lane: Lane, error: SinkOlderError, checkpoints: Checkpoints, conn: Connection) -> None:
         """Have what a store misses sent again, where the slot still has all of it; else it is given up. Raises _AgainError."""
-        slot, at = slots.look(conn, self._job.slot), error.stamp
+        slot, at = self._capture.look(conn), error.stamp
         confirmed = max(self._confirmed, slot.confirmed if slot else 0)
         late = [s.source for s in checkpoints.seeds() if s.sink == lane.name and (s.state != "done" or s.began >= at.lsn)]
         if late:
@@ -295,22 +287,14 @@ class Worker:
             if self.lanes[name].kept.state == "running" and (running is None or running.over):
                 self._seedings[name] = Seeding(self.lanes[name], job.dsn, job.slot, job.publication, self._passed, rows=job.chunk)
 
-    def _finished(self, checkpoints: Checkpoints, replication: Replication) -> bool:
+    def _finished(self, checkpoints: Checkpoints, feed: Feed) -> bool:
         """Whether all is copied that there was, or cannot be now."""
-        if replication.received < self._once:
+        if feed.received < self._once:
             return False
         going = {n for n, lane in self.lanes.items() if not lane.stuck}
         if not all(self.lanes[n].opened and self.lanes[n].empty for n in going):
             return False
         return not any(s.state != "done" and s.sink in going for s in checkpoints.seeds())
-
-
-def _current(conn: Connection) -> int:
-    from pgcharter.stream.replication import lsn_number
-
-    conn.execute("SELECT pg_logical_emit_message(false, %s, 'once')", [PREFIX])
-    row = conn.execute("SELECT pg_current_wal_insert_lsn()::text").fetchone()
-    return lsn_number(row[0]) if row else 0
 
 
 @contextmanager
