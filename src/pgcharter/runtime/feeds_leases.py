@@ -15,12 +15,13 @@ from typing import Any
 import psycopg
 
 from pgcharter import faults
-from pgcharter.errors import UnavailableError, UsageError
+from pgcharter.errors import ConnectError, PgcharterError, UnavailableError, UsageError
 from pgcharter.runtime.colours import Steps
 from pgcharter.runtime.feeds_model import FeedSettings, FencedError, Log, Start
 from pgcharter.runtime.feeds_sql import statement
 
 log = logging.getLogger("pgcharter.feeds")
+TO_THE_PRIMARY = "connect to the primary; of several hosts in a connection string, target_session_attrs=read-write finds it"
 
 
 @dataclass(slots=True)
@@ -71,13 +72,21 @@ class Leases:
         if self._conn is None or self._conn.closed:
             self.held.clear()
             conn = yield partial(self.database._dial, self.database.primary, 10.0)
-            cursor = yield partial(conn.execute, "SELECT pg_catalog.pg_backend_pid()")
-            (pid,) = yield cursor.fetchone
-            if pid == conn.info.backend_pid:
+            cursor = yield partial(conn.execute, "SELECT pg_catalog.pg_backend_pid(), pg_catalog.pg_is_in_recovery()")
+            pid, standby = yield cursor.fetchone
+            if standby:
+                yield conn.close
+                raise self._of_a_standby()
+            if pid == conn.info.backend_pid:  # else a pooler stands between, which gives each transaction another session
                 conn.prepare_threshold = 3
             self._conn = conn
         cursor = yield partial(self._conn.execute, sql.encode(), parameters)
         return (yield cursor.fetchall) if cursor.description else []
+
+    def _of_a_standby(self) -> PgcharterError:
+        """At the start an end; later the server may have changed its part with another one, which is waited for."""
+        said = f"what is given as {self.database.primary.name} is a standby, which keeps no cursor of {self.consumer} and knows no appender"
+        return ConnectError(said) if self._known else UnavailableError(said, hint=TO_THE_PRIMARY)
 
     def _named(self, **more: Any) -> dict[str, Any]:
         return {"consumer": self.consumer, "owner": self.owner, "log": self.log.name, "lease": self.settings.lease, **more}

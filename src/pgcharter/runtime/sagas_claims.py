@@ -38,6 +38,8 @@ class Claims(Checkpoints):
         """Names this life of the worker."""
         self.counts = SagaCounts()
         self.stopping = False
+        self._answered = False
+        """The server has once been a primary with tables of sagas."""
         self._running: dict[str, Run] = {}
         self._links: tuple[Link, Link] | None = None
 
@@ -48,11 +50,15 @@ class Claims(Checkpoints):
             "most": free, "busy": list(self._running),
         }  # fmt: skip
         try:
-            rows = yield from self._control.rows(SQL["claim"].encode(), wanted)
+            rows = yield from self._control.rows(SQL["claim"].encode(), wanted, self._is_stopping)
         except (psycopg.errors.UndefinedFunction, psycopg.errors.InvalidSchemaName, psycopg.errors.InsufficientPrivilege) as error:
             raise unavailable(error) from error
+        self._answered = True
         self.counts.claimed += len(rows)
         return [row[0] for row in rows]
+
+    def _is_stopping(self) -> bool:
+        return self.stopping
 
     @property
     def _control(self) -> Link:
@@ -95,6 +101,7 @@ class Claims(Checkpoints):
         rows = yield from self._control.rows(
             SQL["orphaned"].encode(),
             {"grace": f"{self.settings.grace} s", "types": [t for t, _ in kinds], "versions": [v for _, v in kinds]},
+            self._is_stopping,
         )
         for kind, version in sorted({(r[0], r[1]) for r in rows}):
             many = sum(1 for r in rows if (r[0], r[1]) == (kind, version))

@@ -26,6 +26,8 @@ from pgcharter.runtime.sagas_worker import AnyWorker
 if TYPE_CHECKING:
     from pgcharter.runtime.database import AsyncDatabase, Database
 
+_PLACE = "SELECT pg_catalog.pg_backend_pid(), pg_catalog.pg_is_in_recovery()"
+
 
 class SagaWorker(AnyWorker):
     """Runs sagas in threads. Actions may be coroutine functions where they are not inside: each gets a loop of its own."""
@@ -60,7 +62,11 @@ class SagaWorker(AnyWorker):
 
     def _connect(self) -> Any:
         conn = psycopg.connect(self.db.primary.conninfo(), autocommit=True, **self.db._connect_kwargs())
-        conn.prepare_threshold = self.db.connect_options.get("prepare_threshold", 1)
+        try:
+            conn.prepare_threshold = self._threshold(conn, conn.execute(_PLACE, prepare=False).fetchone())
+        except BaseException:
+            conn.close()
+            raise
         return conn
 
     def _unit(self, body: Callable[[Any], Steps[None]], around: Around) -> None:
@@ -139,7 +145,11 @@ class AsyncSagaWorker(AnyWorker):
 
     async def _connect(self) -> Any:
         conn = await psycopg.AsyncConnection.connect(self.db.primary.conninfo(), autocommit=True, **self.db._connect_kwargs())
-        conn.prepare_threshold = self.db.connect_options.get("prepare_threshold", 1)
+        try:
+            conn.prepare_threshold = self._threshold(conn, await (await conn.execute(_PLACE, prepare=False)).fetchone())
+        except BaseException:
+            await conn.close()
+            raise
         return conn
 
     async def _unit(self, body: Callable[[Any], Steps[None]], around: Around) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -39,18 +40,21 @@ class Link:
         self._conn: Any = None
         self.closed = False
 
-    def rows(self, sql: bytes, parameters: dict[str, Any]) -> Steps[list[Any]]:
-        """Rows of a statement. Tried until the server answers; raises what the server says, and LinkClosedError when the link is closed."""
+    def rows(self, sql: bytes, parameters: dict[str, Any], idle: Callable[[], bool] = lambda: False) -> Steps[list[Any]]:
+        """Rows of a statement. Tried until the server answers, or nobody needs them any more (`idle`).
+
+        Raises what the server says, and LinkClosedError where it is given up.
+        """
         yield self._gate.acquire
         try:
-            return (yield from self.sent(sql, parameters))
+            return (yield from self.sent(sql, parameters, idle))
         finally:
             self._gate.release()
 
-    def sent(self, sql: bytes, parameters: dict[str, Any]) -> Steps[list[Any]]:
+    def sent(self, sql: bytes, parameters: dict[str, Any], idle: Callable[[], bool] = lambda: False) -> Steps[list[Any]]:
         """As `rows`, for who has the gate."""
         pause, since = 0.02, time.monotonic()
-        while not self.closed:
+        while not self.closed and not idle():
             try:
                 if self._conn is None or self._conn.closed:
                     self._conn = yield self._connect

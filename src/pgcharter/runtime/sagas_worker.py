@@ -11,11 +11,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from pgcharter.errors import UnavailableError
 from pgcharter.runtime.colours import Steps
 from pgcharter.runtime.context import Context as Around
+from pgcharter.runtime.feeds_leases import TO_THE_PRIMARY
 from pgcharter.runtime.sagas_claims import Claims
 from pgcharter.runtime.sagas_data import Raw, read
 from pgcharter.runtime.sagas_define import Context, Leafy, Saga, Step
@@ -52,6 +55,8 @@ class AnyWorker(Claims):
         self.on_end = on_end
         self._ended = 0
         """Runs that are over."""
+        self._ear: Any = None
+        """Listens, where that is wanted."""
 
     # serving
 
@@ -62,7 +67,8 @@ class AnyWorker(Claims):
         if self.settings.listen:
             spawned.append(self._spawn(self._listening()))
         try:
-            yield from self._serving(until_idle)
+            with suppress(LinkClosedError):  # told to stop while the server does not answer
+                yield from self._serving(until_idle)
             yield from self._left()
         finally:
             self.stopping = True
@@ -72,13 +78,13 @@ class AnyWorker(Claims):
                 yield partial(self._joined, each)
 
     def _listening(self) -> Steps[None]:
-        listener = self._listener(self.db, CHANNEL)
+        self._ear = self._listener(self.db, CHANNEL)
         try:
             while not self.stopping:
-                if (yield partial(listener.wait, 60.0, _Stopping(self))):
+                if (yield partial(self._ear.wait, 60.0, _Stopping(self))):
                     self._woken(True)
         finally:
-            yield listener.close
+            yield self._ear.close
 
     def _serving(self, until_idle: bool) -> Steps[None]:
         pause, looked = self.settings.poll_least, 0.0
@@ -103,7 +109,7 @@ class AnyWorker(Claims):
             if self._soonest <= time.monotonic():
                 self._soonest, pause = float("inf"), self.settings.poll_least
             else:
-                pause = min(pause * 2, 5.0 if self.settings.listen else self.settings.poll_most)
+                pause = min(pause * 2, 5.0 if self._ear is not None and self._ear.hears else self.settings.poll_most)
 
     def _begin(self, instance: Instance, sure: float) -> None:
         instance.sure = sure
@@ -134,6 +140,16 @@ class AnyWorker(Claims):
     def _letters(self, it: Instance) -> Steps[list[Letter]]:
         rows = yield from self._control.rows(SQL["untaken"].encode(), {"id": it.id})
         return [Letter(*row) for row in rows]
+
+    def _threshold(self, conn: Any, row: Any) -> int | None:
+        """From which time on statements are prepared; never through a pooler, which gives each transaction another session.
+
+        Raises UnavailableError where a worker begins on a standby; later the server may have changed its part with another one.
+        """
+        if row[1] and not self._answered:
+            raise UnavailableError(f"what is given as {self.db.primary.name} is a standby, where no sagas can be run", hint=TO_THE_PRIMARY)
+        threshold: int | None = self.db.connect_options.get("prepare_threshold", 1)
+        return threshold if row[0] == conn.info.backend_pid else None
 
     def _limit(self, work: Any, node: Leafy) -> Steps[None]:
         if isinstance(node, Step) and node.timeout is not None:
