@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -12,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 from tests.conftest import installation
-from tests.stream.copying import wait
+from tests.stream.copying import Copies, wait
 from tests.stream.stores import Store, target
 
 from pgcharter.policy.sync_settings import LookupTable, MappingTable
@@ -32,7 +33,7 @@ INSERT INTO c VALUES (1, 'one'); INSERT INTO a VALUES (1, 'long', 1); CREATE PUB
 """
 AT = Stamp(1000, 1)
 
-SETTINGS: dict[str, lifecycle.Setting] = {"wal_level": "logical", "max_wal_senders": 4}
+SETTINGS: dict[str, lifecycle.Setting] = {"wal_level": "logical", "max_wal_senders": 4, "max_prepared_transactions": 2}
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +56,8 @@ def dsn(server: Server) -> str:
 class Hung:
     """A transaction whose commit is in the log, and which nobody sees."""
 
-    def __init__(self, dsn: str, *statements: str) -> None:
-        self.dsn, self.xid = dsn, 0
+    def __init__(self, dsn: str, *statements: str, block: bool = True) -> None:
+        self.dsn, self.xid, self._block = dsn, 0, block
         self._standby("'nobody'")
         self._thread = threading.Thread(target=self._commit, args=(statements,), daemon=True)
         self._thread.start()
@@ -71,10 +72,12 @@ class Hung:
             wait(lambda: conn.execute("SHOW synchronous_standby_names").fetchone() == (names.strip("'"),))
 
     def _commit(self, statements: tuple[str, ...]) -> None:
-        with psycopg.connect(self.dsn) as conn:
+        with psycopg.connect(self.dsn, autocommit=not self._block) as conn:
             conn.execute("SET synchronous_commit = on")
             for sql in statements:
                 conn.execute(sql.encode())
+            if not self._block:
+                return
             row = conn.execute("SELECT pg_current_xact_id()::text::bigint").fetchone()
             assert row is not None
             self.xid = int(row[0]) & 0xFFFFFFFF
@@ -85,8 +88,8 @@ class Hung:
 
 
 @contextmanager
-def hung(dsn: str, *statements: str) -> Iterator[Hung]:
-    made = Hung(dsn, *statements)
+def hung(dsn: str, *statements: str, block: bool = True) -> Iterator[Hung]:
+    made = Hung(dsn, *statements, block=block)
     try:
         yield made
     finally:
@@ -142,3 +145,48 @@ def test_a_moment_waits_for_it(dsn: str) -> None:
         with moment(conn, 10) as at:
             assert conn.execute("SELECT v FROM public.a").fetchone() == ("new",)
             assert at.stamp.lsn
+
+
+@pytest.mark.parametrize("prepared", [False, True])
+@pytest.mark.parametrize("down", [True, False], ids=["spilled", "written"])
+def test_what_an_earlier_life_of_the_worker_has_passed(dsn: str, tmp_path: Path, *, down: bool, prepared: bool) -> None:
+    """The slot does not bring it again, and nobody sees it yet: a seed waits for it, else its rows would be newer than the change."""
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        conn.execute("DROP PUBLICATION p")
+    copies = Copies(dsn, tmp_path, ("public.a",))
+    copies.init()
+    statements = ["UPDATE a SET v = 'new'"]
+    if prepared:
+        with psycopg.connect(dsn, autocommit=True) as conn:
+            conn.execute("BEGIN; UPDATE a SET v = 'new'; PREPARE TRANSACTION 'x'")
+        statements = ["COMMIT PREPARED 'x'"]
+    try:
+        copies.down("one", down)
+        with hung(dsn, *statements, block=not prepared), psycopg.connect(dsn, autocommit=True) as conn:
+            conn.execute("SET synchronous_commit = local")
+            with copies.running():
+                wait(lambda: copies.kept()["spilling"] if down else new(copies))
+                at = "SELECT confirmed_flush_lsn > %s FROM pg_replication_slots"
+                row = conn.execute("SELECT pg_current_wal_insert_lsn()").fetchone()
+                conn.execute("SELECT pg_logical_emit_message(false, 'x', '')")
+                wait(lambda: conn.execute(at, row).fetchone() == (True,))
+            copies.down("one", False)
+            conn.execute("UPDATE pgcharter.sync_snapshots SET state = 'waiting', after = NULL")
+            with copies.running():
+                wait(lambda: new(copies))
+                time.sleep(0.5)
+                assert new(copies)
+        with copies.running():
+            wait(lambda: conn_done(dsn))
+            assert new(copies)
+    finally:
+        copies.drop()
+
+
+def new(copies: Copies) -> bool:
+    return bool(Store(copies.path("one")).table("public.a")['["1"]']["v"] == "new")
+
+
+def conn_done(dsn: str) -> bool:
+    with psycopg.connect(dsn) as conn:
+        return conn.execute("SELECT bool_and(state = 'done') FROM pgcharter.sync_snapshots").fetchone() == (True,)
