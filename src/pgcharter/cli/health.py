@@ -14,7 +14,9 @@ from pgcharter.cli.output import Command, format_option, screen, show, show_json
 from pgcharter.errors import Exit, PgcharterError, UsageError
 
 if TYPE_CHECKING:
+    from pgcharter.charter import Charter
     from pgcharter.watch.collecting import Watcher
+    from pgcharter.watch.collecting_asked import Backups
     from pgcharter.watch.judging import Past
     from pgcharter.watch.model import Check, Health
 
@@ -121,8 +123,22 @@ def _job(
     console = address(pooler) if pooler else os.environ.get(section.pooler_env, "") if section.pooler_env else ""
     if section.pooler_env and not console:
         raise UsageError(f"[watch] pooler_env names the variable {section.pooler_env}, which is not set")
+    backups = _backups(charter)
     path = charter.folder / ".pgcharter" / "health" / f"{_file_name(named, dsn)}.json"
-    return (migrating.called(named, dsn), path, checks), Target(dsn, pooler=console, databases=section.databases)
+    return (migrating.called(named, dsn), path, checks), Target(dsn, console, backups, section.databases)
+
+
+_WORDS = {"hourly": 3600.0, "daily": 86400.0, "weekly": 7 * 86400.0, "monthly": 31 * 86400.0}
+
+
+def _backups(charter: Charter) -> Backups | None:
+    """The repository that `[backup]` declares, if it is our own kind."""
+    from pgcharter.watch.collecting_asked import Backups
+
+    section: Any = charter.sections.get("backup")
+    if section is None or not section.repository or section.engine != "native":
+        return None
+    return Backups(charter.folder / section.repository, _WORDS.get(section.full, 0.0))
 
 
 def _file_name(named: str, dsn: str) -> str:
@@ -142,6 +158,15 @@ def _look(watcher: Watcher, job: _Job) -> Health:
     if job.state:
         looking.write_state(job.state, past)
     return found
+
+
+def looked(environment: str | None, target: str | None) -> Health:
+    """One look with all that the charter asks for, remembered like any other."""
+    from pgcharter.watch.collecting import Watcher
+
+    (called, state, checks), where = _job(environment, target, None, (), ())
+    with Watcher(where) as watcher:
+        return _look(watcher, _Job(called, checks, state, "json", "never", nagios=False, everything=False))
 
 
 def _once(watcher: Watcher, job: _Job) -> int:

@@ -29,6 +29,8 @@ class Target:
     dsn: str
     pooler: str = ""
     """Connection string of PgBouncer's admin console; empty: there is none."""
+    backups: collecting_functions.Backups | None = None
+    """Repository of backups; None: nobody has declared one."""
     databases: tuple[str, ...] = ()
     """Databases that are asked one by one; empty: all that can be connected to."""
     system: collecting_functions.System = field(default_factory=collecting_functions.System)
@@ -95,7 +97,7 @@ class Watcher:
         """Facts where no server answers: some do not need one, one of them says that."""
         if collector.name == "reach":
             return Facts("reach", ({"down": 1, "problem": error.message, "hint": error.hint},))
-        if collector.scope == "pooler":
+        if collector.scope in ("pooler", "backups"):
             return self._function(None, collector, 0.0)
         return Facts(collector.name, gaps=(Gap(collector.name, "the server cannot be reached"),))
 
@@ -117,7 +119,9 @@ class Watcher:
 
     def _function(self, session: Session | None, collector: Collector, took: float) -> Facts:
         began = time.perf_counter()
-        asked = collecting_functions.Asked(session, self.target.dsn, self.target.pooler, self.target.system, took, self._now)
+        asked = collecting_functions.Asked(
+            session, self.target.dsn, self.target.pooler, self.target.backups, self.target.system, took, self._now
+        )
         try:
             rows = collecting_functions.FUNCTIONS[collector.name](asked)
         except collecting_functions.NothingToAskError:

@@ -27,12 +27,22 @@ class System:
 
 
 @dataclass(frozen=True)
+class Backups:
+    """Where backups are, and what is promised of them."""
+
+    root: Path
+    full_seconds: float = 0.0
+    """Time between two full backups; 0: nothing is promised."""
+
+
+@dataclass(frozen=True)
 class Asked:
     """Where to look."""
 
     _session: Session | None
     dsn: str
     pooler: str
+    repository: Backups | None
     system: System
     connect_seconds: float
     """What connecting took."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from pgcharter.watch import collecting_host, collecting_pooler, collecting_server, collecting_tls
-from pgcharter.watch.collecting_asked import Asked, NothingToAskError, Row, System
+from pgcharter.watch import collecting_backups, collecting_host, collecting_pooler, collecting_server, collecting_tls
+from pgcharter.watch.collecting_asked import Asked, Backups, NothingToAskError, Row, System
 
-__all__ = ["FUNCTIONS", "Asked", "NothingToAskError", "System"]
+__all__ = ["FUNCTIONS", "Asked", "Backups", "NothingToAskError", "System"]
 
 FUNCTIONS: Mapping[str, Callable[[Asked], Iterable[Row]]] = {
     "reach": collecting_server.reach,
@@ -19,6 +19,8 @@ FUNCTIONS: Mapping[str, Callable[[Asked], Iterable[Row]]] = {
     "load": collecting_host.load,
     "pressure": collecting_host.pressure,
     "kernel": collecting_host.kernel,
+    "backups": collecting_backups.backups,
+    "proofs": collecting_backups.proofs,
     "pools": collecting_pooler.pools,
     "pooler": collecting_pooler.pooler,
 }
