@@ -36,7 +36,7 @@ CREATE TABLE "Odd ""t" (
 );
 INSERT INTO "Odd ""t" SELECT i, 'ä' || i % 3, '2024-01-01'::date + i, '2024-01-01 00:00:00.5'::timestamptz + i * '1 s'::interval, i, -i,
   i / 8.0, i / 7.0, i % 2 = 0, gen_random_uuid(), repeat('é\\' || chr(9), i % 5), NULLIF('c' || i % 4, 'c0'),
-  jsonb_build_object('a', i), '1970-01-01'::date + i, '2024-02-29 12:34:56+05'::timestamptz + i * '0.25 s'::interval,
+  jsonb_build_object('a', i), '1970-01-01'::date + i - 1, '2024-02-29 12:34:56+05'::timestamptz + i * '0.25 s'::interval,
   '0044-01-01 00:00:00.000001'::timestamp + i * '700 days'::interval, decode(lpad(to_hex(i), 4, '0'), 'hex')
   FROM generate_series(1, 300) i;
 INSERT INTO "Odd ""t" (id, tag, part, at_key) VALUES (1000, '', '2024-01-01', '2024-01-01'), (1001, 'n', 'infinity', '-infinity');

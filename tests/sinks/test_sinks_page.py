@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+import time
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.sinks import servers
 from tests.sinks.conformance import clear, delete, shape, whole
 
 from pgcharter import charter
 from pgcharter.policy.sync_settings import SECTION
 from pgcharter.sinks import registry
+from pgcharter.sinks.clickhouse import ClickHouseSink
+from pgcharter.sinks.clickhouse_http import Http
 from pgcharter.sinks.files_sink import FilesSink
 from pgcharter.sinks.jsonl import Jsonl
 from pgcharter.stream import mapping
@@ -45,3 +50,30 @@ def test_files_are_read_as_the_page_says(tmp_path: Path, monkeypatch: pytest.Mon
     exec(compile(_block("python"), "sinks.md", "exec"), names)
     assert [(r["id"], r["name"]) for r in names["rows"]] == [(2, "new")]
     sink.close()
+
+
+@pytest.fixture
+def store() -> Iterator[servers.Store]:
+    with servers.running("clickhouse-server") as server:
+        yield server
+
+
+def test_deleted_keys_are_removed_as_the_page_says(store: servers.Store) -> None:
+    of, sink, http = shape("orders"), ClickHouseSink(store.url, "copy"), Http(store.url)
+    sink.open([of])
+    sink.write([whole(of, 1, 1), whole(of, 1, 2), whole(of, 1, 3)], Stamp(1, 3))
+    sink.write([delete(of, 5, 1), delete(of, 5, 2), whole(of, 6, 2)], Stamp(6, 1))
+    asked, setting, optimize, remove = (line.rstrip(";") for line in _block("sql").splitlines())
+    position = http.table(asked)[0][0]
+    assert position == "6"
+    sink.write([delete(of, 9, 3)], Stamp(9, 1))
+    http.run(optimize, settings=dict([setting.removeprefix("SET ").split(" = ")]))  # each statement is a session of its own here
+    assert http.table("SELECT toString(count()), toString(sum(_deleted)) FROM orders") == [["3", "2"]]
+    http.run(remove.replace("{position}", position))
+    until = time.monotonic() + 20
+    while http.table("SELECT toString(count()), toString(sum(_deleted)) FROM orders") != [["2", "1"]]:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert [s.key for s in sink.read(of, None, None)] == [(2,)]
+    sink.close()
+    http.close()

@@ -7,8 +7,7 @@
 quarter million). A table that was dropped is noticed at `open`, which then has no stamp. Inserted rows survive the end of the server
 process; whether they survive a power cut is ClickHouse's (`fsync_after_insert`, replicas). Rows must be whole: there is no partial
 update. A clear empties the table where nothing in it is newer, and else marks rows as deleted. Deleted keys stay as one narrow row each;
-`ALTER TABLE … DELETE WHERE _deleted = 1 AND _version < …` removes them when nothing that old can come again. One writer: two at a time
-are not told from one.
+docs/how-to/sinks.md says how they are removed when nothing that old can come again. One writer: two at a time are not told from one.
 
 Options: `engine`, such as `ReplicatedReplacingMergeTree('/clickhouse/{table}', 'a', _version)`; `{table}` becomes the name.
 """

@@ -32,7 +32,8 @@ _STRINGS = {
     "timestamp with time zone": Form(_MOMENT.replace("{zone}", " || '+00:00'"), "{}"),
 }
 _OTHERS = {
-    **dict.fromkeys(("Int16", "Int32", "Int64", "UInt32", "UUID", "Date", "Date32"), _NUMBER),
+    **dict.fromkeys(("Int16", "Int32", "Int64", "UInt32", "UUID"), _NUMBER),
+    **dict.fromkeys(("Date", "Date32"), Form("CASE WHEN isfinite({}) THEN ({} - '1970-01-01'::date)::text END", "toString(toInt32({}))")),
     "UInt8": Form("{}::int::text", "toString({})"),
     "DateTime64": Form(
         "CASE WHEN isfinite({}) THEN trim_scale(extract(epoch FROM {}) * 1000000)::text END", "toString(toUnixTimestamp64Micro({}))"
