@@ -34,7 +34,7 @@ HEADER = f"""\
 -- Migration: Policies
 -- Author: pgcharter
 -- Date: {DAY:%Y-%m-%d}
--- Description: What the policies of the charter want, from [roles] to [sync]; written by tools/shop_policies.py
+-- Description: What the policies of the charter want, from [roles] to [evidence]; written by tools/shop_policies.py
 """
 _ROLE = """\
 DO $$

@@ -1,7 +1,7 @@
 -- Migration: Policies
 -- Author: pgcharter
 -- Date: 2026-11-21
--- Description: What the policies of the charter want, from [roles] to [sync]; written by tools/shop_policies.py
+-- Description: What the policies of the charter want, from [roles] to [evidence]; written by tools/shop_policies.py
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
@@ -117,6 +117,7 @@ INSERT INTO pgcharter.managed_objects (object_kind, schema_name, object_name, pa
   ('table', 'pgcharter', 'events_2027_01', '', '', 'messaging', ''),
   ('table', 'pgcharter', 'events_2027_02', '', '', 'messaging', ''),
   ('table', 'pgcharter', 'events_unplaced', '', '', 'messaging', ''),
+  ('table', 'pgcharter', 'evidence', '', '', 'evidence', ''),
   ('table', 'pgcharter', 'feeds', '', '', 'messaging', ''),
   ('table', 'pgcharter', 'idempotency_keys', '', '', 'idempotency', ''),
   ('table', 'pgcharter', 'inbox', '', '', 'messaging', ''),
@@ -127,12 +128,14 @@ INSERT INTO pgcharter.managed_objects (object_kind, schema_name, object_name, pa
   ('table', 'pgcharter', 'outbox_1', '', '', 'messaging', ''),
   ('table', 'pgcharter', 'outbox_2', '', '', 'messaging', ''),
   ('table', 'pgcharter', 'outbox_3', '', '', 'messaging', ''),
+  ('table', 'pgcharter', 'outbox_routes', '', '', 'messaging', ''),
   ('table', 'pgcharter', 'parked', '', '', 'messaging', ''),
   ('table', 'pgcharter', 'projections', '', '', 'messaging', ''),
   ('table', 'pgcharter', 'saga_history', '', '', 'messaging', ''),
   ('table', 'pgcharter', 'saga_instances', '', '', 'messaging', ''),
   ('table', 'pgcharter', 'saga_signals', '', '', 'messaging', ''),
   ('table', 'pgcharter', 'saga_steps', '', '', 'messaging', ''),
+  ('table', 'pgcharter', 'scores', '', '', 'evidence', ''),
   ('table', 'pgcharter', 'sync_corrections', '', '', 'sync', ''),
   ('table', 'pgcharter', 'sync_sinks', '', '', 'sync', ''),
   ('table', 'pgcharter', 'sync_snapshots', '', '', 'sync', ''),
@@ -243,6 +246,8 @@ COMMIT;
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 -- change privileges of schema pgcharter: nobody waits
+GRANT USAGE ON SCHEMA pgcharter TO shop_readonly;
+-- grant on schema pgcharter: nobody waits
 GRANT USAGE ON SCHEMA pgcharter TO shop_readwrite;
 -- grant on schema pgcharter: nobody waits
 GRANT USAGE ON SCHEMA pgcharter TO shop_worker;
@@ -298,6 +303,19 @@ BEGIN
                 IS DISTINCT FROM (n, n, n, cardinality(event_types)) THEN
         RAISE EXCEPTION 'the arrays given to append_events do not belong together, so nothing was appended'
             USING ERRCODE = 'array_subscript_error', HINT = 'a type, an id, an expected version and a number of events for each aggregate';
+    END IF;
+    IF for_tenant <> nullif(current_setting('pgcharter.tenant', true), '') THEN
+        RAISE EXCEPTION 'a transaction of tenant % appends its own events, and none of tenant %', current_setting('pgcharter.tenant'), for_tenant
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    IF pg_column_size(event_data)::int8 + coalesce(pg_column_size(metadata), 0) > 16777216 THEN
+        SELECT left(u.type, 200) AS type, pg_column_size(u.data)::int8 + coalesce(pg_column_size(u.notes), 0) AS size INTO said
+          FROM unnest(event_types, event_data, metadata) u (type, data, notes) ORDER BY 2 DESC LIMIT 1;
+        IF said.size > 16777216 THEN
+            RAISE EXCEPTION 'an event of type % has % bytes, and may have 16777216, so nothing was appended', said.type, said.size
+                USING ERRCODE = 'program_limit_exceeded',
+                      HINT = 'keep what is large in a table or a store of its own and say where it is; or message_bytes in [messaging] of pgcharter.toml';
+        END IF;
     END IF;
     IF n = 1 THEN
         firsts := ARRAY[-counts[1]];
@@ -707,6 +725,8 @@ DECLARE
     low int8;
     into_part int2;
     last int8;
+    size int8;
+    of_topic text;
 BEGIN
     IF current_setting('pgcharter.outbox_in', true) IS DISTINCT FROM here THEN
         low := coalesce(pg_sequence_last_value('pgcharter.outbox_position'::regclass), 0);
@@ -715,7 +735,7 @@ BEGIN
     END IF;
     into_part := coalesce(pg_sequence_last_value('pgcharter.outbox_turn'::regclass), 0);
     WITH put AS (
-    INSERT INTO pgcharter.outbox (position, part, message_id, topic, key, payload, data, headers, tenant, actor, correlation, created_at,
+    INSERT INTO pgcharter.outbox AS o (position, part, message_id, topic, key, payload, data, headers, tenant, actor, correlation, created_at,
                                        due_at, expires_at)
     SELECT nextval('pgcharter.outbox_position'::regclass), into_part, coalesce(m.id, gen_random_uuid()), m.topic, m.key,
            m.payload::json::text, m.data, m.headers::jsonb,
@@ -723,8 +743,17 @@ BEGIN
            nullif(current_setting('pgcharter.correlation', true), ''), now_at,
            now_at + m.delay * interval '1 s', now_at + m.life * interval '1 s'
       FROM unnest(topics, keys, payloads, datas, headers, ids, delays, lives) m (topic, key, payload, data, headers, id, delay, life)
-    RETURNING position)
-    SELECT max(position) INTO last FROM put;
+    RETURNING o.position,
+              octet_length(o.topic)::int8 + coalesce(octet_length(o.payload), octet_length(o.data)) + coalesce(pg_column_size(o.headers), 0)
+              + octet_length(o.tenant) + coalesce(octet_length(o.actor), 0) + coalesce(octet_length(o.correlation), 0) AS size)
+    SELECT max(p.position), max(p.size) INTO last, size FROM put p;
+    IF size > 16777216 THEN
+        SELECT left(m.topic, 200) INTO of_topic FROM unnest(topics, payloads, datas) m (topic, payload, data)
+         ORDER BY coalesce(octet_length(m.payload), octet_length(m.data)) DESC LIMIT 1;
+        RAISE EXCEPTION 'a message of topic % has % bytes, and may have 16777216, so nothing was published', of_topic, size
+            USING ERRCODE = 'program_limit_exceeded',
+                  HINT = 'keep what is large in a table or a store of its own and publish where it is; or message_bytes in [messaging] of pgcharter.toml';
+    END IF;
     RETURN last;
 END
 $function$;
@@ -1034,12 +1063,12 @@ CREATE TABLE pgcharter.audit_log_2027_01 (number bigint NOT NULL, month date NOT
 ALTER TABLE pgcharter.audit_log ATTACH PARTITION pgcharter.audit_log_2027_01 FOR VALUES FROM ('2027-01-01') TO ('2027-02-01');
 -- create table pgcharter.audit_log_2027_02: nobody waits
 CREATE TABLE pgcharter.audit_log_2027_02 (number bigint NOT NULL, month date NOT NULL, changed_at timestamp with time zone NOT NULL, transaction_at timestamp with time zone NOT NULL, transaction_id xid8 NOT NULL, table_schema text NOT NULL, table_name text NOT NULL, relation oid NOT NULL, operation text NOT NULL, key jsonb, key_hash bigint, new_key jsonb, old jsonb, new jsonb, session_role text NOT NULL, actor text, reason text, correlation text, client_address inet, statement text, depth smallint NOT NULL, CONSTRAINT audit_log_2027_02_pkey PRIMARY KEY (number, month));
--- set up table pgcharter.audit_log_2027_02: nobody waits
-ALTER TABLE pgcharter.audit_log ATTACH PARTITION pgcharter.audit_log_2027_02 FOR VALUES FROM ('2027-02-01') TO ('2027-03-01');
 COMMIT;
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
+-- set up table pgcharter.audit_log_2027_02: nobody waits
+ALTER TABLE pgcharter.audit_log ATTACH PARTITION pgcharter.audit_log_2027_02 FOR VALUES FROM ('2027-02-01') TO ('2027-03-01');
 -- create table pgcharter.audit_log_2027_03: nobody waits
 CREATE TABLE pgcharter.audit_log_2027_03 (number bigint NOT NULL, month date NOT NULL, changed_at timestamp with time zone NOT NULL, transaction_at timestamp with time zone NOT NULL, transaction_id xid8 NOT NULL, table_schema text NOT NULL, table_name text NOT NULL, relation oid NOT NULL, operation text NOT NULL, key jsonb, key_hash bigint, new_key jsonb, old jsonb, new jsonb, session_role text NOT NULL, actor text, reason text, correlation text, client_address inet, statement text, depth smallint NOT NULL, CONSTRAINT audit_log_2027_03_pkey PRIMARY KEY (number, month));
 -- set up table pgcharter.audit_log_2027_03: nobody waits
@@ -1190,6 +1219,26 @@ ALTER TABLE pgcharter.events ATTACH PARTITION pgcharter.events_2027_02 FOR VALUE
 CREATE TABLE pgcharter.events_unplaced ("position" bigint NOT NULL, month date NOT NULL, tenant text NOT NULL, aggregate_type text NOT NULL, aggregate_id uuid NOT NULL, event_version integer NOT NULL, event_id uuid NOT NULL, event_type text NOT NULL, schema_version integer NOT NULL, event_data jsonb NOT NULL, metadata jsonb, actor text, correlation text, causation text, created_at timestamp with time zone NOT NULL, CONSTRAINT events_unplaced_pkey PRIMARY KEY (aggregate_id, event_version, aggregate_type, tenant, month), CONSTRAINT events_version_positive CHECK ((event_version > 0)));
 -- set up table pgcharter.events_unplaced: nobody waits
 ALTER TABLE pgcharter.events ATTACH PARTITION pgcharter.events_unplaced FOR VALUES FROM (MINVALUE) TO ('2000-01-01');
+-- create table pgcharter.evidence: nobody waits
+CREATE TABLE pgcharter.evidence (name text NOT NULL, proven_at timestamp with time zone NOT NULL, holds boolean NOT NULL, seen text NOT NULL, counts_until timestamp with time zone, facts jsonb DEFAULT '{}'::jsonb NOT NULL, recorded_by text DEFAULT SESSION_USER NOT NULL, created_at timestamp with time zone DEFAULT now() NOT NULL, CONSTRAINT evidence_in_order CHECK ((counts_until > proven_at)), CONSTRAINT evidence_pkey PRIMARY KEY (name, proven_at));
+-- comment on table pgcharter.evidence: nobody waits
+COMMENT ON COLUMN pgcharter.evidence.name IS 'what was proven, as clauses of guides name it: drill.restore';
+-- comment on table pgcharter.evidence: nobody waits
+COMMENT ON COLUMN pgcharter.evidence.proven_at IS 'when it was seen';
+-- comment on table pgcharter.evidence: nobody waits
+COMMENT ON COLUMN pgcharter.evidence.holds IS 'whether it is as it should be';
+-- comment on table pgcharter.evidence: nobody waits
+COMMENT ON COLUMN pgcharter.evidence.seen IS 'what was seen, with figures';
+-- comment on table pgcharter.evidence: nobody waits
+COMMENT ON COLUMN pgcharter.evidence.counts_until IS 'from then on it proves nothing; NULL: until something newer is known';
+-- comment on table pgcharter.evidence: nobody waits
+COMMENT ON COLUMN pgcharter.evidence.facts IS 'what the verdict rests on';
+-- comment on table pgcharter.evidence: nobody waits
+COMMENT ON COLUMN pgcharter.evidence.recorded_by IS 'who recorded it';
+-- comment on table pgcharter.evidence: nobody waits
+COMMENT ON TABLE pgcharter.evidence IS 'What checks, drills and probes have proven, with its date';
+-- grant on table pgcharter.evidence: nobody waits
+GRANT SELECT ON TABLE pgcharter.evidence TO shop_readonly;
 -- create table pgcharter.feeds: nobody waits
 CREATE TABLE pgcharter.feeds (consumer text NOT NULL, slot integer NOT NULL, slots integer NOT NULL, log text NOT NULL, "position" bigint NOT NULL, state text DEFAULT 'running'::text NOT NULL, token bigint DEFAULT 0 NOT NULL, owner text, leased_at timestamp with time zone, lease_until timestamp with time zone, asked_by text, asked_until timestamp with time zone, moved_at timestamp with time zone DEFAULT now() NOT NULL, was_slots integer, was bigint[], error text, CONSTRAINT feeds_pkey PRIMARY KEY (consumer, slot), CONSTRAINT feeds_slot_check CHECK (((slot >= 0) AND (slot < slots))), CONSTRAINT feeds_state_check CHECK ((state = ANY (ARRAY['running'::text, 'paused'::text, 'stale'::text])))) WITH (fillfactor=30);
 -- comment on table pgcharter.feeds: nobody waits
@@ -1218,6 +1267,10 @@ COMMENT ON COLUMN pgcharter.feeds.error IS 'what keeps it from going on';
 COMMENT ON TABLE pgcharter.feeds IS 'Cursors of whoever reads a log in order';
 -- grant on table pgcharter.feeds: nobody waits
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE pgcharter.feeds TO shop_worker;
+COMMIT;
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- create table pgcharter.idempotency_keys: nobody waits
 CREATE TABLE pgcharter.idempotency_keys (tenant text DEFAULT COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text) NOT NULL, operation text NOT NULL, key text NOT NULL, fingerprint bytea NOT NULL, transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL, created_at timestamp with time zone DEFAULT now() NOT NULL, expires_at timestamp with time zone DEFAULT (now() + '24:00:00'::interval) NOT NULL, answer_limit integer DEFAULT 65536 NOT NULL, answer json, CONSTRAINT idempotency_keys_pkey PRIMARY KEY (tenant, operation, key)) WITH (fillfactor=70);
 -- set up table pgcharter.idempotency_keys: nobody waits
@@ -1240,16 +1293,18 @@ COMMENT ON COLUMN pgcharter.idempotency_keys.expires_at IS 'from then on the key
 COMMENT ON COLUMN pgcharter.idempotency_keys.answer_limit IS 'most bytes that the answer may have';
 -- comment on table pgcharter.idempotency_keys: nobody waits
 COMMENT ON COLUMN pgcharter.idempotency_keys.answer IS 'NULL: it was done, and nothing was answered';
-COMMIT;
-
-BEGIN;
-SET LOCAL lock_timeout = '5s';
 -- comment on table pgcharter.idempotency_keys: nobody waits
 COMMENT ON TABLE pgcharter.idempotency_keys IS 'Keys of requests and what was answered, so that a request that comes again gets the first answer';
 -- grant on table pgcharter.idempotency_keys: nobody waits
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE pgcharter.idempotency_keys TO shop_readwrite;
 -- create table pgcharter.inbox: nobody waits
-CREATE TABLE pgcharter.inbox (consumer text NOT NULL, message_id text NOT NULL, seen_at timestamp with time zone DEFAULT now() NOT NULL, CONSTRAINT inbox_pkey PRIMARY KEY (consumer, message_id));
+CREATE TABLE pgcharter.inbox (consumer text NOT NULL, message_id text NOT NULL, seen_at timestamp with time zone DEFAULT now() NOT NULL, tenant text DEFAULT COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text) NOT NULL, CONSTRAINT inbox_pkey PRIMARY KEY (consumer, message_id, tenant));
+-- set up table pgcharter.inbox: nobody waits
+ALTER TABLE pgcharter.inbox ENABLE ROW LEVEL SECURITY;
+-- set up table pgcharter.inbox: nobody waits
+ALTER TABLE pgcharter.inbox FORCE ROW LEVEL SECURITY;
+-- comment on table pgcharter.inbox: nobody waits
+COMMENT ON COLUMN pgcharter.inbox.tenant IS 'tenant of the transaction; empty: it had none, as that of a worker';
 -- comment on table pgcharter.inbox: nobody waits
 COMMENT ON TABLE pgcharter.inbox IS 'Messages that a consumer has seen, so that a repetition does nothing';
 -- grant on table pgcharter.inbox: nobody waits
@@ -1320,6 +1375,16 @@ ALTER TABLE pgcharter.outbox ATTACH PARTITION pgcharter.outbox_2 FOR VALUES IN (
 CREATE TABLE pgcharter.outbox_3 ("position" bigint NOT NULL, part smallint NOT NULL, message_id uuid NOT NULL, topic text NOT NULL, key text, payload text, data bytea, headers jsonb, tenant text NOT NULL, actor text, correlation text, created_at timestamp with time zone NOT NULL, due_at timestamp with time zone, expires_at timestamp with time zone, CONSTRAINT outbox_3_pkey PRIMARY KEY ("position", part), CONSTRAINT outbox_key_check CHECK ((octet_length(key) <= 1000)), CONSTRAINT outbox_payload_check CHECK ((num_nonnulls(payload, data) = 1)));
 -- set up table pgcharter.outbox_3: nobody waits
 ALTER TABLE pgcharter.outbox ATTACH PARTITION pgcharter.outbox_3 FOR VALUES IN ('3');
+-- create table pgcharter.outbox_routes: nobody waits
+CREATE TABLE pgcharter.outbox_routes (route text NOT NULL, topics text[] NOT NULL, declared_at timestamp with time zone DEFAULT now() NOT NULL, CONSTRAINT outbox_routes_pkey PRIMARY KEY (route));
+-- comment on table pgcharter.outbox_routes: nobody waits
+COMMENT ON COLUMN pgcharter.outbox_routes.route IS 'as it is called in feeds';
+-- comment on table pgcharter.outbox_routes: nobody waits
+COMMENT ON COLUMN pgcharter.outbox_routes.topics IS 'patterns of what it wants; * stands for any text';
+-- comment on table pgcharter.outbox_routes: nobody waits
+COMMENT ON TABLE pgcharter.outbox_routes IS 'Topics that routes of outbox want, as they said when they last ran';
+-- grant on table pgcharter.outbox_routes: nobody waits
+GRANT SELECT, INSERT, UPDATE ON TABLE pgcharter.outbox_routes TO shop_worker;
 -- create table pgcharter.parked: nobody waits
 CREATE TABLE pgcharter.parked (consumer text NOT NULL, key text NOT NULL, "position" bigint NOT NULL, state text NOT NULL, attempts integer DEFAULT 0 NOT NULL, due_at timestamp with time zone, parked_at timestamp with time zone DEFAULT now() NOT NULL, failed_at timestamp with time zone, error text, message jsonb NOT NULL, CONSTRAINT parked_pkey PRIMARY KEY (consumer, key, "position"), CONSTRAINT parked_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'dead'::text, 'behind'::text]))));
 -- comment on table pgcharter.parked: nobody waits
@@ -1406,6 +1471,10 @@ COMMENT ON COLUMN pgcharter.saga_instances.waiting IS 'what it waits for';
 COMMENT ON COLUMN pgcharter.saga_instances.stuck_at IS 'since then it needs a person, and goes on trying';
 -- comment on table pgcharter.saga_instances: nobody waits
 COMMENT ON COLUMN pgcharter.saga_instances.next_at IS 'when it is due; while somebody has it, when the lease ends';
+COMMIT;
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
 -- comment on table pgcharter.saga_instances: nobody waits
 COMMENT ON COLUMN pgcharter.saga_instances.deadline IS 'it turns round when it has not passed its pivot by then';
 -- comment on table pgcharter.saga_instances: nobody waits
@@ -1444,10 +1513,6 @@ COMMENT ON COLUMN pgcharter.saga_signals.taken_at IS 'when a step, or what was a
 COMMENT ON TABLE pgcharter.saga_signals IS 'What sagas have been told: kept until a step takes it';
 -- grant on table pgcharter.saga_signals: nobody waits
 GRANT SELECT ON TABLE pgcharter.saga_signals TO shop_readwrite;
-COMMIT;
-
-BEGIN;
-SET LOCAL lock_timeout = '5s';
 -- grant on table pgcharter.saga_signals: nobody waits
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE pgcharter.saga_signals TO shop_worker;
 -- create table pgcharter.saga_steps: nobody waits
@@ -1478,6 +1543,26 @@ COMMENT ON TABLE pgcharter.saga_steps IS 'Steps of sagas that have been begun';
 GRANT SELECT ON TABLE pgcharter.saga_steps TO shop_readwrite;
 -- grant on table pgcharter.saga_steps: nobody waits
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE pgcharter.saga_steps TO shop_worker;
+-- create table pgcharter.scores: nobody waits
+CREATE TABLE pgcharter.scores (guide text NOT NULL, scored_at timestamp with time zone DEFAULT now() NOT NULL, holds integer NOT NULL, broken integer NOT NULL, unproven integer NOT NULL, waived integer NOT NULL, clauses jsonb NOT NULL, recorded_by text DEFAULT SESSION_USER NOT NULL, CONSTRAINT scores_pkey PRIMARY KEY (guide, scored_at));
+-- comment on table pgcharter.scores: nobody waits
+COMMENT ON COLUMN pgcharter.scores.guide IS 'id of the guide';
+-- comment on table pgcharter.scores: nobody waits
+COMMENT ON COLUMN pgcharter.scores.holds IS 'clauses that hold';
+-- comment on table pgcharter.scores: nobody waits
+COMMENT ON COLUMN pgcharter.scores.broken IS 'clauses that are broken';
+-- comment on table pgcharter.scores: nobody waits
+COMMENT ON COLUMN pgcharter.scores.unproven IS 'clauses that nobody has proven';
+-- comment on table pgcharter.scores: nobody waits
+COMMENT ON COLUMN pgcharter.scores.waived IS 'clauses whose breaks are accepted';
+-- comment on table pgcharter.scores: nobody waits
+COMMENT ON COLUMN pgcharter.scores.clauses IS 'state by clause';
+-- comment on table pgcharter.scores: nobody waits
+COMMENT ON COLUMN pgcharter.scores.recorded_by IS 'who recorded it';
+-- comment on table pgcharter.scores: nobody waits
+COMMENT ON TABLE pgcharter.scores IS 'Scorecards of guides, one row for each time one was made';
+-- grant on table pgcharter.scores: nobody waits
+GRANT SELECT ON TABLE pgcharter.scores TO shop_readonly;
 -- create table pgcharter.sync_corrections: nobody waits
 CREATE TABLE pgcharter.sync_corrections (id uuid DEFAULT gen_random_uuid() NOT NULL, run uuid NOT NULL, slot text NOT NULL, sink text NOT NULL, mapping text NOT NULL, key jsonb NOT NULL, differed jsonb NOT NULL, done text NOT NULL, at timestamp with time zone DEFAULT now() NOT NULL, CONSTRAINT sync_corrections_done_check CHECK ((done = ANY (ARRAY['written'::text, 'deleted'::text, 'reported'::text]))), CONSTRAINT sync_corrections_pkey PRIMARY KEY (id));
 -- comment on table pgcharter.sync_corrections: nobody waits
@@ -2278,6 +2363,10 @@ CREATE POLICY pgcharter_workers ON pgcharter.events TO CURRENT_USER, shop_worker
 CREATE POLICY pgcharter_tenant ON pgcharter.idempotency_keys USING ((tenant = COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text))) WITH CHECK ((tenant = COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text)));
 -- create policy pgcharter.idempotency_keys.pgcharter_workers: nobody waits
 CREATE POLICY pgcharter_workers ON pgcharter.idempotency_keys TO CURRENT_USER USING (true) WITH CHECK (true);
+-- create policy pgcharter.inbox.pgcharter_tenant: nobody waits
+CREATE POLICY pgcharter_tenant ON pgcharter.inbox USING ((tenant = COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text))) WITH CHECK ((tenant = COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text)));
+-- create policy pgcharter.inbox.pgcharter_workers: nobody waits
+CREATE POLICY pgcharter_workers ON pgcharter.inbox TO CURRENT_USER, shop_worker USING (true) WITH CHECK (true);
 -- create policy pgcharter.saga_history.pgcharter_tenant: nobody waits
 CREATE POLICY pgcharter_tenant ON pgcharter.saga_history USING ((tenant = COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text))) WITH CHECK ((tenant = COALESCE(current_setting('pgcharter.tenant'::text, true), ''::text)));
 -- create policy pgcharter.saga_history.pgcharter_workers: nobody waits
