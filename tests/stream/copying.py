@@ -47,7 +47,7 @@ class Copies:
 
     def __init__(
         self, dsn: str, folder: Path, tables: tuple[str, ...], sinks: tuple[str, ...] = ("one",), *, capture: str = "stream",
-        keep: int = 1 << 30, **options: Any,
+        keep: int = 1 << 30, role: str = "", **options: Any,
     ) -> None:  # fmt: skip
         with psycopg.connect(dsn, autocommit=True) as conn:
             row = conn.execute("SELECT current_database()").fetchone()
@@ -55,7 +55,7 @@ class Copies:
             if conn.execute("SELECT FROM pg_publication").fetchone() is None and capture == "stream":
                 conn.execute(f"CREATE PUBLICATION p FOR TABLE {', '.join(tables)} WITH (publish_via_partition_root)".encode())
             if capture == "triggers" or conn.execute("SELECT to_regclass('pgcharter.sync_sinks')").fetchone() == (None,):
-                own_tables(dsn, triggers(tables, keep) if capture == "triggers" else SyncSection())
+                own_tables(dsn, triggers(tables, keep, role) if capture == "triggers" else SyncSection())
         self.dsn, self.folder, self.options = dsn, folder, options
         self.job = Job(
             dsn, f"sync_{row[0]}", "p", tables, sinks, folder / "spill", heartbeat=1.0, patience=0.5, chunk=100, capture=capture, keep=keep

@@ -1,4 +1,4 @@
-"""The crash matrix of copying: every fault point × every way to fail. `python -m tests.stream.crash [point …]` runs all of it.
+"""The crash matrix of copying: every fault point × every way to fail. `python -m tests.stream.crash [triggers] [point …]` runs all of it.
 
 While a writer changes the source, the worker (a process) seeds two sinks beside the stream, one of them down at first. At the point it is
 killed; or stopped while its connections are ended, the server is stopped at once and started again, or the sinks go down. Whatever happens:
@@ -19,7 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psycopg
@@ -27,7 +27,7 @@ from tests.stream.copying import Copies, wait
 
 from pgcharter.servers import binaries, lifecycle
 from pgcharter.servers.lifecycle import Server
-from pgcharter.stream import slots
+from pgcharter.stream import capture
 from pgcharter.stream.worker import Worker
 from pgcharter.stream.writing import POINTS
 
@@ -46,6 +46,7 @@ class Case:
     point: str
     way: str
     occurrence: int = 1
+    capture: str = "stream"
 
 
 CASES = [Case(point, way, 2 if point in ("sync writing", "sync written") else 1) for point in POINTS for way in WAYS]
@@ -75,7 +76,7 @@ def run(server: Server, case: Case) -> float:
         dsn = server.dsn(name)
         with psycopg.connect(dsn, autocommit=True) as conn:
             conn.execute(SCHEMA)
-        copies = Copies(dsn, Path(folder), ("public.a", "public.b"), ("one", "two"))
+        copies = Copies(dsn, Path(folder), ("public.a", "public.b"), ("one", "two"), capture=case.capture)
         try:
             copies.init(later=True)
             return _run(server, copies, case)
@@ -115,13 +116,12 @@ def _run(server: Server, copies: Copies, case: Case) -> float:
         assert worker.poll() is None, f"the worker ended: {worker.returncode}"
         took = time.monotonic() - began
         with psycopg.connect(copies.dsn, autocommit=True) as conn:
-            row = conn.execute("SELECT pg_current_wal_lsn() - '0/0'").fetchone()
-            assert row is not None
-            conn.execute("SELECT pg_logical_emit_message(false, 'test', '')")
+            of = capture.of(copies.job)
+            upto = of.now(conn) - (case.capture == "triggers")
             try:
-                wait(lambda: (s := slots.look(conn, copies.job.slot)) and s.confirmed >= int(row[0]))
+                wait(lambda: (s := of.look(conn)) and s.confirmed >= upto)
             except AssertionError:
-                held = slots.look(conn, copies.job.slot), int(row[0]), copies.kept("one"), copies.kept("two")
+                held = of.look(conn), upto, copies.kept("one"), copies.kept("two")
                 raise AssertionError(f"the slot is held back: {held}") from None
         assert copies.equal("one")
         assert copies.equal("two")
@@ -149,21 +149,19 @@ def _stopped(pid: int) -> bool:
 
 def _worker(copies: Copies, fault: str) -> subprocess.Popen[bytes]:
     job = copies.job
-    words = [copies.dsn, str(copies.folder), job.slot, ",".join(job.tables), ",".join(job.sinks)]
+    words = [copies.dsn, str(copies.folder), job.slot, ",".join(job.tables), ",".join(job.sinks), job.capture]
     environment = {**os.environ, "PGCHARTER_FAULT": fault}
     return subprocess.Popen([sys.executable, "-m", "tests.stream.crash", "worker", *words], env=environment)
 
 
-def work(dsn: str, folder: str, slot: str, tables: str, sinks: str) -> None:
+def work(dsn: str, folder: str, slot: str, tables: str, sinks: str, kind: str) -> None:
     """Be a worker."""
-    from dataclasses import replace
-
     from pgcharter.stream.worker import Job
 
     copies = Copies.__new__(Copies)
     copies.dsn, copies.folder, copies.options = dsn, Path(folder), {}
     job = Job(dsn, slot, "p", tuple(tables.split(",")), tuple(sinks.split(",")), Path(folder) / "spill")
-    copies.job = replace(job, heartbeat=1.0, patience=0.3, chunk=60)
+    copies.job = replace(job, heartbeat=1.0, patience=0.3, chunk=60, capture=kind)
     Worker(copies.job, copies.make).run()
 
 
@@ -194,7 +192,9 @@ def _write(dsn: str, over: threading.Event) -> None:
 
 
 def main(*points: str) -> None:
-    cases = [c for c in CASES if not points or c.point in points]
+    kind = "triggers" if "triggers" in points else "stream"
+    wanted = set(points) - {"triggers"}
+    cases = [replace(c, capture=kind) for c in CASES if not wanted or c.point in wanted]
     counts: Counter[str] = Counter()
     times: list[float] = []
     with ground() as server:

@@ -11,11 +11,12 @@ from typing import Any
 
 import psycopg
 import pytest
-from tests.conftest import every_major
+from tests.conftest import ServerFactory, every_major
+from tests.runtime.poolers import through
 from tests.stream.copying import Copies, wait
 
-from pgcharter.errors import PgcharterError
-from pgcharter.stream import source, standing
+from pgcharter.errors import PgcharterError, UnavailableError
+from pgcharter.stream import beginning, source, standing
 from pgcharter.stream.captured_rows import fields
 from pgcharter.stream.errors import SlotLostError
 
@@ -236,3 +237,47 @@ def test_both_captures_end_alike(database: str, tmp_path: Path, seed: int) -> No
         assert [c.differences(c.job.capture) for c in both] == [[], []]
     finally:
         both[1].drop()
+
+
+def test_through_a_pooler_and_without_rights(server: ServerFactory, tmp_path: Path) -> None:
+    """PgBouncer in transaction mode, its sessions used by others with other settings; a role that may only read; wal_level replica."""
+    made = server(settings={"wal_level": "replica"})
+    run(made.dsn(), "CREATE DATABASE d", "CREATE ROLE copier LOGIN PASSWORD 'secret'")
+    direct = made.dsn("d")
+    run(direct, SCHEMA)
+    with through(made) as behind:
+        copies = Copies(direct, tmp_path, TABLES, ("one", "two"), capture="triggers", role="copier")
+        copies.job = replace(copies.job, dsn=behind.dsn("d", "copier", "secret"))
+        slot = replace(copies.job, capture="stream")
+        with pytest.raises(UnavailableError) as refused:
+            beginning.look(slot, copies.make)
+        assert 'capture = "triggers"' in (refused.value.hint or "")
+        copies.init()
+        assert copies.equal("one")
+        over = threading.Event()
+        others = threading.Thread(target=_others, args=(behind.dsn("d", "copier", "secret"), over))
+        others.start()
+        try:
+            with copies.running():
+                run(direct, "UPDATE a SET f = f / 3, at = at + interval '1 s'", "DELETE FROM parts WHERE id < 20", "TRUNCATE made")
+                wait(lambda: copies.equal("one") and copies.equal("two"))
+                with source.open_source(copies.job.dsn) as conn:
+                    beginning.reset(conn, copies.job, copies.make("two"))
+                    run(direct, "UPDATE a SET id = id + 1000, f = f / 7")
+                    wait(lambda: copies.kept("two")["wanted"] == "running")
+                    wait(lambda: copies.equal("one") and copies.equal("two"))
+                    wait(lambda: standing.look(conn, copies.job, 1 << 30).problems == ())
+        finally:
+            over.set()
+            others.join(20)
+        with psycopg.connect(behind.dsn("d", "copier", "secret"), autocommit=True, prepare_threshold=None) as conn:
+            assert {conn.execute("SHOW search_path").fetchone() for _ in range(8)} == {('"$user", public',)}
+
+
+def _others(dsn: str, over: threading.Event) -> None:
+    """Leave settings of their own in the pooler's sessions."""
+    while not over.is_set():
+        with psycopg.connect(dsn, autocommit=True, prepare_threshold=None) as conn:
+            for setting in ("datestyle = 'German'", "extra_float_digits = -3", "timezone = 'Asia/Tokyo'", "statement_timeout = '20s'"):
+                conn.execute(f"SET {setting}".encode())
+        over.wait(0.02)
