@@ -215,6 +215,7 @@ def test_without_tables_or_rights(database: str, conn: Any) -> None:
         Feed(db, LOG, "c", Outside(print)).catch_up()
 
 
+@pytest.mark.direct("it listens")
 @pytest.mark.parametrize("colour", ["sync", "async"])
 def test_woken(conn: Any, database: str, colour: str) -> None:
     """Whoever listens has it long before it would look by itself."""
@@ -256,6 +257,7 @@ SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
 """
 
 
+@pytest.mark.direct("it listens")
 def test_who_has_just_begun_to_listen_looks_at_once(conn: Any, db: Database, database: str) -> None:
     """What was said before, or while the connection was gone, it has not heard."""
     listener = Listener(db, "events")

@@ -448,6 +448,7 @@ def test_tasks_relay_too(db: Database, database: str) -> None:
     assert set(got[None]) == {4}
 
 
+@pytest.mark.direct("it listens")
 def test_listening_relays_are_woken_after_the_commit(db: Database) -> None:
     seen: list[float] = []
     waker = wakes(db)

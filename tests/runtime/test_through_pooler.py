@@ -29,6 +29,9 @@ test_bulk_merge.py::test_counts[table-pg18] test_bulk_merge.py::test_nothing_is_
 test_bulk_colours.py::test_sync_connections test_bulk_colours.py::test_async_connections test_bulk_colours.py::test_cancelled_by_the_server
 test_repository.py::test_upserts test_repository.py::test_async_is_the_same
 test_locks.py::test_locks_end_with_the_transaction test_locks.py::test_claims_do_not_meet test_locks.py::test_async_colours
+test_feeds.py::test_workers_share_slots_and_take_over test_feeds.py::test_async test_sagas.py::test_all_steps_are_done
+test_sagas.py::test_inside_is_done_once_with_the_checkpoint
+test_outbox.py::test_each_key_in_order_and_a_bad_message_parks_its_key_only test_outbox.py::test_tasks_relay_too
 test_models_soft_delete.py::test_relationships_however_they_are_loaded test_models_soft_delete.py::test_async
 """
 AT_LEAST = 50
