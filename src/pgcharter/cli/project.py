@@ -12,6 +12,7 @@ from pgcharter import charter as charters
 from pgcharter.charter import Charter, Environment, Section
 from pgcharter.errors import UsageError
 from pgcharter.migrate.settings import MIGRATE
+from pgcharter.operate.backup_settings import SECTION as BACKUP
 from pgcharter.plan.settings import PLAN, RELEASES
 from pgcharter.policy import registry
 from pgcharter.policy.transport_settings import SECTION as TRANSPORT
@@ -63,7 +64,7 @@ def charter_here(start: Path | None = None) -> Charter:
 
 def sections() -> tuple[Section[Any], ...]:
     """The charter's sections that packages declare."""
-    return (PLAN, MIGRATE, RELEASES, TRANSPORT, DATABASE, WATCH, *registry.sections())
+    return (PLAN, MIGRATE, RELEASES, TRANSPORT, DATABASE, WATCH, BACKUP, *registry.sections())
 
 
 def _charter(path: Path | None) -> Charter:

@@ -80,7 +80,7 @@ def _abandoned(who: Account) -> Iterator[Path]:
             for folder in parent.glob(f"{_PREFIX}*"):
                 entry = folder.lstat()
                 ours = stat.S_ISDIR(entry.st_mode) and entry.st_uid == who.uid
-                if ours and (_released(folder / "lock") or _holds_dead_socket(folder)):
+                if ours and (released(folder / "lock") or _holds_dead_socket(folder)):
                     yield folder
 
 
@@ -92,7 +92,7 @@ def _holds_dead_socket(folder: Path) -> bool:
     return False
 
 
-def _released(lock: Path) -> bool:
+def released(lock: Path) -> bool:
     try:
         descriptor = os.open(lock, os.O_RDWR | os.O_NOFOLLOW)
     except OSError:

@@ -124,7 +124,7 @@ def start_ephemeral(installation: Installation, *, settings: Mapping[str, Settin
         folders.remove(folder)
         os.close(lock)
         raise
-    server.watchdog = _watch(server)
+    server.watchdog = watch(server)
     return server
 
 
@@ -150,7 +150,7 @@ def start(folder: Path, installation: Installation, *, settings: Mapping[str, Se
         folders.remove(server.socket_dir)
         raise
     if ephemeral:
-        server.watchdog = _watch(server)
+        server.watchdog = watch(server)
     return server
 
 
@@ -285,7 +285,7 @@ rm -rf -- "$3"
 """
 
 
-def _watch(server: Server) -> subprocess.Popen[bytes]:
+def watch(server: Server) -> subprocess.Popen[bytes]:
     """Start the one who outlives us: when our end of its pipe closes, even by kill -9, it ends the server and removes its folder."""
     process = server.process
     pid = process.pid if process else 0
