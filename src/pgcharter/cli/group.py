@@ -52,6 +52,7 @@ COMMANDS: dict[str, Entry] = {
     "transactions": Entry("operate", "List what transactions over several databases have left prepared, and end it."),
     "up": Entry("operate", "Start PostgreSQL, build an example, fill it, check it and say how to connect."),
     "server": Entry("operate", "Start, stop and use the project's own PostgreSQL."),
+    "backup": Entry("operate", "Take, list, verify and restore backups; archive the log; rehearse restoring."),
     "health": Entry("operate", "Say how a running server is, what is wrong and what to do; what could not be seen."),
     "doctor": Entry("operate", "Say what this machine can and cannot do."),
     "catalog": Entry("explain", "Export what a schema holds as JSON, or compare two of them."),
