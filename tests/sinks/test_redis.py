@@ -341,3 +341,47 @@ def test_a_login_that_is_not_let_in_is_refused(server: Store) -> None:
             sink.open([])
         assert "pa:ss" not in refused.value.message
         sink.close()
+
+
+@pytest.mark.parametrize("form", ["hash", "json"])
+def test_keys_of_others_are_told_and_left(server: Store, form: str) -> None:
+    """Beside rows of this copy, of another whose name begins the same, and of another sink: what nobody copied."""
+    of, inner, sink = shape(), Shape("things:a", shape().fields, "app.a"), _opened(server, form=form)
+    of = Shape("things", of.fields, of.source)
+    sink.write([*(whole(of, 1, n) for n in range(1, 4)), whole(inner, 1, 1), whole(of, 1, 9), delete(of, 2, 9)], Stamp(2, 1))
+    other = RedisSink(server.url, "second", form=form)
+    other.open([inner])
+    other.write([whole(inner, 1, 5)], Stamp(1, 1))
+    assert list(sink.foreign([of, inner])) == []
+    with _client(server) as client:
+        client.set("things:cache", "mine")
+        client.rpush("things:9", "again")
+        client.delete("things:3")
+        client.zadd("things:3", {"x": 1})
+        client.set("thingsx:1", "elsewhere")
+        assert {s.key for s in sink.read(of, None, None)} == {(1,), (2,)}
+        assert sorted(sink.foreign([of, inner])) == ["things:3", "things:9", "things:cache"]
+        with pytest.raises(SinkRefusedError, match="things:3 is a zset"):
+            sink.write([whole(of, 5, 3)], Stamp(5, 1))
+        sink.open([of])
+        sink.write([delete(of, 6, 3), Row(of, "clear", (), {}, Stamp(7, 1))], Stamp(7, 1))
+        assert sorted(client.keys("things*")) == ["things:3", "things:9", "things:a:1", "things:a:5", "things:cache", "thingsx:1"]
+    for one in (sink, other):
+        one.close()
+
+
+@pytest.mark.parametrize("form", ["hash", "json"])
+def test_rows_that_cannot_be_understood_are_different(server: Store, form: str) -> None:
+    of, sink = Shape("t", (Field("id", "bigint", key=True), Field("n", "numeric")), "app.t"), _opened(server, form=form)
+    sink.write([put(of, 1, n, n=Decimal(1)) for n in (1, 2, 3)], Stamp(1, 1))
+    with _client(server) as client:
+        if form == "hash":
+            client.hset("t:1", "n", "many")
+        else:
+            client.set("t:1", "{")
+            client.set("t:3", "[1]")
+    found = {s.key: s.values for s in sink.read(of, None, None)}
+    assert len(found) == 3
+    assert found[1,] != {"id": 1, "n": Decimal(1)}
+    assert found[2,] == {"id": 2, "n": Decimal(1)}
+    sink.close()

@@ -73,9 +73,7 @@ DML = (
 def history(dice: random.Random) -> list[Step]:
     """A history: one line of it, each a step."""
     steps: list[Step] = [("init", dice.choice(("now", "later")))]
-    for _ in range(dice.randint(6, 22)):
-        steps.append(_step(dice))
-    return steps
+    return steps + [_step(dice) for _ in range(dice.randint(6, 22))]
 
 
 def _step(dice: random.Random) -> Step:
@@ -271,18 +269,19 @@ class Run:
         return found
 
     def _in_pg(self, table: str, names: Sequence[str], keys: Sequence[str]) -> dict[Any, Any]:
-        try:
+        with suppress(psycopg.OperationalError, psycopg.errors.UndefinedTable, PgcharterError):
             with source.open_source(self.copy) as conn:
-                rows = conn.execute(f"SELECT {', '.join(n + '::text' for n in names)} FROM public.{table}".encode()).fetchall()
-        except (psycopg.Error, PgcharterError):
-            return {}
-        return {tuple(r[names.index(k)] for k in keys): dict(zip(names, r, strict=True)) for r in rows}
+                there = {n for (n,) in conn.execute("SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass", [f"public.{table}"])}
+                wanted = ", ".join(f"{n}::text" if n in there else "NULL" for n in names)  # one that was added comes with the next change
+                rows = conn.execute(f"SELECT {wanted} FROM public.{table}".encode()).fetchall()
+            return {tuple(r[names.index(k)] for k in keys): dict(zip(names, r, strict=True)) for r in rows}
+        return {}
 
     def _in_redis(self, table: str, names: Sequence[str], keys: Sequence[str]) -> dict[Any, Any]:
         with redis.Redis(port=self.at.redis.port, decode_responses=True) as client:
             scan: Any = client.scan_iter(match=f"{table}:*", count=1000)
             rows: list[Any] = [client.hgetall(key) for key in scan]
-        return {tuple(r[k] for k in keys): {n: r.get(n) for n in names} for r in rows}
+        return {tuple(r.get(k) for k in keys): {n: r.get(n) for n in names} for r in rows if r}
 
     def _in_files(self, table: str, names: Sequence[str], keys: Sequence[str]) -> dict[Any, Any]:
         folder = self.folder / "files"
@@ -343,8 +342,8 @@ def job(dsn: str, copy: str, at: str, folder: Path, slot: str) -> tuple[worker.J
 
 def work(dsn: str, copy: str, at: str, folder: str, slot: str) -> None:
     """Be a worker."""
-    lane.LONGEST = lane.REFUSED = worker.LONGEST = 1.0
-    made = worker.Worker(*job(dsn, copy, at, Path(folder), slot), lambda text: print(text, file=sys.stderr, flush=True))
+    lane.LONGEST = lane.REFUSED = worker.LONGEST = lane.PULSE = 1.0
+    made = worker.Worker(*job(dsn, copy, at, Path(folder), slot), lambda text: sys.stderr.write(f"{text}\n"))
     signal.signal(signal.SIGTERM, lambda *_: made.stop())
     made.run()
 

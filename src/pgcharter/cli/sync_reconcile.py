@@ -159,6 +159,10 @@ def _tell(report: Report) -> None:
         page.flow(f"  and {report.found - _SHOWN} more")
     if report.unsettled:
         page.flow(f"  {report.unsettled} rows changed each time they were looked at, and are not judged", hanging=4)
+    if report.foreign:
+        more = ", …" if report.foreign > len(report.strangers) else ""
+        named = ", ".join(report.strangers) + more
+        page.flow(f"  {report.foreign} keys there were never copied, and are left alone: {named}", hanging=4)
     if report.future:
         page.flow(
             f"  {report.future} rows have stamps later than the source's log: it was restored, or is another server."
@@ -175,6 +179,7 @@ def data(report: Report) -> dict[str, Any]:
         "table": report.table, "sink": report.sink, "run": str(report.run), "rows": report.rows, "stored": report.stored,
         "missing": report.counts["missing"], "extra": report.counts["extra"], "different": report.counts["different"],
         "repaired": report.repaired, "remaining": report.remaining, "unsettled": report.unsettled, "future": report.future,
+        "foreign": report.foreign, "foreign_names": report.strangers,
         "lsn": report.stamp.lsn, "scans": report.scans, "seconds": round(report.seconds, 3),
         "differences": [
             {"kind": d.kind, "to": d.shape.to, "key": [None if k is None else text(k) for k in d.key], "fields": list(d.fields)}

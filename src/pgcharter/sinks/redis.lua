@@ -13,6 +13,12 @@ if is[1] ~= token or is[2] ~= seq then
   return redis.error_reply('LOST ' .. (not is[1] and 'has lost everything' or is[1] == token and 'has lost the last writes' or 'is written to by another writer'))
 end
 
+-- Deletes a row, unless something else is stored under its name.
+local function gone(row)
+  local kind = redis.call('TYPE', row)['ok']
+  if kind == 'hash' or kind == 'string' then redis.call('DEL', row) end
+end
+
 if operation == 'floor' then
   local field, stamp = ARGV[4], ARGV[5]
   if stamp > (redis.call('HGET', state, field) or '') then redis.call('HSET', state, field, stamp) end
@@ -25,7 +31,7 @@ if operation == 'sweep' then
   local found = redis.call('HSCAN', stamps, ARGV[7], 'COUNT', 1000)
   for at = 1, #found[2], 2 do
     if found[2][at + 1]:sub(1, 32) < floor then
-      redis.call('DEL', prefix .. found[2][at])
+      gone(prefix .. found[2][at])
       redis.call('HDEL', stamps, found[2][at])
     end
   end
@@ -64,11 +70,9 @@ while at <= last do
   if op == 'P' or op == 'J' then
     local count = op == 'J' and 1 or 2 * ARGV[at]
     if newer then
-      if not there then
-        local kind = redis.call('TYPE', row)['ok']
-        if kind ~= 'none' and kind ~= (form == 'hash' and 'hash' or 'string') then
-          return redis.error_reply('MISFIT ' .. row .. ' is a ' .. kind)
-        end
+      local kind = redis.call('TYPE', row)['ok']
+      if kind ~= 'none' and kind ~= (form == 'hash' and 'hash' or 'string') then
+        return redis.error_reply('MISFIT ' .. row .. ' is a ' .. kind)
       end
       if op == 'J' then
         redis.call('SET', row, ARGV[at])
@@ -92,7 +96,7 @@ while at <= last do
     at = nulls + ARGV[nulls] + 1
   elseif newer then
     moment = moment or redis.call('TIME')[1]
-    redis.call('DEL', row)
+    if there then gone(row) end
     redis.call('HSET', stamps, key, stamp .. 'x')
     redis.call('ZADD', dead, moment, died .. key)
   end

@@ -17,7 +17,7 @@ Options: `prefix`, put before every key. In a cluster it must hold a hash tag (`
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,8 @@ class RedisSink:
         self._state = f"{prefix}pgcharter:{name}"
         self._link = Link(url, self._state, timeout)
         self._writes = 0
+        self._strange: set[str] = set()
+        """Names of rows under which something else is stored."""
 
     def open(self, shapes: Sequence[Shape]) -> Stamp | None:  # noqa: ARG002
         """Connect and begin to write; a writer of before is shut out. Raises SinkRefusedError where the server may drop any key."""
@@ -131,15 +133,68 @@ class RedisSink:
             for name in names:
                 row = f"{self._prefix}{shape.to}:{name}"
                 pipe.get(row) if self.whole else pipe.hgetall(row)
-            marks, *rows = pipe.execute()
+            marks, *rows = pipe.execute(raise_on_error=False)
+            if isinstance(marks, Exception):
+                raise marks
         for name, mark, row in zip(names, marks, rows, strict=True):
-            if row and mark and len(mark) == 32:
-                values = nats_json.fields(shape, json.loads(row)) if self.whole else redis_layout.row_values(shape, row)
+            if isinstance(row, Exception):
+                if not str(row).startswith("WRONGTYPE"):
+                    with self._link.errors():
+                        raise row
+                self._strange.add(f"{self._prefix}{shape.to}:{name}")
+            elif row and mark and len(mark) == 32:
+                values = _document(shape, row) if self.whole else redis_layout.row_values(shape, row)
                 yield Stored(redis_layout.key_values(shape, name), values, stamp_of(mark))
+
+    def foreign(self, shapes: Sequence[Shape]) -> Iterator[str]:
+        """Keys under the names of these shapes that no copy has made, and those of rows that `read` has found to be something else."""
+        yield from sorted(self._strange)
+        state = f"{self._prefix}pgcharter:"
+        with self._link.errors():
+            stamps = list(self._link.client.scan_iter(f"{_literally(state)}*:of:*", _READ))
+        copied = {s: f"{self._prefix}{s.removeprefix(state).partition(':of:')[2]}:" for s in stamps}
+        for shape in shapes:
+            cursor: Any = 0
+            while True:
+                with self._link.errors():
+                    cursor, keys = self._link.client.scan(cursor, f"{_literally(self._prefix + shape.to)}:*", _READ)
+                    yield from self._nobodys([k for k in keys if k not in self._strange and not k.startswith(state)], copied)
+                if not cursor:
+                    break
+
+    def _nobodys(self, keys: list[str], copied: Mapping[str, str]) -> Iterator[str]:
+        """Those of some keys that are there, and rows of no copy; of each copy the stamps, and what its rows begin with."""
+        for stamps, under in copied.items():
+            keys = self._others(keys, under, stamps)
+        with self._link.client.pipeline(transaction=False) as pipe:
+            for key in keys:
+                pipe.exists(key)
+            yield from (k for k, there in zip(keys, pipe.execute(), strict=True) if there)
+
+    def _others(self, keys: list[str], under: str, stamps: str) -> list[str]:
+        """Those of some keys that are not rows with these stamps."""
+        names = {k: k[len(under) :] for k in keys if k.startswith(under)}
+        if not names:
+            return keys
+        marks = dict(zip(names, self._link.client.hmget(stamps, list(names.values())), strict=True))
+        return [k for k in keys if len(marks.get(k) or "") != 32]
 
     def close(self) -> None:
         """Close the connection."""
         self._link.close()
+
+
+def _document(shape: Shape, stored: str) -> dict[str, Any]:
+    """All fields of a JSON document; of one that cannot be understood none is what it should be."""
+    try:
+        return nats_json.fields(shape, json.loads(stored))
+    except (ValueError, ArithmeticError, AttributeError, TypeError):
+        return {f.name: f"cannot be understood: {stored}" for f in shape.fields}
+
+
+def _literally(text: str) -> str:
+    """A part of a pattern that means itself."""
+    return "".join(f"\\{c}" if c in "*?[]\\" else c for c in text)
 
 
 def _arguments(row: Row, *, json: bool) -> list[str]:

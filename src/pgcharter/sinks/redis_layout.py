@@ -40,8 +40,15 @@ def loaded(field: Field, stored: str) -> Any:
 
 
 def row_values(shape: Shape, stored: Mapping[str, str]) -> dict[str, Any]:
-    """All fields of a hash."""
-    return {f.name: loaded(f, stored[f.name]) if f.name in stored else None for f in shape.fields}
+    """All fields of a hash; what cannot be understood stays as it is."""
+    return {f.name: _understood(f, stored[f.name]) if f.name in stored else None for f in shape.fields}
+
+
+def _understood(field: Field, stored: str) -> Any:
+    try:
+        return loaded(field, stored)
+    except (ValueError, ArithmeticError):
+        return stored
 
 
 def hash_fields(row: Row) -> list[str]:

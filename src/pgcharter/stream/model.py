@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final, Literal, NamedTuple, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol, runtime_checkable
 
 
 class Stamp(NamedTuple):
@@ -154,6 +154,14 @@ class Readable(Protocol):
 
     def read(self, shape: Shape, after: tuple[Any, ...] | None, upto: tuple[Any, ...] | None) -> Iterator[Stored]:
         """Rows with keys after `after` (None: from the first) up to `upto` inclusive (None: to the last)."""
+
+
+@runtime_checkable
+class Shared(Protocol):
+    """A Readable in which others may have put something where rows of a copy stand."""
+
+    def foreign(self, shapes: Sequence[Shape]) -> Iterator[str]:
+        """Names of what nobody copied. Asked after `read` of all rows."""
 
 
 class Stored(NamedTuple):

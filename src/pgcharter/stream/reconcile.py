@@ -22,7 +22,7 @@ from pgcharter.policy.sync_settings import MappingTable
 from pgcharter.stream import reconcile_sql, reconcile_texts
 from pgcharter.stream.errors import SinkDownError, SinkRefusedError
 from pgcharter.stream.mapping import Mappings
-from pgcharter.stream.model import Readable, Row, Shape, Sink, Stamp, Stored
+from pgcharter.stream.model import Readable, Row, Shape, Shared, Sink, Stamp, Stored
 from pgcharter.stream.reconcile_log import Log
 from pgcharter.stream.reconcile_model import FEW, Difference, Options, Reached, Report
 from pgcharter.stream.reconcile_moment import Moment, caught_up, moment, query
@@ -148,6 +148,8 @@ class _Run:
         with self._moment() as at, self._source.mapper(at) as made:
             self._open(made.shapes)
             wanted, stored = self._by_sql(at, made) or self._by_rows(at, made)
+            for name in self.side.sink.foreign(made.shapes) if isinstance(self.side.sink, Shared) else ():
+                self.report.strange(name)
         self.report.rows, self.report.stored = (sum(p.rows for p in parts.values()) for parts in (wanted, stored))
         return unequal(wanted, stored)
 

@@ -14,6 +14,8 @@ Reached = Callable[[], int]
 """Gives the position (LSN) up to which every commit of the source is in the store."""
 KEPT = 10_000
 """Most differences that a report holds one by one; all are counted, and logged when they are repaired."""
+NAMED = 20
+"""Most names of what is foreign that a report holds."""
 FEW = 100
 """Fewer differences than this are repaired whatever share of the rows they are."""
 
@@ -73,6 +75,10 @@ class Report:
     """Keys that changed each time they were looked at."""
     future: int = 0
     """Rows of the copy with stamps later than the source's log: the source was restored, or is another one. They cannot be judged."""
+    foreign: int = 0
+    """What stands there among the rows and was never copied. It is left alone."""
+    strangers: list[str] = field(default_factory=list)
+    """Names of some of it."""
     scans: int = 0
     seconds: float = 0.0
     stamp: Stamp = field(default_factory=lambda: Stamp(0, 0))
@@ -87,6 +93,12 @@ class Report:
     def remaining(self) -> int:
         """Differences that are still there, as far as known."""
         return self.found - self.repaired + self.future
+
+    def strange(self, name: str) -> None:
+        """Count something that was never copied."""
+        self.foreign += 1
+        if len(self.strangers) < NAMED:
+            self.strangers.append(name)
 
     def add(self, one: Difference) -> None:
         """Count a difference, and keep it while there are few."""
