@@ -56,6 +56,7 @@ VERIFY = (("pgcharter policy verify --env production", "has anybody changed what
 def verify(environment: str | None, target: str | None, form: str) -> int:
     """Hold what policies made against what the charter declares, object by object. Ends in 1 when anything differs."""
     name, planned = _planned(environment, target)
+    _prove(environment, target, planned)
     if form == "json":
         show_json(_data(name, planned))
     else:
@@ -63,6 +64,16 @@ def verify(environment: str | None, target: str | None, form: str) -> int:
     if planned.plan.questions:
         return Exit.REFUSED
     return Exit.FINE if planned.plan.empty else Exit.FINDINGS
+
+
+def _prove(environment: str | None, target: str | None, planned: Planned) -> None:
+    """Keep as evidence what was verified, where evidence is kept."""
+    from pgcharter.cli import migrating, proofs
+    from pgcharter.cli.project import charter_here
+    from pgcharter.policy import registry
+
+    declared = [name for name in registry.NAMES if name in charter_here().sections]
+    proofs.keep(migrating.database(environment, target)[1], proofs.of_policies(declared, [name for name, _ in _differing(planned)]))
 
 
 APPLY = (
@@ -174,6 +185,11 @@ def _differing(planned: Planned) -> list[tuple[str, Step]]:
     whose = {m.object: m.policy for m in _marks(planned)}
     steps = [s for s in planned.plan.steps if s.sql and s.object.owner != RECORD]
     return [(whose.get(s.object) or whose.get(s.object.owner, ""), s) for s in steps]
+
+
+def differing(environment: str | None, target: str | None) -> list[str]:
+    """The policy that wants it, for each step that would make a database as the charter declares."""
+    return [name for name, _ in _differing(_planned(environment, target)[1])]
 
 
 def _marks(planned: Planned) -> tuple[Mark, ...]:

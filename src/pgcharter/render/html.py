@@ -11,7 +11,6 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
@@ -26,7 +25,7 @@ from pgcharter.redact import redact
 from pgcharter.render.excerpt import excerpt
 from pgcharter.render.locations import Root, place_of, spot
 from pgcharter.render.page import UNSAFE, clean
-from pgcharter.render.report import Report
+from pgcharter.render.report import Outcome, Report
 from pgcharter.render.secrets import fix_lines, without_secrets
 from pgcharter.render.source_codes import described
 from pgcharter.render.states import WORDS, Told, not_counted, told
@@ -64,22 +63,9 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-@dataclass(frozen=True)
-class _Outcome:
-    """What a scorecard is made from, taken out of a verdict."""
-
-    findings: Sequence[Finding]
-    ran: Sequence[str]
-    not_run: Any
-    suppressed: Sequence[tuple[Finding, str]]
-
-
 def _card(report: Report) -> Scorecard | None:
-    """The scorecard, where nobody made one: what is not counted now still breaks its clause unless someone allowed it."""
-    if not isinstance(report.guide, Guide):
-        return None
-    found = (*report.findings, *report.known, *report.unchanged, *report.below)
-    return score(report.guide, _Outcome(found, report.ran, report.not_run, (*report.suppressed, *report.waived)), gaps=report.gaps)
+    """The scorecard, where nobody made one."""
+    return score(report.guide, Outcome.of([report]), gaps=report.gaps) if isinstance(report.guide, Guide) else None
 
 
 def _head(report: Report, card: Scorecard | None) -> dict[str, Any]:

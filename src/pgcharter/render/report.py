@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
@@ -33,6 +33,27 @@ class GuideLabel(Protocol):
     def version(self) -> str:
         """Version of the guide's text."""
         ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a scorecard is made from, taken out of verdicts."""
+
+    findings: tuple[Finding, ...]
+    ran: tuple[str, ...]
+    not_run: Mapping[str, str]
+    suppressed: tuple[tuple[Finding, str], ...]
+
+    @classmethod
+    def of(cls, reports: Sequence[Report]) -> Outcome:
+        """Of several targets together: a rule has looked when it could look at one of them.
+
+        What is not counted now still breaks its clause, unless someone allowed it.
+        """
+        found = tuple(f for r in reports for f in (*r.findings, *r.known, *r.unchanged, *r.below))
+        ran = dict.fromkeys(code for r in reports for code in r.ran)
+        not_run = {code: why for r in reports for code, why in r.not_run.items() if code not in ran}
+        return cls(found, tuple(ran), not_run, tuple(pair for r in reports for pair in (*r.suppressed, *r.waived)))
 
 
 @dataclass(frozen=True)

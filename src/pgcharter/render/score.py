@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 
 from pgcharter.guides.score import STATES, Scorecard, State, Verdict
 from pgcharter.render.page import Page, Piece, Styled, columns
@@ -37,6 +38,20 @@ def write(page: Page, card: Scorecard, *, everything: bool = False) -> None:
     page.flow(*_tally(card.totals, long=True), Styled(f"of {plural(len(card.verdicts), 'clause')}", "dim"))
     if card.gaps:
         page.flow(Styled(f"as far as one could look: {plural(len(card.gaps), 'gap')} in what was read", "dim"))
+
+
+def write_change(page: Page, card: Scorecard, at: datetime, before: Mapping[str, str]) -> None:
+    """Write what has changed since an earlier scorecard, given as state by clause."""
+    moved = [(v, before[v.clause.id]) for v in card.verdicts if before.get(v.clause.id, v.state) != v.state]
+    if not moved:
+        page.flow(Styled(f"as on {at:%Y-%m-%d %H:%M}", "dim"))
+        return
+    page.flow(Styled(f"since {at:%Y-%m-%d %H:%M}:", "dim"))
+    for verdict, was in moved:
+        mark, style = MARKS[verdict.state]
+        once = "held" if was == "holds" else f"was {was}"
+        now = "holds" if verdict.state == "holds" else f"is {verdict.state}"
+        page.flow(Styled(f"{mark} {verdict.clause.id}", style), f" {once}, {now}", indent=2, hanging=2)
 
 
 def _awaited(verdict: Verdict) -> str:
