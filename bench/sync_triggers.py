@@ -1,8 +1,8 @@
 """What capture by triggers costs whoever writes, and how fast its log is copied.
 
-`python -m bench.sync_triggers [rows]`. A table of 8 columns with triggers and one without, written to in turn: rates by the clock, and time of
-the server's process a row, in which other work on the machine does not count. fsync is off, synchronous_commit on. Then the log is copied to
-a sink that keeps nothing.
+`python -m bench.sync_triggers [rows]`. A table of 8 columns with triggers and one without, written to in turn: rates by the clock, and
+time of the server's process a row, in which other work on the machine does not count. fsync is off, synchronous_commit on. Then the log is
+copied to a sink that keeps nothing.
 """
 
 from __future__ import annotations

@@ -4,14 +4,14 @@ CREATE OR REPLACE FUNCTION pgcharter.sync_shape(relation oid, mark bigint, image
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
--- Writes down what the columns of a table are. Transactions that do not see each other write it twice, which waits for nobody. Without a mark
--- the transaction's snapshot may be older than the columns: then the row itself is asked for them.
+-- Writes down what the columns of a table are. Transactions that do not see each other write it twice, which waits for nobody. In a
+-- transaction whose snapshot may be older than the columns the mark may be as well: there the row itself is asked for them.
 DECLARE
     columns text[] := array(SELECT json_object_keys(row_to_json(image)));
     oids oid[];
     shape int8 := mark;
 BEGIN
-    IF shape IS NULL THEN
+    IF current_setting('transaction_isolation') NOT LIKE 'read %' THEN
         EXECUTE (SELECT format('SELECT ARRAY[%s]', string_agg(format('pg_typeof(($1).%I)::oid', c), ', ')) FROM unnest(columns) c)
            INTO oids USING image;
         shape := hashtextextended(columns::text || oids::text, 1);
