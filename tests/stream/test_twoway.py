@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from pgcharter.servers import lifecycle
 from pgcharter.servers.lifecycle import Server
 from pgcharter.stream import twoway
 from pgcharter.stream.twoway import Version
+from pgcharter.stream.twoway_begin import begin
+from pgcharter.stream.twoway_run import workers
 
 Make = Callable[..., Ground]
 
@@ -176,6 +179,36 @@ def test_a_follower_with_rows_is_refused_unless_they_are_the_same(ground: Make) 
     two.do(two.there, "UPDATE notes SET body = 'x'")
     two.once()
     assert two.rows(two.here) == two.rows(two.there)
+
+
+def test_a_beginning_that_was_interrupted_begins_again(ground: Make) -> None:
+    two = ground(begin=False)
+    two.do(two.here, "INSERT INTO notes (id, body) SELECT i, 'here' FROM generate_series(1, 50) i")
+    two.begin()
+    two.do(two.there, "INSERT INTO notes (id) VALUES (100)", "UPDATE notes SET body = 'there' WHERE id = 1")
+    two.do(two.here, "DELETE FROM notes WHERE id = 2")
+    two.do(two.here, "UPDATE pgcharter.sync_snapshots SET state = 'copying'")
+    with pytest.raises(RefusedError, match="was interrupted"):
+        workers(two.two, print)
+    two.begin()
+    two.once()
+    assert two.rows(two.here) == two.rows(two.there)
+    assert two.rows(two.here, "id, body")[:2] == [(1, "there"), (3, "here")]
+    assert two.rows(two.here, "id")[-1] == (100,)
+
+
+def test_several_follow_one(ground: Make, tmp_path: Path) -> None:
+    one, other = ground(), ground(begin=False)
+    second = Ground.__new__(Ground)
+    second.__dict__.update(other.__dict__, here=one.here, said=[])
+    second.two = replace(other.two, here=one.here)
+    begin(second.two)
+    other.two = second.two
+    one.do(one.there, "INSERT INTO notes (id, body) VALUES (1, 'one')")
+    second.do(second.there, "INSERT INTO notes (id, body) VALUES (2, 'other')")
+    for ground_ in (one, second, one):
+        ground_.once()
+    assert one.rows(one.there, "id, body") == second.rows(second.there, "id, body") == [(1, "one"), (2, "other")]
 
 
 def test_rules() -> None:

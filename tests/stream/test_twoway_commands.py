@@ -92,11 +92,21 @@ def test_from_init_to_reconcile(project: Project) -> None:
                 assert (found["table"], found["keys"]) == ("shop.stock", [["3"], ["4"]])
                 project.run("reconcile", "branch", "--repair")
                 wait(lambda: project.rows(project.there) == project.rows(project.here))
+                assert "stop the worker first" in project.run("init", "--anew", "--yes", code=4)
                 worker.send_signal(signal.SIGTERM)
                 assert worker.wait(20) in (128 + signal.SIGTERM, -signal.SIGTERM)
             finally:
                 worker.kill()
                 worker.communicate()
+        with psycopg.connect(project.there, autocommit=True) as there:
+            assert "has rows already" in project.run("init", "--anew", "--yes", code=4)
+            there.execute("TRUNCATE shop.stock")
+            project.run("init", "--yes")
+            assert project.rows(project.there) == project.rows(project.here)
+            there.execute("UPDATE shop.stock SET kind = 'a' WHERE id = 1")
+            project.run("run", "--once")
+            assert project.rows(project.there) == project.rows(project.here)
+            assert len(project.rows(project.here)) == 19, "the tables there were emptied before copying began"
 
 
 def test_what_stands_in_the_way_is_said(project: Project) -> None:

@@ -80,7 +80,7 @@ def init(
 
     both, only = sync_two_way.two_ways(environment, target)
     leave(environment, target, confirm)
-    begun = sync_two_way.begin(both, yes=yes, jobs=jobs, quiet=form == "json")
+    begun = sync_two_way.begin(both, yes=yes, anew=anew, jobs=jobs, quiet=form == "json")
     if only:
         if form == "json":
             show_json({"format": "pgcharter-sync-init", "version": 1, "two_way": begun})
@@ -112,8 +112,9 @@ def _tell(job: Job, found: Beginning, *, later: bool) -> None:
     for warning in found.warnings:
         click.echo(f"warning: {warning}")
     if found.slot:
-        click.echo(f"replication slot {job.slot} is made, for publication {job.publication}")
-    when = "by the worker, beside the stream" if later or not found.slot else "at the snapshot of the slot"
+        made = "changes are written down by triggers from now on" if job.capture == "triggers" else f"replication slot {job.slot} is made"
+        click.echo(f"{made}, for publication {job.publication}")
+    when = "by the worker, beside the stream" if later or not found.slot else "at the snapshot of that moment"
     for name, tables in found.seeds.items():
         click.echo(f"sink {name} is seeded {when}:")
         for table in tables:

@@ -11,6 +11,7 @@ from pgcharter.cli.sync import sync, work
 from pgcharter.errors import Exit
 
 if TYPE_CHECKING:
+    from pgcharter.stream.slots import Slot
     from pgcharter.stream.standing import Round, Sink, Standing
     from pgcharter.stream.twoway_declared import Declared
 
@@ -72,11 +73,13 @@ def _tell(name: str, found: Standing) -> None:
         page.flow(
             "slot ",
             Styled(name, "strong"),
-            f": {slot.status}, {reader}, holds {_bytes(slot.held)} of log, {_bytes(slot.lag)} not confirmed",
+            f": {slot.status}, {reader}, holds {_bytes(slot.held)} of log, {f'{slot.lag} changes' if _counts(slot) else _bytes(slot.lag)}"
+            " not confirmed",
         )
     for sink in found.sinks:
         kept = sink.kept
-        line = f": {kept.state}, {_bytes(sink.behind_bytes)} and {kept.behind:.1f} s behind, {kept.rows} rows written"
+        waits = "" if sink.behind_rows is None else f"{sink.behind_rows} changes, "
+        line = f": {kept.state}, {waits}{_bytes(sink.behind_bytes)} and {kept.behind:.1f} s behind, {kept.rows} rows written"
         page.flow(
             "sink ", Styled(kept.sink, "strong"), line + (f", {_bytes(kept.spilled)} in its file" if kept.spilling else ""), hanging=2
         )
@@ -94,6 +97,11 @@ def _tell(name: str, found: Standing) -> None:
     show(page)
 
 
+def _counts(slot: Slot) -> bool:
+    """Whether what is not confirmed is counted in changes: where triggers write them down."""
+    return slot.plugin == "triggers"
+
+
 def _bytes(count: int) -> str:
     return f"{count} B" if count < 10_000 else f"{count / 1024:.0f} kB" if count < 10 << 20 else f"{count / (1 << 20):.0f} MB"
 
@@ -103,7 +111,8 @@ def _data(name: str, found: Standing) -> dict[str, Any]:
     return {
         "format": "pgcharter-sync-status", "version": 1,
         "slot": slot and {
-            "name": name, "status": slot.status, "pid": slot.pid, "held_bytes": slot.held, "lag_bytes": slot.lag,
+            "name": name, "status": slot.status, "pid": slot.pid, "held_bytes": slot.held,
+            "lag_bytes": None if _counts(slot) else slot.lag, "lag_rows": slot.lag if _counts(slot) else None,
             "safe_bytes": slot.safe, "failover": slot.failover, "invalid": slot.invalid,
         },
         "sinks": [_sink(s) for s in found.sinks], "problems": list(found.problems),
@@ -120,6 +129,7 @@ def _sink(sink: Sink) -> dict[str, Any]:
     kept = sink.kept
     return {
         "name": kept.sink, "wanted": kept.wanted, "state": kept.state, "reason": kept.reason, "behind_bytes": sink.behind_bytes,
+        "behind_rows": sink.behind_rows,
         "behind_seconds": kept.behind, "rows": kept.rows, "spilled_bytes": kept.spilled, "lsn": kept.stamp.lsn,
         "ordinal": kept.stamp.ordinal,
         "updated_at": kept.updated_at.isoformat() if kept.updated_at else None,

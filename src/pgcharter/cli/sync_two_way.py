@@ -31,12 +31,12 @@ def two_ways(environment: str | None, target: str | None) -> tuple[list[Declared
     return declared(section, migrating.database(environment, target)[1], charter.folder, os.environ), not section.sink
 
 
-def begin(some: Sequence[Declared], *, yes: bool, jobs: int, quiet: bool) -> list[str]:
-    """Say what is to be done for those that were not begun, and on a yes do it; gives back their names."""
+def begin(some: Sequence[Declared], *, yes: bool, anew: bool, jobs: int, quiet: bool) -> list[str]:
+    """Say what is to be done for those that were not begun (`anew`: all), and on a yes do it; gives back their names."""
     from pgcharter.cli.progress import progress
     from pgcharter.stream import source, twoway_begin, twoway_tables
 
-    new = [one for one in some if not twoway_begin.begun(one.two)]
+    new = [one for one in some if anew or not twoway_begin.begun(one.two)]
     for one in new:
         table, two = one.table, one.two
         with source.open_source(two.here) as here, source.open_source(two.there) as there:
@@ -52,6 +52,8 @@ def begin(some: Sequence[Declared], *, yes: bool, jobs: int, quiet: bool) -> lis
         with source.open_source(two.there) as there:
             for sql in missing:
                 there.execute(sql.encode())
+        if anew:
+            twoway_begin.forget(two)
         with progress("copying") as advance:
             twoway_begin.begin(two, same=table.same, jobs=jobs, advance=advance)
     return [one.table.name for one in new]

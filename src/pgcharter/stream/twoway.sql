@@ -26,6 +26,13 @@ SELECT pg_replication_origin_create(%(origin)s) WHERE pg_replication_origin_oid(
 WITH made AS (INSERT INTO pgcharter_copies.ways (origin) VALUES (%(origin)s) ON CONFLICT DO NOTHING RETURNING lsn, ordinal, acked)
 SELECT lsn, ordinal, acked::text FROM made UNION ALL SELECT lsn, ordinal, acked::text FROM pgcharter_copies.ways WHERE origin = %(origin)s
 
+-- name: anew
+WITH p AS (DELETE FROM pgcharter_copies.parked WHERE origin = %(origin)s)
+UPDATE pgcharter_copies.ways SET lsn = 0, ordinal = 0 WHERE origin = %(origin)s
+
+-- name: forget
+DELETE FROM pgcharter_copies.ways WHERE origin = %s
+
 -- name: stamp
 UPDATE pgcharter_copies.ways SET lsn = %(lsn)s, ordinal = %(ordinal)s WHERE origin = %(origin)s AND (lsn, ordinal) < (%(lsn)s, %(ordinal)s)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import NamedTuple
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import psycopg
 
@@ -13,6 +15,14 @@ from pgcharter.stream.model import Row, Shape, Stamp
 from pgcharter.stream.twoway import Rule, Values, Version
 from pgcharter.stream.twoway_link import SQL, Link, Statements, micros, moment, statements
 from pgcharter.stream.twoway_rows import Told
+
+Key = tuple[Any, ...]
+_AHEAD = 200
+"""Rows that are looked at in one go."""
+
+
+class _RacedError(Exception):
+    """Somebody has inserted a row between our look and our insert."""
 
 
 class Here(NamedTuple):
@@ -34,6 +44,10 @@ class Arbiter:
         self._by: dict[str, Statements] = {}
         self._own = 0
         self._told = False
+        self._seen: dict[tuple[str, Key], Here] = {}
+        """Rows that were looked at ahead, and locked."""
+        self._later: list[tuple[bytes, bool, list[Any]]] = []
+        """What is written in one go."""
 
     def open(self, shapes: Sequence[Shape]) -> Stamp | None:
         """Connect, take the origin, give back how far this way is."""
@@ -49,7 +63,7 @@ class Arbiter:
         def work() -> None:
             try:
                 self._write(rows, upto, careful=False)
-            except (psycopg.IntegrityError, psycopg.DataError):
+            except (psycopg.IntegrityError, psycopg.DataError, _RacedError):
                 self._write(rows, upto, careful=True)
             faults.point("twoway kept")
 
@@ -61,13 +75,19 @@ class Arbiter:
 
     def _write(self, rows: Sequence[Row], upto: Stamp, *, careful: bool) -> None:
         conn, self._told = self._link.conn, False
+        self._seen, self._later = {}, []
         time = max((r.time for r in rows if isinstance(r, Told)), default=0)
         with conn.transaction():
             if time:
                 conn.execute(SQL["ack"].encode(), [self._link.origin, moment(time)])
-            for row in rows:
-                if isinstance(row, Told) and row.stamp.ordinal:  # what was there before was compared when copying began
+            told = [r for r in rows if isinstance(r, Told) and r.stamp.ordinal]  # what was there before was compared when copying began
+            for n in range(0, len(told), _AHEAD):
+                some = told[n : n + _AHEAD]
+                if not careful:
+                    self._ahead(some)
+                for row in some:
                     self._carefully(row) if careful else self._apply(row)
+                self._flush()
             if self._told:
                 conn.execute(SQL["told"].encode(), [self._link.origin])
             self._link.stamp(upto)
@@ -78,36 +98,70 @@ class Arbiter:
         try:
             with self._link.conn.transaction():
                 self._apply(row)
+                self._flush()
+        except _RacedError:
+            self._carefully(row)
         except (psycopg.IntegrityError, psycopg.DataError) as error:
             self._refuse(row, error.diag.message_primary or str(error))
 
     def _apply(self, row: Told) -> None:
         by = self._by[row.shape.source]
         if row.op == "clear":
+            self._flush()
+            self._seen.clear()
             self._link.conn.execute(f"DELETE FROM {by.to}".encode())
             return
-        while not self._decided(by, row):
-            """Somebody inserted it between the look and the insert: look again."""
+        self._decide(by, row)
+
+    def _ahead(self, rows: Sequence[Told]) -> None:
+        """Look at the rows of this side in one go."""
+        keys: dict[str, list[Key]] = {}
+        for row in rows:
+            if row.op != "clear":
+                keys.setdefault(row.shape.source, []).append(row.key)
+        for to, some in keys.items():
+            by, wanted = self._by[to], list(dict.fromkeys(some))
+            self._seen.update({(to, key): Here(Version(None), theirs=False) for key in wanted})
+            for found in self._link.conn.execute(by.look(len(wanted)), [v for key in wanted for v in key]):
+                here = self._here(by, found)
+                values = here.version.values or {}
+                self._seen[to, tuple(values[k] for k in by.key)] = here
 
     def _look(self, by: Statements, row: Row) -> Here:
-        found = self._link.conn.execute(by.look, list(row.key)).fetchone()
-        if found is None:
-            return Here(Version(None), theirs=False)
+        seen = self._seen.pop((by.to, row.key), None)  # once: it may be another one after that
+        if seen is not None:
+            return seen
+        self._flush()
+        found = self._link.conn.execute(by.look(1), list(row.key)).fetchone()
+        return Here(Version(None), theirs=False) if found is None else self._here(by, found)
+
+    def _here(self, by: Statements, found: tuple[Any, ...]) -> Here:
         return Here(Version(dict(zip(by.names, found[2:], strict=True)), micros(found[0]), by.types), found[1] == self._own)
 
-    def _decided(self, by: Statements, row: Told, *, locked: bool = False) -> bool:
+    def _flush(self) -> None:
+        """Write what waits. Raises _RacedError where a row has come meanwhile that was not here."""
+        later, self._later = self._later, []
+        with self._link.conn.cursor() as cursor:
+            for (sql, new), some in groupby(later, itemgetter(0, 1)):
+                values = [v for _, _, v in some]
+                cursor.executemany(sql, values)
+                if new and cursor.rowcount != len(values):
+                    raise _RacedError
+
+    def _decide(self, by: Statements, row: Told, *, locked: bool = False) -> None:
         here = self._look(by, row)
         comes = Version(row.values if row.op == "put" else None, row.time, by.types)
         if here.version.values == comes.values:
-            return True
+            return
         shall, sure = comes.values, False
         if _conflict(row, here):
             shall = self._rule(here.version, comes)
             sure = row.old is not None or row.time <= here.version.time
         if shall is None and here.version.values is None:
-            return self._absent(by, row, locked=locked)
-        if shall != here.version.values and not self._become(by, row, shall, new=here.version.values is None):
-            return False
+            self._absent(by, row, locked=locked)
+            return
+        if shall != here.version.values:
+            self._become(by, row, shall, new=here.version.values is None)
         if shall != comes.values:
             kept = shall == here.version.values
             self._note(row, "kept" if kept else "merged", "both sides changed it", comes.values, shall)
@@ -115,22 +169,21 @@ class Arbiter:
                 self._say(row, shall)
         elif sure:
             self._note(row, "taken", "both sides changed it", here.version.values, shall)
-        return True
 
-    def _absent(self, by: Statements, row: Told, *, locked: bool) -> bool:
+    def _absent(self, by: Statements, row: Told, *, locked: bool) -> None:
         """It is not here and shall not be, which nothing but a lock can say in the order of the log."""
         if not locked:
             self._lock(by)
-            return self._decided(by, row, locked=True)
+            self._decide(by, row, locked=True)
+            return
         self._note(row, "kept", "it was deleted here", row.values, None)
         self._say(row, None)
-        return True
 
-    def _become(self, by: Statements, row: Row, shall: Values | None, *, new: bool) -> bool:
-        conn = self._link.conn
+    def _become(self, by: Statements, row: Row, shall: Values | None, *, new: bool) -> None:
         if shall is None:
-            return conn.execute(by.delete, list(row.key)).rowcount > 0
-        return conn.execute(by.insert if new else by.put, by.values(shall)).rowcount > 0
+            self._later.append((by.delete, False, list(row.key)))
+        else:
+            self._later.append((by.insert if new else by.put, new, by.values(shall)))
 
     def _refuse(self, row: Told, why: str) -> None:
         """What comes cannot be here: the other side is to have what is."""

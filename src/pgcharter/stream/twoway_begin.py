@@ -70,6 +70,23 @@ def begun(two: TwoWay) -> bool:
     return True
 
 
+def forget(two: TwoWay) -> None:
+    """Drop both slots and what is known of them, so that copying begins anew. Raises RefusedError while a worker runs."""
+    for job, other in ((two.out, two.back), (two.back, two.out)):
+        with source.open_source(job.dsn) as conn:
+            found = slots.look(conn, job.slot)
+            if found is not None and found.pid is not None:
+                raise RefusedError(f"slot {job.slot} is read by process {found.pid}, so it is not made anew", hint="stop the worker first")
+            _unmade(conn, job, other.slot)
+
+
+def _unmade(conn: Connection, job: Job, origin: str) -> None:
+    slots.drop(conn, job.slot)
+    Checkpoints(conn, job.slot).forget()
+    prepare(conn)
+    conn.execute(SQL["forget"].encode(), [origin])
+
+
 def begin(two: TwoWay, *, same: bool = False, jobs: int = 2, advance: Advance | None = None) -> None:
     """Make what is missing at both sides, and fill the follower; `same`: it has the same rows already. Goes on where it was interrupted.
 
@@ -151,7 +168,11 @@ def _filled(two: TwoWay, here: Connection, there: Connection, jobs: int, advance
             return
         slots.drop(here, two.out.slot)  # it was interrupted
         checkpoints.forget()
-    _emptied(two, there)
+    try:
+        _emptied(two, there)
+    except RefusedError:
+        _unmade(there, two.back, two.out.slot)  # else it would bring the emptying
+        raise
     done = beginning.begin(two.out, two.make_out, jobs=jobs, advance=advance)
     for why in done.failed.values():
         raise RefusedError(f"the follower could not be filled: {why}", hint="pgcharter sync init begins again")
@@ -164,6 +185,7 @@ def _emptied(two: TwoWay, there: Connection) -> None:
         shapes.relation(table.relation)
     link.open()
     try:
+        link.conn.execute(SQL["anew"].encode(), {"origin": link.origin})
         for by in statements(shapes.shapes).values():
             with link.conn.transaction():
                 mine = "(SELECT v.roident <> 0 FROM pg_xact_commit_timestamp_origin(here.xmin) v)"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 from typing import Any
 
 import psycopg
@@ -58,9 +59,13 @@ class Follower:
 
     def _write(self, rows: Sequence[Row], upto: Stamp, *, careful: bool) -> None:
         with self._link.conn.transaction():
-            for row in rows:
-                if row.stamp.ordinal or not self._began:
-                    self._row(row, careful=careful)
+            taken = [r for r in rows if r.stamp.ordinal or not self._began]
+            for by, some in groupby(taken, lambda r: self._by.get(r.shape.source) if r.op == "put" and not careful else None):
+                if by is not None and by.to not in (ACKS, VERDICTS):
+                    self._many(by, some)
+                else:
+                    for row in some:
+                        self._row(row, careful=careful)
             if careful:
                 self._parks = self._again()
             self._link.stamp(upto)
@@ -103,6 +108,12 @@ class Follower:
             except (psycopg.IntegrityError, psycopg.DataError) as error:
                 why = error.diag.message_primary or str(error)
                 conn.execute(SQL["park"].encode(), [self._link.origin, by.to, json.dumps(key), json.dumps(values), why])
+
+    def _many(self, by: Statements, rows: Iterable[Row]) -> None:
+        """Puts of one table, without waiting for each."""
+        more = [self._link.acked] if by.waits else []
+        with self._link.conn.cursor() as cursor:
+            cursor.executemany(by.follow, [[*by.values(row.values), *more] for row in rows])
 
     def _follow(self, by: Statements, values: Any) -> None:
         self._link.conn.execute(by.follow, [*by.values(values), *([self._link.acked] if by.waits else [])])

@@ -131,10 +131,15 @@ class Statements:
         self.empty = f"DELETE FROM {self.to} AS here WHERE NOT {pending}".encode()
         self.delete = f"DELETE FROM {self.to} AS here WHERE {self.same}".encode()
         texts = ", ".join(f"here.{quote(n)}::text" for n in types)
-        self.look = (
+        self._look = (
             f"SELECT v.timestamp, v.roident, {texts} FROM {self.to} AS here LEFT JOIN LATERAL pg_xact_commit_timestamp_origin(here.xmin) v"
-            f" ON true WHERE {self.same} FOR UPDATE OF here"
-        ).encode()
+            f" ON true WHERE ({', '.join(f'here.{quote(k)}' for k in shape.key)}) IN "
+        )
+        self._typed = f"({', '.join(f'%s::{types[k]}' for k in shape.key)})"
+
+    def look(self, keys: int) -> bytes:
+        """Rows of so many keys, locked: when and by whom they were committed, and their fields."""
+        return f"{self._look}({', '.join([self._typed] * keys)}) FOR UPDATE OF here".encode()
 
     def values(self, row: Mapping[str, Any]) -> list[Any]:
         """Of a row, in order."""
