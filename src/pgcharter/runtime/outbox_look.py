@@ -92,8 +92,14 @@ def progress() -> Steps[Progress]:
 
 @flow
 def declare(topics: Mapping[str, Sequence[str]]) -> Steps[None]:
-    """Write down which topics routes want, so that others can say what nobody wants."""
-    yield Query(SQL["declare"], {"routes": json.dumps(topics)})
+    """Write down which topics routes want, so that others can say what nobody wants. Raises UnavailableError where that cannot be."""
+    try:
+        yield Query(SQL["declare"], {"routes": json.dumps(topics)})
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InsufficientPrivilege) as error:
+        raise UnavailableError(
+            f"routes cannot say which topics they want: {error.diag.message_primary}",
+            hint="[messaging] of pgcharter.toml, with this role among its workers, then: pgcharter policy apply",
+        ) from error
 
 
 @flow
