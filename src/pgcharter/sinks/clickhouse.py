@@ -113,18 +113,22 @@ class ClickHouseSink:
     def write(self, rows: Sequence[Row], upto: Stamp) -> None:
         """Insert what is newest of each key, then the stamp."""
         waiting: dict[str, dict[tuple[Any, ...], Row]] = {}
+        last: Shape | None = None
+        newest: dict[tuple[Any, ...], Row] = {}
         for row in rows:
-            to = row.shape.to
+            shape, to = row.shape, row.shape.to
             if row.op == "clear":
                 self._insert(to, waiting.pop(to, {}))
                 self._clear(row)
+                last = None
                 continue
-            if (known := self._tables.get(to)) is None or (known.shape is not row.shape and known.shape != row.shape):
-                self._insert(to, waiting.pop(to, {}))
-                self._prepare(row.shape, f"table {to}" in self._kept())
-            newest = waiting.setdefault(to, {})
-            other = newest.get(row.key)
-            if other is None or row.stamp >= other.stamp:
+            if shape is not last:
+                if (known := self._tables.get(to)) is None or (known.shape is not shape and known.shape != shape):
+                    self._insert(to, waiting.pop(to, {}))
+                    self._prepare(shape, f"table {to}" in self._kept())
+                last, newest = shape, waiting.setdefault(to, {})
+            other = newest.setdefault(row.key, row)
+            if other is not row and row.stamp >= other.stamp:
                 newest[row.key] = row
         for to, newest in waiting.items():
             self._insert(to, newest)
@@ -144,6 +148,8 @@ class ClickHouseSink:
 
     def _not_overtaken(self, table: Table, rows: list[Row]) -> list[Row]:
         """Without rows of which the table has a later change of the same transaction: ClickHouse would keep what is inserted last."""
+        if not rows or _version(min(row.stamp for row in rows)) >= table.high:
+            return rows
         again = [row for row in rows if row.stamp.ordinal and _version(row.stamp) < table.high]
         if not again:
             return rows
@@ -268,7 +274,7 @@ def _encoded(table: Table, rows: Sequence[Row]) -> Iterator[bytes]:
             raise SinkRefusedError(f"a row of {table.shape.to} comes without {missing}, and ClickHouse needs whole rows") from None
         ends = [_END.pack(row.stamp[0] << 1 | (row.stamp[1] > 0), row.stamp[1], row.op == "delete") for row in part]
         try:
-            written = [c for kind, column in zip(table.kinds, columns, strict=True) for c in kind.column(column)]
+            written = [c for kind, column in zip(table.kinds, columns, strict=True) for c in kind.many(column)]
             yield b"".join(chain.from_iterable(zip(*written, ends, repeat(b"\0"), strict=False)))
         except MisfitError:
             for given, end in zip(zip(*columns, strict=True), ends, strict=True):

@@ -20,10 +20,11 @@ from __future__ import annotations
 import json
 import re
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Context, Decimal
+from functools import partial
 from itertools import repeat
 from typing import Any
 from uuid import UUID
@@ -75,16 +76,8 @@ class Kind:
     """Raises MisfitError."""
     read: Callable[[memoryview, int], tuple[Any, int]]
     """The value at a place, and the place behind it."""
-    whole: Callable[[Any], bytes] | None = None
-    """Of a Nullable column how a value that is not NULL is written, without the byte that says so."""
-
-    def column(self, values: Sequence[Any]) -> Iterator[Iterable[bytes]]:
-        """Many values, in columns of bytes that are put beside each other."""
-        if self.whole is None or None in values:
-            yield map(self.write, values)
-        else:
-            yield repeat(b"\0")
-            yield map(self.whole, values)
+    many: Callable[[Sequence[Any]], tuple[Iterable[bytes], ...]]
+    """Many values, in columns of bytes that are put beside each other."""
 
 
 def wanted(field: Field, server: Version) -> str:
@@ -133,21 +126,28 @@ def kind(field: Field, type_: str, nullable: bool) -> Kind | None:
     def was(data: memoryview, at: int) -> tuple[Any, int]:
         return (None, at + 1) if data[at] else read(data, at + 1)
 
-    return Kind(type_, written, was, write)
+    def many(values: Sequence[Any]) -> tuple[Iterable[bytes], ...]:
+        return (map(written, values),) if None in values else (repeat(b"\0"), *plain.many(values))
+
+    return Kind(type_, written, was, many)
 
 
 def _plain(field: Field, type_: str) -> Kind | None:
     if type_ == "String":
-        return Kind(type_, *_strings(field))
+        return Kind(type_, *_strings(field), partial(_string_columns, field))
     if type_ == "UUID":
-        return Kind(type_, _uuid_out, _uuid_in)
+        return _one(type_, _uuid_out, _uuid_in)
     if found := _DECIMAL.fullmatch(type_):
-        return Kind(type_, *_decimals(int(found[1]), int(found[2])))
+        return _one(type_, *_decimals(int(found[1]), int(found[2])))
     if type_.startswith("DateTime64(6"):
-        return Kind(type_, *_moments(aware=field.type.endswith("with time zone")))
+        return _one(type_, *_moments(aware=field.type.endswith("with time zone")))
     if type_ in _FORMATS:
-        return Kind(type_, *_numbers(field, type_))
+        return _one(type_, *_numbers(field, type_))
     return None
+
+
+def _one(type_: str, write: Callable[[Any], bytes], read: Callable[[memoryview, int], tuple[Any, int]]) -> Kind:
+    return Kind(type_, write, read, lambda values: (map(write, values),))
 
 
 def _numbers(field: Field, type_: str) -> tuple[Callable[[Any], bytes], Callable[[memoryview, int], tuple[Any, int]]]:
@@ -255,6 +255,16 @@ def _strings(field: Field) -> tuple[Callable[[Any], bytes], Callable[[memoryview
         return value if raw else loaded(field, value.decode()), at
 
     return write, read
+
+
+def _string_columns(field: Field, values: Sequence[Any]) -> tuple[Iterable[bytes], ...]:
+    """As `_strings` writes them one by one: their lengths, and their bytes."""
+    try:
+        data = list(map(str.encode, values))
+    except TypeError:  # some are no text
+        texts = ["" if v is None else v if type(v) in (str, bytes) else text(field, v) for v in values]
+        data = [v if type(v) is bytes else v.encode() for v in texts]
+    return [_LENGTHS[n] if n < 128 else length(n) for n in map(len, data)], data
 
 
 def length(size: int) -> bytes:
