@@ -21,8 +21,9 @@ from tests.sinks.conformance import Conformance, Harness, Rows, delete, put, sha
 from tests.sinks.servers import Store
 
 from pgcharter.sinks import clickhouse_tables
-from pgcharter.sinks.clickhouse import ClickHouseSink, _encoded
+from pgcharter.sinks.clickhouse import ClickHouseSink
 from pgcharter.sinks.clickhouse_http import Http, literal, quoted
+from pgcharter.sinks.clickhouse_rows import encoded
 from pgcharter.sinks.clickhouse_types import kind, wanted
 from pgcharter.stream import values
 from pgcharter.stream.errors import SinkDownError, SinkRefusedError
@@ -385,7 +386,7 @@ def test_what_we_say_is_good_on_a_current_server() -> None:
         _wide(2, day="infinity", at="-infinity", n=Decimal("NaN")),
         _wide(3)._replace(op="delete", key=(3, _part(3))),
     ]
-    raw = b"".join(_encoded(table, rows)).hex()
+    raw = b"".join(encoded(table, rows)).hex()
     types = ", ".join(f"{quoted(f.name)} {clickhouse_tables._declared(f, modern)}" for f in WIDE.fields)
     own = ", ".join(f"{name} {type_}" for name, type_ in clickhouse_tables.OWN.items())
     made = f"SELECT * FROM format(RowBinary, {literal(f'{types}, {own}')}, unhex('{raw}'))"

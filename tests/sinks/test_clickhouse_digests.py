@@ -18,8 +18,9 @@ from tests.stream.copying import own_tables
 
 from pgcharter.policy.sync_settings import MappingTable
 from pgcharter.sinks import clickhouse_digests, clickhouse_tables
-from pgcharter.sinks.clickhouse import ClickHouseSink, _encoded
+from pgcharter.sinks.clickhouse import ClickHouseSink
 from pgcharter.sinks.clickhouse_http import Http, literal, quoted
+from pgcharter.sinks.clickhouse_rows import encoded
 from pgcharter.sinks.clickhouse_types import kind, wanted
 from pgcharter.stream import reconcile_texts
 from pgcharter.stream.model import Row, Shape, Stamp
@@ -184,7 +185,7 @@ def test_a_current_server_makes_the_same(side: Side) -> None:
         table = clickhouse_tables.Table(shape, kinds)
         types = ", ".join(f"{quoted(f.name)} {clickhouse_tables._declared(f, modern)}" for f in shape.fields)
         own = ", ".join(f"{name} {type_}" for name, type_ in clickhouse_tables.OWN.items())
-        raw = b"".join(_encoded(table, rows)).hex()
+        raw = b"".join(encoded(table, rows)).hex()
         sent = [
             clickhouse_tables._create(shape, modern, ""),
             f"INSERT INTO {table.name} SELECT * FROM format(RowBinary, {literal(f'{types}, {own}')}, unhex('{raw}'))",

@@ -14,10 +14,8 @@ Options: `engine`, such as `ReplicatedReplacingMergeTree('/clickhouse/{table}', 
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from itertools import chain, repeat
 from pathlib import Path
 from struct import Struct
 from typing import Any
@@ -26,15 +24,12 @@ from pgcharter.errors import CharterError
 from pgcharter.policy.sync_settings import SinkTable
 from pgcharter.sinks import clickhouse_digests, clickhouse_tables
 from pgcharter.sinks.clickhouse_http import Http, literal, quoted
+from pgcharter.sinks.clickhouse_rows import encoded
 from pgcharter.sinks.clickhouse_tables import CONTROL, Table
-from pgcharter.sinks.clickhouse_types import Kind, MisfitError, Version, exact, length, overlaid, string
-from pgcharter.stream.errors import SinkRefusedError
+from pgcharter.sinks.clickhouse_types import Version, exact, overlaid, string
 from pgcharter.stream.model import Field, Row, Shape, Sink, Stamp, Stored
 from pgcharter.stream.reconcile_rows import Part, Parts
 
-_AT_ONCE = 1_000
-"""Rows that are encoded at a time."""
-_END = Struct("<QQB")
 _PAGE = 100_000
 """Rows that are read back at a time."""
 _MOST = 250_000
@@ -144,7 +139,7 @@ class ClickHouseSink:
         for at in range(0, len(rows), _MOST):
             part = rows[at : at + _MOST]
             table.high = max(table.high, _version(max(row.stamp for row in part)))
-            self._http.run(f"INSERT INTO {table.name} ({table.columns}) FORMAT RowBinary", list(_encoded(table, part)))
+            self._http.run(f"INSERT INTO {table.name} ({table.columns}) FORMAT RowBinary", list(encoded(table, part)))
 
     def _not_overtaken(self, table: Table, rows: list[Row]) -> list[Row]:
         """Without rows of which the table has a later change of the same transaction: ClickHouse would keep what is inserted last."""
@@ -259,41 +254,6 @@ def _stamp_in(data: memoryview, at: int) -> tuple[tuple[bytes, int, int], int]:
 
 
 _PAIR = Struct("<QQ")
-
-
-def _encoded(table: Table, rows: Sequence[Row]) -> Iterator[bytes]:
-    """Rows as RowBinary."""
-    names = [f.name for f in table.shape.fields]
-    nothing = dict.fromkeys(names)
-    for at in range(0, len(rows), _AT_ONCE):
-        part = rows[at : at + _AT_ONCE]
-        values = [row.values if row.op == "put" else {**nothing, **dict(zip(row.shape.key, row.key, strict=True))} for row in part]
-        try:
-            columns = [[v[n] for v in values] for n in names]
-        except KeyError as missing:
-            raise SinkRefusedError(f"a row of {table.shape.to} comes without {missing}, and ClickHouse needs whole rows") from None
-        ends = [_END.pack(row.stamp[0] << 1 | (row.stamp[1] > 0), row.stamp[1], row.op == "delete") for row in part]
-        try:
-            written = [c for kind, column in zip(table.kinds, columns, strict=True) for c in kind.many(column)]
-            yield b"".join(chain.from_iterable(zip(*written, ends, repeat(b"\0"), strict=False)))
-        except MisfitError:
-            for given, end in zip(zip(*columns, strict=True), ends, strict=True):
-                made, said = _nearest(table.shape.fields, table.kinds, given)
-                yield b"".join((*made, end, said))
-
-
-def _nearest(fields: Sequence[Field], kinds: Sequence[Kind], values: Sequence[Any]) -> tuple[list[bytes], bytes]:
-    """A row with values that its columns cannot hold, and the texts of these."""
-    said: dict[str, str] = {}
-    made = []
-    for f, kind, value in zip(fields, kinds, values, strict=True):
-        try:
-            made.append(kind.write(value))
-        except MisfitError as misfit:
-            said[f.name] = exact(f, value)
-            made.append(kind.write(misfit.nearest))
-    text = json.dumps(said, ensure_ascii=False).encode() if said else b""
-    return made, length(len(text)) + text
 
 
 def _order(shape: Shape) -> str:
