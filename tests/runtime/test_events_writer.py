@@ -8,8 +8,10 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,17 @@ from pgcharter.runtime.outcomes import UnknownOutcomeError
 from pgcharter.runtime.pools import PoolSize
 
 EACH = 12
+
+
+def at(writer: Writer, sent: int, waiting: int) -> bool:
+    return (writer._sent, len(writer._waiting)) == (sent, waiting)
+
+
+def wait_until(seen: Callable[[], bool]) -> None:
+    until = time.monotonic() + 10
+    while not seen():
+        assert time.monotonic() < until
+        time.sleep(0.001)
 
 
 @pytest.fixture
@@ -84,6 +97,29 @@ def test_one_aggregate_from_many_threads(db: Database) -> None:
         t.join()
     assert sorted(wins) == list(range(1, 3 * EACH + 1))
     assert [e.version for e in every(db)] == sorted(wins)
+
+
+def test_who_waits_for_a_lock_keeps_nobody_else(db: Database, database: str) -> None:
+    writer = Writer(db, lanes=3)
+    with ThreadPoolExecutor(16) as threads:
+        list(threads.map(lambda n: writer.append(Append("a", str(n % 7), [New("x", n)])), range(300)))
+        with psycopg.connect(database) as short, psycopg.connect(database) as long:
+            lock = "SELECT FROM pgcharter.event_heads WHERE aggregate_id = ANY(%s) FOR UPDATE"
+            short.execute(lock, (["0", "1"],))
+            long.execute(lock, (["2", "3", "4"],))
+            held = []
+            for name, waiting in (("0", 0), ("1", 0), ("2", 0), ("3", 1), ("4", 2)):
+                held.append(threads.submit(writer.append, Append("a", name, [New("x", 0)])))
+                wait_until(partial(at, writer, len(held) - waiting, waiting))
+            short.rollback()
+            assert [one.result(10).version for one in held[:2]] == [44, 44]
+            assert threads.submit(writer.append, Append("a", "free", [New("x", 0)])).result(10).version == 1
+            assert not any(one.done() for one in held[2:])
+            assert writer._sent == 3
+            assert writer._busy == 2, "the last two have gone together"
+            long.rollback()
+            assert [one.result(10).version for one in held[2:]] == [44, 44, 44]
+    assert not db.primary.loans
 
 
 def test_tenants_do_not_go_together(db: Database) -> None:

@@ -48,24 +48,25 @@ Given = Sequence[bytes | None]
 _NAME, _CALL = b"pgcharter_append_each", SQL["at_once"].encode()
 _PREPARED: weakref.WeakSet[Any] = weakref.WeakSet()
 """Connections on which the call is prepared."""
-_PAUSE = 0.00005
-"""Seconds that a group waits for as many as the last one had: they have just got their outcomes, and may well append again."""
+_PATIENCE = 0.02
+"""Seconds for which an append may wait for others to go along while a lane is free."""
+_KEPT = 0.05
+"""Seconds for which a connection goes from call to call before others may borrow it."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class _Asked:
     """What one caller waits for."""
 
-    __slots__ = ("append", "context", "done", "key", "leads", "outcome", "wake", "woken")
+    __slots__ = ("append", "context", "group", "key", "outcome", "overdue", "wake")
 
     def __init__(self, append: Append, context: Context, wake: Any) -> None:
         self.append = append
         self.context = context
         self.key = append.aggregate_type, str(append.aggregate_id)
         self.wake = wake
-        self.woken = False
-        self.leads = False
-        self.done = False
+        self.overdue = False
+        self.group: Sequence[_Asked] = ()
         self.outcome: Appended | BaseException | None = None
 
 
@@ -92,6 +93,9 @@ class _Groups:
         self.most = most
         self.at_once = at_once
         self._lanes = lanes
+        self._lock = threading.Lock()
+        self._kept: list[tuple[Any, float]] = []
+        self._using = 0
         self._waiting: deque[_Asked] = deque()
 
     def _asked(self, append: Append, wake: Any) -> _Asked:
@@ -149,10 +153,12 @@ class _Groups:
         server = self.database.primary
         if server.pool is None:
             yield self.database.open
-        conn = yield from server.borrow()
+        conn, since = yield from self._connection(server)
+        keeps = False
         try:
             faults.point("events group sent")
             results = yield partial(self._message, conn, given)
+            keeps = time.monotonic() - since < _KEPT
         except psycopg.Error as error:
             _PREPARED.discard(conn)
             if conn.pgconn.transaction_status != TransactionStatus.IDLE:
@@ -162,11 +168,35 @@ class _Groups:
                 ) from error
             return None
         finally:
-            yield from server.give_back(conn)
+            yield from self._let_go(server, conn, since, keeps)
         versions, position, at, conflicts = (results[-1].get_value(0, n) for n in range(4))
         moment = _EPOCH + timedelta(microseconds=int(at or 0))
         numbers = [None if v == b"-" else int(v) for v in versions.split(b",")]
         return outcomes(made, wanted, numbers, int(position or 0), moment, json.loads(conflicts) if conflicts else None)
+
+    def _connection(self, server: Any) -> Steps[tuple[Any, float]]:
+        """One that is kept, or borrowed, and since when."""
+        with self._lock:
+            self._using += 1
+            if self._kept:
+                return self._kept.pop()
+        try:
+            return (yield from server.borrow()), time.monotonic()
+        except BaseException:
+            yield from self._let_go(server, None, 0.0, False)
+            raise
+
+    def _let_go(self, server: Any, conn: Any, since: float, keeps: bool) -> Steps[None]:
+        """Keep a connection for the next call while others are on their way, but not for long; the last one gives all back."""
+        with self._lock:
+            self._using -= 1
+            if keeps:
+                self._kept.append((conn, since))
+            over = [] if self._using else [c for c, _ in self._kept]
+            if not self._using:
+                self._kept.clear()
+        for one in [*over, *([] if keeps or conn is None else [conn])]:
+            yield from server.give_back(one)
 
 
 def _called(conn: Any, given: Given) -> Generator[Any, Any, list[Any]]:
@@ -192,6 +222,8 @@ def _answers(conn: Any) -> Generator[Any, Any, list[Any]]:
 def _own(asked: _Asked) -> Append:
     """An append that says itself who did it: the transaction is for many."""
     own, context = asked.append, asked.context
+    if not context.actor and not context.correlation:
+        return own
     return replace(own, actor=own.actor or context.actor or None, correlation=own.correlation or context.correlation or None)
 
 
@@ -204,50 +236,75 @@ class Writer(_Groups):
 
     def __init__(self, database: Database, *, types: Types | None = None, most: int = 200, lanes: int = 2, at_once: bool = True) -> None:
         super().__init__(database, types, most, lanes, at_once)
-        self._lock = threading.Lock()
-        self._together = 1
+        self._busy = 0
+        self._sent = 0
+        """Appends that are on their way."""
 
     def append(self, append: Append) -> Appended:
         """Append in a transaction of the writer's own. Raises VersionConflictError for itself alone; UsageError in a unit of work."""
         asked = self._asked(append, threading.Lock())
         asked.wake.acquire()
-        with self._lock:
-            self._waiting.append(asked)
-            leads = self._lanes > 0
-            self._lanes -= leads
-        while True:
-            if leads:
-                self._lead()
+        try:
+            self._wait(asked)
+        except BaseException:  # interrupted: whoever counts on this thread goes on
             with self._lock:
-                if asked.done:
-                    break
-            asked.wake.acquire()
-            with self._lock:
-                asked.woken, leads, asked.leads = False, asked.leads, False
+                if asked in self._waiting:
+                    self._waiting.remove(asked)
+            if asked.group:
+                self._lead(asked)
+            raise
+        if asked.group:
+            self._lead(asked)
         if isinstance(asked.outcome, BaseException):
             raise asked.outcome
         return asked.outcome  # type: ignore[return-value]
 
-    def _lead(self) -> None:
-        """Do one group, and hand the lane on to whoever waits first."""
-        if len(self._waiting) < self._together:
-            time.sleep(_PAUSE)
+    def _wait(self, asked: _Asked) -> None:
+        """Until this one is to lead a group, or has gone along."""
         with self._lock:
-            group = self._group()
-            self._together = len(group)
+            self._waiting.append(asked)
+            goes = self._next(asked)
+        if not goes and not asked.wake.acquire(timeout=_PATIENCE):
+            with self._lock:
+                asked.overdue = True
+                goes = self._next(asked)
+            if not goes:
+                asked.wake.acquire()
+
+    def _next(self, here: _Asked | None = None) -> bool:
+        """Form a group where one is to go, and wake its leader; whether that is the thread that is here.
+
+        It goes where a lane is free, and as many wait as is its share of all who are here, or somebody has waited enough. So the last one
+        to come takes the others along, and while the server writes for some, the next ones get ready.
+        """
+        waiting = len(self._waiting)
+        share = waiting * self._lanes >= self._sent + waiting
+        if not waiting or self._busy == self._lanes or not (share or self._waiting[0].overdue):
+            return False
+        group = self._group()
+        self._busy += 1
+        self._sent += len(group)
+        leader = here if here in group else group[0]
+        leader.group = group
+        if leader is not here:
+            leader.wake.release()
+        return leader is here
+
+    def _lead(self, leader: _Asked) -> None:
+        """Do a group, and hand the lane on."""
+        group = leader.group
         outcomes: list[Any] = [UnknownOutcomeError("the thread that appended for several was interrupted")] * len(group)
         try:
-            outcomes = driven(self._outcomes(group)) if group else []
+            outcomes = driven(self._outcomes(group))
         finally:
             with self._lock:
-                for asked, outcome in zip(group, outcomes, strict=True):
-                    asked.done, asked.outcome = True, outcome
-                    _wake(asked)
-                if self._waiting:
-                    self._waiting[0].leads = True
-                    _wake(self._waiting[0])
-                else:
-                    self._lanes += 1
+                self._busy -= 1
+                self._sent -= len(group)
+                self._next()
+            for asked, outcome in zip(group, outcomes, strict=True):
+                asked.outcome = outcome
+                if asked is not leader:
+                    asked.wake.release()
 
     def _message(self, conn: Any, given: Given) -> Any:
         with conn.lock:
@@ -257,12 +314,6 @@ class Writer(_Groups):
         found = append_each(work.conn, appends, types=self.types)
         faults.point("events group sent")
         return found
-
-
-def _wake(asked: _Asked) -> None:
-    if not asked.woken:
-        asked.woken = True
-        asked.wake.release()
 
 
 class AsyncWriter(_Groups):
