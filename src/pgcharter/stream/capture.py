@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
@@ -56,7 +56,7 @@ class Capture(Protocol):
     def ready(self, conn: Connection) -> Iterator[str]:
         """Check that it can be begun; yields warnings. Raises UnavailableError or RefusedError with the remedy."""
 
-    def complete(self, conn: Connection, tables: Iterable[Table]) -> None:
+    def complete(self, conn: Connection, tables: Collection[Table]) -> None:
         """Check that changes of all tables come, out of those that are published. Raises PgcharterError with what is missing."""
 
     def missing(self, conn: Connection, tables: Iterable[Table]) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -132,7 +132,7 @@ class Captured:
             raise UnavailableError("the server is a standby, where nobody writes down changes", hint="name the primary")
         yield from ()
 
-    def complete(self, conn: Connection, tables: Iterable[Table]) -> None:
+    def complete(self, conn: Connection, tables: Collection[Table]) -> None:
         """See Capture."""
         tables = tuple(tables)
         slots.published(conn, self._job.publication, self._job.tables, tables)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from pgcharter.db import Connection, queries
@@ -117,7 +117,7 @@ def ready(conn: Connection) -> Iterator[str]:
         )
 
 
-def published(conn: Connection, publication: str, wanted: Iterable[str], found: Iterable[Table]) -> None:
+def published(conn: Connection, publication: str, wanted: Collection[str], found: Collection[Table]) -> None:
     """Check that the publication is as the charter's policy makes it. Raises PgcharterError with what was changed."""
     row = conn.execute(_query(conn, "publication"), [publication]).fetchone()
     hint = "pgcharter policy apply puts it right; what was changed meanwhile was not sent: then pgcharter sync reset SINK --table TABLE"
@@ -128,6 +128,12 @@ def published(conn: Connection, publication: str, wanted: Iterable[str], found: 
             f"publication {quote(publication)} was changed: it leaves out some kinds of changes, so copies would go wrong",
             hint=hint,
         )
+    for table in found:
+        if set(table.names).isdisjoint(wanted) or not (table.filter or table.unpublished):
+            continue
+        what = f"only rows with {table.filter}" if table.filter else f"{table.sql} without {', '.join(map(quote, table.unpublished))}"
+        of = f" of {table.sql}" if table.filter else ""
+        raise PgcharterError(f"publication {quote(publication)} was changed: it sends {what}{of}, so copies would go wrong", hint=hint)
     if missing := lacking(wanted, found):
         raise PgcharterError(
             f"publication {quote(publication)} was changed: {', '.join(missing)} is not in it, so changes there are not copied", hint=hint
@@ -135,8 +141,8 @@ def published(conn: Connection, publication: str, wanted: Iterable[str], found: 
 
 
 def lacking(wanted: Iterable[str], found: Iterable[Table]) -> list[str]:
-    """Tables that are not published and should be."""
-    return sorted(set(wanted) - {name for table in found for name in table.names})
+    """Tables that are not published whole and should be."""
+    return sorted(set(wanted) - {name for table in found if not table.filter and not table.unpublished for name in table.names})
 
 
 def create(replication: Replication, name: str, *, failover: bool = False, two_phase: bool = False) -> Snapshot:

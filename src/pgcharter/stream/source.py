@@ -47,6 +47,8 @@ class Table:
     """As PostgreSQL estimates; -1: it was never analysed."""
     filter: str = ""
     """Condition of the publication."""
+    unpublished: tuple[str, ...] = ()
+    """Columns that it leaves out."""
 
     @property
     def sql(self) -> str:
@@ -71,11 +73,12 @@ def tables(conn: Connection, publication: str) -> tuple[Table, ...]:
 
 
 def _table(row: tuple[Any, ...]) -> Table:
-    oid, schema, name, kind, identity, rows, condition, keys, *columns = row
+    oid, schema, name, kind, identity, rows, condition, keys, unpublished, *columns = row
     attributes = zip(*(c or () for c in columns), strict=True)
     made = tuple(Attribute(n, o, t, k, m) for n, o, t, m, k in attributes)
     published = tuple(keys) if set(keys) <= {a.name for a in made} else ()
-    return Table(Relation(oid, schema, name, _IDENTITIES[identity], made), published, kind == "p", rows, condition or "")
+    of = Relation(oid, schema, name, _IDENTITIES[identity], made)
+    return Table(of, published, kind == "p", rows, condition or "", tuple(unpublished))
 
 
 class TypeNames:
@@ -212,9 +215,12 @@ def flush(conn: Connection) -> None:
     """Return when everything that was seen on this connection is on the source's disk.
 
     What others committed with synchronous_commit off is seen before, and gone after a crash: a copy would keep what never was. A standby
-    shows only what is on its disk. Must be called outside of transactions.
+    shows only what is on its disk. Must be called outside of transactions. COMMIT waits for the disk only where something was written to the
+    log (RecordTransactionCommit, access/transam/xact.c), so a message is, which nobody reads.
     """
-    conn.execute("SELECT CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_current_xact_id() END")
+    conn.execute(
+        "SELECT CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_logical_emit_message(true, 'pgcharter_sync', '') END"
+    )
 
 
 def shown(conn: Connection) -> tuple[int, list[int]]:

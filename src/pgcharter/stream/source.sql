@@ -2,6 +2,8 @@
 select c.oid, n.nspname, c.relname, c.relkind::text, c.relreplident::text, c.reltuples::bigint, p.rowfilter,
        array(select a.attname from pg_catalog.pg_attribute a where a.attrelid = c.oid and a.attnum = any (i.indkey)
               order by pg_catalog.array_position(i.indkey::int2[], a.attnum)) as keys,
+       array(select a.attname::text from pg_catalog.pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+              and a.attgenerated = '' and a.attname <> all (p.attnames) order by a.attnum) as unpublished,
        cols.names, cols.oids, cols.types, cols.modifiers, cols.identity
   from pg_catalog.pg_publication_tables p
   join pg_catalog.pg_namespace n on n.nspname = p.schemaname

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -42,7 +42,7 @@ class Streamed:
         """See Capture."""
         return slots.lacking(self._job.tables, tables)
 
-    def complete(self, conn: Connection, tables: Iterable[Table]) -> None:
+    def complete(self, conn: Connection, tables: Collection[Table]) -> None:
         """See Capture."""
         slots.published(conn, self._job.publication, self._job.tables, tables)
 

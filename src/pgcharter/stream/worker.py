@@ -240,7 +240,9 @@ class Worker:
         missing = set(self._capture.missing(conn, tables))
         if missing - self._missing:
             names = ", ".join(sorted(missing))
-            why = f"was taken out of publication {self._job.publication}"
+            there = {n for t in tables for n in t.names}
+            whole = "was taken out of" if there.isdisjoint(missing) else "is not whole any more in"
+            why = f"{whole} publication {self._job.publication}"
             why += " or has lost its triggers" if self._job.capture == "triggers" else ""
             self._say(f"{names} {why}: what is changed there is not copied, until it is back")
         back = [t for t in tables if not (self._missing - missing).isdisjoint(t.names)]
