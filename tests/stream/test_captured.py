@@ -281,3 +281,15 @@ def _others(dsn: str, over: threading.Event) -> None:
             for setting in ("datestyle = 'German'", "extra_float_digits = -3", "timezone = 'Asia/Tokyo'", "statement_timeout = '20s'"):
                 conn.execute(f"SET {setting}".encode())
         over.wait(0.02)
+
+
+def test_what_was_seen_is_on_disk(server: ServerFactory) -> None:
+    """Else a copy could have what a crash of the source takes back."""
+    made = server(settings={"wal_writer_delay": "10s", "synchronous_commit": True})
+    with psycopg.connect(made.dsn(), autocommit=True) as other, source.open_source(made.dsn()) as conn:
+        other.execute("CREATE TABLE t (x int); SET synchronous_commit = off")
+        for _ in range(5):
+            other.execute("INSERT INTO t VALUES (1)")
+            row = other.execute("SELECT pg_current_wal_insert_lsn()").fetchone()
+            source.flush(conn)
+            assert other.execute("SELECT pg_current_wal_flush_lsn() >= %s", row).fetchone() == (True,)

@@ -215,12 +215,11 @@ def flush(conn: Connection) -> None:
     """Return when everything that was seen on this connection is on the source's disk.
 
     What others committed with synchronous_commit off is seen before, and gone after a crash: a copy would keep what never was. A standby
-    shows only what is on its disk. Must be called outside of transactions. COMMIT waits for the disk only where something was written to the
-    log (RecordTransactionCommit, access/transam/xact.c), so a message is, which nobody reads.
+    shows only what is on its disk. Must be called outside of transactions. COMMIT waits for the disk only where something was written to
+    the log (RecordTransactionCommit, access/transam/xact.c), so a message is, which nobody reads.
     """
-    conn.execute(
-        "SELECT CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_logical_emit_message(true, 'pgcharter_sync', '') END"
-    )
+    message = "pg_catalog.pg_logical_emit_message(true, 'pgcharter_sync', 'flush')"
+    conn.execute(f"SELECT CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN {message} END".encode())
 
 
 def shown(conn: Connection) -> tuple[int, list[int]]:
