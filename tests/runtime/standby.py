@@ -37,7 +37,7 @@ def standby_of(primary: Server, settings: Mapping[str, Setting] | None = None) -
             raise RuntimeError(done.stderr)
         quick: dict[str, Setting] = {"wal_retrieve_retry_interval": "100ms", "max_standby_streaming_delay": "30s"}
         lifecycle.launch(standby, {**EPHEMERAL, **quick, "listen_addresses": "", **(settings or {})})
-        standby.watchdog = lifecycle._watch(standby)
+        standby.watchdog = lifecycle.watch(standby)
         yield standby
     finally:
         standby.stop()
