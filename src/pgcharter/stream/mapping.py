@@ -90,15 +90,22 @@ class Mappings:
 
     def relation(self, relation: Relation) -> bool:
         """Note what a table looks like; give back whether shapes are others than before."""
+        before, known = self.shapes, dict(self._relations)
         if not self._note(relation):
             return False
-        before = self.shapes
+        try:
+            self._remake(relation)
+        except BaseException:
+            self._relations = known  # rows of it must not be taken for what they were before
+            raise
+        return self.shapes != before
+
+    def _remake(self, relation: Relation) -> None:
         for mapping in self._mappings:
             others = [self._relations.get(lookup.table) for lookup in mapping.lookup]
             of = self._relations.get(mapping.table)
             if of is not None and all(others) and relation in (of, *others):
                 self._make(mapping, of, [o for o in others if o is not None])
-        return self.shapes != before
 
     def whole(self, relation: Relation) -> bool:
         """Whether changes must come with all values."""
