@@ -74,7 +74,7 @@ def turn(dsn: str, inserts: list[Change], updates: list[Change]) -> Iterator[tup
     with psycopg.connect(dsn, autocommit=True) as conn:
         conn.execute("DROP TABLE IF EXISTS orders, by_hand; DROP SCHEMA IF EXISTS pgcharter_copies CASCADE")
         conn.execute(f"CREATE TABLE by_hand ({', '.join(f'{n} {t}' for n, t in COLUMNS.items())}, PRIMARY KEY (id))".encode())
-        mappings = Mappings([MappingTable("s", "app.orders")], lambda: sys.exit("the source is not needed"))
+        mappings = Mappings([MappingTable("s", "app.orders")], lambda: sys.exit("the source is not needed"), texts=PostgresqlSink.texts)
         mappings.relation(RELATION)
         pid, count = conn.info.backend_pid, len(inserts)
         yield "mapping alone", rate(lambda: [mappings.rows(b) for b in batches(inserts)], count, pid)
