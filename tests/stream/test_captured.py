@@ -19,6 +19,7 @@ from pgcharter.errors import PgcharterError, UnavailableError
 from pgcharter.stream import beginning, source, standing
 from pgcharter.stream.captured_rows import fields
 from pgcharter.stream.errors import SlotLostError
+from pgcharter.stream.reconcile_moment import caught_up, moment, streamed
 
 SCHEMA = """
 CREATE TABLE a (id int PRIMARY KEY, v text, n numeric(12,2), f float8, at timestamptz, i interval, b bytea, r regclass);
@@ -167,6 +168,25 @@ def test_what_is_missing_is_said(copies: Copies) -> None:
     run(copies.dsn, 'ALTER TABLE a DISABLE TRIGGER "0_pgcharter_sync"')
     with pytest.raises(PgcharterError, match=r"triggers of public\.a were dropped or switched off"):
         copies.once()
+
+
+def test_moments_for_comparisons(copies: Copies) -> None:
+    """A position before which all is in the snapshot, and one that the copy reaches though an open transaction came behind it."""
+    copies.init()
+    with psycopg.connect(copies.dsn) as late, copies.running(), source.open_source(copies.dsn) as conn:
+        late.execute("UPDATE a SET n = 77 WHERE id = 1")
+        late.commit()
+        wait(lambda: copies.equal("one"))
+        run(copies.dsn, "UPDATE a SET n = 78 WHERE id = 2")
+        with moment(conn, 5) as at:
+            assert at.stamp.lsn == at.upto
+        late.execute("UPDATE a SET n = 79 WHERE id = 3")
+        caught_up(conn, at.upto, streamed(conn, copies.job.slot, "one"), 10)
+        with moment(conn, 5) as at:
+            assert at.stamp.lsn < at.upto
+        late.commit()
+        caught_up(conn, at.upto, streamed(conn, copies.job.slot, "one"), 10)
+        assert copies.equal("one")
 
 
 def test_standing(copies: Copies) -> None:
