@@ -15,6 +15,7 @@ from tests.runtime.feeds_log import LOG, Thing, append, done, keep, made
 from pgcharter.errors import UnavailableError
 from pgcharter.runtime.database import AsyncDatabase, Database
 from pgcharter.runtime.feeds import AsyncFeed, Failed, FailedError, Feed, FeedSettings, Inside, Outside, TargetDownError
+from pgcharter.runtime.feeds_sql import statement
 from pgcharter.runtime.feeds_wake import AsyncListener, Listener, Waker
 
 QUICK = FeedSettings(base=0.001, longest=0.01, attempts=3, lease=2.0)
@@ -277,3 +278,16 @@ def test_who_has_just_begun_to_listen_looks_at_once(conn: Any, db: Database, dat
             await listener.close()
 
     asyncio.run(main())
+
+
+def test_a_slot_is_read_in_order_without_sorting(conn: Any) -> None:
+    """A sort would read all that is settled for each batch."""
+    settings = FeedSettings()
+    conn.execute("INSERT INTO app.things (position, key, number) SELECT n, 'k' || n % 100, n FROM generate_series(1, 100000) n")
+    conn.execute("VACUUM ANALYZE app.things")
+    sql = statement("fetch", LOG, slotted=True, was=True)
+    named = {"after": 0, "upto": settings.span, "batch": settings.batch, "slots": 4, "slot": 1, "was_slots": 2, "was": [5, 7]}
+    rows = conn.execute(f"EXPLAIN {sql}", {**named, "log": "events", "consumer": "c"})
+    plan = "\n".join(row[0] for row in rows)
+    assert "Index Scan using things_pkey" in plan
+    assert "Sort" not in plan
