@@ -222,7 +222,7 @@ def _there(mapping: MappingTable, columns: Mapping[str, Any], wanted: Sequence[s
             where = table or mapping.table
             raise SinkRefusedError(
                 f"column {quote(name)}, which the mapping names, is not (or no longer) in {where}",
-                hint=f"it has {there}",
+                hint=f"it has {there}: name others in the charter; or add it again, then pgcharter sync reset {mapping.sink}",
                 place=place_of(mapping),
             )
 
