@@ -80,7 +80,7 @@ def init(
 
     both, only = sync_two_way.two_ways(environment, target)
     leave(environment, target, confirm)
-    begun = sync_two_way.begin(both, yes=yes, jobs=jobs, quiet=form == "json")
+    begun = sync_two_way.begin(both, yes=yes, anew=anew, jobs=jobs, quiet=form == "json")
     if only:
         if form == "json":
             show_json({"format": "pgcharter-sync-init", "version": 1, "two_way": begun})
