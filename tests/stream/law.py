@@ -227,7 +227,7 @@ class Run:
     def wait(self, seconds: float) -> None:
         time.sleep(seconds)
 
-    def end(self, seconds: float = 45.0) -> None:
+    def end(self, seconds: float = 30.0) -> None:
         """Let everything come right. Raises WrongError."""
         for sink in SINKS:
             self._want(sink, "running")
