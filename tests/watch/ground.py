@@ -45,7 +45,7 @@ class Ground:
     @contextmanager
     def session(self, user: str | None = None, **options: Any) -> Iterator[psycopg.Connection[Any]]:
         """Another session, outside of transactions."""
-        options.setdefault("application_name", "somebody")
+        options = {"application_name": "somebody", "options": "-c statement_timeout=15s", **options}
         with psycopg.connect(self.server.dsn(self.database, user=user), autocommit=True, **options) as conn:
             yield conn
 
