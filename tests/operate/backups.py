@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 import psycopg
+from tests.conftest import installation, lacking
 
-from pgcharter.operate import backup_files, backup_render
+from pgcharter.operate import backup_render
 from pgcharter.operate.backup_native import Native
 from pgcharter.operate.backup_settings import BackupSection
 from pgcharter.servers import account, folders, lifecycle
 from pgcharter.servers.lifecycle import Server
-from tests.conftest import installation, lacking
 
 SOURCES = Path(__file__).parents[2] / "src"
 
@@ -38,7 +36,7 @@ def program() -> str:
             continue
         if done.returncode == 0:
             return f"/usr/bin/env PYTHONPATH={path} {python} -m pgcharter"
-    lacking(f"account {who.name} can run no Python of version {sys.version_info[:2]}")
+    return lacking(f"account {who.name} can run no Python of version {sys.version_info[:2]}")
 
 
 @dataclass
@@ -48,7 +46,6 @@ class Ground:
     server: Server
     root: Path
     section: BackupSection
-    extra: list[threading.Thread] = field(default_factory=list)
 
     @property
     def engine(self) -> Native:
@@ -77,7 +74,7 @@ class Ground:
     def bench(self, *arguments: str) -> None:
         """Run pgbench."""
         subprocess.run(
-            [self.program("pgbench"), *arguments, "-h", str(self.server.socket_dir), "-p", str(self.server.port), "-U", self.server.login.user, "postgres"],
+            [self.program("pgbench"), *arguments, "-h", str(self.server.socket_dir), "-U", self.server.login.user, "postgres"],
             env={"PGPASSWORD": self.server.login.password, "PATH": "/usr/bin:/bin"}, check=True, capture_output=True,
         )  # fmt: skip
 
@@ -106,7 +103,8 @@ def ground(
     root = who.make_folder(home / "repository")
     command = backup_render.archive_command(program(), root)
     wanted: dict[str, lifecycle.Setting] = {
-        "wal_level": "replica", "archive_mode": "on", "archive_command": command, "max_wal_senders": 6, "archive_timeout": "60s",
+        "wal_level": "replica", "archive_mode": "on", "archive_command": command, "archive_timeout": "60s",
+        "full_page_writes": True, "max_wal_senders": 6,
         **({"summarize_wal": True} if chosen.major >= 17 else {}), **(settings or {}),
     }  # fmt: skip
     values = {"repository": str(root), "wait": "20s", "incremental": "hourly" if chosen.major >= 17 else "never", **section}
@@ -126,6 +124,3 @@ def ground(
 def empty(ground: Ground, name: str = "restored") -> Path:
     """A folder into which nothing was restored yet, that the servers' account may enter."""
     return ground.root.parent / name
-
-
-__all__ = ["Ground", "backup_files", "empty", "ground", "os", "program", "wait_for"]

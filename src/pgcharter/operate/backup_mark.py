@@ -13,7 +13,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -106,8 +106,9 @@ def take(engine: Native, advance: Advance | None = None, *, quiet: float = QUIET
         repository = engine.ready(facts)
         names = list(dict.fromkeys((facts.database, *engine.section.databases)))
         sessions = {n: stack.enter_context(backup_server.opened(make_conninfo(engine.dsn, dbname=n))) for n in names}
+        behind = {n: sequences(c) for n, c in sessions.items()}  # no snapshot holds them still, so they are read before the position
         snapshots, lsn, at = _moment(conn, list(sessions.values()), quiet)
-        marked = {n: look(c, s, advance) for (n, c), s in zip(sessions.items(), snapshots, strict=True)}
+        marked = {n: replace(look(c, s, advance), sequences=behind[n]) for (n, c), s in zip(sessions.items(), snapshots, strict=True)}
         mark = Mark(facts.system, facts.timeline, lsn, at, marked)
         keep(repository, mark)
         _push(conn)
@@ -145,8 +146,13 @@ def look(conn: Connection, snapshot: str, advance: Advance | None = None) -> Mar
         _sum(conn, names[at : at + TOGETHER], tables, gaps)
         if advance:
             advance("counting rows", min(len(names), at + TOGETHER), len(names))
-    sequences = {f"{quote(s)}.{quote(n)}": int(v) for s, n, v in conn.execute(sql("sequences", major)).fetchall() if v is not None}
-    return Marked(snapshot, tables, sequences, gaps, codec.dumps(read_catalog(conn)))
+    return Marked(snapshot, tables, {}, gaps, codec.dumps(read_catalog(conn)))
+
+
+def sequences(conn: Connection) -> dict[str, int]:
+    """The last value of each sequence that has given one."""
+    rows = conn.execute(sql("sequences", conn.info.server_version // 10000)).fetchall()
+    return {f"{quote(s)}.{quote(n)}": int(v) for s, n, v in rows if v is not None}
 
 
 def _sum(conn: Connection, names: Sequence[tuple[str, str]], tables: dict[str, Rows], gaps: dict[str, str]) -> None:
@@ -255,7 +261,7 @@ def compare(mark: Marked, conn: Connection) -> Compared:
     with conn.transaction():
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         late = _late(mark, conn, major)
-        here = look(conn, "::")
+        here = replace(look(conn, "::"), sequences=sequences(conn))
         catalog = read_catalog(conn)
     wrong, unproven = [], []
     if known_ != catalog:

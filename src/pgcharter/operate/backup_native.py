@@ -229,7 +229,7 @@ def new_folder(repository: Repository, now: datetime, kind: Kind) -> tuple[str, 
     while True:
         backup_id = f"{now.astimezone(UTC):%Y%m%dT%H%M%S}Z-{kind}"
         folder = repository.folder(backup_id)
-        if not any(at.folder(backup_id).exists() for at in places(repository)):
+        if not any(list((at.root / "backups").glob(f"{backup_id[:16]}-*")) for at in places(repository)):
             return backup_id, files.make(folder)
         now += timedelta(seconds=1)
 
@@ -269,20 +269,26 @@ def refuse_stale(conn: Any, facts: Facts, rpo: float) -> None:
     """Raise RefusedError for a standby that does not follow: a backup of it would be older than anybody thinks."""
     if not facts.standby:
         return
-    behind, received, replayed, status, paused, silent = backup_server.ask(conn, "standby")[0]
-    why = ""
-    if paused:
-        why = "its replay is paused"
-    elif status != "streaming":
-        why = "it receives nothing from its primary"
-    elif silent is not None and silent > max(rpo, 60):
-        why = f"its primary was last heard {silent:.0f} s ago"
-    elif received and replayed and received != replayed and (behind or 0) > rpo:
-        why = f"it is {behind:.0f} s behind"
+    why = stale(*backup_server.ask(conn, "standby")[0], rpo=rpo)
     if why:
         raise RefusedError(
             f"the server is a standby and {why}, so a backup of it would be older than it looks", hint="take the backup of the primary"
         )
+
+
+def stale(
+    behind: float | None, received: str | None, replayed: str | None, status: str | None, paused: bool, silent: float | None, *, rpo: float
+) -> str:
+    """Why a standby does not follow its primary; empty: it does. One that is idle has replayed long ago, and lacks nothing."""
+    if paused:
+        return "its replay is paused"
+    if status != "streaming":
+        return "it receives nothing from its primary"
+    if silent is not None and silent > max(rpo, 60):
+        return f"its primary was last heard {silent:.0f} s ago"
+    if received and replayed and received != replayed and (behind or 0) > rpo:
+        return f"it is {behind:.0f} s behind"
+    return ""
 
 
 def newest_base(repository: Repository, facts: Facts) -> Backup:

@@ -130,7 +130,7 @@ class Repository:
 
     def backups(self) -> tuple[Backup, ...]:
         """Every backup with a manifest that can be read, oldest first; see `damaged` for the others."""
-        return tuple(b for b in map(self._backup, self._ids()) if b)
+        return tuple(sorted((b for b in map(self._backup, self._ids()) if b), key=lambda b: (b.ended, b.id)))
 
     def damaged(self) -> tuple[str, ...]:
         """What stands in the place of a manifest but is none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -41,7 +42,7 @@ def cut_off(major: int) -> Mapping[str, str]:
         "primary_conninfo": "", "primary_slot_name": "", "synchronous_standby_names": "", "restore_command": "",
         "max_logical_replication_workers": "0", "max_replication_slots": "100", "shared_preload_libraries": "",
         "session_preload_libraries": "", "local_preload_libraries": "", "logging_collector": "off", "log_destination": "stderr",
-        "log_min_messages": "warning", "log_line_prefix": "%m ", "log_timezone": "UTC", "external_pid_file": "", "hot_standby": "on",
+        "log_min_messages": "warning", "log_line_prefix": "%m ", "log_timezone": "UTC", "hot_standby": "on",
         "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off", "jit": "off",
         "huge_pages": "off", "shared_buffers": "128MB", "work_mem": "64MB", "maintenance_work_mem": "256MB", "max_wal_size": "4GB",
         "checkpoint_timeout": "1h", "min_wal_size": "80MB", "dynamic_shared_memory_type": "mmap", "unix_socket_permissions": "0700",
@@ -86,18 +87,25 @@ def started(
     """
     major = prepared.backup.version // 10000
     tools = accounts.readable(binaries.choose(major), who)
-    sockets = folders.private(who)
-    server = Server(tools, prepared.folder, 5432, sockets, Login(prepared.user, ""), who)
-    try:
+    if "restore_command" in recovery:
         configure(prepared.folder, {}, who)  # PostgreSQL refuses a second target, wherever it stands
-        settings = {**cut_off(major), **_as_before(prepared.folder, tools, who), **recovery}
-        _launch(server, conf, settings)
-        server.watchdog = lifecycle.watch(server)
+    settings = {**cut_off(major), **_as_before(prepared.folder, tools, who), **recovery}
+    if wait == "ready":
+        settings["hot_standby"] = "off"  # one that nobody looks at need not have the primary's settings
+    for _ in range(8):
+        server = Server(tools, prepared.folder, 5432, folders.private(who), Login(prepared.user, ""), who)
         copy = Copy(server, prepared.user, conf / "server.log")
-        _await(copy, wait, longest)
-        yield copy
-    finally:
-        server.stop()
+        try:
+            _launch(server, conf, settings)
+            server.watchdog = lifecycle.watch(server)
+            more = _await(copy, wait, longest)
+            if not more:
+                yield copy
+                return
+            settings.update(more)
+        finally:
+            server.stop()
+    raise PgcharterError("the copy asks for ever larger settings", place=str(prepared.folder))
 
 
 def _as_before(data: Path, tools: binaries.Installation, who: Account) -> Mapping[str, str]:
@@ -106,7 +114,7 @@ def _as_before(data: Path, tools: binaries.Installation, who: Account) -> Mappin
     if done.returncode:
         raise PgcharterError(f"the copy in {data} has no usable control file: {' '.join(done.stderr.split())}", place=str(data))
     said = dict(line.split(":", 1) for line in done.stdout.splitlines() if ":" in line)
-    return {name: str(int(said[word]) + 50) for word, name in _CONTROL.items() if word in said}
+    return {name: said[word].strip() for word, name in _CONTROL.items() if word in said}
 
 
 def _launch(server: Server, conf: Path, settings: Mapping[str, str]) -> None:
@@ -118,7 +126,8 @@ def _launch(server: Server, conf: Path, settings: Mapping[str, str]) -> None:
     datafolder.write_private(conf / "pg_ident.conf", "", who)
     all_ = {
         **settings, "config_file": str(conf / "postgresql.conf"), "hba_file": str(conf / "pg_hba.conf"),
-        "ident_file": str(conf / "pg_ident.conf"), "port": str(server.port), "unix_socket_directories": str(server.socket_dir),
+        "ident_file": str(conf / "pg_ident.conf"),
+        "external_pid_file": str(conf / "server.pid"), "port": str(server.port), "unix_socket_directories": str(server.socket_dir),
     }  # fmt: skip
     command = [str(server.installation.program("postgres")), "-D", str(server.data)]
     for name, value in all_.items():
@@ -130,15 +139,23 @@ def _launch(server: Server, conf: Path, settings: Mapping[str, str]) -> None:
         os.close(log)
 
 
-def _await(copy: Copy, wanted: str, longest: float) -> None:
+_SMALL = re.compile(r"(\w+) = \d+ is a lower setting than on the primary server, where its value was (\d+)")
+
+
+def _await(copy: Copy, wanted: str, longest: float) -> Mapping[str, str]:
+    """Return when it is where it is wanted; with settings when it must be started anew with those: its primary had larger ones later."""
     deadline = time.monotonic() + longest
     server = copy.server
     while time.monotonic() < deadline:
         if server.process is None or server.process.poll() is not None:
             raise PgcharterError(f"the copy does not recover: {lifecycle.last_words(copy.log)}", place=str(server.data))
         status = datafolder.read_pid_file(server.data)
-        if status and status.pid == server.process.pid and status.status == "ready" and _where(copy) == wanted:
-            return
+        if status and status.pid == server.process.pid and status.status == "ready":
+            where = _where(copy)
+            if where == "paused" and (small := _SMALL.findall(copy.log.read_text(encoding="utf-8", errors="replace"))):
+                return dict(small)
+            if where == wanted:
+                return {}
         time.sleep(0.02)
     raise PgcharterError(f"the copy did not recover within {longest:.0f} s: {lifecycle.last_words(copy.log)}")
 

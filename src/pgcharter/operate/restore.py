@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 from pgcharter.errors import PgcharterError, UsageError
 from pgcharter.operate import backup_native_restore, drill_server, restore_target
 from pgcharter.operate.backup_model import Advance, Backup, Prepared, Until
+from pgcharter.servers.account import Account
+from pgcharter.servers.datafolder import write_private
 
 if TYPE_CHECKING:
     from pgcharter.operate.backup_native import Native
@@ -150,6 +152,21 @@ def recover(prepared: Prepared) -> datetime | None:
     with drill_server.started(prepared, conf, who, settings) as copy, copy.connect("template1") as conn:
         row = conn.execute("SELECT pg_catalog.pg_last_xact_replay_timestamp()").fetchone()
     shutil.rmtree(conf, ignore_errors=True)
+    announce(prepared, who)
     for folder in prepared.work:
         shutil.rmtree(folder, ignore_errors=True)
     return row[0].astimezone(UTC) if row and row[0] else None
+
+
+def announce(prepared: Prepared, who: Account) -> None:
+    """Have the server, once it archives again, send what began its new timeline: it was cut off then, so it would not by itself.
+
+    Without the timeline's history nothing of it can ever be restored. (`.ready` is what XLogArchiveNotify in xlogarchive.c writes.)
+    """
+    folder = prepared.folder / "pg_wal"
+    names = sorted(p.name for p in folder.iterdir() if p.is_file())
+    newest = max((n[:8] for n in names if n.endswith(".history")), default="")
+    own = [n for n in names if n[:8] == newest]
+    whole = [n for n in own if len(n) == 24][:-1]
+    for name in (*(n for n in own if n.endswith(".history")), *whole):
+        write_private(folder / "archive_status" / f"{name}.ready", "", who)

@@ -35,7 +35,7 @@ class Goal:
     segments: tuple[Segment, ...]
     """The log that is needed, in order."""
     histories: tuple[str, ...]
-    """Histories of timelines that are needed."""
+    """Histories of all timelines: a server that is promoted takes the next number of which it finds none."""
     timeline: int
     """Timeline on which it stops."""
     last: datetime | None = None
@@ -138,7 +138,7 @@ def _reached(reader: Reader, branches: Sequence[Branch], backup: Backup, until: 
             f"segment {missing.name} of the log is missing, so nothing after {lsn_text(missing.start)} can be restored from {backup.id}",
             hint=_time_hint(reader, there),
         )
-    histories = tuple(f"{b.timeline:08X}.history" for b in branches if b.timeline > 1)
+    histories = tuple(f"{t:08X}.history" for t in backup_wal.timelines(repository) if t > 1)
     return Goal(backup, until, tuple(there), histories, branches[-1].timeline, last)
 
 
