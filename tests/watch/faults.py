@@ -608,12 +608,12 @@ def _other_rules(ground: Ground) -> Iterator[None]:
     ground.admin.execute("DROP COLLATION sorted")
 
 
-@fault("objects.broken_database", WARNING, "DROP DATABASE half")
+@fault("objects.broken_database", WARNING, "dropping database half")
 def _half(ground: Ground) -> Iterator[None]:
     ground.admin.execute("CREATE DATABASE half TEMPLATE template0")
     ground.admin.execute("UPDATE pg_database SET datconnlimit = -2 WHERE datname = 'half'")
     yield
-    ground.admin.execute("DROP DATABASE half")
+    ground.admin.execute("dropping database half")
 
 
 _PARTITION = """

@@ -33,7 +33,7 @@ def backups(asked: Asked) -> Iterable[Row]:
     full, newest = ends["full"], max((e for e in ends.values() if e), default=None)
     promised = asked.repository.full_seconds if asked.repository else 0.0
     age = (now - full).total_seconds() if full else None
-    left = [p for p in (root / "backups").iterdir() if p.is_dir() and not (p / "manifest.json").exists()] if found or full else []
+    left = [p for p in (root / "backups").glob("*") if p.is_dir() and not (p / "manifest.json").exists()]
     oldest = min((datetime.fromtimestamp(p.stat().st_mtime, UTC) for p in left), default=now)
     return (
         {

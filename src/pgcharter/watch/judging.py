@@ -18,6 +18,8 @@ MOST = 20
 """Readings of one check that are told one by one; of the rest there is a number."""
 SHORTEST = 0.1
 """Share of `over` that must have passed before nothing wrong means that all is right."""
+LOOSE = 1.5
+"""So many times `over` may have passed and growth still count whole; of more only its share does."""
 Key = tuple[str, ...]
 
 
@@ -157,7 +159,8 @@ def _value(check: Check, collector: Collector, row: Mapping[str, Any], past: Pas
     if check.of:
         whole = float(row.get(check.of) or 0.0) - counters.get(check.of, 0.0)
         return _Value(100.0 * grown / whole if whole > 0 and whole >= check.at_least else 0.0, span)
-    grown *= min(1.0, over / span)
+    if span > LOOSE * over:
+        grown *= over / span
     return _Value(grown if grown >= check.at_least else 0.0, span)
 
 

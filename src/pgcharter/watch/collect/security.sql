@@ -15,7 +15,7 @@ SELECT pg_catalog.quote_ident(rolname) AS role, pg_catalog.to_char(rolvaliduntil
 SELECT pg_catalog.quote_ident(a.usename) AS role, pg_catalog.host(a.client_addr) AS address, count(*) AS sessions
   FROM pg_catalog.pg_stat_activity a JOIN pg_catalog.pg_stat_ssl t USING (pid) LEFT JOIN pg_catalog.pg_stat_gssapi g USING (pid)
  WHERE a.client_addr IS NOT NULL AND NOT t.ssl AND NOT coalesce(g.encrypted, false)
-   AND NOT (a.client_addr << inet '127.0.0.0/8' OR a.client_addr = inet '::1' OR a.client_addr = pg_catalog.inet_server_addr())
+   AND NOT (a.client_addr << inet '127.0.0.0/8' OR a.client_addr = inet '::1' OR a.client_addr IS NOT DISTINCT FROM pg_catalog.inet_server_addr())
  GROUP BY 1, 2 ORDER BY 3 DESC LIMIT 20
 
 -- name: transport
