@@ -15,7 +15,20 @@ if TYPE_CHECKING:
     from pgcharter.charter import Charter, Section
     from pgcharter.policy.model import Mark, Policy
 
-NAMES = ("tenancy", "soft_delete", "encryption", "pgcrypto", "audit", "idempotency", "two_phase", "messaging", "sync", "evidence", "roles")
+NAMES = (
+    "tenancy",
+    "soft_delete",
+    "encryption",
+    "pgcrypto",
+    "audit",
+    "idempotency",
+    "two_phase",
+    "messaging",
+    "sync",
+    "evidence",
+    "retention",
+    "roles",
+)
 """Policies as their sections are called. Each has a module of settings with its `SECTION`, and one with the `policy` made from its values.
 Audit comes after encryption, whose columns it may leave out. Roles come last of all: they grant what the others have made."""
 
@@ -41,6 +54,8 @@ _OWN = {
     ObjectId("table", SCHEMA, "sync_sinks"): "how far each copy has come",
     ObjectId("table", SCHEMA, "evidence"): "what was proven, and when",
     ObjectId("table", SCHEMA, "scores"): "the scorecards of the past",
+    ObjectId("table", SCHEMA, "legal_holds"): "what must stay although its time is over",
+    ObjectId("table", SCHEMA, "retention_runs"): "what has left, and where to",
 }
 """Our own tables that hold what is nowhere else."""
 
