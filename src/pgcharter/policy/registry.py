@@ -26,6 +26,7 @@ NAMES = (
     "messaging",
     "sync",
     "evidence",
+    "jobs",
     "retention",
     "roles",
 )
@@ -54,6 +55,8 @@ _OWN = {
     ObjectId("table", SCHEMA, "sync_sinks"): "how far each copy has come",
     ObjectId("table", SCHEMA, "evidence"): "what was proven, and when",
     ObjectId("table", SCHEMA, "scores"): "the scorecards of the past",
+    ObjectId("table", SCHEMA, "jobs"): "when jobs run next",
+    ObjectId("table", SCHEMA, "job_runs"): "how jobs ran",
     ObjectId("table", SCHEMA, "legal_holds"): "what must stay although its time is over",
     ObjectId("table", SCHEMA, "retention_runs"): "what has left, and where to",
 }
