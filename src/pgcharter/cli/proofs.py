@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pgcharter.charter import Charter
@@ -16,29 +16,31 @@ COUNTS = timedelta(days=1)
 """How long a look at a live server counts."""
 
 
-def of_policies(declared: Iterable[str], differing: Iterable[str]) -> list[Evidence]:
-    """Whether each policy of the charter is in place; `differing` names one for each step that would make it so."""
+def seen(name: str, holds: bool, what: str, facts: Mapping[str, Any]) -> Evidence:
+    """What a look at a live server has shown just now."""
     from pgcharter.findings import Evidence
 
-    now, found = datetime.now(UTC), list(differing)
-    made = []
+    now = datetime.now(UTC)
+    return Evidence(name, holds, what, now, now + COUNTS, facts)
+
+
+def of_policies(declared: Iterable[str], differing: Iterable[str]) -> list[Evidence]:
+    """Whether each policy of the charter is in place; `differing` names one for each step that would make it so."""
+    found, made = list(differing), []
     for name in declared:
         steps = found.count(name)
-        seen = f"{steps} {'step' if steps == 1 else 'steps'} from what is declared" if steps else "everything is as declared"
-        made.append(Evidence(f"policy.{name}", not steps, seen, now, now + COUNTS, {"steps": steps}))
+        what = f"{steps} {'step' if steps == 1 else 'steps'} from what is declared" if steps else "everything is as declared"
+        made.append(seen(f"policy.{name}", not steps, what, {"steps": steps}))
     return made
 
 
 def of_health(found: Health) -> list[Evidence]:
     """What each check that could look has seen: its worst reading."""
-    from pgcharter.findings import Evidence
     from pgcharter.watch.model import Level
 
-    now = datetime.now(UTC)
     worst = {r.check.id: r for r in sorted(found.readings, key=lambda r: r.level)}
     return [
-        Evidence(f"health.{id_}", r.level < Level.WARNING, r.says or r.check.title, now, now + COUNTS, {"level": r.level.name.lower()})
-        for id_, r in worst.items()
+        seen(f"health.{id_}", r.level < Level.WARNING, r.says or r.check.title, {"level": r.level.name.lower()}) for id_, r in worst.items()
     ]
 
 

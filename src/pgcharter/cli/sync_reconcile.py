@@ -69,6 +69,7 @@ def reconcile_(
     if forever:
         return _forever(lambda: sides(environment, target, sink, tables), options, pause, form)
     reports = _all(found, options, behind=behind)
+    _prove(environment, target, reports)
     if form == "json":
         show_json({"format": "pgcharter-sync-reconcile", "version": 1, "mappings": [data(r) for r in reports], "two_way": equal})
     else:
@@ -76,6 +77,18 @@ def reconcile_(
             _tell(report)
         _told_both(equal, form)
     return Exit.FINDINGS if any(r.remaining or r.unsettled for r in reports) or _differ(equal) else Exit.FINE
+
+
+def _prove(environment: str | None, target: str | None, reports: list[Report]) -> None:
+    """Keep as evidence whether each store holds what it should."""
+    from pgcharter.cli import migrating, proofs
+
+    made = []
+    for sink in dict.fromkeys(r.sink for r in reports):
+        of = [r for r in reports if r.sink == sink]
+        left, rows = sum(r.remaining + r.unsettled for r in of), sum(r.rows for r in of)
+        made.append(proofs.seen(f"sync.{sink}", not left, f"{left:,} of {rows:,} rows differ from their source", {"tables": len(of)}))
+    proofs.keep(migrating.database(environment, target)[1], made)
 
 
 def _told_both(equal: list[dict[str, Any]], form: str) -> int:

@@ -725,9 +725,20 @@ DECLARE
     low int8;
     into_part int2;
     last int8;
-    size int8;
-    of_topic text;
+    large record;
 BEGIN
+    -- All of them together, which costs nothing; each by itself where that is much.
+    IF coalesce(pg_column_size(topics), 0)::int8 + coalesce(pg_column_size(payloads), 0) + coalesce(pg_column_size(datas), 0)
+       + coalesce(pg_column_size(headers), 0) > 16777216 THEN
+        SELECT left(m.topic, 200) AS topic,
+               octet_length(m.topic)::int8 + coalesce(octet_length(m.payload), octet_length(m.data), 0) + coalesce(octet_length(m.headers), 0) AS size
+          INTO large FROM unnest(topics, payloads, datas, headers) m (topic, payload, data, headers) ORDER BY 2 DESC LIMIT 1;
+        IF large.size > 16777216 THEN
+            RAISE EXCEPTION 'a message of topic % has % bytes, and may have 16777216, so nothing was published', large.topic, large.size
+                USING ERRCODE = 'program_limit_exceeded',
+                      HINT = 'keep what is large in a table or a store of its own and publish where it is; or message_bytes in [messaging] of pgcharter.toml';
+        END IF;
+    END IF;
     IF current_setting('pgcharter.outbox_in', true) IS DISTINCT FROM here THEN
         low := coalesce(pg_sequence_last_value('pgcharter.outbox_position'::regclass), 0);
         PERFORM pg_advisory_xact_lock_shared(1885824358, ((low << 32) >> 32)::int4);
@@ -735,7 +746,7 @@ BEGIN
     END IF;
     into_part := coalesce(pg_sequence_last_value('pgcharter.outbox_turn'::regclass), 0);
     WITH put AS (
-    INSERT INTO pgcharter.outbox AS o (position, part, message_id, topic, key, payload, data, headers, tenant, actor, correlation, created_at,
+    INSERT INTO pgcharter.outbox (position, part, message_id, topic, key, payload, data, headers, tenant, actor, correlation, created_at,
                                        due_at, expires_at)
     SELECT nextval('pgcharter.outbox_position'::regclass), into_part, coalesce(m.id, gen_random_uuid()), m.topic, m.key,
            m.payload::json::text, m.data, m.headers::jsonb,
@@ -743,17 +754,8 @@ BEGIN
            nullif(current_setting('pgcharter.correlation', true), ''), now_at,
            now_at + m.delay * interval '1 s', now_at + m.life * interval '1 s'
       FROM unnest(topics, keys, payloads, datas, headers, ids, delays, lives) m (topic, key, payload, data, headers, id, delay, life)
-    RETURNING o.position,
-              octet_length(o.topic)::int8 + coalesce(octet_length(o.payload), octet_length(o.data)) + coalesce(pg_column_size(o.headers), 0)
-              + octet_length(o.tenant) + coalesce(octet_length(o.actor), 0) + coalesce(octet_length(o.correlation), 0) AS size)
-    SELECT max(p.position), max(p.size) INTO last, size FROM put p;
-    IF size > 16777216 THEN
-        SELECT left(m.topic, 200) INTO of_topic FROM unnest(topics, payloads, datas) m (topic, payload, data)
-         ORDER BY coalesce(octet_length(m.payload), octet_length(m.data)) DESC LIMIT 1;
-        RAISE EXCEPTION 'a message of topic % has % bytes, and may have 16777216, so nothing was published', of_topic, size
-            USING ERRCODE = 'program_limit_exceeded',
-                  HINT = 'keep what is large in a table or a store of its own and publish where it is; or message_bytes in [messaging] of pgcharter.toml';
-    END IF;
+    RETURNING position)
+    SELECT max(position) INTO last FROM put;
     RETURN last;
 END
 $function$;
