@@ -71,8 +71,14 @@ class Watcher:
             new = self._answers([c for c in wanted if c.name not in found])
             for collector in wanted:
                 if collector.name in new:
-                    self._kept[collector.name] = (self._clock() + KEEP[collector.cost], new[collector.name])
+                    keep = KEEP["fast"] if self._lost() else KEEP[collector.cost]
+                    self._kept[collector.name] = (self._clock() + keep, new[collector.name])
             return found | new
+
+    def _lost(self) -> bool:
+        """Whether the connection is gone, so that an answer says little."""
+        main = self._sessions.get("")
+        return main is None or main.conn.closed or main.conn.broken
 
     def _answers(self, collectors: list[Collector]) -> dict[str, Facts]:
         if not collectors:
@@ -88,8 +94,9 @@ class Watcher:
 
     def _session(self, database: str) -> Session:
         known = self._sessions.get(database)
-        if known is not None and not known.conn.closed and not known.conn.broken:
+        if known is not None and known.goes_on():
             return known
+        self._sessions.pop(database, None)
         self._sessions[database] = open_session(self.target.dsn, database)
         return self._sessions[database]
 

@@ -5,19 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 
-from pgcharter.db import connect
+from pgcharter.db.refusals import explain
 from pgcharter.errors import ConnectError
+from pgcharter.redact import SECRET_WORDS
 from pgcharter.watch.collecting_asked import Asked, NothingToAskError, Row
 
 
 def _ask(asked: Asked, *commands: str) -> list[list[dict[str, Any]]]:
-    """What the console says. Raises ConnectError; NothingToAskError where no console is named."""
+    """What the console says, which is no PostgreSQL. Raises ConnectError; NothingToAskError where no console is named."""
     if not asked.pooler:
         raise NothingToAskError
-    with connect(asked.pooler, connect_timeout=5) as conn, conn.cursor(row_factory=dict_row) as cursor:
-        return [cursor.execute(command).fetchall() for command in commands]
+    try:
+        with psycopg.connect(asked.pooler, autocommit=True, connect_timeout=5) as conn, conn.cursor(row_factory=dict_row) as cursor:
+            return [cursor.execute(command).fetchall() for command in commands]
+    except psycopg.OperationalError as error:
+        wanted = conninfo_to_dict(asked.pooler)
+        raise explain(error, wanted, [str(wanted[name]) for name in SECRET_WORDS if wanted.get(name)]) from None
 
 
 def pooler(asked: Asked) -> Iterable[Row]:

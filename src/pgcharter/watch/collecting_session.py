@@ -13,7 +13,7 @@ from psycopg.rows import dict_row
 
 from pgcharter.db import Connection, connect
 from pgcharter.db.queries import load
-from pgcharter.errors import UsageError
+from pgcharter.errors import ConnectError, UsageError
 from pgcharter.watch import registry
 from pgcharter.watch.model import LIMIT, Collector, Cost
 
@@ -46,6 +46,19 @@ class Session:
     def major(self) -> int:
         """Major version of the server."""
         return self.version // 10000
+
+    def goes_on(self) -> bool:
+        """Whether it is still there; what is known of it is looked at again, for a standby may be a primary by now."""
+        try:
+            with self.conn.cursor(row_factory=dict_row) as cursor:
+                [said] = cursor.execute(SQL["session"]).fetchall()
+        except psycopg.Error:
+            self.conn.close()
+            return False
+        for name in ("version", "standby", "superuser", "monitor", "tables"):
+            setattr(self, name, said[name])
+        self.extensions = frozenset(said["extensions"])
+        return True
 
     def rows(self, collector: Collector, now: datetime | None) -> list[dict[str, Any]]:
         """Ask one collector. Raises psycopg.Error."""
@@ -96,20 +109,29 @@ def open_session(dsn: str, database: str = "") -> Session:
     """Connect. Raises ConnectError; UsageError where a pooler answers, whose sessions are not ours to set."""
     wanted = conninfo_to_dict(dsn)
     more = {"options": f"{wanted.get('options') or ''} {OPTIONS}".strip(), **({"dbname": database} if database else {})}
-    conn = connect(make_conninfo(dsn, **more), application_name=NAME, connect_timeout=5)
+    try:
+        conn = connect(make_conninfo(dsn, **more), application_name=NAME, connect_timeout=5)
+    except ConnectError as error:
+        if "unsupported startup parameter" in error.message:
+            raise _pooled() from None
+        raise
     try:
         with conn.cursor(row_factory=dict_row) as cursor:
             [said] = cursor.execute(SQL["session"]).fetchall()
         pid = said.pop("pid")
         if pid != conn.info.backend_pid:
-            raise UsageError(
-                "the connection string leads to a pooler, behind which another server session may answer each time",
-                hint="name the server itself, and the pooler's console with --pooler",
-            )
+            raise _pooled()
         return Session(conn, **{**said, "extensions": frozenset(said["extensions"])})
     except BaseException:
         conn.close()
         raise
+
+
+def _pooled() -> UsageError:
+    return UsageError(
+        "the connection string leads to a pooler, behind which another server session may answer each time",
+        hint="name the server itself, and the pooler's console with --pooler",
+    )
 
 
 def refused(error: psycopg.Error, role: str, collector: Collector) -> str:
