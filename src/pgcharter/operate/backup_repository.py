@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pgcharter.errors import PgcharterError, RefusedError
 from pgcharter.findings import Evidence
@@ -49,6 +49,22 @@ class About:
     second: str = ""
 
 
+class Log(Protocol):
+    """Log that another program keeps, in its own way."""
+
+    def where(self, name: str) -> Path | None:
+        """Where a file of the log lies; None when it is not there."""
+        ...
+
+    def names(self) -> Iterator[str]:
+        """All segments and histories."""
+        ...
+
+    def content(self, path: Path) -> bytes:
+        """The content of a file of the log. Raises PgcharterError for a damaged one."""
+        ...
+
+
 @dataclass(frozen=True)
 class Repository:
     """A repository that is there."""
@@ -56,6 +72,8 @@ class Repository:
     root: Path
     about: About
     key: Key | None = field(default=None, repr=False)
+    log: Log | None = field(default=None, repr=False)
+    """Who keeps the log; None: it lies in `wal`."""
 
     @property
     def place(self) -> KeyPlace:

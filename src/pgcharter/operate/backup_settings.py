@@ -58,6 +58,25 @@ class DrillSection:
     """Folder in which copies are restored, with room for the database; empty: the temporary folder."""
 
 
+def _stanza(value: Any) -> None:
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", value) is None:
+        raise UsageError(f"{value!r} is no name of a stanza", hint='write stanza = "main"')
+
+
+@dataclass(frozen=True)
+class PgBackRestSection:
+    """`[backup.pgbackrest]`: what only that engine is told."""
+
+    program: str = ""
+    """The program, by its whole path; empty: the one on the path."""
+    stanza: str = field(default="main", metadata={"check": _stanza})
+    """What it calls this server."""
+    processes: int = field(default=0, metadata={"check": _count})
+    """Processes that compress and copy (process-max); 0: half of the processors, four at most."""
+    asynchronous: bool = False
+    """Whether segments are sent several at a time (archive-async), for servers that write more log than one process can compress."""
+
+
 @dataclass(frozen=True)
 class BackupSection:
     """`[backup]`: copies of the server, its log, and what is promised of them."""
@@ -96,6 +115,7 @@ class BackupSection:
     databases: tuple[str, ...] = ()
     """Further databases of the server whose rows are marked."""
     drill: DrillSection = field(default_factory=DrillSection)
+    pgbackrest: PgBackRestSection = field(default_factory=PgBackRestSection)
     invariant: tuple[InvariantTable, ...] = ()
 
 

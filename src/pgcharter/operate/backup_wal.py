@@ -169,6 +169,8 @@ def bound(name: str) -> str:
 
 def stored(repository: Repository, name: str) -> Path | None:
     """Where a file of the log lies; None when it is not there."""
+    if repository.log:
+        return repository.log.where(name)
     for ending in (repository.about.compression, "zstd", "gzip", "none"):
         for encrypted in (files.ENCRYPTED, ""):
             path = repository.wal / name[:8] / (name + files.ENDINGS[ending] + encrypted)
@@ -177,12 +179,17 @@ def stored(repository: Repository, name: str) -> Path | None:
     return None
 
 
+def read(repository: Repository, name: str, path: Path) -> bytes:
+    """The content of a file of the log that lies there. Raises PgcharterError for a damaged one."""
+    return repository.log.content(path) if repository.log else files.content(path, bound(name), repository.form)
+
+
 def fetch(repository: Repository, name: str, target: Path) -> bool:
     """Give a file of the log to `target`, whole and looked at; False when there is none. Raises PgcharterError for a damaged one."""
     path = stored(repository, name)
     if path is None:
         return False
-    data = files.content(path, bound(name), repository.form)
+    data = read(repository, name, path)
     _proper(repository, name, data)
     partial = target.with_name(f".{target.name}.partial")
     try:
@@ -202,7 +209,7 @@ def look(repository: Repository, name: str) -> str:
     if path is None:
         return f"segment {name} is missing"
     try:
-        _proper(repository, name, files.content(path, bound(name), repository.form))
+        _proper(repository, name, read(repository, name, path))
     except PgcharterError as error:
         return error.message
     return ""
@@ -210,12 +217,17 @@ def look(repository: Repository, name: str) -> str:
 
 def timelines(repository: Repository) -> tuple[int, ...]:
     """All timelines of which there is log."""
+    if repository.log:
+        return tuple(sorted({int(name[:8], 16) for name in repository.log.names()}))
     found = repository.wal.iterdir() if repository.wal.is_dir() else ()
     return tuple(sorted(int(p.name, 16) for p in found if re.fullmatch("[0-9A-F]{8}", p.name)))
 
 
 def segments(repository: Repository, timeline: int) -> tuple[Segment, ...]:
     """The segments of a timeline that are there, in order."""
+    if repository.log:
+        own = [n for n in repository.log.names() if n.startswith(f"{timeline:08X}") and _SEGMENT.fullmatch(n)]
+        return tuple(sorted(Segment.named(n, repository.about.segment) for n in own))
     folder = repository.wal / f"{timeline:08X}"
     names = {p.name[:24] for p in folder.iterdir() if _SEGMENT.fullmatch(p.name.partition(".")[0])} if folder.is_dir() else set()
     return tuple(sorted(Segment.named(n, repository.about.segment) for n in names if _is_whole(folder, n)))
@@ -253,7 +265,7 @@ def way(repository: Repository, target: int) -> tuple[Branch, ...]:
     if path is None:
         raise PgcharterError(f"the history of timeline {target} is missing, so nobody knows where it comes from", place=name)
     begin, found = 0, []
-    for line in files.content(path, bound(name), repository.form).decode().splitlines():
+    for line in read(repository, name, path).decode().splitlines():
         words = line.partition("#")[0].split()
         if len(words) >= 2:
             end = lsn_number(words[1])

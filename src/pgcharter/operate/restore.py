@@ -112,7 +112,7 @@ def plan(engine: Native, until: Until, folder: Path, name: str = "") -> Plan:
     backup_native_restore.refuse_used(at)
     goal = restore_target.goal(repository, until, repository.find(name) if name else None)
     whole = chain(repository, goal.backup)
-    size = sum(int(f["raw"]) for b in whole for f in b.facts["files"])
+    size = sum(int(f["raw"]) for b in whole for f in b.facts["files"]) or goal.backup.size
     return Plan(goal, whole, folder.absolute(), size, len(goal.segments) * repository.about.segment)
 
 
