@@ -15,7 +15,7 @@ import psycopg
 from pgcharter.errors import ConnectError, PgcharterError
 from pgcharter.findings import Gap
 from pgcharter.watch import collecting_functions
-from pgcharter.watch.collecting_session import SQL, Session, open_session, refused
+from pgcharter.watch.collecting_session import SQL, Session, open_session, refused, renewed
 from pgcharter.watch.model import KEEP, Collector, Facts
 
 _ORDER = {"fast": 0, "medium": 1, "slow": 2}
@@ -93,10 +93,13 @@ class Watcher:
         return made | self._everywhere(main, [c for c in collectors if c.scope == "database"])
 
     def _session(self, database: str) -> Session:
-        known = self._sessions.get(database)
-        if known is not None and known.goes_on():
-            return known
-        self._sessions.pop(database, None)
+        known = self._sessions.pop(database, None)
+        if known is not None:
+            try:
+                self._sessions[database] = renewed(known)
+                return self._sessions[database]
+            except psycopg.Error:
+                known.conn.close()
         self._sessions[database] = open_session(self.target.dsn, database)
         return self._sessions[database]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -116,15 +116,23 @@ def open_session(dsn: str, database: str = "") -> Session:
             raise _pooled() from None
         raise
     try:
-        with conn.cursor(row_factory=dict_row) as cursor:
-            [said] = cursor.execute(SQL["session"]).fetchall()
-        pid = said.pop("pid")
-        if pid != conn.info.backend_pid:
-            raise _pooled()
-        return Session(conn, **{**said, "extensions": frozenset(said["extensions"])})
+        return _known(conn)
     except BaseException:
         conn.close()
         raise
+
+
+def renewed(session: Session) -> Session:
+    """The same session with what is so now: rights, extensions, tables, standby or not. Raises psycopg.Error when it is gone."""
+    return replace(_known(session.conn), limit=session.limit)
+
+
+def _known(conn: Connection) -> Session:
+    with conn.cursor(row_factory=dict_row) as cursor:
+        [said] = cursor.execute(SQL["session"]).fetchall()
+    if said.pop("pid") != conn.info.backend_pid:
+        raise _pooled()
+    return Session(conn, **{**said, "extensions": frozenset(said["extensions"])})
 
 
 def _pooled() -> UsageError:
