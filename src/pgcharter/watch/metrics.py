@@ -71,7 +71,9 @@ def series(shape: Shape, facts: Facts) -> Iterator[Series]:
         roll = min if column in shape.smallest else max
         yield Series(name(one, column), "gauge", text, shape.labels, _rolled(shape, facts, column, roll))
     for column in shape.guards:
-        yield Series(name(one, column), "gauge", f"1 where there is enough to judge: {column}", shape.labels, _rolled(shape, facts, column, max))
+        yield Series(
+            name(one, column), "gauge", f"1 where there is enough to judge: {column}", shape.labels, _rolled(shape, facts, column, max)
+        )
     for column, text in one.counters.items():
         yield Series(name(one, column), "counter", text, shape.labels, _rolled(shape, facts, column, _sum))
 

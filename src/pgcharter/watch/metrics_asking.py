@@ -38,8 +38,10 @@ class Known:
 class Lane:
     """Collectors of one cost class, asked on connections of their own by one thread at a time."""
 
-    def __init__(self, target: Target, collectors: Iterable[Collector], told: Callable[[Mapping[str, Facts]], None]) -> None:
-        self._watcher = Watcher(target)
+    def __init__(
+        self, target: Target, collectors: Iterable[Collector], told: Callable[[Mapping[str, Facts]], None], clock: Callable[[], float]
+    ) -> None:
+        self._watcher = Watcher(target, clock=clock)
         self._collectors = tuple(collectors)
         self._told = told
         self._lock = threading.Lock()
@@ -91,7 +93,7 @@ class Exporter:
         self._health = Health((), (), 0.0)
         self._current = True
         costs: tuple[Cost, ...] = ("fast", "medium", "slow")
-        self._lanes = {cost: Lane(target, (c for c in self.collectors.values() if c.cost == cost), self._told) for cost in costs}
+        self._lanes = {cost: Lane(target, (c for c in self.collectors.values() if c.cost == cost), self._told, clock) for cost in costs}
 
     def __enter__(self) -> Self:
         return self
@@ -152,7 +154,7 @@ class Exporter:
         }
         for name, (text, value) in said.items():
             yield Series(f"{PREFIX}{name}", "gauge", text, ("collector",), {(n,): value(k) for n, k in asked.items()})
-        errors = {(n,): float(k.errors) for n, k in asked.items()}
+        errors: dict[metrics.Labels, float] = {(n,): float(k.errors) for n, k in asked.items()}
         yield Series(f"{PREFIX}collector_errors_total", "counter", "Times a collector could not answer", ("collector",), errors)
 
     def _judge(self) -> None:
@@ -181,5 +183,4 @@ def _one(name: str, text: str, value: float) -> Series:
 def needed(checks: Iterable[Check], known: Registry) -> list[Collector]:
     """What is exported: what these checks read, and what is there only to be counted."""
     read = {c.collector for c in known.checks.values()}
-    counted = (c for c in known.collectors.values() if c.name not in read)
-    return list(dict.fromkeys([*health.needed(checks, known.collectors), *counted]))
+    return [*health.needed(checks, known.collectors), *(c for c in known.collectors.values() if c.name not in read)]

@@ -51,7 +51,9 @@ def collected(exporter: Exporter, wait: float | None) -> CollectorRegistry:
     try:
         from prometheus_client import CollectorRegistry
     except ImportError:
-        raise UnavailableError("prometheus-client is not installed, which writes metrics", hint="pip install 'pgcharter[metrics]'") from None
+        raise UnavailableError(
+            "prometheus-client is not installed, which writes metrics", hint="pip install 'pgcharter[metrics]'"
+        ) from None
     made = CollectorRegistry()
     made.register(_Collected(exporter, wait))
     return made
@@ -122,7 +124,9 @@ def body(found: Health) -> dict[str, Any]:
 
 
 def _json(start: Start, status: str, data: object) -> Iterable[bytes]:
-    return _said(start, status, "application/json", json.dumps(data, ensure_ascii=False, indent=1).encode() + b"\n", ("Cache-Control", "no-store"))
+    return _said(
+        start, status, "application/json", json.dumps(data, ensure_ascii=False, indent=1).encode() + b"\n", ("Cache-Control", "no-store")
+    )
 
 
 def _said(start: Start, status: str, kind: str, content: bytes, *more: tuple[str, str]) -> Iterable[bytes]:
@@ -131,7 +135,7 @@ def _said(start: Start, status: str, kind: str, content: bytes, *more: tuple[str
 
 
 def listening(exporter: Exporter, host: str, port: int) -> Any:
-    """A server for both pages, bound already; `serve_forever` answers. Port 0: one that is free. Raises PgcharterError, UnavailableError."""
+    """A server for both pages, bound already; `serve_forever` answers. Port 0: a free one. Raises PgcharterError, UnavailableError."""
     app = application(exporter)
     from wsgiref.simple_server import WSGIRequestHandler, make_server
 
@@ -150,4 +154,6 @@ def listening(exporter: Exporter, host: str, port: int) -> Any:
         made = type("Listening", (ThreadingWSGIServer,), {"address_family": family, "request_queue_size": 64})
         return make_server(host, port, app, made, Quiet)
     except OSError as error:
-        raise PgcharterError(f"nobody can listen on {host}, port {port}: {error.strerror}", hint="--port 0 takes one that is free") from None
+        raise PgcharterError(
+            f"nobody can listen on {host}, port {port}: {error.strerror}", hint="--port 0 takes one that is free"
+        ) from None
