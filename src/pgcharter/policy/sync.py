@@ -26,6 +26,7 @@ _SINKS = {
     "reason": ("text", "''::text", "why"),
     "lsn": ("pg_lsn", "'0/0'::pg_lsn", "commit of the last transaction that is durable there"),
     "ordinal": ("bigint", "0", "last change of it that is; 0: all before it"),
+    "reached": ("pg_lsn", "'0/0'::pg_lsn", "up to here nothing is on its way to it any more, whether it keeps that or not"),
     "rows": ("bigint", "0", "rows written since it was begun"),
     "spilling": ("boolean", "false", "changes are in its file, which the slot has let go of"),
     "spilled": ("bigint", "0", "bytes in its file"),

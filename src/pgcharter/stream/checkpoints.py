@@ -28,6 +28,8 @@ class Kept:
     spilled: int = 0
     behind: float = 0.0
     updated_at: datetime | None = None
+    reached: int = 0
+    """Position up to which nothing is on its way to it any more; it may have been told less."""
 
 
 @dataclass
@@ -50,7 +52,7 @@ class Seed:
 _SINKS = "sink, wanted, state, reason, lsn::text, ordinal, rows, spilling, spilled, behind, updated_at"
 _SAVE = """
 UPDATE pgcharter.sync_sinks SET state = %s, reason = %s, lsn = %s::pg_lsn, ordinal = %s, rows = %s, spilling = %s, spilled = %s,
-       behind = %s, updated_at = now() WHERE slot = %s AND sink = %s
+       behind = %s, reached = %s::pg_lsn, updated_at = now() WHERE slot = %s AND sink = %s
 """
 _SEED = """
 UPDATE pgcharter.sync_snapshots SET state = %s, after = %s, rows = %s, began = %s::pg_lsn, updated_at = now()
@@ -89,7 +91,10 @@ class Checkpoints:
     def save(self, kept: Iterable[Kept]) -> None:
         """Write what is known of sinks, but not what is wanted of them, which is a person's."""
         values = [
-            (k.state, k.reason, lsn_text(k.stamp.lsn), k.stamp.ordinal, k.rows, k.spilling, k.spilled, k.behind, self.slot, k.sink)
+            (
+                *(k.state, k.reason, lsn_text(k.stamp.lsn), k.stamp.ordinal, k.rows, k.spilling, k.spilled, k.behind),
+                *(lsn_text(k.reached), self.slot, k.sink),
+            )
             for k in kept
         ]
         with self.conn.cursor() as cursor:

@@ -145,6 +145,7 @@ class Lane:
         """How far it is, to be written down."""
         kept = self.kept
         kept.stamp, kept.rows = self._channel.durable, self._rows + self._writing.rows
+        kept.reached = self._channel.reached(self._passed.at).lsn
         kept.spilling, kept.spilled = self._channel.synced, self._channel.kept
         oldest = max(self._time, self._channel.since) if self._channel.spilling else self._channel.oldest()
         kept.behind = max(0.0, time.time() - oldest / 1e6) if oldest else 0.0

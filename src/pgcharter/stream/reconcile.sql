@@ -31,7 +31,7 @@ select pg_catalog.pg_logical_emit_message(false, 'pgcharter_sync', 'reconcile')
 select coalesce(confirmed_flush_lsn - '0/0'::pg_lsn, 0)::bigint from pg_catalog.pg_replication_slots where slot_name = %s
 
 -- name: sink
-select state, spilling, (lsn - '0/0'::pg_lsn)::bigint, reason from pgcharter.sync_sinks where slot = %s and sink = %s
+select state, spilling, (greatest(lsn, reached) - '0/0'::pg_lsn)::bigint, reason from pgcharter.sync_sinks where slot = %s and sink = %s
 
 -- name: relation
 select c.oid, n.nspname, c.relname, c.relkind::text, c.relreplident::text, c.reltuples::bigint, '' as rowfilter,

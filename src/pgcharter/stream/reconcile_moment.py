@@ -95,8 +95,8 @@ def streamed(conn: Connection, slot: str, sink: str) -> Reached:
         row = conn.execute(query(conn, "sink"), [slot, sink]).fetchone()
         if row is None:
             return 0
-        state, spilling, durable, _ = row
-        return max(durable, confirmed[0]) if confirmed and state == "running" and not spilling else durable  # type: ignore[no-any-return]
+        state, spilling, had, _ = row
+        return max(had, confirmed[0]) if confirmed and state == "running" and not spilling else had  # type: ignore[no-any-return]
 
     return reached
 

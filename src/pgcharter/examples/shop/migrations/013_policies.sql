@@ -1578,7 +1578,7 @@ COMMENT ON COLUMN pgcharter.sync_corrections.done IS 'written, deleted, or repor
 -- comment on table pgcharter.sync_corrections: nobody waits
 COMMENT ON TABLE pgcharter.sync_corrections IS 'What comparing copies with their source has found';
 -- create table pgcharter.sync_sinks: nobody waits
-CREATE TABLE pgcharter.sync_sinks (slot text NOT NULL, sink text NOT NULL, wanted text DEFAULT 'running'::text NOT NULL, state text DEFAULT 'new'::text NOT NULL, reason text DEFAULT ''::text NOT NULL, lsn pg_lsn DEFAULT '0/0'::pg_lsn NOT NULL, ordinal bigint DEFAULT 0 NOT NULL, rows bigint DEFAULT 0 NOT NULL, spilling boolean DEFAULT false NOT NULL, spilled bigint DEFAULT 0 NOT NULL, behind double precision DEFAULT 0 NOT NULL, updated_at timestamp with time zone DEFAULT now() NOT NULL, CONSTRAINT sync_sinks_pkey PRIMARY KEY (slot, sink), CONSTRAINT sync_sinks_state_check CHECK ((state = ANY (ARRAY['new'::text, 'running'::text, 'paused'::text, 'down'::text, 'refused'::text, 'lost'::text])))) WITH (fillfactor=50);
+CREATE TABLE pgcharter.sync_sinks (slot text NOT NULL, sink text NOT NULL, wanted text DEFAULT 'running'::text NOT NULL, state text DEFAULT 'new'::text NOT NULL, reason text DEFAULT ''::text NOT NULL, lsn pg_lsn DEFAULT '0/0'::pg_lsn NOT NULL, ordinal bigint DEFAULT 0 NOT NULL, reached pg_lsn DEFAULT '0/0'::pg_lsn NOT NULL, rows bigint DEFAULT 0 NOT NULL, spilling boolean DEFAULT false NOT NULL, spilled bigint DEFAULT 0 NOT NULL, behind double precision DEFAULT 0 NOT NULL, updated_at timestamp with time zone DEFAULT now() NOT NULL, CONSTRAINT sync_sinks_pkey PRIMARY KEY (slot, sink), CONSTRAINT sync_sinks_state_check CHECK ((state = ANY (ARRAY['new'::text, 'running'::text, 'paused'::text, 'down'::text, 'refused'::text, 'lost'::text])))) WITH (fillfactor=50);
 -- comment on table pgcharter.sync_sinks: nobody waits
 COMMENT ON COLUMN pgcharter.sync_sinks.wanted IS 'what a person wants: running or paused';
 -- comment on table pgcharter.sync_sinks: nobody waits
@@ -1589,6 +1589,8 @@ COMMENT ON COLUMN pgcharter.sync_sinks.reason IS 'why';
 COMMENT ON COLUMN pgcharter.sync_sinks.lsn IS 'commit of the last transaction that is durable there';
 -- comment on table pgcharter.sync_sinks: nobody waits
 COMMENT ON COLUMN pgcharter.sync_sinks.ordinal IS 'last change of it that is; 0: all before it';
+-- comment on table pgcharter.sync_sinks: nobody waits
+COMMENT ON COLUMN pgcharter.sync_sinks.reached IS 'up to here nothing is on its way to it any more, whether it keeps that or not';
 -- comment on table pgcharter.sync_sinks: nobody waits
 COMMENT ON COLUMN pgcharter.sync_sinks.rows IS 'rows written since it was begun';
 -- comment on table pgcharter.sync_sinks: nobody waits
