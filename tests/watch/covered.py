@@ -15,6 +15,7 @@ COVERED: dict[str, str] = {
     "slots.spilled": f"{_PAIR}.test_large_transactions_that_are_decoded_are_told",
     "server.minor": f"{_PLACES}.test_an_old_minor_version_is_told",
     "vacuum.workers": f"{_PLACES}.test_autovacuum_without_a_free_worker_is_told",
+    **dict.fromkeys(("business.broken", "business.failed", "business.silent"), "test_business.test_the_collector_tells_what_is_broken"),
     "backups.copying": f"{_PLACES}.test_a_base_backup_that_hangs_is_told",
     **dict.fromkeys(("server.checksums", "server.damaged_pages", "settings.max_connections", "settings.statements"), _DOWN),
     **dict.fromkeys(("vacuum.xid_age", "vacuum.mxid_age", "vacuum.freeze", "vacuum.freeze_multixact", "vacuum.days_left"), _DOWN),
