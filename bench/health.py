@@ -97,9 +97,15 @@ def _peer(server: object) -> list[list[str]]:
     passwords = Path(tempfile.mkdtemp()) / "pgpass"
     passwords.write_text(f"*:*:*:*:{server.login.password}\n")
     passwords.chmod(0o600)
-    os.environ["PGPASSFILE"] = str(passwords)
-    base = [program, "-H", str(server.socket_dir), "-p", str(server.port), "-u", server.login.user, "-db", "large", f"--PSQL={psql}"]
-    return [[*base, f"--action={action}"] for action in PEER]
+    os.environ |= {"PGPASSFILE": str(passwords), "PATH": f"{psql.parent}{os.pathsep}{os.environ['PATH']}"}
+    base = [program, "-H", str(server.socket_dir), "-p", str(server.port), "-u", server.login.user, "-db", "large"]
+    commands = [[*base, f"--action={action}"] for action in PEER]
+    for command in commands:
+        said = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120).stdout
+        if not said.startswith("POSTGRES_"):
+            print(f"check_postgres {command[-1]} does not work here and is left out: {said.strip()}")
+            commands = [c for c in commands if c is not command]
+    return commands
 
 
 if __name__ == "__main__":
