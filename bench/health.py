@@ -49,7 +49,7 @@ def run(tables: int = TABLES) -> None:
     print(f"{'  of that on the server':34}{statistics.median(asked):>9.2f}")
     print(f"  {many} queries, {few} on an empty database   aim: the same")
     if theirs:
-        print(f"{f'check_postgres, {len(PEER)} actions':34}{statistics.median(theirs):>9.2f}")
+        print(f"{f'check_postgres, {len(peer)} actions':34}{statistics.median(theirs):>9.2f}")
         print(f"{'ratio':34}{statistics.median(theirs) / statistics.median(ours):>9.1f}")
     else:
         print("check_postgres is not here: PGCHARTER_POSTGRES_EXPORTER names a program that it lies beside")
