@@ -48,11 +48,11 @@ class PartitionTable:
     keep: str = ""
     """How long rows are kept: "7y", "18 months", "4w", "90d", or a name in [retention.classes]; empty: for ever."""
     how: Literal["drop", "keep", "schema", "parquet", "jsonl", "csv"] = "drop"
-    """What becomes of a partition when it is old: dropped; left beside as a table; moved to a schema; written to a file, read back, dropped."""
+    """What becomes of an old one: dropped; left beside as a table; moved to a schema; written to a file, read back, dropped."""
     to: str = ""
     """Schema or folder that it goes to."""
     name: str = ""
-    """What partitions are called, from {table}, {year}, {month}, {day}, {hour}, {quarter}, {weekyear} and {week}; empty: {table}_y2026m11."""
+    """Names, of {table}, {year}, {month}, {day}, {hour}, {quarter}, {weekyear}, {week}; empty: {table}_y2026m11."""
     zone: str = "UTC"
     """Time zone at whose midnight days, weeks, months and years begin, for timestamp with time zone."""
 
@@ -164,8 +164,8 @@ class RetentionSection:
             if re.match(r"\s*\d", text) is None:
                 raise ValueError(f"class {name!r} of [retention.classes] must be a time, not {text!r}")
             self.kept(text)
-        for one in (*self.partition, *self.rule, self.purge):
-            self.kept(one.keep)
+        for keep in (*(p.keep for p in self.partition), *(r.keep for r in self.rule), self.purge.keep):
+            self.kept(keep)
         tables = [p.id for p in self.partition]
         if len(set(tables)) < len(tables):
             raise ValueError("a table is declared twice as [[retention.partition]]")
