@@ -36,7 +36,7 @@ _PRUNE = 3600.0
 
 Command = Callable[[JobTable], Sequence[str]]
 Say = Callable[[str], None]
-Prove = Callable[[Evidence], None]
+Prove = Callable[[Evidence], object]
 
 
 @dataclass(slots=True)
@@ -58,16 +58,18 @@ class Scheduler:
 
     def __init__(
         self, section: JobsSection, dsn: str, command: Command, *, say: Say = lambda _: None, prove: Prove = lambda _: None,
-        environment: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] | None = None, more: Callable[[JobTable], Mapping[str, str]] = lambda _: {},
     ) -> None:  # fmt: skip
         self.section, self.dsn, self.command, self.say, self.prove = section, dsn, command, say, prove
-        self.environment = dict(environment or {})
+        self.environment, self.more = dict(environment or {}), more
         self.jobs = {j.name: j for j in section.job}
         self.schedules = {j.name: section.schedule(j) for j in section.job}
         self.lease = seconds(section.lease)
         self.store = Store(dsn, f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}", self.lease)
         self.running: dict[str, Running] = {}
-        self._pruned = self._look = 0.0
+        self._pruned = 0.0
+        self.look_at = 0.0
+        """When states are read again, by the monotonic clock."""
         self._unwell = False
 
     def begin(self) -> None:
@@ -112,6 +114,20 @@ class Scheduler:
             status = self._one(job, "manual", attempt, now)
         return status
 
+    def pause(self, name: str, *, paused: bool) -> None:
+        """Have a job begun no more, or again from its next time on. Raises UsageError for one that there is not."""
+        if name not in self.jobs:
+            raise UsageError(f"there is no job {name}", hint="known are " + (", ".join(self.jobs) or "none: write [[jobs.job]]"))
+        self.begin()
+        following = self.schedules[name].after(self.store.now())
+        when = (
+            {"following": None, "next_run": None}
+            if paused
+            else {"following": following, "next_run": self._late(self.jobs[name], following)}
+        )
+        self.store.asked("pause", {"name": name, "paused": paused, **when})
+        self.store.close()
+
     def end(self) -> None:
         """End what runs, and say so."""
         for run in self.running.values():
@@ -128,11 +144,11 @@ class Scheduler:
         before = len(self.running)
         for run in list(self.running.values()):
             self._tend(run)
-        if len(self.running) == before and (left := self._look - time.monotonic()) > 0:
+        if len(self.running) == before and (left := self.look_at - time.monotonic()) > 0:
             return left
         self._prune()
         pause = min((self._seen(state) for state in self.store.states(self.jobs).values()), default=POLL)
-        self._look = time.monotonic() + pause
+        self.look_at = time.monotonic() + pause
         return pause
 
     def _seen(self, state: State) -> float:
@@ -241,7 +257,7 @@ class Scheduler:
         begun = time.monotonic()
         until = begun + self.lease * 0.85
         values = {"PGCHARTER_JOB": job.name, "PGCHARTER_JOB_RUN": str(claim.run_id), "PGCHARTER_JOB_TOKEN": str(claim.token)}
-        process = Process(self.command(job), {**self.environment, **values}, until, self._grace)
+        process = Process(self.command(job), {**self.environment, **self.more(job), **values}, until, self._grace)
         faults.point("job began")
         self.running[job.name] = Running(job, claim, process, begun + seconds(job.timeout), begun + self.lease / 4, until)
         self.say(f"{job.name}: began{'' if claim.reason == 'schedule' else f' ({claim.reason})'}")
@@ -342,9 +358,9 @@ class Scheduler:
             while job.name in self.running:
                 self._tend(run)
                 time.sleep(0.05)
+            return self.store.states([job.name])[job.name].last_status or "lost"
         finally:
             self.end()
-        return self.store.states([job.name])[job.name].last_status or "lost"
 
 
 def _said(status: str, code: int | None, job: JobTable) -> str:

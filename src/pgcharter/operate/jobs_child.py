@@ -1,8 +1,8 @@
 """Runs a command in a process group of its own and ends all of it when it has to: told so, its scheduler gone, or its lease over.
 
-Started as a script, without pgcharter's own modules. Reads lines from standard input: `until` with a time of the monotonic clock and how many
-seconds before that it is asked to end, and `stop`. The end of standard input means that the scheduler is gone. Ends with the command's own
-code, 128 and more for a signal.
+Started as a script, without pgcharter's own modules. Reads lines from standard input: `stop`, and `until` with a time of the monotonic
+clock and how many seconds before that it is asked to end. The end of standard input means that the scheduler is gone. Ends with the
+command's own code, 128 and more for a signal.
 """
 
 from __future__ import annotations

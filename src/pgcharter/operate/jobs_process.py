@@ -1,4 +1,4 @@
-"""The process of a run: begun under its watcher, told how long its lease is, ended with all that it began; the end of its output is kept."""
+"""The process of a run: begun under its watcher, told how long its lease is, ended with all that it began; the end of its output kept."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ class Process:
         """The end of what it said, without passwords; once it has ended."""
         self._reader.join(1.0)
         with suppress(OSError):
-            if self._popen.stdin:
-                self._popen.stdin.close()
+            for pipe in filter(None, (self._popen.stdin, self._popen.stdout)):
+                pipe.close()
         text = bytes(self._tail).decode(errors="replace").replace("\0", "")
         if self._cut:
             text = "… " + text.partition("\n")[2]
