@@ -170,7 +170,7 @@ def _arrives(engine: Native, conn: Connection, facts: Facts, repository: Reposit
         return "archive", False, "nothing was proven: the role may not switch segments (GRANT EXECUTE ON FUNCTION pg_switch_wal() TO …)", {}
     segment = Segment.at(facts.timeline, lsn_number(end) - 1, facts.segment)
     try:
-        await_segments(repository, [segment], seconds(engine.section.wait), lambda: why_late(conn), lambda *_: None)
+        await_segments(repository, [segment], seconds(engine.section.wait), lambda name: why_late(conn, name), lambda *_: None)
     except PgcharterError as error:
         return "archive", False, error.message, {"segment": segment.name}
     problem = backup_wal.look(repository, segment.name)

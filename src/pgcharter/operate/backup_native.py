@@ -215,7 +215,7 @@ class _Take:
         size = self.repository.about.segment
         span = range(lsn_number(copied.start_lsn) // size, max(0, lsn_number(copied.stop_lsn) - 1) // size + 1)
         wanted = [Segment(copied.timeline, n, size) for n in span]
-        await_segments(self.repository, wanted, seconds(self.engine.section.wait), lambda: why_late(conn), self.advance)
+        await_segments(self.repository, wanted, seconds(self.engine.section.wait), lambda name: why_late(conn, name), self.advance)
 
 
 def places(repository: Repository) -> tuple[Repository, ...]:
@@ -336,7 +336,7 @@ def room(repository: Repository, size: int) -> None:
 
 
 def await_segments(
-    repository: Repository, wanted: Sequence[Segment], limit: float, why: Callable[[], str], advance: Advance, *, pause: float = 0.05
+    repository: Repository, wanted: Sequence[Segment], limit: float, why: Callable[[str], str], advance: Advance, *, pause: float = 0.05
 ) -> None:
     """Return when the log is there. Raises PgcharterError with the reason the server gives when it does not come in time."""
     deadline = time.monotonic() + limit
@@ -352,13 +352,13 @@ def await_segments(
         pause = min(pause * 1.2, 1.0)
     more = f" and {len(left) - 1} more" if len(left) > 1 else ""
     raise PgcharterError(
-        f"segment {left[0].name}{more} of the log did not arrive in the repository within {limit:.0f} s: {why()}",
+        f"segment {left[0].name}{more} of the log did not arrive in the repository within {limit:.0f} s: {why(left[0].name)}",
         hint="pgcharter backup check says what is wrong with archiving",
     )
 
 
-def why_late(conn: Any) -> str:
-    """What the server says of its archiver."""
+def why_late(conn: Any, name: str) -> str:
+    """What the server says of its archiver, when segment `name` has not come."""
     try:
         _, last, _, failures, failed, at, _, failing = backup_server.ask(conn, "archiver")[0]
         mode = backup_server.ask(conn, "facts")[0][9]
@@ -368,11 +368,11 @@ def why_late(conn: Any) -> str:
         return "archive_mode is off"
     if failing:
         return f"archive_command fails ({failures} times, last for {failed} at {at:%H:%M:%S}); the server's log says why"
-    return (
-        f"the server takes {last} for archived: its archive_command says yes without storing anything here"
-        if last
-        else "nothing was ever archived"
-    )
+    if not last:
+        return "nothing was ever archived"
+    if last[:24] < name:
+        return f"the archiver has come as far as {last}: it is slower than the log is written"
+    return f"the server takes {last} for archived: its archive_command says yes without storing anything here"
 
 
 def prune_at(repository: Repository, going: Sequence[Backup]) -> None:

@@ -16,6 +16,7 @@ import json
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -30,6 +31,8 @@ from pgcharter.operate.backup_files import Form
 from pgcharter.operate.backup_model import Backup
 
 FORMAT, VERSION = "pgcharter-backup-repository", 1
+OLD = 3600.0
+"""Seconds after which nobody writes a file of the log any more."""
 _ID = re.compile(r"\d{8}T\d{6}Z-(full|incremental|logical)")
 
 
@@ -220,6 +223,10 @@ class Repository:
         left = self.leftovers()
         for folder in left:
             shutil.rmtree(folder, ignore_errors=True)
+        for path in (*self.wal.glob("*/.*.partial"), *(self.root / "marks").glob(".*.partial")):
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > OLD:  # a younger one may be at work
+                    path.unlink()
         return tuple(f.name for f in left)
 
     def remove(self, backup: Backup) -> None:
