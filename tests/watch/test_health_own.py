@@ -13,8 +13,9 @@ from pgcharter.db.queries import load
 from pgcharter.migrate import planning
 from pgcharter.migrate.planning import Wish
 from pgcharter.migrate.policies import Chosen
-from pgcharter.policy import evidence, messaging, sync, two_phase
+from pgcharter.policy import evidence, jobs, messaging, sync, two_phase
 from pgcharter.policy.evidence_settings import EvidenceSection
+from pgcharter.policy.jobs_settings import JobsSection
 from pgcharter.policy.messaging_settings import MessagingSection
 from pgcharter.policy.sync_settings import SyncSection
 from pgcharter.policy.two_phase_settings import TwoPhaseSection
@@ -28,6 +29,8 @@ NOW, LONG_AGO = "now() + interval '10 s'", "now() - interval '2 h'"
 PARKED = "INSERT INTO pgcharter.parked (consumer, key, position, state, parked_at, error, message) VALUES "
 SAGA = "INSERT INTO pgcharter.saga_instances (saga_type, definition_version, saga_data, stuck_at, deadline, next_at, error) VALUES "
 SINK = "INSERT INTO pgcharter.sync_sinks (slot, sink, wanted, state, reason, behind, spilled, updated_at) VALUES "
+JOB = "INSERT INTO pgcharter.jobs (name, definition, scheduled_for, next_run, lease_until, run_id, paused, failures) VALUES"
+RUN = "00000000-0000-0000-0000-000000000001"
 PROOF = "INSERT INTO pgcharter.evidence (name, holds, seen, proven_at, counts_until) VALUES"
 ORDER = "'order', 1, '{}'"
 
@@ -89,11 +92,22 @@ FAULTS = {
         Level.WARNING,
         [f"INSERT INTO pgcharter.schema_migrations (version, outcome, started_at) VALUES ('008', 'running', {LONG_AGO})"],
     ),
+    "jobs.failed": (Level.CRITICAL, [f"{JOB} ('backup', '', now(), now() + interval '1 h', NULL, NULL, false, 3)"]),
+    "jobs.overdue": (Level.CRITICAL, [f"{JOB} ('backup', '', now(), {LONG_AGO}, NULL, NULL, false, 0)"]),
+    "jobs.running": (
+        Level.WARNING,
+        [
+            f"{JOB} ('backup', '', now(), now(), now() + interval '1 min', '{RUN}', false, 0)",
+            "INSERT INTO pgcharter.job_runs (run_id, job_name, scheduled_for, reason, status, started_at)"
+            f" VALUES ('{RUN}', 'backup', now(), 'schedule', 'running', now() - interval '2 d')",
+        ],
+    ),
+    "jobs.paused": (Level.INFO, [f"{JOB} ('backup', '', now(), now() + interval '1 h', NULL, NULL, true, 0)"]),
     "evidence.broken": (Level.WARNING, [f"{PROOF} ('backup.drill', false, '3 rows differ', now(), NULL)"]),
     "evidence.stale": (Level.WARNING, [f"{PROOF} ('backup.drill', true, 'fine', {LONG_AGO}, now() - interval '1 h')"]),
 }  # fmt: skip
 OWN = ("feeds", "outbox", "parked", "saga_instances", "projections", "sync_sinks", "sync_snapshots", "two_phase_log", "schema_migrations",
-       "evidence")  # fmt: skip
+       "evidence", "job_runs", "jobs")  # fmt: skip
 """What can be deleted again; events cannot."""
 
 
@@ -101,7 +115,7 @@ OWN = ("feeds", "outbox", "parked", "saga_instances", "projections", "sync_sinks
 def ground(request: pytest.FixtureRequest) -> Iterator[Ground]:
     with lifecycle.start_ephemeral(installation(request.param)) as server, psycopg.connect(server.dsn(), autocommit=True) as admin:
         chosen = (messaging.policy(MessagingSection()), two_phase.policy(TwoPhaseSection()), sync.policy(SyncSection()),
-                  evidence.policy(EvidenceSection()))  # fmt: skip
+                  evidence.policy(EvidenceSection()), jobs.policy(JobsSection()))  # fmt: skip
         planned = planning.make(Wish("", server.dsn(), chosen=Chosen(chosen), prove=False))
         assert planned.plan.questions == ()
         for step in planned.plan.steps:
