@@ -138,6 +138,7 @@ def test_a_charter_changes_thresholds(program: Program, ground: Ground, tmp_path
         ("warn = 10", 'warn = "10"', 8, "must be a number"),
         ('level = "warning"', 'level = "warn"', 9, '"info", "warning" or "critical"'),
         ('reason = "not on this machine"', "", 10, "is off without a reason"),
+        ('id = "settings.max_connections"\nwarn = 10', 'id = "locks.waiting"\nwarn = 500', 6, "would be critical before it is a warning"),
         ('skip = ["host"]', 'pooler_env = "postgresql://x"', 5, "environment variable"),
     ],
 )

@@ -53,6 +53,12 @@ class CheckTable:
         """Raise ValueError for what is switched off without a reason."""
         if self.off and not self.reason.strip():
             raise ValueError(f'check {self.id} is off without a reason: write reason = "…"')
+        from pgcharter.watch import registry
+
+        changed = _changed(registry.check(self.id), self)
+        if changed and changed.warn is not None and changed.critical is not None and (changed.warn > changed.critical) != changed.below:
+            limits = f"critical = {changed.critical:g}, warn = {changed.warn:g}"
+            raise ValueError(f"check {self.id} would be critical before it is a warning ({limits}): set both")
 
 
 @dataclass(frozen=True)
