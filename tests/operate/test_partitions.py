@@ -254,7 +254,7 @@ def test_hostile_names(database: str, tmp_path: Path, major: int) -> None:
 @pytest.mark.parametrize("major", [15])
 def test_pg_partman_is_left_alone(database: str, tmp_path: Path, major: int) -> None:
     execute(database, BASE)
-    available = execute(database, "SELECT FROM pg_available_extensions WHERE name = 'pg_partman'")
+    available = execute(database, "SELECT 1 FROM pg_available_extensions WHERE name = 'pg_partman'")
     if not available:
         lacking("pg_partman is not installed beside PostgreSQL 15")
     execute(database, "CREATE SCHEMA partman; CREATE EXTENSION pg_partman SCHEMA partman")
