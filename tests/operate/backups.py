@@ -14,7 +14,7 @@ from pathlib import Path
 import psycopg
 from tests.conftest import installation, lacking
 
-from pgcharter.operate import backup_render
+from pgcharter.operate import backup_engines, backup_render
 from pgcharter.operate.backup_native import Native
 from pgcharter.operate.backup_settings import BackupSection
 from pgcharter.servers import account, folders, lifecycle
@@ -49,7 +49,7 @@ class Ground:
 
     @property
     def engine(self) -> Native:
-        return Native(self.section, self.server.dsn())
+        return backup_engines.engine(self.section, self.server.dsn(), Path())
 
     @property
     def second(self) -> Native:
@@ -92,6 +92,18 @@ def wait_for(ground: Ground, seconds: float = 30) -> None:
     raise AssertionError("the archiver did not finish")
 
 
+def _command(section: BackupSection, root: Path) -> str:
+    if section.engine == "native":
+        return backup_render.archive_command(program(), root)
+    from pgcharter.errors import UnavailableError
+    from pgcharter.operate.backup_pgbackrest import PgBackRest
+
+    try:
+        return PgBackRest(section, "").archive_command()
+    except UnavailableError as error:
+        lacking(str(error))
+
+
 @contextmanager
 def ground(
     major: int | None = None, *, quick: bool = True, settings: dict[str, lifecycle.Setting] | None = None, **section: object
@@ -101,16 +113,17 @@ def ground(
     chosen = installation(major)
     home = folders.private(who)
     root = who.make_folder(home / "repository")
-    command = backup_render.archive_command(program(), root)
+    values = {"repository": str(root), "wait": "20s", "incremental": "hourly" if chosen.major >= 17 else "never", **section}
+    wanted_section = BackupSection(**values)  # type: ignore[arg-type]
+    command = _command(wanted_section, root)
     wanted: dict[str, lifecycle.Setting] = {
         "wal_level": "replica", "archive_mode": "on", "archive_command": command, "archive_timeout": "60s",
         "full_page_writes": True, "max_wal_senders": 6,
         **({"summarize_wal": True} if chosen.major >= 17 else {}), **(settings or {}),
     }  # fmt: skip
-    values = {"repository": str(root), "wait": "20s", "incremental": "hourly" if chosen.major >= 17 else "never", **section}
     try:
         with lifecycle.start_ephemeral(chosen, settings=wanted) as server:
-            made = Ground(server, root, BackupSection(**values))  # type: ignore[arg-type]
+            made = Ground(server, root, wanted_section)
             if quick:
                 from pgcharter.operate import backup_server
 

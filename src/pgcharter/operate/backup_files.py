@@ -267,3 +267,20 @@ def refusing() -> Iterator[None]:
         said = (error.strerror or str(error)).lower()
         hint = "make room, or name another folder; nothing that was there before is touched" if error.errno in (28, 122) else ""
         raise PgcharterError(f"the repository of backups could not be written: {said}", place=where, hint=hint) from error
+
+
+def unpacked(data: bytes, name: str) -> bytes:
+    """What was packed as the ending of `name` says. Raises PgcharterError for what is damaged."""
+    import gzip
+    import zlib
+
+    try:
+        if name.endswith(".zst"):
+            return bytes(_zstandard().ZstdDecompressor().decompressobj().decompress(data))
+        return gzip.decompress(data) if name.endswith(".gz") else data
+    except (EOFError, OSError, zlib.error) as error:
+        raise PgcharterError(f"{name} is damaged: it cannot be unpacked ({str(error)[:80]})") from None
+    except Exception as error:
+        if type(error).__name__ != "ZstdError":
+            raise
+        raise PgcharterError(f"{name} is damaged: it cannot be unpacked ({str(error)[:80]})") from None
