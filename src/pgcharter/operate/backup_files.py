@@ -82,8 +82,7 @@ class Output:
 
     def abandon(self) -> None:
         """Close and remove what there is of it."""
-        with contextlib.suppress(OSError):
-            os.close(self._file.descriptor)
+        self._file.close()
         self.path.unlink(missing_ok=True)
 
 
@@ -106,7 +105,12 @@ class _Hashed:
 
     def end(self) -> None:
         os.fsync(self.descriptor)
-        os.close(self.descriptor)
+        self.close()
+
+    def close(self) -> None:
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
 
 
 def _packer(out: Any, form: Form) -> Any:

@@ -26,6 +26,8 @@ from pgcharter.servers.lifecycle import Server
 
 LONGEST = 3600.0
 """Seconds that a recovery may take before it is given up."""
+UNREACHABLE = 60.0
+"""Seconds after which a copy that is ready and answers nobody is given up."""
 _CONTROL = {
     "max_connections setting": "max_connections",
     "max_worker_processes setting": "max_worker_processes",
@@ -145,13 +147,17 @@ _SMALL = re.compile(r"(\w+) = \d+ is a lower setting than on the primary server,
 def _await(copy: Copy, wanted: str, longest: float) -> Mapping[str, str]:
     """Return when it is where it is wanted; with settings when it must be started anew with those: its primary had larger ones later."""
     deadline = time.monotonic() + longest
+    ready = float("inf")
     server = copy.server
     while time.monotonic() < deadline:
         if server.process is None or server.process.poll() is not None:
             raise PgcharterError(f"the copy does not recover: {lifecycle.last_words(copy.log)}", place=str(server.data))
         status = datafolder.read_pid_file(server.data)
         if status and status.pid == server.process.pid and status.status == "ready":
+            ready = min(ready, time.monotonic())
             where = _where(copy)
+            if not where and time.monotonic() - ready > UNREACHABLE:
+                raise PgcharterError(f"the copy lets nobody in as {copy.user!r}: {lifecycle.last_words(copy.log)}")
             if where == "paused" and (small := _SMALL.findall(copy.log.read_text(encoding="utf-8", errors="replace"))):
                 return dict(small)
             if where == wanted:

@@ -18,6 +18,7 @@ from pgcharter.errors import PgcharterError
 from pgcharter.operate import backup_wal
 from pgcharter.operate.backup_model import Backup, Until
 from pgcharter.operate.backup_repository import Repository
+from pgcharter.operate.backup_verify import broken_chain
 from pgcharter.operate.backup_wal import Branch, Segment, lsn_number, lsn_text
 from pgcharter.servers import account as accounts
 from pgcharter.servers import binaries, folders
@@ -56,6 +57,9 @@ def goal(repository: Repository, until: Until, backup: Backup | None = None) -> 
             until = replace(until, lsn=reader.point(branches, until.name))
         problem: PgcharterError | None = None
         for candidate in [backup] if backup else _candidates(repository, branches, until):
+            if why := broken_chain(repository, candidate):
+                problem = problem or PgcharterError(f"backup {candidate.id} leads to {spoken(until)}, but cannot be used: {why}")
+                continue
             try:
                 return _reached(reader, branches, candidate, until)
             except PgcharterError as error:
@@ -94,12 +98,8 @@ def _timeline(repository: Repository, until: Until, backup: Backup | None) -> in
 
 def _candidates(repository: Repository, branches: Sequence[Branch], until: Until) -> Iterator[Backup]:
     """Backups from which it can be reached, the nearest first."""
-    from pgcharter.operate.backup_verify import broken_chain
-
     for backup in sorted(repository.backups(), key=lambda b: (lsn_number(b.stop_lsn or "0/0"), b.ended), reverse=True):
-        if backup.kind == "logical" or not _before(backup, until) or not _on_the_way(backup, branches):
-            continue
-        if not broken_chain(repository, backup):
+        if backup.kind != "logical" and _before(backup, until) and _on_the_way(backup, branches):
             yield backup
 
 
