@@ -11,7 +11,11 @@ from pgcharter.cli.output import Command
 from pgcharter.errors import Exit
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
     from pgcharter.watch.metrics_asking import Exporter
+    from pgcharter.watch.model import Check
 
 SERVE = (
     ("pgcharter metrics serve --env production", "http://127.0.0.1:9686/metrics and /healthz"),
@@ -57,6 +61,74 @@ def print_(environment: str | None, target: str | None, pooler: str | None) -> i
     with exporter(environment, target, pooler) as made:
         click.echo(metrics_http.text(made), nl=False)
         return Exit.FINE if made.reached else Exit.FAILED
+
+
+ALERTS = (
+    ("pgcharter metrics alerts --write monitoring/rules", "files for Prometheus's rule_files, and unit tests for promtool beside them"),
+    ("promtool test rules monitoring/rules/*.test.yml", "proves that each of them is quiet, fires and clears"),
+)
+
+
+@metrics.command("alerts", cls=Command, examples=ALERTS)
+@click.option(
+    "--write", "folder", metavar="FOLDER", help="Write files into this folder; those of earlier times that are no more are removed."
+)
+@click.option("--runbooks", default="", metavar="URL", help="Where docs/reference/checks can be read: each alarm names its place there.")
+def alerts_(folder: str | None, runbooks: str) -> int:
+    """Write alarms for Prometheus: the checks of `pgcharter health`, with the charter's thresholds, and unit tests for each.
+
+    Both severities of a check have one name: let the graver one silence the other (an inhibit_rule of Alertmanager on alertname).
+    """
+    from pathlib import Path
+
+    from pgcharter.watch import alerts, alerts_cases, registry
+
+    known = registry.load().collectors
+    made = alerts.alerts(_checks(), known, runbooks)
+    if folder is None:
+        click.echo("".join(alerts.files(made).values()), nl=False)
+        return Exit.FINE
+    files = {**alerts.files(made), **alerts_cases.files(made, known)}
+    _write(Path(folder), files, alerts.NOTICE)
+    click.echo(f"{len(made)} rules in {len(alerts.files(made))} files, with tests for promtool: {folder}")
+    return Exit.FINE
+
+
+def _checks() -> tuple[Check, ...]:
+    from pgcharter.cli.project import charter_here
+    from pgcharter.watch import registry, settings
+    from pgcharter.watch.health import utc_now
+
+    return settings.effective(registry.load().checks.values(), charter_here().section(settings.SECTION), utc_now().date())
+
+
+def _write(folder: Path, files: Mapping[str, str], notice: str) -> None:
+    """Write files, and remove those that we wrote once and are none any more. Raises PgcharterError."""
+    from pgcharter.errors import PgcharterError
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in folder.glob("*.yml"):
+            if old.name not in files and old.read_text(encoding="utf-8", errors="replace").startswith(notice):
+                old.unlink()
+        for name, text in files.items():
+            (folder / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise PgcharterError(f"{folder} cannot be written: {error.strerror}") from None
+
+
+DASHBOARD = (("pgcharter metrics dashboard > pgcharter.json", "for Grafana: Dashboards, New, Import"),)
+
+
+@metrics.command("dashboard", cls=Command, examples=DASHBOARD)
+def dashboard_() -> int:
+    """Print a dashboard for Grafana: a row for each family, a picture for each check, with its unit and the charter's thresholds."""
+    from pgcharter.cli.output import show_json
+    from pgcharter.watch import dashboard, registry
+
+    known = registry.load()
+    show_json(dashboard.dashboard(known.families, _checks(), known.collectors))
+    return Exit.FINE
 
 
 def exporter(environment: str | None, target: str | None, pooler: str | None) -> Exporter:
