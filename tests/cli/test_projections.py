@@ -131,3 +131,15 @@ def test_what_is_wrong_is_said(conn: Any, program: Program, tmp_path: Path) -> N
     lay(tmp_path, version=2)
     other = program("run")
     assert (other.returncode, "are by version 1 of its handler, and this one is version 2" in other.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("colour", ["Database", "AsyncDatabase"])
+def test_where_each_transaction_names_its_tenant_these_are_for_all(tmp_path: Path, program: Program, conn: Any, colour: str) -> None:
+    lay(tmp_path, "async" if colour == "AsyncDatabase" else "sync")
+    flow = tmp_path / "flow.py"
+    text = flow.read_text().replace(f"database={colour},", f"database=partial({colour}, tenants=True),")
+    flow.write_text("from functools import partial\n" + text)
+    add(conn, ONE)
+    for asked in (("rebuild", "totals"), ("verify", "totals"), ("replay", "totals", "order", str(ONE), "--yes")):
+        done = program(*asked, "--env", "dev")
+        assert done.returncode == 0, done.stderr

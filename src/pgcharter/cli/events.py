@@ -256,16 +256,20 @@ def status_(environment: str | None, target: str | None, form: str) -> int:
     return Exit.FINDINGS if stuck or found.unplaced else Exit.FINE
 
 
+def _about(rows: int | None, what: str) -> str:
+    return f"no {what}" if rows == 0 else f"about {rows:,} {what}" if rows else f"{what} not counted yet (ANALYZE does)"
+
+
 def _tell(found: Status) -> None:
     from pgcharter.render.page import Page, Styled
 
     page = Page(screen())
-    page.flow(f"about {found.aggregates:,} aggregates; position {found.position:,} drawn last, settled up to {found.settled:,}")
+    page.flow(f"{_about(found.aggregates, 'aggregates')}; position {found.position:,} drawn last, settled up to {found.settled:,}")
     for month in found.months:
         if month.table == "events_unplaced" and not found.unplaced:
             continue
         page.flow(
-            f"{month.table}: about {month.rows:,} events, {month.bytes / 1e6:,.1f} MB" + (" (archived)" if month.archived else ""),
+            f"{month.table}: {_about(month.rows, 'events')}, {month.bytes / 1e6:,.1f} MB" + (" (archived)" if month.archived else ""),
             hanging=4,
         )
     if found.unplaced:

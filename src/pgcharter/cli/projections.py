@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -47,20 +48,23 @@ def _changing(environment: str | None, target: str | None, confirm: str | None) 
 
 def _done(app: str | None, dsn: str, work: Callable[[Any, Any], Any]) -> Any:
     """Do something with the application and its database, whichever colour that has."""
+    from pgcharter.runtime.context import for_everybody
     from pgcharter.runtime.database import AsyncDatabase
 
     messaging = application(app)
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # each attempt at a connection is a warning there; the last one is told
     database = messaging.database(dsn)
-    if not isinstance(database, AsyncDatabase):
-        with database:
-            return work(messaging, database)
 
     async def doing() -> Any:
         async with database:
             found = work(messaging, database)
             return await found if inspect.isawaitable(found) else found
 
-    return asyncio.run(doing())
+    with for_everybody("pgcharter projections"):
+        if isinstance(database, AsyncDatabase):
+            return asyncio.run(doing())
+        with database:
+            return work(messaging, database)
 
 
 STATUS = (

@@ -25,8 +25,8 @@ class Month:
 
     table: str
     archived: bool
-    rows: int
-    """As the server last counted them."""
+    rows: int | None
+    """As the server last counted them; None: it has not."""
     bytes: int
 
 
@@ -35,8 +35,8 @@ class Status:
     """How the store is."""
 
     months: tuple[Month, ...]
-    aggregates: int
-    """As the server last counted them."""
+    aggregates: int | None
+    """As the server last counted them; None: it has not."""
     unplaced: int
     """Events that were appended when there was no partition for their month."""
     position: int

@@ -1,5 +1,5 @@
 -- name: months
-SELECT c.relname, CASE WHEN i.inhparent IS NULL THEN 'archived' ELSE 'here' END, greatest(c.reltuples, 0)::bigint,
+SELECT c.relname, CASE WHEN i.inhparent IS NULL THEN 'archived' ELSE 'here' END, CASE WHEN c.reltuples > 0 THEN c.reltuples WHEN pg_catalog.pg_relation_size(c.oid) = 0 THEN 0 END::bigint,
        pg_catalog.pg_total_relation_size(c.oid)
   FROM pg_catalog.pg_class c
   LEFT JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid AND i.inhparent = 'pgcharter.events'::pg_catalog.regclass
@@ -8,7 +8,7 @@ SELECT c.relname, CASE WHEN i.inhparent IS NULL THEN 'archived' ELSE 'here' END,
  ORDER BY 1
 
 -- name: totals
-SELECT (SELECT greatest(reltuples, 0)::bigint FROM pg_catalog.pg_class WHERE oid = 'pgcharter.event_heads'::pg_catalog.regclass),
+SELECT (SELECT CASE WHEN reltuples > 0 THEN reltuples WHEN pg_catalog.pg_relation_size(oid) = 0 THEN 0 END::bigint FROM pg_catalog.pg_class WHERE oid = 'pgcharter.event_heads'::pg_catalog.regclass),
        (SELECT count(*) FROM pgcharter.events_unplaced), COALESCE(pg_catalog.pg_sequence_last_value('pgcharter.events_position'), 0),
        (SELECT COALESCE(max(kept_from), 0) FROM pgcharter.logs WHERE log = 'events')
 
