@@ -613,7 +613,7 @@ def _half(ground: Ground) -> Iterator[None]:
     ground.admin.execute("CREATE DATABASE half TEMPLATE template0")
     ground.admin.execute("UPDATE pg_database SET datconnlimit = -2 WHERE datname = 'half'")
     yield
-    ground.admin.execute("dropping database half")
+    ground.admin.execute("DROP DATABASE half")
 
 
 _PARTITION = """

@@ -77,7 +77,6 @@ def test_a_promotion_is_told(primary: Ground) -> None:
     found, past = primary.other.look("server.role")
     assert [g.what for g in found.gaps] == ["server.role"]
     standbys.promote(primary.other.server)
-    primary.other.run("CHECKPOINT")
     found, _ = primary.other.look("server.role", past=past, after=3600)
     one = worst(found, "server.role")
     assert one is not None

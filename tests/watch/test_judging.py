@@ -104,6 +104,16 @@ def test_counters_that_went_back_are_told() -> None:
     assert "reset" in found.gaps[0].why
 
 
+def test_counters_of_another_server_are_not_compared() -> None:
+    """After a failover the same name leads to a server with counters of its own."""
+    past = Past(tuple(replace(s, server="1/00000001") for s in seen(300, count=0).samples))
+    facts = {"things": Facts("things", ({"name": "a", "count": 1000},))}
+    assert judge({"things": COLLECTOR}, facts, [GROWTH], past, NOW, "1/00000001").worst is Level.CRITICAL
+    other = judge({"things": COLLECTOR}, facts, [GROWTH], past, NOW, "1/00000002")
+    assert other.readings == ()
+    assert "second look" in other.gaps[0].why
+
+
 def test_the_youngest_sample_that_is_old_enough_is_taken() -> None:
     samples = tuple(
         Sample(NOW - timedelta(seconds=ago), {"things": {("a",): {"count": n}}}) for ago, n in ((900, 0), (310, 990), (60, 999))

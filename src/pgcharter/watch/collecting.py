@@ -63,6 +63,11 @@ class Watcher:
                 session.conn.close()
             self._sessions.clear()
 
+    @property
+    def server(self) -> str:
+        """Which server was asked last; empty: none has answered."""
+        return self._sessions[""].server if "" in self._sessions else ""
+
     def ask(self, collectors: Iterable[Collector]) -> dict[str, Facts]:
         """What each of them answers, by name. Raises PgcharterError only for a target that makes no sense."""
         with self._lock:

@@ -37,6 +37,8 @@ class Session:
     role: str
     """As SQL."""
     login: str
+    server: str
+    """Which server it is: system identifier, and timeline or that it is a standby."""
     extensions: frozenset[str]
     tables: Mapping[str, Mapping[str, Any]] = field(repr=False)
     """Tables of schema pgcharter: `readable`, `filtered` by row policies, `columns`."""

@@ -23,8 +23,8 @@ def look(watcher: Watcher, checks: Iterable[Check], past: Past, now: datetime) -
     checks = tuple(checks)
     collectors = registry.load().collectors
     facts = watcher.ask(needed(checks, collectors))
-    health = judge(collectors, facts, checks, past, now)
-    return health, remembered(past, sample(collectors, facts, checks, now), health, longest(checks))
+    health = judge(collectors, facts, checks, past, now, watcher.server)
+    return health, remembered(past, sample(collectors, facts, checks, now, watcher.server), health, longest(checks))
 
 
 def needed(checks: Iterable[Check], collectors: Mapping[str, Collector]) -> list[Collector]:
@@ -52,13 +52,17 @@ def _sample(data: Any) -> Sample:
     found: dict[str, dict[tuple[str, ...], dict[str, float]]] = {}
     for collector, labels, counters in data["counters"]:
         found.setdefault(collector, {})[tuple(labels)] = {k: float(v) for k, v in counters.items()}
-    return Sample(datetime.fromisoformat(data["at"]), found)
+    return Sample(datetime.fromisoformat(data["at"]), found, str(data["server"]))
 
 
 def write_state(path: Path, past: Past) -> None:
     """Remember, whole or not at all, readable by us alone. Raises PgcharterError."""
     samples = [
-        {"at": s.at.isoformat(), "counters": [[c, labels, counters] for c, rows in s.counters.items() for labels, counters in rows.items()]}
+        {
+            "at": s.at.isoformat(),
+            "server": s.server,
+            "counters": [[c, labels, counters] for c, rows in s.counters.items() for labels, counters in rows.items()],
+        }
         for s in past.samples
     ]
     since = {k: v.isoformat() for k, v in past.since.items()}

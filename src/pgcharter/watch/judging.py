@@ -18,6 +18,8 @@ MOST = 20
 """Readings of one check that are told one by one; of the rest there is a number."""
 SHORTEST = 0.1
 """Share of `over` that must have passed before nothing wrong means that all is right."""
+TIMELINE = "timeline"
+"""Counter that tells one server from the next, and so is compared over both."""
 LOOSE = 1.5
 """So many times `over` may have passed and growth still count whole; of more only its share does."""
 Key = tuple[str, ...]
@@ -29,6 +31,8 @@ class Sample:
 
     at: datetime
     counters: Mapping[str, Mapping[Key, Mapping[str, float]]]
+    server: str = ""
+    """Which server it was: counters of another one are not compared."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,11 @@ class _Value:
     """Seconds; 0: it is no growth."""
 
 
-def judge(collectors: Mapping[str, Collector], facts: Mapping[str, Facts], checks: Iterable[Check], past: Past, now: datetime) -> Health:
-    """Readings of all checks that could be answered, the worst first, and gaps for the others."""
+def judge(
+    collectors: Mapping[str, Collector], facts: Mapping[str, Facts], checks: Iterable[Check], past: Past, now: datetime, server: str = ""
+) -> Health:
+    """Readings of all checks that could be answered, the worst first, and gaps for the others. `server` says which one the facts are of."""
+    same = replace(past, samples=tuple(s for s in past.samples if s.server == server))
     readings: list[Reading] = []
     gaps: dict[Gap, None] = {}
     for check in checks:
@@ -61,14 +68,16 @@ def judge(collectors: Mapping[str, Collector], facts: Mapping[str, Facts], check
         gaps |= dict.fromkeys(Gap(check.id, gap.why) for gap in found.gaps)
         if found.gaps and not found.rows:
             continue
-        made, missing = _check(check, collectors[check.collector], found, past, now)
+        made, missing = _check(check, collectors[check.collector], found, past if check.value == TIMELINE else same, now)
         readings += made
         gaps |= dict.fromkeys(missing)
     readings.sort(key=lambda r: -r.level)
     return Health(tuple(readings), tuple(gaps), sum(f.seconds for f in facts.values()))
 
 
-def sample(collectors: Mapping[str, Collector], facts: Mapping[str, Facts], checks: Iterable[Check], now: datetime) -> Sample:
+def sample(
+    collectors: Mapping[str, Collector], facts: Mapping[str, Facts], checks: Iterable[Check], now: datetime, server: str = ""
+) -> Sample:
     """What has to be remembered of facts for those checks that look at growth."""
     columns: dict[str, set[str]] = {}
     for check in checks:
@@ -78,7 +87,7 @@ def sample(collectors: Mapping[str, Collector], facts: Mapping[str, Facts], chec
     for name, wanted in columns.items():
         rows = facts[name].rows if name in facts else ()
         kept[name] = {_labels(collectors[name], r): {c: float(r[c]) for c in sorted(wanted) if r.get(c) is not None} for r in rows}
-    return Sample(now, kept)
+    return Sample(now, kept, server)
 
 
 def remembered(past: Past, new: Sample, health: Health, longest: timedelta) -> Past:

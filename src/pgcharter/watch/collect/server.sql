@@ -6,7 +6,8 @@
 SELECT extract(epoch FROM now_ - pg_catalog.pg_postmaster_start_time())::float8 AS uptime_seconds,
        pg_catalog.pg_is_in_recovery()::int AS standby,
        (pg_catalog.current_setting('data_checksums') = 'off')::int AS checksums_off,
-       (SELECT c.timeline_id FROM pg_catalog.pg_control_checkpoint() c) AS timeline,
+       CASE WHEN pg_catalog.pg_is_in_recovery() THEN (SELECT c.timeline_id FROM pg_catalog.pg_control_checkpoint() c)
+            ELSE ('x' || pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8))::bit(32)::int END AS timeline,
        v.number / 10000 AS major, v.number / 10000 || '.' || v.number %% 10000 AS version, k.ends::text AS ends,
        extract(epoch FROM k.ends::timestamptz - now_)::float8 AS end_seconds,
        v.number / 10000 || '.' || greatest(k.minor, v.number %% 10000) AS newest,
