@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +15,11 @@ from pgcharter.errors import Exit, PgcharterError, UsageError
 
 if TYPE_CHECKING:
     from pgcharter.charter import Charter
-    from pgcharter.watch.collecting import Watcher
+    from pgcharter.watch.collecting import Target, Watcher
     from pgcharter.watch.collecting_asked import Backups
     from pgcharter.watch.judging import Past
     from pgcharter.watch.model import Check, Health
+    from pgcharter.watch.settings import WatchSection
 
 LEVELS = ("info", "warning", "critical")
 EXAMPLES = (
@@ -43,12 +44,13 @@ class _Job:
     """What is looked at, and what is told of it."""
 
     called: str
+    target: Target
     checks: tuple[Check, ...]
     state: Path | None
-    form: str
-    fail_on: str
-    nagios: bool
-    everything: bool
+    form: str = "text"
+    fail_on: str = "warning"
+    nagios: bool = False
+    everything: bool = False
 
 
 @click.group("health", cls=_Group, examples=EXAMPLES, invoke_without_command=True)
@@ -94,22 +96,26 @@ def health(
     from pgcharter.watch.collecting import Watcher
 
     pause = seconds(every, "--every")
-    job, target_ = _job(environment, target, pooler, only, skip)
-    where = None if no_state else Path(state) if state else job[1]
-    made = _Job(job[0], job[2], where, form, fail_on, nagios, everything)
-    with Watcher(target_) as watcher:
-        return _again(watcher, made, pause) if watch else _once(watcher, made)
+    job = _job(environment, target, pooler, only, skip)
+    where = None if no_state else Path(state) if state else job.state
+    job = replace(job, state=where, form=form, fail_on=fail_on, nagios=nagios, everything=everything)
+    with Watcher(job.target) as watcher:
+        return _again(watcher, job, pause) if watch else _once(watcher, job)
 
 
-def _job(
-    environment: str | None, target: str | None, pooler: str | None, only: tuple[str, ...], skip: tuple[str, ...]
-) -> tuple[tuple[str, Path, tuple[Check, ...]], Any]:
-    """What the database is called, where its state is, the checks; and what is looked at."""
-    import os
+def looked(environment: str | None, target: str | None) -> Health:
+    """All checks of a database, as `pgcharter health` looks at them. Raises UsageError."""
+    from pgcharter.watch.collecting import Watcher
 
+    job = _job(environment, target, None, (), ())
+    with Watcher(job.target) as watcher:
+        return _look(watcher, job)
+
+
+def _job(environment: str | None, target: str | None, pooler: str | None, only: tuple[str, ...], skip: tuple[str, ...]) -> _Job:
+    """What the command line and the charter mean. Raises UsageError."""
     from pgcharter.cli import migrating
     from pgcharter.cli.project import charter_here
-    from pgcharter.sources import address
     from pgcharter.watch import registry, settings
     from pgcharter.watch.collecting import Target
     from pgcharter.watch.health import utc_now
@@ -120,12 +126,22 @@ def _job(
     checks = settings.effective(registry.load().chosen(only, skip), section, utc_now().date())
     if not checks:
         raise UsageError("no check is left", hint="`pgcharter health list` shows all")
-    console = address(pooler) if pooler else os.environ.get(section.pooler_env, "") if section.pooler_env else ""
-    if section.pooler_env and not console:
-        raise UsageError(f"[watch] pooler_env names the variable {section.pooler_env}, which is not set")
-    backups = _backups(charter)
     path = charter.folder / ".pgcharter" / "health" / f"{_file_name(named, dsn)}.json"
-    return (migrating.called(named, dsn), path, checks), Target(dsn, console, backups, section.databases)
+    place = Target(dsn, _console(section, pooler), _backups(charter), section.databases)
+    return _Job(migrating.called(named, dsn), place, checks, path)
+
+
+def _console(section: WatchSection, pooler: str | None) -> str:
+    """Connection string of PgBouncer's console; empty: none is named. Raises UsageError for a variable that is not set."""
+    import os
+
+    from pgcharter.sources import address
+
+    if pooler:
+        return address(pooler)
+    if section.pooler_env and not os.environ.get(section.pooler_env):
+        raise UsageError(f"[watch] pooler_env names the variable {section.pooler_env}, which is not set")
+    return os.environ[section.pooler_env] if section.pooler_env else ""
 
 
 _WORDS = {"hourly": 3600.0, "daily": 86400.0, "weekly": 7 * 86400.0, "monthly": 31 * 86400.0}
@@ -160,19 +176,11 @@ def _look(watcher: Watcher, job: _Job) -> Health:
     return found
 
 
-def looked(environment: str | None, target: str | None) -> Health:
-    """One look with all that the charter asks for, remembered like any other."""
-    from pgcharter.watch.collecting import Watcher
-
-    (called, state, checks), where = _job(environment, target, None, (), ())
-    with Watcher(where) as watcher:
-        return _look(watcher, _Job(called, checks, state, "json", "never", nagios=False, everything=False))
-
-
 def _once(watcher: Watcher, job: _Job) -> int:
     from pgcharter.cli import health_show
 
     found = _look(watcher, job)
+    _keep(job, found)
     if job.nagios:
         line, code = health_show.nagios(found)
         click.echo(line)
@@ -182,6 +190,13 @@ def _once(watcher: Watcher, job: _Job) -> int:
     else:
         show(health_show.page(screen(), job.called, job.checks, found, everything=job.everything))
     return _code(found, job.fail_on)
+
+
+def _keep(job: _Job, found: Health) -> None:
+    """Keep what was seen as evidence, where the charter says `[evidence]`."""
+    from pgcharter.cli import proofs
+
+    proofs.keep(job.target.dsn, proofs.of_health(found))
 
 
 def _code(found: Health, fail_on: str) -> int:
