@@ -6,12 +6,14 @@ import json
 import re
 import subprocess
 import sys
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.watch.ground import until
 from tests.watch.test_metrics import promtool
 
 from pgcharter.measures import seconds
@@ -173,3 +175,20 @@ def test_names_of_series_are_exported() -> None:
     for alert in MADE:
         assert set(re.findall(r"pgcharter_\w+", alert.expr)) <= told | own, alert.expr
     assert isinstance(next(iter(REGISTRY.collectors.values())), Collector)
+
+
+def test_real_faults_are_told_by_a_real_prometheus() -> None:
+    """Some of them, at the same time; `python -m tests.watch.alerts_live` makes all, one by one."""
+    from tests.watch import alerts_live
+
+    faults = [next(f for f in alerts_live.ALL if f.check == check) for check in alerts_live.FEW]
+    with alerts_live.watched(faults) as (ground, prometheus, rules):
+        names = {a.name for some in rules for a in some}
+        wanted = {(a.name, a.severity) for f, some in zip(faults, rules, strict=True) for a in some if a.severity == f.level.word}
+        assert len(wanted) == len(faults)
+        assert not {name for name, _ in prometheus.firing()} & names
+        with ExitStack() as stack:
+            for fault in faults:
+                stack.enter_context(fault.make(ground))
+            until(lambda: wanted <= prometheus.firing(), 60)
+        until(lambda: not {name for name, _ in prometheus.firing()} & names, 60)

@@ -99,6 +99,13 @@ def test_partitions_count_for_their_table(database: str) -> None:
     assert len([n for n in found if n.startswith("pgcharter_table_sizes_total_bytes") and "log" in n]) == 1
 
 
+def test_whether_it_answers_is_told_whatever_is_left_out() -> None:
+    names = {c.name for c in needed([], REGISTRY)}
+    assert "reach" in names
+    assert "locks" not in names
+    assert "database" in names
+
+
 def test_sessions_are_rolled_up() -> None:
     collector = Collector("one", labels=("pid", "kind"), gauges={"age_seconds": "x", "left": "y"}, counters={"done": "z"})
     shape = metrics.Shape(collector, frozenset({"left"}))

@@ -181,6 +181,7 @@ def _one(name: str, text: str, value: float) -> Series:
 
 
 def needed(checks: Iterable[Check], known: Registry) -> list[Collector]:
-    """What is exported: what these checks read, and what is there only to be counted."""
+    """What is exported: whether the server answers, what these checks read, and what is there only to be counted."""
+    wanted = {"reach", *(c.name for c in health.needed(checks, known.collectors))}
     read = {c.collector for c in known.checks.values()}
-    return [*health.needed(checks, known.collectors), *(c for c in known.collectors.values() if c.name not in read)]
+    return [c for c in known.collectors.values() if c.name in wanted or c.name not in read]
