@@ -151,21 +151,14 @@ def proven(ground: Ground, fault: Fault) -> Reading:
     """Hold one fault against its check: quiet before, told meanwhile, quiet after. Returns what was told."""
     check = replace(registry.check(fault.check), **fault.changes)
     ahead = seconds(check.over or "0") + seconds(check.lasting)
-    before, past = ground.judge([check], Past())
-    if fault.quiet_before and not check.over:
-        quiet(before, fault)
+    if fault.quiet_before:
+        _gone(ground, fault, check, ahead)
+    _, past = ground.judge([check], Past())
     with fault.make(ground):
         reading = _told(ground, fault, check, past, ahead)
     if fault.quiet_after:
         _gone(ground, fault, check, ahead)
     return reading
-
-
-def quiet(found: Health, fault: Fault) -> None:
-    """Nothing is wrong, and it was looked at."""
-    one = worst(found, fault.check)
-    assert not found.gaps, found.gaps
-    assert one is None or one.level is Level.OK, one
 
 
 def _told(ground: Ground, fault: Fault, check: Check, past: Past, ahead: float) -> Reading:

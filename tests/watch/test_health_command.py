@@ -215,6 +215,13 @@ def test_a_database_that_lets_nobody_in_hides_no_other(ground: Ground, watcher_r
     assert "GRANT CONNECT ON DATABASE closed TO watcher" in found.gaps[0].why
 
 
+def test_a_version_too_old_is_told_and_never_fine(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pgcharter.watch.collecting_session.OLDEST", 99)
+    found, _ = ground.look("locks.waiting", "standby.lag", "objects.detaching")
+    assert found.readings == ()
+    assert {g.why for g in found.gaps} == {"PostgreSQL 18 cannot be asked: 99 is the oldest that is"}
+
+
 def test_one_failure_hides_no_other(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     real = registry.sql
 

@@ -222,6 +222,13 @@ def test_what_the_kernel_says_is_told(ground: Ground, machine: Path, id_: str, f
     assert said(ground, id_, past, 300) is level
 
 
+def test_a_kernel_that_says_something_else_is_a_gap(ground: Ground, machine: Path) -> None:
+    (machine / "meminfo").write_text("nothing\n")
+    found, _ = ground.look("host.memory", "host.load")
+    assert [r.check.id for r in found.readings] == ["host.load"]
+    assert "cannot be understood" in found.gaps[0].why
+
+
 @pytest.fixture(scope="module")
 def small(ground: Ground) -> Iterator[Path]:
     """A small file system of its own with a tablespace on it."""

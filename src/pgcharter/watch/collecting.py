@@ -143,8 +143,11 @@ class Watcher:
             return Facts(collector.name, asked=False)
         except (psycopg.Error, OSError, PgcharterError) as error:
             why = error.message if isinstance(error, PgcharterError) else str(error).strip().partition("\n")[0]
-            return Facts(collector.name, gaps=(Gap(collector.name, why),), seconds=time.perf_counter() - began)
-        return _parted(Facts(collector.name, tuple(rows), seconds=time.perf_counter() - began))
+        except (LookupError, ValueError) as error:
+            why = f"what was found there cannot be understood ({type(error).__name__}: {error})"
+        else:
+            return _parted(Facts(collector.name, tuple(rows), seconds=time.perf_counter() - began))
+        return Facts(collector.name, gaps=(Gap(collector.name, why),), seconds=time.perf_counter() - began)
 
     def _everywhere(self, main: Session, collectors: list[Collector]) -> dict[str, Facts]:
         """Ask in each database, and put together what they say."""

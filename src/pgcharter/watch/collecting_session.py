@@ -17,6 +17,8 @@ from pgcharter.errors import ConnectError, UsageError
 from pgcharter.watch import registry
 from pgcharter.watch.model import LIMIT, Collector, Cost
 
+OLDEST = 15
+"""Oldest major version that questions are written for."""
 NAME = "pgcharter health"
 """application_name of sessions that look."""
 SETTINGS = ("lock_timeout=1s", "statement_timeout=10s", "jit=off", "DateStyle=ISO", "TimeZone=UTC", "search_path=pg_catalog")
@@ -77,6 +79,8 @@ class Session:
 
     def lacks(self, collector: Collector) -> str:
         """What this session lacks for a collector, with the remedy; empty: nothing."""
+        if self.major < OLDEST:
+            return f"PostgreSQL {self.major} cannot be asked: {OLDEST} is the oldest that is"
         if self.superuser:
             return self._lacks_things(collector)
         if collector.rights == "superuser":
@@ -101,7 +105,7 @@ class Session:
 
     def concerns(self, collector: Collector) -> bool:
         """Whether there is anything to ask here."""
-        if self.major < collector.since or (collector.on != "any" and (collector.on == "standby") != self.standby):
+        if OLDEST <= self.major < collector.since or (collector.on != "any" and (collector.on == "standby") != self.standby):
             return False
         table = self.tables.get(collector.table)
         return not collector.table or (table is not None and (not collector.column or collector.column in table["columns"]))
