@@ -2,6 +2,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 VENV := .venv
 RUN := $(VENV)/bin/
+# One more than there are processors: tests wait for servers about a quarter of their time.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check test-all accept docs bench lock locks clean
@@ -22,16 +24,16 @@ demo: $(VENV)/.ready ## find what is wrong with a legacy schema; then start Post
 
 test: $(VENV)/.ready ## format, lint, types, imports and every test
 	@$(MAKE) --no-print-directory check
-	@$(RUN)python -m pytest -q -n 2 --dist worksteal
+	@$(RUN)python -m pytest -q -n $(WORKERS) --dist worksteal
 
 check: $(VENV)/.ready ## format, lint, types, imports
 	@$(RUN)ruff format --check --quiet . && $(RUN)ruff check --quiet . && $(RUN)mypy && $(RUN)lint-imports --no-cache > /dev/null
 
-test-all: test ## what test does, and nothing may be skipped
-	@CI=true $(RUN)python -m pytest -q -n 2 --dist worksteal
+test-all: ## what test does, and nothing may be skipped
+	@CI=true $(MAKE) --no-print-directory test
 
 accept: $(VENV)/.ready ## rewrite the expected results of the cases; read the diff before committing
-	@PGCHARTER_ACCEPT=1 $(RUN)python -m pytest -q -n 2 tests/rules/test_cases.py
+	@PGCHARTER_ACCEPT=1 $(RUN)python -m pytest -q -n $(WORKERS) tests/rules/test_cases.py
 
 docs: $(VENV)/.ready ## write the generated reference pages
 	@$(RUN)python tools/docs.py
