@@ -419,6 +419,35 @@ def test_what_a_repository_records_is_told(ground: Ground, tmp_path: Path) -> No
     ground.target = None
 
 
+def test_what_pgbackrest_lists_is_told(ground: Ground, tmp_path: Path) -> None:
+    program = os.environ.get("PGCHARTER_PGBACKREST") or shutil.which("pgbackrest")
+    if program is None:
+        lacking('no pgBackRest here: export PGCHARTER_PGBACKREST="$(bash tools/fetch_service.sh pgbackrest)"')
+    (tmp_path / "repository.json").write_text("{}")
+    (tmp_path / "backups").mkdir()
+    ground.target = Target(ground.dsn, backups=Backups(tmp_path, 86400.0))
+    assert said(ground, "backups.missing") is CRITICAL
+    with lifecycle.start_ephemeral(installation(15)) as server:
+        assert server.process
+        lifecycle.end(server.process)
+        own = server.account.make_folder(server.socket_dir / "own")
+        words = [program, "--stanza=main", f"--pg1-path={server.data}", f"--repo1-path={own}/repo", "--log-level-file=off",
+                 f"--lock-path={own}/lock", "--no-online"]  # fmt: skip
+        for command in (["stanza-create"], ["backup", "--force", "--type=full"]):
+            done = server.account.run([*words, *command], timeout=60)
+            assert done.returncode == 0, done.stderr
+        shutil.copytree(own / "repo" / "backup", tmp_path / "pgbackrest" / "repo" / "backup", symlinks=True)
+    assert said(ground, "backups.missing") is Level.OK
+    assert said(ground, "backups.age") is Level.OK
+    ground.now = datetime.now(UTC) + timedelta(days=3)
+    assert said(ground, "backups.age") is CRITICAL
+    ground.now = None
+    next((tmp_path / "pgbackrest").glob("repo/backup/*/backup.info")).write_bytes(b"Salted__\xff")
+    found, _ = ground.look("backups.age")
+    assert "encrypted" in found.gaps[0].why
+    ground.target = None
+
+
 def test_nothing_is_said_of_what_is_not_declared(ground: Ground) -> None:
     wanted = [
         c for c in registry.load().checks.values() if c.family in ("backups", "pooler", "flow", "evidence") and c.id != "backups.copying"

@@ -148,11 +148,11 @@ _WORDS = {"hourly": 3600.0, "daily": 86400.0, "weekly": 7 * 86400.0, "monthly": 
 
 
 def _backups(charter: Charter) -> Backups | None:
-    """The repository that `[backup]` declares, if it is our own kind."""
+    """The repository that `[backup]` declares."""
     from pgcharter.watch.collecting_asked import Backups
 
     section: Any = charter.sections.get("backup")
-    if section is None or not section.repository or section.engine != "native":
+    if section is None or not section.repository:
         return None
     return Backups(charter.folder / section.repository, _WORDS.get(section.full, 0.0))
 

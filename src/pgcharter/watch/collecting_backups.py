@@ -1,9 +1,9 @@
-"""The repository of backups, by what it records of itself: manifests, and proofs beside them."""
+"""The repository of backups, by what it records of itself: manifests or what pgBackRest lists, and proofs beside them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,9 @@ def backups(asked: Asked) -> Iterable[Row]:
     root = _root(asked)
     now = asked.now or datetime.now(UTC)
     found = [_manifest(path) for path in (root / "backups").glob("*/manifest.json")]
-    ends = {kind: max((end for k, end in found if k == kind), default=None) for kind in ("full", "incremental")}
-    full, newest = ends["full"], max((e for e in ends.values() if e), default=None)
+    found += [pair for path in (root / "pgbackrest" / "repo" / "backup").glob("*/backup.info") for pair in _listed(path)]
+    full = max((end for kind, end in found if kind == "full"), default=None)
+    newest = max((end for kind, end in found if kind != "logical"), default=None)
     promised = asked.repository.full_seconds if asked.repository else 0.0
     age = (now - full).total_seconds() if full else None
     left = [p for p in (root / "backups").glob("*") if p.is_dir() and not (p / "manifest.json").exists()]
@@ -55,6 +56,19 @@ def _manifest(path: Path) -> tuple[str, datetime]:
         return str(data["kind"]), datetime.fromisoformat(data["ended"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise PgcharterError(f"{path} cannot be read ({type(error).__name__}): pgcharter backup verify") from None
+
+
+def _listed(path: Path) -> Iterator[tuple[str, datetime]]:
+    """Kind and end of the backups without errors that pgBackRest lists: a line of JSON each, unless the file is encrypted."""
+    try:
+        text = path.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError):
+        raise PgcharterError(f"{path} is encrypted or cannot be read from here: pgcharter backup list") from None
+    current = text.partition("[backup:current]\n")[2].partition("\n[")[0]
+    for line in filter(None, current.splitlines()):
+        said = json.loads(line.partition("=")[2])
+        if not said["backup-error"]:
+            yield said["backup-type"], datetime.fromtimestamp(said["backup-timestamp-stop"], UTC)
 
 
 def proofs(asked: Asked) -> Iterable[Row]:
