@@ -75,6 +75,36 @@ def test_nagios(program: Program, ground: Ground) -> None:  # noqa: F811
     assert "server.reachable" in done.stdout
 
 
+def test_watch_looks_again_and_goes_on_when_the_server_is_away(
+    program: Program,  # noqa: F811
+    ground: Ground,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    pauses = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 1:
+            ground.admin.execute("ALTER SYSTEM SET log_lock_waits = off")
+            ground.reload()
+        if len(pauses) == 2:
+            ground.admin.execute("ALTER SYSTEM RESET log_lock_waits")
+            ground.reload()
+            ground.admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pgcharter health'")
+        if len(pauses) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("pgcharter.cli.health.time.sleep", pause)
+    monkeypatch.setattr("pgcharter.watch.collecting.KEEP", {"fast": 0.0, "medium": 0.0, "slow": 0.0})
+    words = ("health", "--on", ground.dsn, "--state", tmp_path / "x", "--only", "settings.log_lock_waits", "--watch", "--every", "3s")
+    done = program(*words, "--format", "json")
+    assert pauses == [3.0, 3.0, 3.0]
+    assert done.stdout.count('"worst": "ok"') == 2
+    assert done.stdout.count('"worst": "info"') == 1
+    assert program("health", "--on", ground.dsn, "--watch", "--every", "soon").returncode == 2
+
+
 def test_words_that_make_no_sense(program: Program, ground: Ground, tmp_path: Path) -> None:  # noqa: F811
     done = program("health", "--on", ground.dsn, "--only", "lokcs")
     assert done.returncode == 2
