@@ -39,7 +39,7 @@ TAKE, SUPERUSER, DATABASE = "pgcharter-take", "pgcharter-superuser", "pgcharter-
 _ALL = "9999999"
 _LABEL = re.compile(r"new backup label = (\S+)")
 _SHARE = re.compile(r"backup file .*\(\S+, (\d+(?:\.\d+)?)%\)")
-_EXPIRES = re.compile(r"expire \S*\s?\S+ backup (?:set )?(\d[\w, -]*)")
+_EXPIRES = re.compile(r"remove expired backup (\S+)")
 
 
 @dataclass(frozen=True)
@@ -326,7 +326,7 @@ def refuse_more(at: Stanza, going: tuple[Backup, ...]) -> None:
     labels = {str(b.facts["label"]) for b in going if b.kind != "logical"}
     for label in sorted(labels):
         said = _expire(at, f"--set={label}", "--dry-run")
-        more = {w for m in _EXPIRES.finditer(said.out) for w in re.split(r",\s*", m[1].strip())} - labels
+        more = set(_EXPIRES.findall(said.out)) - labels
         if more:
             raise RefusedError(f"pgBackRest would remove {', '.join(sorted(more))} with {label}, which is kept; nothing was removed")
 

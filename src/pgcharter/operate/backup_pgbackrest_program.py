@@ -16,7 +16,7 @@ from pgcharter.servers.account import Account
 
 PROGRAM = "PGCHARTER_PGBACKREST"
 """Environment variable: the program, where it is not on the path."""
-_CODE = re.compile(r"ERROR: \[(\d+)\]: (.*?)(?=\n\S*\s*(?:P\d\d\s+)?[A-Z]+: |\Z)", re.DOTALL)
+_CODE = re.compile(r"ERROR: \[(\d+)\]: (.*?)(?=\n(?:\S+ \S+ P\d\d\s+)?[A-Z]+: |\Z)", re.DOTALL)
 Line = Callable[[str], None]
 
 

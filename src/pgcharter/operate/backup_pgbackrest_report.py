@@ -98,7 +98,7 @@ def _backup(data: Mapping[str, Any], ids: Mapping[str, str], system: str, versio
 
 _BACKUP = re.compile(r"^\s*backup: (\S+), status: ([\w /-]+?)(?:,|$)")
 _LOGGED = re.compile(r"P\d\d\s+(INFO|WARN|ERROR): (.*)")
-_NOTED = re.compile(r"(?:invalid|missing|unable|file|error|duplicate|other)\b.*'([^']*)'", re.IGNORECASE)
+_PATH = re.compile(r"'?((?:\d{8}-\d{6}F[\w-]*|\d[\d.]*-\d+)/[^\s':]+)")
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class Verified:
             if self.status and said != "valid":
                 yield f"pgBackRest says that backup {label} is {said or 'not there'}"
         for line in self.lines:
-            named = _NOTED.search(line)
+            named = _PATH.search(line)
             of = named[1].partition("/")[0] if named else ""
             if named is None or of in labels or of == archive:
                 yield f"pgBackRest says: {line}"
@@ -133,7 +133,7 @@ def verified(text: str) -> Verified:
     for line in text.splitlines():
         if logged := _LOGGED.search(line):
             level, words = logged.groups()
-            if level != "INFO" or _NOTED.match(words):
+            if level != "INFO" or _PATH.search(words):
                 lines.append(words)
         elif line.startswith("status: "):
             status = line.removeprefix("status: ").strip()

@@ -21,26 +21,31 @@ def verify(repository: Stanza, backup: Backup, advance: Advance | None = None) -
     if advance:
         advance("reading", 0, 0)
     said = repository.program.run(
-        "verify", f"--repo={repository.number}", "--output=text", "--verbose", "--log-level-console=info", "--log-level-stderr=error"
-    )
-    if said.code:
-        yield programs.failed(said, "pgBackRest's verify did not run").message
+        "verify", f"--repo={repository.number}", "--output=text", "--verbose", "--job-retry=0", "--log-level-console=info",
+        "--log-level-stderr=error",
+    )  # fmt: skip
+    if said.code:  # it gives up at some damage, and does not say where
+        yield programs.failed(said, "pgBackRest's verify did not get to its end").message
+        yield from log(repository, backup, read=True)
         return
     by_id = {b.id: str(b.facts["label"]) for b in repository.backups() if b.kind != "logical"}
     own = {str(backup.facts["label"]), *(by_id[i] for i in (backup.base, *backup.facts["needs"]) if i in by_id)}
     yield from report.verified(said.out).of(frozenset(own), repository.info.archive)
-    yield from missing(repository, backup)
+    yield from log(repository, backup)
 
 
-def missing(repository: Stanza, backup: Backup) -> Iterator[str]:
-    """Segments that are not there: pgBackRest's verify takes the rest for two ranges, both whole."""
+def log(repository: Stanza, backup: Backup, *, read: bool = False) -> Iterator[str]:
+    """Segments that are not there, for pgBackRest's verify takes the rest for two ranges, both whole; with `read`, damaged ones too."""
     size = repository.about.segment
     first, last = lsn_number(backup.start_lsn) // size, max(0, lsn_number(backup.stop_lsn) - 1) // size
     have = {s.number for s in backup_wal.segments(repository, backup.timeline)}
     for number in range(first, max([last, *have]) + 1):
-        if number not in have:
-            segment = Segment(backup.timeline, number, size)
+        segment = Segment(backup.timeline, number, size)
+        problem = f"segment {segment.name} is missing" if number not in have else ""
+        if read and not problem:
+            problem = backup_wal.look(repository, segment.name)
+        if problem:
             what = f"without it backup {backup.id} cannot be used"
             if number > last:
                 what = f"nothing after {lsn_text(segment.start)} can be restored"
-            yield f"segment {segment.name} is missing; {what}"
+            yield f"{problem}; {what}"
