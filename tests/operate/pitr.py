@@ -1,4 +1,4 @@
-"""Restores to random seconds under load, row-exact: `python -m tests.operate.pitr --times 20 [--major 18] [--seed 1] [--clients 4]`.
+"""Restores to random seconds under load, row-exact: `python -m tests.operate.pitr --times 20 [--major 18] [--seed 1] [--clients 4] [--engine native]`.
 
 Each client writes numbered transactions of several rows in several tables; PostgreSQL itself says when each was committed
 (`track_commit_timestamp`). A copy restored to a time must hold exactly those that were committed until then, whole, and no other.
@@ -76,7 +76,7 @@ def prepared(place: Ground, clients: int, seconds: float) -> list[tuple[datetime
         time.sleep(seconds / 4)
         place.engine.take("full")
         time.sleep(seconds / 4)
-        if place.server.major >= 17:
+        if place.server.major >= 17 or place.engine.name == "pgbackrest":
             place.engine.take("incremental")
         time.sleep(seconds / 4)
         place.engine.take("full")
@@ -113,11 +113,11 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def run(times: int, major: int | None, seed: int, clients: int, seconds: float = 8.0) -> int:
+def run(times: int, major: int | None, seed: int, clients: int, seconds: float = 8.0, engine: str = "native") -> int:
     """How many of the restores were not exact."""
     wrong = 0
     chance = random.Random(seed)
-    with ground(major, settings={"track_commit_timestamp": True, "shared_buffers": "64MB"}) as place:
+    with ground(major, settings={"track_commit_timestamp": True, "shared_buffers": "64MB"}, engine=engine) as place:
         commits = prepared(place, clients, seconds)
         first = place.engine.backups()[0].ended
         last = commits[-1][0] - timedelta(microseconds=1)
@@ -140,5 +140,7 @@ if __name__ == "__main__":
     arguments.add_argument("--major", type=int)
     arguments.add_argument("--seed", type=int, default=1)
     arguments.add_argument("--clients", type=int, default=4)
+    arguments.add_argument("--engine", choices=("native", "pgbackrest"), default="native")
     given = arguments.parse_args()
-    sys.exit(1 if run(given.times, given.major, given.seed, given.clients) else 0)
+    major = given.major or (15 if given.engine == "pgbackrest" else None)
+    sys.exit(1 if run(given.times, major, given.seed, given.clients, engine=given.engine) else 0)
