@@ -13,6 +13,7 @@ from pgcharter.charter import Charter, Environment, Section
 from pgcharter.errors import UsageError
 from pgcharter.migrate.settings import MIGRATE
 from pgcharter.operate.backup_settings import SECTION as BACKUP
+from pgcharter.operate.upkeep_settings import SECTION as UPKEEP
 from pgcharter.plan.settings import PLAN, RELEASES
 from pgcharter.policy import registry
 from pgcharter.policy.transport_settings import SECTION as TRANSPORT
@@ -64,7 +65,7 @@ def charter_here(start: Path | None = None) -> Charter:
 
 def sections() -> tuple[Section[Any], ...]:
     """The charter's sections that packages declare."""
-    return (PLAN, MIGRATE, RELEASES, TRANSPORT, DATABASE, WATCH, BACKUP, *registry.sections())
+    return (PLAN, MIGRATE, RELEASES, TRANSPORT, DATABASE, WATCH, BACKUP, UPKEEP, *registry.sections())
 
 
 def _charter(path: Path | None) -> Charter:
