@@ -53,6 +53,7 @@ COMMANDS: dict[str, Entry] = {
     "up": Entry("operate", "Start PostgreSQL, build an example, fill it, check it and say how to connect."),
     "server": Entry("operate", "Start, stop and use the project's own PostgreSQL."),
     "backup": Entry("operate", "Take, list, verify and restore backups; archive the log; rehearse restoring."),
+    "upkeep": Entry("operate", "Plan and do vacuum, freeze, analyze, indexes built anew, views refreshed."),
     "jobs": Entry("operate", "Run what the charter schedules, say when each job is due and how it went."),
     "partitions": Entry("operate", "Make partitions ahead of time, take out what is old, archive it."),
     "health": Entry("operate", "Say how a running server is, what is wrong and what to do; what could not be seen."),
