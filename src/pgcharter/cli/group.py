@@ -59,6 +59,7 @@ COMMANDS: dict[str, Entry] = {
     "health": Entry("operate", "Say how a running server is, what is wrong and what to do; what could not be seen."),
     "metrics": Entry("operate", "Tell Prometheus what is known of a server; write alarms and a dashboard over it."),
     "business": Entry("operate", "Hold business rules, SQL with a threshold, against a database; show how that was before."),
+    "advise": Entry("operate", "Say what statements cost, what has become slower, which indexes are for nothing."),
     "doctor": Entry("operate", "Say what this machine can and cannot do."),
     "score": Entry("explain", "Judge every clause of the guide, by rules and by evidence; say what has changed."),
     "catalog": Entry("explain", "Export what a schema holds as JSON, or compare two of them."),

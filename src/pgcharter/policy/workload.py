@@ -30,6 +30,7 @@ _INTERVALS = {
     "counted_since": (_NOW, "", "when pg_stat_statements began to count"),
     "was_reset": ("boolean", "false", "counters were reset in between, so what is before that is missing"),
     "evictions": ("bigint", "0", "times that pg_stat_statements had to forget statements in between"),
+    "evictions_in_all": ("bigint", "0", "the same since it began to count"),
     "statements": ("integer", "0", "statements that ran in between, as far as they are known"),
     "calls": ("bigint", "0", "calls of all of them"),
     "execution_ms": ("double precision", "0", "time of all of them, in milliseconds"),

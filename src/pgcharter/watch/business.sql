@@ -1,7 +1,8 @@
 -- Results of business rules: what was measured, and what is known from before. The owner alone removes what is too old.
 
 -- name: there
-SELECT to_regclass('pgcharter.business_results') IS NOT NULL
+SELECT EXISTS (SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+                WHERE n.nspname = 'pgcharter' AND c.relname = 'business_results')
 
 -- name: record
 INSERT INTO pgcharter.business_results
