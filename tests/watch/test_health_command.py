@@ -57,6 +57,9 @@ def test_text_json_and_exit_codes(program: Program, ground: Ground, tmp_path: Pa
         assert program(*base, "--skip", "settings.fsync", "--fail-on", "info").returncode == 1
         assert program(*base, "--skip", "settings.fsync").returncode == 0
     assert json.loads(state.read_text())["format"] == health.FORMAT
+    data = json.loads(program("health", "--on", ground.dsn, "--state", state, "--format", "json").stdout)
+    assert {"standby.lag", "pooler.waiting", "flow.dead"} <= set(data["not_here"])
+    assert len({r["check"] for r in data["readings"]} | {g["check"] for g in data["not_seen"]}) + len(data["not_here"]) == data["checks"]
     assert state.stat().st_mode & 0o777 == 0o600
     assert program(*base, "--all").stdout.count("✔ settings.") > 10
 

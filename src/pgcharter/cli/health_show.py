@@ -32,10 +32,18 @@ def page(screen: Screen, called: str, checks: Sequence[Check], found: Health, *,
             _write(made, reading, width)
     made.blank()
     fine = len({r.check.id for r in found.readings if r.level is Level.OK})
-    made.flow(Styled("✔ ", "good"), f"{plural(fine, 'check')} of {len(checks)} {'is' if fine == 1 else 'are'} fine")
+    elsewhere = len(_not_here(checks, found))
+    rest = f", {elsewhere} {'is' if elsewhere == 1 else 'are'} about what is not here" if elsewhere else ""
+    made.flow(Styled("✔ ", "good"), f"{plural(fine, 'check')} of {len(checks)} {'is' if fine == 1 else 'are'} fine{rest}")
     for why, ids in _gaps(found):
         made.flow(Styled("not seen: ", "dim"), Styled(_ids(ids), "strong"), Styled(f": {why}", "dim"), hanging=4)
     return made
+
+
+def _not_here(checks: Sequence[Check], found: Health) -> list[str]:
+    """Checks that there was nothing to ask for: of standbys on a primary, of tables that are not there."""
+    told = {r.check.id for r in found.readings} | {g.what for g in found.gaps}
+    return [c.id for c in checks if c.id not in told]
 
 
 def _write(made: Page, reading: Reading, width: int) -> None:
@@ -79,6 +87,7 @@ def data(called: str, checks: Sequence[Check], found: Health) -> dict[str, Any]:
         "seconds": round(found.seconds, 4),
         "readings": [_reading(r) for r in found.readings],
         "not_seen": [{"check": g.what, "why": g.why} for g in found.gaps],
+        "not_here": _not_here(checks, found),
     }
 
 
