@@ -1,7 +1,8 @@
 """Backup: a native full backup beside bare pg_basebackup, and a drill of it.
 
 `python -m bench.backup [megabytes]`, 2048 unless said: tables of pgbench on a server with fsync; pg_basebackup writes a plain copy without
-log, ours compresses (zstd, level 1) into a repository, waits for the log, and lists it. Both on the same disk, in turn. The drill restores a second after some work, compares all rows with the mark, and runs amcheck.
+log, ours compresses (zstd, level 1) into a repository, waits for the log, and lists it. Both on the same disk, in turn. The
+drill restores a second after some work, compares all rows with the mark, and runs amcheck.
 """
 
 from __future__ import annotations

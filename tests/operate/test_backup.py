@@ -18,7 +18,7 @@ from psycopg.conninfo import make_conninfo
 from tests.operate.backups import Ground, ground
 
 from pgcharter.errors import ConnectError, PgcharterError, RefusedError, UnavailableError
-from pgcharter.operate import backup_native, backup_render, backup_wal
+from pgcharter.operate import backup_native, backup_receive, backup_render, backup_wal
 from pgcharter.operate.backup_native import Native
 from pgcharter.operate.backup_wal import Segment, lsn_number
 
@@ -200,6 +200,51 @@ def test_encrypted_backups_at_two_places(monkeypatch: pytest.MonkeyPatch) -> Non
         file.unlink()
         with pytest.raises(PgcharterError, match="the key of backups cannot be read from file"):
             place.engine.backups()
+
+
+def test_log_is_received_where_the_server_cannot_send_it() -> None:
+    with ground(16, settings={"archive_mode": "off", "archive_command": ""}, log="receive") as place:
+        backup_receive.receive(place.engine, once=True)
+        place.run("CREATE TABLE t AS SELECT generate_series(1, 20000) AS n", "SELECT pg_switch_wal()")
+        backup_receive.receive(place.engine, once=True)
+        there = backup_wal.segments(place.engine.repository(), 1)
+        assert there
+        with subprocess.Popen(  # a backup waits for its log, so something must bring it
+            [sys.executable, "-c", RECEIVER, place.server.dsn(), str(place.root)], stderr=subprocess.PIPE, text=True
+        ) as receiver:
+            try:
+                made = place.engine.take("full")
+            finally:
+                receiver.kill()
+        assert place.engine.verify(made) == ()
+        found = holding(replace(place.engine, section=replace(place.section, wait="1s")))
+        assert "archive_mode" not in found["settings"][1] or found["settings"][0]
+        backup_receive.receive(place.engine, once=True)  # the other one has let go of the slot
+        assert not list((place.root / "incoming").glob("0000000100000000000000??"))
+
+
+RECEIVER = """
+import sys
+from pgcharter.operate import backup_receive
+from pgcharter.operate.backup_native import Native
+from pgcharter.operate.backup_settings import BackupSection
+backup_receive.receive(Native(BackupSection(repository=sys.argv[2], log="receive"), sys.argv[1]))
+"""
+
+
+def test_a_disk_that_is_full_is_a_clear_sentence(place: Ground, tmp_path: Path) -> None:
+    (tmp_path / "pgcharter.toml").write_text(
+        f'[environments.here]\ndsn_env = "DB"\n[backup]\nrepository = "{place.root}"\nwait = "20s"\n', encoding="utf-8"
+    )
+    before = place.engine.backups()
+    limited = f"ulimit -f 1000; exec {sys.executable} -m pgcharter backup take"  # bytes that one file may have: refused like a full disk
+    done = subprocess.run(
+        ["sh", "-c", limited], cwd=tmp_path, env={**os.environ, "DB": place.server.dsn()}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 3, done.stderr
+    assert "the repository of backups could not be written: file too large" in done.stderr
+    assert place.engine.backups() == before
+    assert not place.engine.repository().leftovers()
 
 
 def test_a_standby_that_does_not_follow_is_told() -> None:

@@ -208,6 +208,8 @@ def lag(conn: Connection, repository: Repository, timeline: int) -> tuple[float,
 def _lag(engine: Native, conn: Connection, facts: Facts, repository: Repository) -> Said:
     late, size = lag(conn, repository, facts.timeline)
     rpo = seconds(engine.section.rpo)
+    if late == float("inf"):
+        return "lag", False, "no log of this timeline is in the repository", {"seconds": None, "bytes": size, "rpo": rpo}
     told = {"seconds": late, "bytes": size, "rpo": rpo}
     if late > rpo:
         return (

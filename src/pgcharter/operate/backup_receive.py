@@ -19,6 +19,7 @@ from pgcharter.errors import PgcharterError
 from pgcharter.operate import backup_files as files
 from pgcharter.operate import backup_server, backup_wal
 from pgcharter.operate.backup_repository import Repository
+from pgcharter.operate.backup_wal import Segment, lsn_number
 from pgcharter.redact import SECRET_WORDS
 from pgcharter.servers import binaries
 
@@ -28,28 +29,47 @@ if TYPE_CHECKING:
 SLOT = "pgcharter_backup"
 
 
+_GUARDED = """
+exec 3<&0
+"$@" 3<&- & pid=$!
+{ read -r word; kill "$pid"; } <&3 2>/dev/null & guard=$!
+wait "$pid"; code=$?
+kill "$guard" 2>/dev/null
+exit "$code"
+"""
+"""Ends the program when our end of its pipe closes, even by kill -9: it would hold the slot, and nobody would take what it brings."""
+
+
 def receive(engine: Native, *, once: bool = False, pause: float = 0.2) -> None:
     """Receive until stopped, or up to where the server is now. Raises PgcharterError with pg_receivewal's own words when it ends."""
     with backup_server.opened(engine.dsn) as conn:
         facts = backup_server.facts(conn, engine.dsn)
-        there = backup_server.ask(conn, "slot", SLOT)
-        end = str(backup_server.ask(conn, "position")[0][0])
+        if not backup_server.ask(conn, "slot", SLOT):
+            backup_server.ask(conn, "make_slot", SLOT)  # pg_receivewal would make one that holds nothing until it is read
+        held = lsn_number(str(backup_server.ask(conn, "slot", SLOT)[0][1]))
+        end = lsn_number(str(backup_server.ask(conn, "position")[0][0]))
     repository = engine.ready(facts)
     folder = files.make(repository.root / "incoming")
     program = binaries.choose(facts.major).program("pg_receivewal")
-    if not there:
-        _run([program, "--create-slot", "--if-not-exists"], engine.dsn).communicate()
-    arguments = [program, "--no-loop", "--directory", folder, *(["--endpos", end] if once else [])]
+    arguments = [program, "--no-loop", "--status-interval=1", "--directory", folder]
+    last = Segment(facts.timeline, end // facts.segment - 1, facts.segment) if once else None
+    if last and held >= last.end:
+        move(repository, folder)
+        return
     with _run(arguments, engine.dsn) as process:
         try:
             while process.poll() is None:
                 move(repository, folder)
+                if last and backup_wal.stored(repository, last.name):
+                    return
                 time.sleep(pause)
         finally:
-            if process.poll() is None:
-                process.terminate()
             said = process.communicate()[1]
     move(repository, folder)
+    _fine(process, said)
+
+
+def _fine(process: subprocess.Popen[str], said: str) -> None:
     if process.returncode:
         raise PgcharterError(f"pg_receivewal ended: {' '.join(said.split())[-400:]}", hint="start `pgcharter backup receive` again")
 
@@ -71,7 +91,8 @@ def _run(command: list[object], dsn: str) -> subprocess.Popen[str]:
     hidden = {n: where.pop(n) for n in list(where) if n in SECRET_WORDS}
     secret = {"PGPASSWORD": hidden["password"]} if "password" in hidden else {}
     where.pop("dbname", None)
+    words = [*(str(c) for c in command), "--no-password", "--slot", SLOT, f"--dbname={make_conninfo('', **where)}"]
     return subprocess.Popen(
-        [*(str(c) for c in command), "--no-password", "--slot", SLOT, f"--dbname={make_conninfo('', **where)}"],
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env={**os.environ, **secret},
+        ["/bin/sh", "-c", _GUARDED, "sh", *words],
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env={**os.environ, **secret},
     )  # fmt: skip

@@ -52,3 +52,6 @@ select d.datname::text from pg_catalog.pg_database d where d.datallowconn and no
 
 -- name: slot
 select s.active, s.restart_lsn::text from pg_catalog.pg_replication_slots s where s.slot_name = %s
+
+-- name: make_slot
+select r.lsn::text from pg_catalog.pg_create_physical_replication_slot(%s, true) r

@@ -157,6 +157,8 @@ def _promised(engine: Native, rto: float | None, rpo: float) -> Iterator[Check]:
     for name, measured, promised in (("rto", rto, seconds(engine.section.rto)), ("rpo", rpo, seconds(engine.section.rpo))):
         if measured is None:
             yield Check(name, None, f"nothing was measured; {promised:.0f} s are promised")
+        elif measured == float("inf"):
+            yield Check(name, False, "no log is in the repository, so everything since the backup would be lost")
         else:
             yield Check(name, measured <= promised, f"{measured:.1f} s measured, {promised:.0f} s promised")
 
@@ -341,7 +343,7 @@ def evidence(found: Drill, engine: Native) -> tuple[Evidence, ...]:
         seen += f", {len(open_)} could not be made: {open_[0].name}, {open_[0].seen}"
     facts: dict[str, Any] = {
         "seed": found.seed, "target": found.target.isoformat() if found.target else "", "backup": found.backup, "mark": found.mark,
-        "engine": engine.name, "rto": found.rto, "rpo": found.rpo, "times": dict(found.times),
+        "engine": engine.name, "rto": found.rto, "rpo": found.rpo if found.rpo != float("inf") else None, "times": dict(found.times),
         "checks": [{"name": c.name, "holds": c.holds, "seen": c.seen, "problems": list(c.problems)} for c in found.checks],
     }  # fmt: skip
     proofs = [Evidence("backup.drill", found.holds(), seen, found.at, until, facts)]
