@@ -1,4 +1,4 @@
-"""Restores to random seconds under load, row-exact: `python -m tests.operate.pitr --times 20 [--major 18] [--seed 1] [--clients 4] [--engine native]`.
+"""Restores to random seconds under load, row-exact: `python -m tests.operate.pitr --times 20 [--major 18] [--seed 1] [--engine native]`.
 
 Each client writes numbered transactions of several rows in several tables; PostgreSQL itself says when each was committed
 (`track_commit_timestamp`). A copy restored to a time must hold exactly those that were committed until then, whole, and no other.
