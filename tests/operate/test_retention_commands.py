@@ -80,3 +80,28 @@ def test_partitions(program: Any, project: Path, database: str) -> None:
     listed = program("partitions", "list")
     assert listed.stdout.count("app.events_y") == 7
     assert program("partitions", "list", "--table", "app.nothing").returncode == 2
+
+
+def test_retention(program: Any, project: Path, database: str) -> None:
+    planned = program("retention", "plan")
+    assert planned.returncode == 1
+    assert "app.logs: 11 rows are older than 90d by at and are moved to app.logs_archive" in planned.stdout
+    assert "CREATE TABLE app.logs_archive" in planned.stdout
+    assert program("retention", "hold", "app.logs", "--column", "id", "--value", "95", "--reason", "case 1").returncode == 0
+    assert program("retention", "hold", "app.logs", "--column", "id", "--reason", "case 1").returncode == 2
+    assert program("retention", "run", "--yes").returncode == 4
+    done = program("retention", "run", "--yes", "--confirm", "production")
+    assert done.returncode == 0
+    assert "app.logs: 10 rows left in 1 batches" in done.stdout
+    assert execute(database, "SELECT array_agg(id) FROM app.logs WHERE id >= 90") == [([95],)]
+    sql = "SELECT holds FROM pgcharter.evidence WHERE name = 'retention.app.logs' ORDER BY proven_at"
+    assert execute(database, sql) == [(False,), (True,)]
+    said = program("retention", "status")
+    assert "app.logs where id is '95' is held: case 1" in said.stdout
+    assert "10 rows" in said.stdout
+    status = json.loads(program("retention", "status", "--format", "json").stdout)
+    assert (status["left"][0]["rows"], status["holds"][0]["value"]) == (10, "95")
+    assert program("retention", "release", "case 1", "--confirm", "production").returncode == 0
+    assert program("retention", "release", "case 1", "--confirm", "production").returncode == 2
+    data = json.loads(program("retention", "run", "--yes", "--confirm", "production", "--format", "json").stdout)
+    assert data["tables"][0]["rows"] == 1

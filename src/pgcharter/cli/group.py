@@ -56,6 +56,7 @@ COMMANDS: dict[str, Entry] = {
     "upkeep": Entry("operate", "Plan and do vacuum, freeze, analyze, indexes built anew, views refreshed."),
     "jobs": Entry("operate", "Run what the charter schedules, say when each job is due and how it went."),
     "partitions": Entry("operate", "Make partitions ahead of time, take out what is old, archive it."),
+    "retention": Entry("operate", "Let rows leave when their time is over: archived, filed, deleted; legal holds."),
     "health": Entry("operate", "Say how a running server is, what is wrong and what to do; what could not be seen."),
     "metrics": Entry("operate", "Tell Prometheus what is known of a server; write alarms and a dashboard over it."),
     "business": Entry("operate", "Hold business rules, SQL with a threshold, against a database; show how that was before."),

@@ -137,10 +137,11 @@ def verify(path: Path) -> str:
     return ""
 
 
-def discard(path: Path) -> None:
-    """Remove a file that does not count, its manifest first."""
-    manifest(path).unlink(missing_ok=True)
-    path.unlink(missing_ok=True)
+def put_aside(path: Path) -> None:
+    """Let a file not count any more, without losing it: it and its manifest end in .undone then."""
+    known = manifest(path)
+    known.rename(known.with_name(f"{known.name}.undone"))
+    path.rename(path.with_name(f"{path.name}.undone"))
 
 
 def _place(folder: Path, stem: str, form: str, whence: str, batch: str) -> Path:

@@ -111,8 +111,8 @@ class RuleTable:
     """Archive: schema of the archive tables, or schema.table when it is one table; empty: <table>_archive beside it. Files: folder."""
     where: str = ""
     """Further condition, in SQL: status = 'closed'."""
-    batch: int = field(default=5000, metadata=_between(1, 1_000_000))
-    """Rows that leave in one transaction."""
+    batch: int = field(default=0, metadata=_between(0, 1_000_000))
+    """Rows that leave in one transaction, and so are in one file; 0: 5,000, or 100,000 for files."""
 
     def __post_init__(self) -> None:
         """Raise ValueError for a rule about no table, and one without a folder for its files."""
@@ -136,8 +136,8 @@ class PurgeTable:
     """What becomes of them, as in rules."""
     to: str = ""
     """Where to, as in rules."""
-    batch: int = field(default=5000, metadata=_between(1, 1_000_000))
-    """Rows that leave in one transaction."""
+    batch: int = field(default=0, metadata=_between(0, 1_000_000))
+    """Rows that leave in one transaction, as in rules."""
 
 
 @dataclass(frozen=True)
