@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from typing import TYPE_CHECKING
 
 import click
 
 from pgcharter.cli.migrating import database_options
 from pgcharter.cli.output import Command
-from pgcharter.errors import Exit
+from pgcharter.errors import Exit, PgcharterError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
     from pgcharter.watch.metrics_asking import Exporter
     from pgcharter.watch.model import Check
+    from pgcharter.watch.notify_round import Crowd
 
 SERVE = (
     ("pgcharter metrics serve --env production", "http://127.0.0.1:9686/metrics and /healthz"),
@@ -34,21 +37,61 @@ def metrics() -> None:
 @click.option("--listen", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Address to answer on.")
 @click.option("--port", default=9686, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 takes one that is free.")
 @click.option("--pooler", metavar="DSN", help="PgBouncer's console, or env:VARIABLE.  [default: the charter's pooler_env]")
+@click.option("--notify", is_flag=True, help="Tell those whom [[watch.notify]] of the charter names what is wrong.")
+@click.option("--every", default="15s", show_default=True, metavar="TIME", help="Time between two rounds, with --notify.")
 @database_options
-def serve(environment: str | None, target: str | None, listen: str, port: int, pooler: str | None) -> int:
+def serve(environment: str | None, target: str | None, listen: str, port: int, pooler: str | None, every: str, *, notify: bool) -> int:
     """Answer /metrics for Prometheus and /healthz for probes, until ended.
 
     Each fact is asked for at most once in its time (5 s, 1 min or 15 min), however many ask here; what is slow is never waited for longer
     than a scrape may take. /healthz answers 503 where the server cannot be reached or a check is critical.
     """
     from pgcharter.cli.signals import endable
+    from pgcharter.measures import seconds
     from pgcharter.watch import metrics_http
 
+    crowd, pause = (_crowd(environment, target) if notify else None), seconds(every, "--every")
     with exporter(environment, target, pooler) as made, metrics_http.listening(made, listen, port) as server, endable():
+        if crowd:
+            threading.Thread(target=_tell, args=(made, crowd, pause), daemon=True).start()
         host, bound = server.server_address[:2]
         click.echo(f"http://{f'[{host}]' if ':' in host else host}:{bound}/metrics and /healthz, until Ctrl-C", err=True)
         server.serve_forever()
     return Exit.FINE
+
+
+def _crowd(environment: str | None, target: str | None) -> Crowd:
+    """Who is told of this database, each with his address at hand."""
+    from pathlib import Path
+
+    from pgcharter.cli.health import _job
+    from pgcharter.cli.project import charter_here
+    from pgcharter.watch import notify_round, settings
+
+    section = charter_here().section(settings.SECTION)
+    if not section.notify:
+        raise UsageError("the charter names nobody who is told", hint='[[watch.notify]] with name, kind = "webhook" and to_env')
+    notify_round.complete(section.notify)
+    job = _job(environment, target, None, (), ())
+    path = charter_here().folder / ".pgcharter" / "notify" / (job.state or Path("state.json")).name
+    notify_round.read(path)
+    return notify_round.Crowd(job.called, section.notify, section.silence, path)
+
+
+def _tell(made: Exporter, crowd: Crowd, pause: float) -> None:
+    """Round after round; what goes wrong in one is said, and the next tries again."""
+    from pgcharter.watch.health import utc_now
+
+    def complain(error: PgcharterError) -> None:
+        click.echo(f"error: {error}", err=True)
+
+    while True:
+        made.ask(60.0)
+        try:
+            crowd.round(made.health(), utc_now(), complain)
+        except PgcharterError as error:
+            complain(error)
+        time.sleep(pause)
 
 
 @metrics.command("print", cls=Command, examples=PRINT)
@@ -137,5 +180,5 @@ def exporter(environment: str | None, target: str | None, pooler: str | None) ->
     from pgcharter.watch import registry
     from pgcharter.watch.metrics_asking import Exporter, needed
 
-    (_, _, checks), looked_at = _job(environment, target, pooler, (), ())
-    return Exporter(looked_at, needed(checks, registry.load()), checks)
+    job = _job(environment, target, pooler, (), ())
+    return Exporter(job.target, needed(job.checks, registry.load()), job.checks)

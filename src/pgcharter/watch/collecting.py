@@ -18,6 +18,8 @@ from pgcharter.watch import collecting_functions
 from pgcharter.watch.collecting_session import SQL, Session, open_session, refused, renewed
 from pgcharter.watch.model import KEEP, Collector, Facts
 
+AGE = 30.0
+"""Seconds after which a session is made anew: only a new one tells whether anybody is let in, and has the settings that new ones get."""
 _ORDER = {"fast": 0, "medium": 1, "slow": 2}
 Row = Mapping[str, Any]
 
@@ -48,6 +50,7 @@ class Watcher:
         self._clock, self._now = clock, now
         self._lock = threading.Lock()
         self._sessions: dict[str, Session] = {}
+        self._made: dict[str, tuple[float, float]] = {}
         self._kept: dict[str, tuple[float, Facts]] = {}
 
     def __enter__(self) -> Self:
@@ -89,9 +92,8 @@ class Watcher:
         if not collectors:
             return {}
         try:
-            began = time.perf_counter()
             main = self._session("")
-            took = time.perf_counter() - began
+            took = self._made[""][1]
         except ConnectError as error:
             return {c.name: self._without_server(c, error) for c in collectors}
         made = {c.name: self._once(main, c, took) for c in collectors if c.scope != "database"}
@@ -99,13 +101,17 @@ class Watcher:
 
     def _session(self, database: str) -> Session:
         known = self._sessions.pop(database, None)
-        if known is not None:
+        if known is not None and self._clock() - self._made[database][0] > AGE:
+            known.conn.close()
+        elif known is not None:
             try:
                 self._sessions[database] = renewed(known)
                 return self._sessions[database]
             except psycopg.Error:
                 known.conn.close()
+        began = time.perf_counter()
         self._sessions[database] = open_session(self.target.dsn, database)
+        self._made[database] = (self._clock(), time.perf_counter() - began)
         return self._sessions[database]
 
     def _without_server(self, collector: Collector, error: ConnectError) -> Facts:

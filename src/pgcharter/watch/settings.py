@@ -10,6 +10,7 @@ from typing import Any
 from pgcharter.charter import Section
 from pgcharter.errors import UsageError
 from pgcharter.watch.model import Check, Word
+from pgcharter.watch.notify_settings import NotifyTable, SilenceTable
 
 
 def _id(value: Any) -> None:
@@ -72,6 +73,8 @@ class WatchSection:
     databases: tuple[str, ...] = ()
     """Databases of the server that are looked into; empty: all."""
     check: tuple[CheckTable, ...] = ()
+    notify: tuple[NotifyTable, ...] = ()
+    silence: tuple[SilenceTable, ...] = ()
 
 
 SECTION = Section("watch", WatchSection)
