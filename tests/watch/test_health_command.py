@@ -320,3 +320,25 @@ def test_state_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(PgcharterError, match="cannot be written"):
         health.write_state(tmp_path / "file" / "x.json", Past())
+
+
+def test_names_are_told_as_they_are_and_do_nothing(program: Program, ground: Ground) -> None:  # noqa: F811
+    name = 'we"ird {x} %s ä'
+    quoted = '"we""ird {x} %s ä"'
+    ground.admin.execute(f"CREATE DATABASE {quoted} TEMPLATE template0".encode())
+    try:
+        with psycopg.connect(ground.server.dsn(name), autocommit=True) as conn:
+            conn.execute(f"CREATE SCHEMA {quoted}".encode())
+            conn.execute(f"CREATE TABLE {quoted}.{quoted} (i int) WITH (autovacuum_enabled = off)".encode())
+            conn.execute(f"ALTER TABLE {quoted}.{quoted} ADD CONSTRAINT {quoted} CHECK (i > 0) NOT VALID".encode())
+        base = ("health", "--on", ground.dsn, "--no-state", "--only", "vacuum.table_off", "--only", "objects.not_valid")
+        data = json.loads(program(*base, "--format", "json").stdout)
+        assert [r["says"] for r in data["readings"]] == [
+            f"autovacuum is off for {quoted}.{quoted}",
+            f"constraint {quoted} of {quoted}.{quoted} was never validated",
+        ]
+        assert {r["labels"]["database"] for r in data["readings"]} == {name}
+        assert data["readings"][1]["remedy"] == f"ALTER TABLE {quoted}.{quoted} VALIDATE CONSTRAINT {quoted}"
+        assert "|" not in program(*base, "--nagios").stdout
+    finally:
+        ground.admin.execute(f"DROP DATABASE {quoted}".encode())
