@@ -14,6 +14,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import get_type_hints
 
+import checks_page
 import click
 import locks_page
 
@@ -47,6 +48,8 @@ def pages() -> Iterator[tuple[Path, str]]:
     yield REFERENCE / "options.md", NOTICE + options_page(rules, known)
     yield REFERENCE / "command-line.md", NOTICE + command_page()
     yield REFERENCE / "locks.md", locks_page.page()
+    for path, text in checks_page.pages(REFERENCE / "checks"):
+        yield path, NOTICE + text
 
 
 def rule_page(rule: Rule, known: Sequence[Guide]) -> str:
