@@ -255,6 +255,27 @@ def test_a_version_too_old_is_told_and_never_fine(ground: Ground, monkeypatch: p
     assert {g.why for g in found.gaps} == {"PostgreSQL 18 cannot be asked: 99 is the oldest that is"}
 
 
+def test_a_provider_that_hides_which_server_it_is_is_looked_at(ground: Ground, watcher_role: str) -> None:
+    ground.admin.execute("GRANT pg_monitor TO watcher")
+    ground.admin.execute("REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC")
+    try:
+        with Watcher(Target(ground.server.dsn(user="watcher", password="x"))) as one:
+            found, _ = health.look(one, [registry.check("locks.waiting")], Past(), health.utc_now())
+        assert len(found.readings) == 1
+        assert not found.gaps
+    finally:
+        ground.admin.execute("GRANT EXECUTE ON FUNCTION pg_control_system() TO PUBLIC")
+
+
+def test_a_server_that_lets_in_and_answers_nothing_is_told(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pgcharter.watch import collecting_session
+
+    monkeypatch.setattr(collecting_session, "SQL", {**collecting_session.SQL, "session": "SELECT 1 / 0"})
+    found, _ = ground.look("server.reachable", "locks.waiting")
+    assert [r.says for r in found.readings] == ["database postgres lets us in and does not answer: division by zero"]
+    assert [g.what for g in found.gaps] == ["locks.waiting"]
+
+
 def test_one_failure_hides_no_other(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     real = registry.sql
 

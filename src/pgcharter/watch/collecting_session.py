@@ -123,6 +123,11 @@ def open_session(dsn: str, database: str = "") -> Session:
         raise
     try:
         return _known(conn)
+    except psycopg.Error as error:
+        named = database or wanted.get("dbname") or "of the role"
+        said = str(error).strip().partition("\n")[0]
+        conn.close()
+        raise ConnectError(f"database {named} lets us in and does not answer: {said}") from None
     except BaseException:
         conn.close()
         raise
@@ -138,7 +143,15 @@ def _known(conn: Connection) -> Session:
         [said] = cursor.execute(SQL["session"]).fetchall()
     if said.pop("pid") != conn.info.backend_pid:
         raise _pooled()
-    return Session(conn, **{**said, "extensions": frozenset(said["extensions"])})
+    return Session(conn, **{**said, "server": _server(conn), "extensions": frozenset(said["extensions"])})
+
+
+def _server(conn: Connection) -> str:
+    try:
+        [[which]] = conn.execute(SQL["server"]).fetchall()
+    except psycopg.errors.InsufficientPrivilege:
+        return ""
+    return str(which)
 
 
 def _pooled() -> UsageError:
