@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -291,6 +293,27 @@ def test_one_failure_hides_no_other(ground: Ground, monkeypatch: pytest.MonkeyPa
         "locks.waiting": "the server did not answer with",
         "transactions.horizon": 'syntax error at or near "SELEC',
     }
+
+
+def test_a_server_that_stands_still_is_not_waited_for(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pgcharter.watch.collecting_session.LIMIT", {"fast": 0.2, "medium": 0.2, "slow": 0.2})
+    monkeypatch.setattr("pgcharter.watch.collecting_session.GRACE", 0.1)
+    clock = [100.0]
+    collectors = registry.load().collectors
+    with Watcher(Target(ground.dsn), clock=lambda: clock[0]) as one:
+        one.ask([collectors["server"]])
+        session = one._sessions[""]
+        pid = session.conn.info.backend_pid
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            facts = one._once(session, collectors["server"], 0.0)
+            later = one._once(session, collectors["horizon"], 0.0)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        assert facts.gaps
+        assert "stopped answering" in later.gaps[0].why
+        clock[0] += 100
+        assert one.ask([collectors["server"]])["server"].rows
 
 
 def test_answers_are_kept_as_long_as_they_count(ground: Ground) -> None:

@@ -15,10 +15,10 @@ import psycopg
 from pgcharter.errors import ConnectError, PgcharterError
 from pgcharter.findings import Gap
 from pgcharter.watch import collecting_functions
-from pgcharter.watch.collecting_session import SQL, Session, open_session, refused, renewed
+from pgcharter.watch.collecting_session import SQL, Session, open_session, patience, refused, renewed
 from pgcharter.watch.model import KEEP, Collector, Facts
 
-AGE = 30.0
+AGE = 300.0
 """Seconds after which a session is made anew: only a new one tells whether anybody is let in, and has the settings that new ones get."""
 _ORDER = {"fast": 0, "medium": 1, "slow": 2}
 Row = Mapping[str, Any]
@@ -127,8 +127,12 @@ class Watcher:
             return Facts(collector.name, asked=False)
         if lacking := session.lacks(collector):
             return Facts(collector.name, gaps=(Gap(collector.name, lacking),))
-        if collector.by == "function":
-            return self._function(session, collector, took)
+        if session.conn.closed:
+            return Facts(collector.name, gaps=(Gap(collector.name, "the server has stopped answering meanwhile"),))
+        with patience(session.conn, collector.cost):
+            return self._function(session, collector, took) if collector.by == "function" else self._asked(session, collector)
+
+    def _asked(self, session: Session, collector: Collector) -> Facts:
         began = time.perf_counter()
         try:
             rows: list[dict[str, Any]] = session.rows(collector, self._now)

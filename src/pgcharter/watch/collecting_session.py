@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import os
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -19,9 +24,19 @@ from pgcharter.watch.model import LIMIT, Collector, Cost
 
 OLDEST = 15
 """Oldest major version that questions are written for."""
+GRACE = 3.0
+"""Seconds beyond a statement_timeout after which a server is not waited for any more."""
 NAME = "pgcharter health"
 """application_name of sessions that look."""
-SETTINGS = ("lock_timeout=1s", "statement_timeout=10s", "jit=off", "DateStyle=ISO", "TimeZone=UTC", "search_path=pg_catalog")
+SETTINGS = (
+    "lock_timeout=1s",
+    "statement_timeout=10s",
+    "jit=off",
+    "plan_cache_mode=force_generic_plan",
+    "DateStyle=ISO",
+    "TimeZone=UTC",
+    "search_path=pg_catalog",
+)
 OPTIONS = " ".join(f"-c {setting}" for setting in SETTINGS)
 SQL = load(registry.PACKAGE, "collect/session.sql")
 
@@ -111,6 +126,23 @@ class Session:
         return not collector.table or (table is not None and (not collector.column or collector.column in table["columns"]))
 
 
+@contextmanager
+def patience(conn: Connection, cost: Cost) -> Iterator[None]:
+    """End the connection when a server does not even say that time is over: one whose machine is gone, or stands still."""
+    timer = threading.Timer(LIMIT[cost] + GRACE, _give_up, [conn.fileno()])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _give_up(descriptor: int) -> None:
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as wire:
+        wire.shutdown(socket.SHUT_RDWR)
+
+
 def open_session(dsn: str, database: str = "") -> Session:
     """Connect. Raises ConnectError; UsageError where a pooler answers, whose sessions are not ours to set."""
     wanted = conninfo_to_dict(dsn)
@@ -135,11 +167,12 @@ def open_session(dsn: str, database: str = "") -> Session:
 
 def renewed(session: Session) -> Session:
     """The same session with what is so now: rights, extensions, tables, standby or not. Raises psycopg.Error when it is gone."""
+    session.conn.prepare_threshold = 0  # who looks again will do so again: planning is most of what looking costs
     return replace(_known(session.conn), limit=session.limit)
 
 
 def _known(conn: Connection) -> Session:
-    with conn.cursor(row_factory=dict_row) as cursor:
+    with patience(conn, "fast"), conn.cursor(row_factory=dict_row) as cursor:
         [said] = cursor.execute(SQL["session"]).fetchall()
     if said.pop("pid") != conn.info.backend_pid:
         raise _pooled()
