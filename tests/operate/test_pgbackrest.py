@@ -20,7 +20,7 @@ from tests.operate.test_backup import holding
 from tests.operate.test_restore import rows, steps
 
 from pgcharter.errors import PgcharterError, RefusedError, UnavailableError, UsageError
-from pgcharter.operate import backup_engines, backup_mark, backup_render, backup_wal, drill, restore
+from pgcharter.operate import backup_engines, backup_mark, backup_render, backup_wal, drill, drill_server, restore
 from pgcharter.operate.backup_model import Until
 from pgcharter.operate.backup_native import Native
 from pgcharter.operate.backup_pgbackrest import PgBackRest
@@ -336,3 +336,28 @@ def test_what_is_rendered_is_what_works(story: tuple[Ground, list[tuple[datetime
     found = holding(rights)
     assert found["rights"] == (True, "pgcharter_backup may do what is needed")
     assert found["configuration"][1].endswith("was out of date and was made anew: pg1-user")
+
+
+def test_a_restored_server_goes_on_in_a_timeline_of_its_own(story: tuple[Ground, list[tuple[datetime, str]]]) -> None:
+    place, _ = story
+    place.run("CREATE TABLE after (n int)", "INSERT INTO after VALUES (1)")
+    place.switch()
+    made = restore.plan(place.engine, Until(), empty(place, "alive"))
+    assert made.goal.segments
+    done = restore.restore(place.engine, made, start=True, say=lambda _: None)
+    command = str(place.run("SHOW archive_command")[0][0]).replace(" archive-push", f" --pg1-path={made.folder} archive-push")
+    settings = {"archive_mode": "on", "archive_command": command}
+    prepared, conf = replace(done.prepared, settings={}), made.folder.with_name("conf")
+    with drill_server.started(prepared, conf, place.server.account, settings) as copy, copy.connect("postgres") as conn:
+        conn.execute("INSERT INTO after VALUES (2)")
+        conn.execute("SELECT pg_switch_wal()")
+        deadline = time.monotonic() + 30
+        while not conn.execute("SELECT last_archived_wal >= '00000002' FROM pg_stat_archiver").fetchone()[0]:  # type: ignore[index]
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    repository = engine(place).repository()
+    assert backup_wal.timelines(repository) == (1, 2)
+    assert not any(backup_wal.look(repository, s.name) for s in backup_wal.segments(repository, 2))  # none that was only kept for later
+    assert rows(place, Until(), folder="latest", table="after") == [1, 2]
+    assert rows(place, Until(timeline="1"), folder="first", table="after") == [1]
+    shutil.rmtree(made.folder)

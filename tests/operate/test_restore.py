@@ -44,14 +44,14 @@ def story() -> Iterator[tuple[Ground, list[tuple[datetime, str]]]]:
         yield place, found
 
 
-def rows(place: Ground, until: Until, name: str = "", folder: str = "restored") -> list[int]:
+def rows(place: Ground, until: Until, name: str = "", folder: str = "restored", table: str = "t") -> list[int]:
     """What a restore holds."""
     made = restore.plan(place.engine, until, empty(place, folder), name)
     done = place.engine.restore(made.goal.backup, until, made.folder)
     who = place.server.account
     conf = made.folder.with_name("conf")
     with drill_server.started(done, conf, who, done.settings) as copy, copy.connect("postgres") as conn:
-        found = [int(n) for (n,) in conn.execute("SELECT n FROM t ORDER BY n").fetchall()]
+        found = [int(n) for (n,) in conn.execute(f"SELECT n FROM {table} ORDER BY n".encode()).fetchall()]
     for path in (made.folder, conf, *done.work):
         shutil.rmtree(path)
     return found

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pgcharter.errors import PgcharterError
 from pgcharter.findings import Evidence
+from pgcharter.names import literal
 from pgcharter.operate import backup_check, backup_server
 from pgcharter.operate import backup_pgbackrest_config as config
 from pgcharter.operate.backup_check import Said
@@ -76,10 +77,10 @@ def _command(engine: PgBackRest, there: str) -> Said:
     """Whether the server's archive_command is archive-push with our configuration; that it works, the archive check asks."""
     wanted = engine.archive_command()
     try:
-        words = set(shlex.split(there))
+        words = set(shlex.split(there.replace("%%", "%")))
     except ValueError:
         words = set()
     home = Home(engine.first).config
     if {"archive-push", f"--config={home}", f"--stanza={engine.section.pgbackrest.stanza}", "%p"} <= words:
         return "command", True, "archive_command is archive-push with this configuration", {}
-    return "command", False, f"archive_command is not archive-push with {home}: ALTER SYSTEM SET archive_command = '{wanted}'", {}
+    return "command", False, f"archive_command is not archive-push with {home}: ALTER SYSTEM SET archive_command = {literal(wanted)}", {}

@@ -120,6 +120,14 @@ def problem_of(segment: Segment, head: bytes, system: str) -> str:
     return ""
 
 
+def holds_itself(path: Path, system: str) -> bool:
+    """Whether a segment in a server's pg_wal holds its own log: a server keeps old ones under the names of log to come."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD.size)
+    size = path.stat().st_size
+    return len(head) == _HEAD.size and size > 0 and not problem_of(Segment.named(path.name, size), head, system)
+
+
 def _put(repository: Repository, name: str, data: bytes) -> str:
     folder = repository.wal / name[:8]
     if found := stored(repository, name):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgcharter.errors import PgcharterError, UsageError
-from pgcharter.operate import backup_native_restore, drill_server, restore_target
+from pgcharter.operate import backup_native_restore, backup_wal, drill_server, restore_target
 from pgcharter.operate.backup_model import Advance, Backup, Prepared, Until
 from pgcharter.servers.account import Account
 from pgcharter.servers.datafolder import write_private
@@ -167,6 +167,6 @@ def announce(prepared: Prepared, who: Account) -> None:
     names = sorted(p.name for p in folder.iterdir() if p.is_file())
     newest = max((n[:8] for n in names if n.endswith(".history")), default="")
     own = [n for n in names if n[:8] == newest]
-    whole = [n for n in own if len(n) == 24][:-1]
+    whole = [n for n in own if len(n) == 24 and backup_wal.holds_itself(folder / n, prepared.backup.system)][:-1]
     for name in (*(n for n in own if n.endswith(".history")), *whole):
         write_private(folder / "archive_status" / f"{name}.ready", "", who)
