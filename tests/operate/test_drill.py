@@ -148,6 +148,32 @@ def test_a_mark_under_load_is_exact_or_says_that_it_is_not(place: Ground) -> Non
         assert found(made)["rows of postgres"] is not False, made.checks
 
 
+def test_with_wal_level_logical_a_mark_under_load_is_exact() -> None:
+    with ground(16, settings={"wal_level": "logical"}) as busy:
+        busy.run("CREATE TABLE t (n int)")
+        busy.engine.take("full")
+        stop = threading.Event()
+
+        def write() -> None:
+            with psycopg.connect(busy.server.dsn(), autocommit=True) as conn:
+                while not stop.wait(0.001):
+                    conn.execute("INSERT INTO t VALUES (1)")
+
+        threads = [threading.Thread(target=write) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        try:
+            mark = backup_mark.take(busy.engine, quiet=20)
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+        busy.switch()
+        made = drill.drill(busy.engine, until=drill.Until(lsn=mark.lsn, inclusive=False))
+        assert found(made)["rows of postgres"], made.checks
+        assert not busy.run("SELECT 1 FROM pg_replication_slots")
+
+
 def test_the_copy_is_cut_off(place: Ground) -> None:
     for major in (15, 16, 17, 18):
         settings = drill_server.cut_off(major)

@@ -10,24 +10,28 @@ from __future__ import annotations
 
 import json
 import re
+import select
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+from psycopg import pq
 from psycopg.conninfo import make_conninfo
 
 from pgcharter.catalog import codec
+from pgcharter.db import connect
 from pgcharter.db.queries import query
-from pgcharter.errors import PgcharterError, RefusedError
+from pgcharter.errors import ConnectError, PgcharterError, RefusedError
 from pgcharter.names import literal, quote
 from pgcharter.operate import backup_files as files
 from pgcharter.operate import backup_server
 from pgcharter.operate.backup_model import Advance
 from pgcharter.operate.backup_repository import Repository
+from pgcharter.operate.backup_server import Facts
 from pgcharter.operate.backup_wal import lsn_number
 from pgcharter.sources.live import read_catalog
 
@@ -106,13 +110,61 @@ def take(engine: Native, advance: Advance | None = None, *, quiet: float = QUIET
         repository = engine.ready(facts)
         names = list(dict.fromkeys((facts.database, *engine.section.databases)))
         sessions = {n: stack.enter_context(backup_server.opened(make_conninfo(engine.dsn, dbname=n))) for n in names}
-        behind = {n: sequences(c) for n, c in sessions.items()}  # no snapshot holds them still, so they are read before the position
-        snapshots, lsn, at = _moment(conn, list(sessions.values()), quiet)
-        marked = {n: replace(look(c, s, advance), sequences=behind[n]) for (n, c), s in zip(sessions.items(), snapshots, strict=True)}
-        mark = Mark(facts.system, facts.timeline, lsn, at, marked)
+        for last in (False, False, True):  # a schema that changes meanwhile is read again, twice
+            mark = _mark(engine, facts, conn, sessions, quiet, advance)
+            if last or all(d.catalog for d in mark.databases.values()):
+                break
+            for session in sessions.values():
+                session.execute("ROLLBACK")
         keep(repository, mark)
         _push(conn)
     return mark
+
+
+def _mark(
+    engine: Native, facts: Facts, conn: Connection, sessions: Mapping[str, Connection], quiet: float, advance: Advance | None
+) -> Mark:
+    """One mark. No snapshot holds sequences still, nor all of a schema: they are read before the position."""
+    before = {n: (sequences(c), codec.dumps(read_catalog(c))) for n, c in sessions.items()}
+    exact = None
+    if facts.wal_level == "logical" and len(sessions) == 1:
+        exact = _exported(engine.dsn, next(iter(sessions.values())), quiet)
+    snapshots, lsn, at = exact or _moment(conn, list(sessions.values()), quiet)
+    marked = {}
+    for (name, session), snapshot in zip(sessions.items(), snapshots, strict=True):
+        found = look(session, snapshot, advance)
+        numbers, catalog = before[name]
+        marked[name] = replace(found, sequences=numbers, catalog=catalog if catalog == found.catalog else "")
+    return Mark(facts.system, facts.timeline, lsn, at, marked)
+
+
+def _exported(dsn: str, session: Connection, limit: float) -> tuple[list[str], str, datetime] | None:
+    """The snapshot that a logical slot begins with: exactly what was committed before its position, however busy the server is.
+
+    (Documentation, "Streaming Replication Protocol", CREATE_REPLICATION_SLOT.) None when no slot can be had in time: it waits for all
+    transactions that are under way.
+    """
+    try:
+        walsender = connect(dsn, replication="database", application_name="pgcharter backup")
+    except ConnectError:
+        return None
+    with closing(walsender):  # it goes, and with it the slot
+        pg = walsender.pgconn
+        pg.send_query(f"CREATE_REPLICATION_SLOT pgcharter_mark_{pg.backend_pid} TEMPORARY LOGICAL pgoutput (SNAPSHOT 'export')".encode())
+        deadline = time.monotonic() + limit
+        while pg.is_busy():
+            if not select.select([pg.socket], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                return None
+            pg.consume_input()
+        result = pg.get_result()
+        if result is None or result.status != pq.ExecStatus.TUPLES_OK:
+            return None
+        lsn, name = ((result.get_value(0, n) or b"").decode() for n in (1, 2))
+        session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        session.execute(f"SET TRANSACTION SNAPSHOT {literal(name)}".encode())
+        row = session.execute("SELECT pg_catalog.pg_current_snapshot()::text, pg_catalog.clock_timestamp()").fetchone()
+    assert row is not None  # noqa: S101
+    return [str(row[0])], lsn, row[1].astimezone(UTC)
 
 
 def _moment(conn: Connection, sessions: Sequence[Connection], quiet: float) -> tuple[list[str], str, datetime]:
@@ -257,14 +309,16 @@ def compare(mark: Marked, conn: Connection) -> Compared:
     from pgcharter.catalog.compare import compare as differing
 
     major = conn.info.server_version // 10000
-    known_ = codec.loads(mark.catalog)
     with conn.transaction():
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         late = _late(mark, conn, major)
         here = replace(look(conn, "::"), sequences=sequences(conn))
         catalog = read_catalog(conn)
-    wrong, unproven = [], []
-    if known_ != catalog:
+    wrong: list[str] = []
+    unproven: list[str] = []
+    if not mark.catalog:
+        unproven.append("the schema was not marked, for it changed meanwhile")
+    elif (known_ := codec.loads(mark.catalog)) != catalog:
         found = differing(known_, catalog)
         wrong += [f"{d.object.kind} {d.object.sql()} {d.change}{f' in {d.field}' if d.field else ''} in the copy" for d in found[:20]]
     for name, rows in mark.tables.items():
