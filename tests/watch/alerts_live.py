@@ -29,7 +29,7 @@ from tests.watch.ground import Fault, Ground, until
 from tests.watch.test_health_faults import QUIET
 
 from pgcharter.servers import account, lifecycle
-from pgcharter.watch import alerts, metrics_http, model, registry
+from pgcharter.watch import alerts, collecting, metrics_http, model, registry
 from pgcharter.watch.collecting import Target
 from pgcharter.watch.metrics_asking import Exporter, needed
 from pgcharter.watch.model import Check, Level
@@ -126,7 +126,8 @@ def watched(faults: list[Fault], major: int | None = None) -> Iterator[tuple[Gro
     ]
     text = "".join(alerts.files(a for some in rules for a in some).values())
     groups = "groups:\n" + "".join(line for line in text.splitlines(keepends=True) if not line.startswith(("groups:", "#")))
-    before = dict(model.KEEP)
+    before, age = dict(model.KEEP), collecting.AGE
+    collecting.AGE = 2.0
     keep: Any = model.KEEP
     keep.update(dict.fromkeys(before, 0.2))
     exporter = None
@@ -150,6 +151,7 @@ def watched(faults: list[Fault], major: int | None = None) -> Iterator[tuple[Gro
                 pages.shutdown()
     finally:
         keep.update(before)
+        collecting.AGE = age
 
 
 def proven(ground: Ground, prometheus: Prometheus, fault: Fault, rules: list[alerts.Alert], wait: float = 60.0) -> float:

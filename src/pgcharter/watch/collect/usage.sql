@@ -62,28 +62,41 @@ SELECT count(*) FILTER (WHERE s.ssl) AS tls_sessions, count(*) FILTER (WHERE NOT
 -- name: prefetch
 SELECT prefetch AS prefetched, hit AS found FROM pg_catalog.pg_stat_recovery_prefetch
 
--- Partitions count for the table they are of. What was never touched has nothing to tell.
+-- Partitions count for the table they are of. What was never touched has nothing to tell. Only what is partitioned is added up: at
+-- thousands of tables that is most of the time.
 -- name: tables
-SELECT (SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(r.relname)
-          FROM pg_catalog.pg_class r JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace WHERE r.oid = g.root) AS relation, g.*
-  FROM (SELECT CASE WHEN c.relispartition THEN pg_catalog.pg_partition_root(c.oid) ELSE c.oid END AS root,
-               sum(pg_catalog.pg_stat_get_live_tuples(c.oid))::float8 AS live_rows, sum(pg_catalog.pg_stat_get_dead_tuples(c.oid))::float8 AS dead_rows,
-               sum(pg_catalog.pg_stat_get_numscans(c.oid))::float8 AS sequential_scans, sum(pg_catalog.pg_stat_get_tuples_returned(c.oid))::float8 AS sequential_rows,
-               sum(i.scans)::float8 AS index_scans, sum(i.rows + pg_catalog.pg_stat_get_tuples_fetched(c.oid))::float8 AS index_rows,
-               sum(pg_catalog.pg_stat_get_tuples_inserted(c.oid))::float8 AS inserted_rows, sum(pg_catalog.pg_stat_get_tuples_updated(c.oid))::float8 AS updated_rows,
-               sum(pg_catalog.pg_stat_get_tuples_deleted(c.oid))::float8 AS deleted_rows, sum(pg_catalog.pg_stat_get_tuples_hot_updated(c.oid))::float8 AS hot_updates,
-               sum(pg_catalog.pg_stat_get_vacuum_count(c.oid) + pg_catalog.pg_stat_get_autovacuum_count(c.oid))::float8 AS vacuums,
-               sum(pg_catalog.pg_stat_get_analyze_count(c.oid) + pg_catalog.pg_stat_get_autoanalyze_count(c.oid))::float8 AS analyzes,
-               sum(pg_catalog.pg_stat_get_blocks_fetched(c.oid) - pg_catalog.pg_stat_get_blocks_hit(c.oid))::float8 AS heap_read,
-               sum(pg_catalog.pg_stat_get_blocks_hit(c.oid))::float8 AS heap_hit, sum(i.read)::float8 AS index_read, sum(i.hit)::float8 AS index_hit
-          FROM pg_catalog.pg_class c
-          LEFT JOIN (SELECT x.indrelid, sum(pg_catalog.pg_stat_get_numscans(x.indexrelid)) AS scans, sum(pg_catalog.pg_stat_get_tuples_fetched(x.indexrelid)) AS rows,
-                            sum(pg_catalog.pg_stat_get_blocks_fetched(x.indexrelid) - pg_catalog.pg_stat_get_blocks_hit(x.indexrelid)) AS read,
-                            sum(pg_catalog.pg_stat_get_blocks_hit(x.indexrelid)) AS hit
-                       FROM pg_catalog.pg_index x WHERE x.indrelid >= 16384 GROUP BY 1) i ON i.indrelid = c.oid
-         WHERE c.relkind IN ('r', 'm') AND c.oid >= 16384 AND c.relpersistence <> 't'
-         GROUP BY 1) g
- WHERE live_rows + sequential_scans + inserted_rows + updated_rows + deleted_rows + vacuums + analyzes + coalesce(index_scans, 0) > 0
+WITH i AS (
+    SELECT x.indrelid, sum(pg_catalog.pg_stat_get_numscans(x.indexrelid)::float8) AS scans, sum(pg_catalog.pg_stat_get_tuples_fetched(x.indexrelid)::float8) AS rows,
+           sum((pg_catalog.pg_stat_get_blocks_fetched(x.indexrelid) - pg_catalog.pg_stat_get_blocks_hit(x.indexrelid))::float8) AS read,
+           sum(pg_catalog.pg_stat_get_blocks_hit(x.indexrelid)::float8) AS hit
+      FROM pg_catalog.pg_index x WHERE x.indrelid >= 16384 GROUP BY x.indrelid),
+counted AS MATERIALIZED (
+    SELECT c.oid, c.relispartition, pg_catalog.pg_stat_get_live_tuples(c.oid) AS live_rows,
+           pg_catalog.pg_stat_get_dead_tuples(c.oid) AS dead_rows,
+           pg_catalog.pg_stat_get_numscans(c.oid) AS sequential_scans,
+           pg_catalog.pg_stat_get_tuples_returned(c.oid) AS sequential_rows,
+           i.scans AS index_scans,
+           i.rows + pg_catalog.pg_stat_get_tuples_fetched(c.oid) AS index_rows,
+           pg_catalog.pg_stat_get_tuples_inserted(c.oid) AS inserted_rows,
+           pg_catalog.pg_stat_get_tuples_updated(c.oid) AS updated_rows,
+           pg_catalog.pg_stat_get_tuples_deleted(c.oid) AS deleted_rows,
+           pg_catalog.pg_stat_get_tuples_hot_updated(c.oid) AS hot_updates,
+           pg_catalog.pg_stat_get_vacuum_count(c.oid) + pg_catalog.pg_stat_get_autovacuum_count(c.oid) AS vacuums,
+           pg_catalog.pg_stat_get_analyze_count(c.oid) + pg_catalog.pg_stat_get_autoanalyze_count(c.oid) AS analyzes,
+           pg_catalog.pg_stat_get_blocks_fetched(c.oid) - pg_catalog.pg_stat_get_blocks_hit(c.oid) AS heap_read,
+           pg_catalog.pg_stat_get_blocks_hit(c.oid) AS heap_hit,
+           i.read AS index_read,
+           i.hit AS index_hit
+      FROM pg_catalog.pg_class c LEFT JOIN i ON i.indrelid = c.oid
+     WHERE c.relkind IN ('r', 'm') AND c.oid >= 16384 AND c.relpersistence <> 't'),
+made AS (
+    SELECT oid, live_rows, dead_rows, sequential_scans, sequential_rows, index_scans, index_rows, inserted_rows, updated_rows, deleted_rows, hot_updates, vacuums, analyzes, heap_read, heap_hit, index_read, index_hit FROM counted WHERE NOT relispartition
+    UNION ALL
+    SELECT pg_catalog.pg_partition_root(oid), sum(live_rows)::float8, sum(dead_rows)::float8, sum(sequential_scans)::float8, sum(sequential_rows)::float8, sum(index_scans)::float8, sum(index_rows)::float8, sum(inserted_rows)::float8, sum(updated_rows)::float8, sum(deleted_rows)::float8, sum(hot_updates)::float8, sum(vacuums)::float8, sum(analyzes)::float8, sum(heap_read)::float8, sum(heap_hit)::float8, sum(index_read)::float8, sum(index_hit)::float8
+      FROM counted WHERE relispartition GROUP BY 1)
+SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(r.relname) AS relation, m.*
+  FROM made m JOIN pg_catalog.pg_class r USING (oid) JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace
+ WHERE m.live_rows + m.sequential_scans + m.inserted_rows + m.updated_rows + m.deleted_rows + m.vacuums + m.analyzes + coalesce(m.index_scans, 0) > 0
 
 -- name: table_sizes
 SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(r.relname) AS relation, sum(pg_catalog.pg_total_relation_size(s.oid))::bigint AS total_bytes
