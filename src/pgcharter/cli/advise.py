@@ -24,7 +24,7 @@ def advise() -> None:
 
 
 @contextmanager
-def _session(environment: str | None, target: str | None) -> Iterator[tuple[str, Connection]]:
+def session(environment: str | None, target: str | None) -> Iterator[tuple[str, Connection]]:
     """What the database is called, and a session; errors of the server told as ours."""
     import psycopg
 
@@ -61,7 +61,7 @@ def snapshot(environment: str | None, target: str | None, form: str) -> int:
     from pgcharter.watch import workload_keep, workload_read
 
     section = charter_here().section(SECTION)
-    with _session(environment, target) as (called, conn):
+    with session(environment, target) as (called, conn):
         source, gaps, kept = workload_read.look_for(conn)
         if source is None:
             raise PgcharterError(f"{gaps[0].what} cannot be seen: {gaps[0].why}")
@@ -99,8 +99,8 @@ def workload(environment: str | None, target: str | None, form: str, last: str, 
     from pgcharter.cli import advise_show
     from pgcharter.watch import workload_report
 
-    with _session(environment, target) as (called, conn):
-        found = workload_report.report(conn, _span(last, "--last"))
+    with session(environment, target) as (called, conn):
+        found = workload_report.report(conn, span(last, "--last"))
     if form == "json":
         show_json(advise_show.workload_data(called, found, top))
     else:
@@ -116,16 +116,16 @@ REGRESSIONS = (
 
 @advise.command("regressions", cls=Command, examples=REGRESSIONS)
 @click.option("--split", required=True, metavar="TIME", help="When the release was, with its zone.")
-@click.option("--span", default="1d", show_default=True, metavar="TIME", help="How much before and after it is compared.")
+@click.option("--span", "around", default="1d", show_default=True, metavar="TIME", help="How much before and after it is compared.")
 @database_options
 @format_option
-def regressions(environment: str | None, target: str | None, form: str, split: str, span: str) -> int:
+def regressions(environment: str | None, target: str | None, form: str, split: str, around: str) -> int:
     """Say which statements are slower, more frequent or new since a release. Ends in 1 when there are some."""
     from pgcharter.cli import advise_show
     from pgcharter.watch import workload_report
 
-    with _session(environment, target) as (called, conn):
-        found = workload_report.compare(conn, _moment(split), _span(span, "--span"))
+    with session(environment, target) as (called, conn):
+        found = workload_report.compare(conn, _moment(split), span(around, "--span"))
     if form == "json":
         show_json(advise_show.regressions_data(called, found))
     else:
@@ -133,7 +133,8 @@ def regressions(environment: str | None, target: str | None, form: str, split: s
     return Exit.FINDINGS if any(c.bad for c in found.changes) else Exit.FINE
 
 
-def _span(text: str, option: str) -> timedelta:
+def span(text: str, option: str) -> timedelta:
+    """A time as the command line writes it. Raises UsageError."""
     from datetime import timedelta
 
     from pgcharter.measures import seconds
@@ -154,3 +155,6 @@ def _moment(text: str) -> datetime:
     if found is None or found.tzinfo is None:
         raise UsageError(f"{text!r} is no time with its zone", hint="write 2026-11-22T09:00Z", place="--split")
     return found
+
+
+from pgcharter.cli import advise_indexes  # noqa: E402, F401 - its command joins the group

@@ -38,7 +38,7 @@ def snapshot(screen: Screen, made: Interval | None, gaps: Iterable[Gap]) -> Page
                 Styled("▲ ", "warning"),
                 f"pg_stat_statements forgot statements {made.evictions:,} times: raise pg_stat_statements.max", hanging=2,
             )  # fmt: skip
-    _write_gaps(page, gaps)
+    write_gaps(page, gaps)
     return page
 
 
@@ -48,7 +48,7 @@ def snapshot_data(called: str, made: Interval | None, gaps: Iterable[Gap]) -> di
         "format": "pgcharter-advise-snapshot", "version": 1, "database": called, "taken": made is not None,
         "at": made and made.at.isoformat(), "began": made and made.began and made.began.isoformat(), "was_reset": made and made.was_reset,
         "evictions": made and made.evictions, "statements": made and made.statements, "calls": made and made.calls,
-        "execution_ms": made and made.execution_ms, "not_seen": _gaps(gaps),
+        "execution_ms": made and made.execution_ms, "not_seen": gaps_data(gaps),
     }  # fmt: skip
 
 
@@ -67,7 +67,7 @@ def workload(screen: Screen, called: str, found: Report, top: int) -> Page:
     _write_shapes(page, found.shapes, screen.width)
     _write_scans(page, found.scans, screen.width)
     page.blank()
-    _write_gaps(page, found.gaps)
+    write_gaps(page, found.gaps)
     return page
 
 
@@ -77,7 +77,7 @@ def _figures(use: Use, found: Report) -> str:
     hit = "–" if c.hit is None else f"{c.hit:.0%}"
     return (
         f"{share:6.1%} {_time(c.execution_ms):>10} {c.calls:>11,} {_time(c.mean_ms):>9} {c.rows_each:>12,.1f} {hit:>7}"
-        f" {_bytes(c.temp_blocks * _BLOCK):>9} {_bytes(c.wal_bytes):>9}  {_trend(use, found):<7} {use.role}"
+        f" {size(c.temp_blocks * _BLOCK):>9} {size(c.wal_bytes):>9}  {_trend(use, found):<7} {use.role}"
     )
 
 
@@ -113,7 +113,7 @@ def _write_scans(page: Page, scans: Iterable[Scan], width: int) -> None:
         since = f" since {scan.since:%Y-%m-%d}" if scan.since else ""
         page.flow(
             Styled("▲ ", "warning"), Styled(scan.table.sql(), "strong"),
-            f" of {scan.rows:,} rows ({_bytes(scan.bytes)}) was read from end to end {scan.scans:,} times{since},"
+            f" of {scan.rows:,} rows ({size(scan.bytes)}) was read from end to end {scan.scans:,} times{since},"
             f" by index {scan.index_scans:,} times", hanging=2,
         )  # fmt: skip
         for use in scan.statements:
@@ -133,7 +133,7 @@ def workload_data(called: str, found: Report, top: int) -> dict[str, Any]:
              "index_scans": s.index_scans, "since": s.since and s.since.isoformat(), "statements": [_use(u) for u in s.statements]}
             for s in found.scans
         ],
-        "not_seen": _gaps(found.gaps),
+        "not_seen": gaps_data(found.gaps),
     }  # fmt: skip
 
 
@@ -165,7 +165,7 @@ def regressions(screen: Screen, called: str, found: Compared) -> Page:
     for change in found.changes:
         _write_change(page, change, found.hours, screen.width)
     page.blank()
-    _write_gaps(page, found.gaps)
+    write_gaps(page, found.gaps)
     return page
 
 
@@ -191,16 +191,18 @@ def regressions_data(called: str, found: Compared) -> dict[str, Any]:
             {"verdict": c.verdict, "bad": c.bad, "costs_ms_an_hour": c.costs_ms, "before": asdict(c.before), "after": _use(c.use)}
             for c in found.changes
         ],
-        "not_seen": _gaps(found.gaps),
+        "not_seen": gaps_data(found.gaps),
     }  # fmt: skip
 
 
-def _write_gaps(page: Page, gaps: Iterable[Gap]) -> None:
+def write_gaps(page: Page, gaps: Iterable[Gap]) -> None:
+    """What could not be seen, and why."""
     for gap in gaps:
         page.flow(Styled("not seen: ", "dim"), Styled(gap.what, "strong"), Styled(f": {gap.why}", "dim"), hanging=4)
 
 
-def _gaps(gaps: Iterable[Gap]) -> list[dict[str, str]]:
+def gaps_data(gaps: Iterable[Gap]) -> list[dict[str, str]]:
+    """The same as JSON."""
     return [{"what": g.what, "why": g.why} for g in gaps]
 
 
@@ -215,7 +217,8 @@ def _time(ms: float) -> str:
     return f"{ms / 3_600_000:,.1f} h"
 
 
-def _bytes(count: int) -> str:
+def size(count: int) -> str:
+    """Bytes for people."""
     for limit, unit, size in ((10_000, "B", 1), (10 << 20, "kB", 1 << 10), (10 << 30, "MB", 1 << 20)):
         if count < limit:
             return f"{count // size:,} {unit}"
