@@ -4,6 +4,7 @@ foreign key or another proposal needs."""
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,11 +13,14 @@ from typing import Any
 
 import psycopg
 import pytest
+from tests.conftest import installation
+from tests.runtime import standby as standbys
 from tests.watch.ground import until
 
 from pgcharter.cli import failures
 from pgcharter.errors import UsageError
 from pgcharter.names import ObjectId
+from pgcharter.servers import lifecycle
 from pgcharter.sources import live
 from pgcharter.watch import advise_nodes
 from pgcharter.watch.advise_indexes import Advised, advise
@@ -226,3 +230,33 @@ def test_a_role_that_sees_little_is_told_so(shop: str) -> None:
         finally:
             conn.execute("RESET ROLE; DROP ROLE ad_low")
     assert "GRANT pg_monitor TO ad_low" in low.gaps[0].why
+
+
+def test_an_index_that_only_a_standby_reads_stays(call: Call) -> None:
+    with (
+        lifecycle.start_ephemeral(installation(), settings={"max_wal_senders": 5}) as primary,
+        psycopg.connect(primary.dsn(), autocommit=True) as admin,
+    ):
+        admin.execute("CREATE TABLE t (a int, b int)")
+        admin.execute("INSERT INTO t SELECT i, i FROM generate_series(1, 1000) AS i")
+        admin.execute("CREATE INDEX of_standby ON t (a)")
+        admin.execute("CREATE INDEX of_nobody ON t (b)")
+        with standbys.standby_of(primary) as copy:
+            until(lambda: admin.execute("SELECT FROM pg_stat_replication WHERE state = 'streaming'").fetchone() is not None)
+            standbys.caught_up(primary, copy)
+            count = "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'of_standby'"
+            with psycopg.connect(copy.dsn(), autocommit=True, options="-c enable_seqscan=off") as there:
+                there.execute("SELECT * FROM t WHERE a = 7")
+                there.execute("SELECT pg_stat_force_next_flush()")
+                until(lambda: (there.execute(count).fetchone() or (0,))[0])
+            words = ("advise", "indexes", "--on", primary.dsn(), "--smallest", "0", "--format", "json")
+            code, data = call(*words, "--window", "1s")
+            assert (code, [a["sql"] for a in data["advice"]]) == (0, [[], []])
+            assert "1 node streams from here" in data["not_seen"][0]["why"]
+            time.sleep(1.1)
+            code, data = call(*words, "--window", "1s", "--node", copy.dsn())
+            proposed = {a["object"]["name"]: bool(a["sql"]) for a in data["advice"]}
+            assert data["not_seen"] == []
+            assert proposed["of_nobody"]
+            code, data = call(*words, "--window", "1min", "--node", copy.dsn())
+            assert "of_standby" not in {a["object"]["name"] for a in data["advice"]}

@@ -18,7 +18,7 @@ from pgcharter.catalog.reading import Reading
 from pgcharter.findings import Finding, Gap
 from pgcharter.names import ObjectId, quote
 from pgcharter.rules import engine, shapes
-from pgcharter.watch.advise_nodes import NOT_READ, Node, quiet, unseen
+from pgcharter.watch.advise_nodes import Node, quiet, unseen
 
 Kind = Literal["invalid", "duplicate", "redundant", "unused", "missing"]
 KINDS: Mapping[str, Kind] = {"IDX04": "invalid", "IDX01": "duplicate", "IDX02": "redundant", "IDX03": "redundant", "KEY20": "missing"}
@@ -196,7 +196,7 @@ def _drop(table: Table, index: Index, size: int, nodes: Sequence[Node], window: 
     )
     facts = {"table": table.id.sql(), "bytes": size, "writes": written, "since": since.isoformat(), "nodes": [n.called for n in nodes]}
     undo = (index.definition,) if index.definition else ()
-    hint = "PostgreSQL keeps no time of creation: see that it is older than that" if proven else f"not proposed: see {NOT_READ}"
+    hint = "PostgreSQL keeps no time of creation: see that it is older than that" if proven else "not proposed: not every node has said so for long enough"
     return Advice(
         "unused",
         index.id,

@@ -76,10 +76,8 @@ def unseen(nodes: Sequence[Node], window_seconds: float) -> list[Gap]:
     expected = [name for n in nodes for name in n.standbys]
     asked = sum(n.standby for n in nodes)
     if len(expected) > asked:
-        names = ", ".join(expected)
-        found.append(
-            Gap(NOT_READ, f"{len(expected)} nodes stream from here ({names}), and {asked or 'none'} of them was asked: --node DSN for each")
-        )
+        streams = "1 node streams" if len(expected) == 1 else f"{len(expected)} nodes stream"
+        found.append(Gap(NOT_READ, f"{streams} from here ({', '.join(expected)}), and {asked or 'none'} was asked: --node DSN for each"))
     for node in nodes:
         counted = (node.now - node.since).total_seconds()
         if counted < window_seconds:
