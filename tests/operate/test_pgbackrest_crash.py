@@ -145,6 +145,11 @@ def killed_while_it_copies(place: Ground) -> None:
 
 def test_the_commands_are_the_same(place: Ground, program: Callable[..., Done]) -> None:  # noqa: F811  (the fixture)
     place.run("INSERT INTO t VALUES (1)")
+    page = (Path(__file__).parents[2] / "docs/how-to/backup.md").read_text(encoding="utf-8")
+    told = page.partition("``` toml\n")[2].partition("```")[0].replace("/srv/backup", str(place.root))
+    (charter(place) / "page").mkdir()
+    (charter(place) / "page" / "pgcharter.toml").write_text(told)
+    assert program("backup", "list", cwd=charter(place) / "page").returncode == 0
 
     def call(*words: str) -> Done:
         return program("backup", *words, cwd=charter(place), DB=place.server.dsn())

@@ -126,7 +126,7 @@ def failed(said: Said, what: str) -> PgcharterError:
     """What went wrong as one of our errors. Known numbers get a remedy."""
     number, words = said.error
     if "is this version of PostgreSQL supported" in said.errors + said.out or "PostgreSQL version" in words:
-        return UnavailableError(f"{what}: this pgBackRest does not support the server's version of PostgreSQL ({words})", hint=NEWER)
+        return UnavailableError(f"{what}: it does not know that version ({words})", hint=NEWER)
     if number == 50:
         return RefusedError(f"{what}: another pgBackRest is at work in this repository at this moment", hint="wait for it, then try again")
     if number == 62:
