@@ -17,7 +17,8 @@ from bench.generate import TABLES, generate
 
 ROUNDS = 5
 LIMIT_SECONDS = 1.0
-PEER = ("autovac_freeze", "backends", "connection", "disabled_triggers", "last_analyze", "last_vacuum", "locks", "prepared_txns", "sequence", "txn_wraparound", "wal_files")  # fmt: skip
+PEER = ("autovac_freeze", "backends", "connection", "disabled_triggers", "last_analyze", "last_vacuum", "locks", "prepared_txns",
+        "sequence", "txn_wraparound", "wal_files")  # fmt: skip
 """Actions of check_postgres that look at what checks of ours look at too."""
 
 
