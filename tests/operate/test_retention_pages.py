@@ -34,7 +34,8 @@ INSERT INTO app.login_log VALUES (1, '2010-01-01'), (2, now());
 LEFT = {
     "partitions": ("SELECT count(*) FROM app.events", 0),
     "retention": (
-        "SELECT (SELECT count(*) FROM app.orders_archive) + (SELECT count(*) FROM app.items_archive) + (SELECT count(*) FROM app.login_log)",
+        "SELECT (SELECT count(*) FROM app.orders_archive) + (SELECT count(*) FROM app.items_archive)"
+        " + (SELECT count(*) FROM app.login_log)",
         5,
     ),
 }

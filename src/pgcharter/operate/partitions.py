@@ -29,6 +29,7 @@ from pgcharter.operate import partitions_make, retention_files, retention_holds
 from pgcharter.operate.partitions_look import SQL, look
 from pgcharter.operate.partitions_model import Action, Done, Look, Result, TablePlan, bound_text, comment_sql, mark, name_of, unmarked
 from pgcharter.operate.partitions_plan import ahead, plan, wanted
+from pgcharter.operate.retention_look import blocking
 from pgcharter.policy.retention_settings import FILES, RetentionSection
 from pgcharter.sources import live
 
@@ -86,9 +87,9 @@ def _held(conn: Connection, made: TablePlan, holds: Sequence[retention_holds.Hol
     """Without what a legal hold forbids."""
     stay: dict[ObjectId, str] = {}
     for action in made.actions:
-        if action.kind in ("detach", "release") and retention_holds.of(holds, action.table, action.part):
+        if action.kind in ("detach", "release") and holds:
             try:
-                stay[action.part] = retention_holds.blocking(conn, holds, action.table, action.part)
+                stay[action.part] = blocking(conn, holds, action.table, action.part)
             except psycopg.Error as error:
                 stay[action.part] = f"nobody can tell what of {action.part.sql()} is held: {_first(error)}"
     actions = tuple(a for a in made.actions if not (a.kind in ("detach", "release") and stay.get(a.part)))
@@ -137,6 +138,7 @@ class _Works:
             result.done += [Done(a, "another run is at work on this table") for a in made.actions]
             return
         try:
+            self._unmark(made)
             for number, action in enumerate(made.actions):
                 advance(number, action.part.sql())
                 result.done += self._acted(made.look, action)
@@ -148,6 +150,13 @@ class _Works:
         row = self.conn.execute(sql.encode(), parameters).fetchone()
         return row[0] if row else None
 
+    def _unmark(self, made: TablePlan) -> None:
+        """Comments that say of a partition that it is about to leave, and it is not any more."""
+        leaving = {a.part for a in made.actions}
+        for part in made.look.parts:
+            if part.marked and part.id not in leaving:
+                self.conn.execute(comment_sql(part.id, unmarked(part.comment)).encode())
+
     def _acted(self, known: Look, action: Action) -> list[Done]:
         """One action, with what follows from it."""
         if action.kind == "create":
@@ -155,8 +164,7 @@ class _Works:
         if action.kind == "release":
             return [self._tried(action, lambda: self._release(known, action))]
         done = self._tried(action, lambda: self._detach(known, action))
-        part = next(p for p in known.parts if p.id == action.part)
-        if done.problem or (action.kind == "finish" and not part.marked):
+        if done.problem or not action.over:
             return [done]
         after = replace(
             action, kind="release", sql=(), why=f"it was taken out of {known.id.sql()}", lock=f"ACCESS EXCLUSIVE on {action.part.sql()}"
@@ -198,7 +206,8 @@ class _Works:
     def _detach(self, known: Look, action: Action) -> str:
         """Say in the comment what it is, then take it out; what was begun, here or earlier, is finalized."""
         part = next(p for p in known.parts if p.id == action.part)
-        self._still_free(known, part.id)
+        if action.kind == "detach":
+            self._still_free(known, part.id)
         if action.kind == "detach" and not part.marked:
             self.conn.execute(comment_sql(part.id, mark(part.comment, known.id, part)).encode())
             faults.point(POINTS[1])
@@ -212,7 +221,7 @@ class _Works:
 
     def _still_free(self, known: Look, part: ObjectId) -> None:
         """Raise RefusedError when a legal hold forbids it by now."""
-        why = retention_holds.blocking(self.conn, retention_holds.read(self.conn), known.id, part)
+        why = blocking(self.conn, retention_holds.read(self.conn), known.id, part)
         if why:
             raise RefusedError(f"{part.sql()} stays: {why}")
 

@@ -13,6 +13,7 @@ import psycopg
 from pgcharter.db import Connection, queries
 from pgcharter.errors import RefusedError
 from pgcharter.names import ObjectId, quote
+from pgcharter.operate import retention_holds
 from pgcharter.operate.partitions_model import Look, Part, was_of
 from pgcharter.policy.compose import SCHEMA
 from pgcharter.policy.retention_settings import PartitionTable
@@ -29,7 +30,7 @@ def look(conn: Connection, tables: Sequence[PartitionTable], now: datetime | Non
     assert row  # noqa: S101
     if row[0]:
         raise RefusedError("this server is a replica, so nothing can be changed here", hint="name the primary: --on DSN")
-    moment = now or row[1].astimezone(UTC)
+    moment = retention_holds.believed(row[1], now)
     theirs = _managed(conn)
     parameters = {"schemas": [t.id.schema for t in tables], "names": [t.id.name for t in tables]}
     there = {r[0]: r for r in conn.execute(SQL["tables"], parameters).fetchall()}

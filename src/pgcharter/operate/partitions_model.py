@@ -81,6 +81,8 @@ class Action:
     sql: tuple[str, ...] = ()
     """The statement that matters; how a table is dressed comes from the catalog when it is made."""
     concurrently: bool = True
+    over: bool = True
+    """Whether all of its time is over, so that what becomes of old partitions becomes of it."""
     rows: int = 0
     """As the server last counted them."""
 

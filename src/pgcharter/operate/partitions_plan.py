@@ -28,8 +28,8 @@ def plan(look: Look, section: RetentionSection, taken: Collection[ObjectId] = ()
     creates = _creates(look, limit, frozenset(taken), problems)
     if look.default:
         problems.append(f"{look.id.sql()} has a DEFAULT partition, {look.default.sql()}: rows whose time nobody prepared for hide in it")
-    actions = (*creates, *_finishes(look), *_detaches(look, limit), *_releases(look))
-    return TablePlan(look, actions, tuple(problems), tuple(_notes(look)), ahead(look))
+    actions = (*creates, *_finishes(look, limit), *_detaches(look, limit), *_releases(look, limit))
+    return TablePlan(look, actions, tuple(problems), tuple(_notes(look, limit)), ahead(look))
 
 
 def wanted(look: Look, limit: datetime | None) -> list[tuple[datetime, datetime]]:
@@ -87,12 +87,12 @@ def _uncovered(low: datetime, high: datetime, parts: Sequence[Part]) -> list[tup
     return rest
 
 
-def _finishes(look: Look) -> list[Action]:
+def _finishes(look: Look, limit: datetime | None) -> list[Action]:
     return [
         Action(
             "finish", look.id, p.id, "its concurrent detach was interrupted, and no other can be detached until it ends",
             f"ACCESS EXCLUSIVE on {p.id.sql()} alone", p.low, p.high,
-            (f"ALTER TABLE {look.id.sql()} DETACH PARTITION {p.id.sql()} FINALIZE",), rows=p.rows,
+            (f"ALTER TABLE {look.id.sql()} DETACH PARTITION {p.id.sql()} FINALIZE",), rows=p.rows, over=p.marked and _over(p, limit),
         )
         for p in look.parts if p.pending and p.low and p.high
     ]  # fmt: skip
@@ -107,18 +107,22 @@ def _detaches(look: Look, limit: datetime | None) -> list[Action]:
     return [
         Action(
             "detach", look.id, p.id, f"all of it is older than {look.table.keep}, {_said(p.low, p.high)}; then it is {becomes}",
-            lock, p.low, p.high, (f"ALTER TABLE {look.id.sql()} DETACH PARTITION {p.id.sql()}{word}",), concurrently, p.rows,
+            lock, p.low, p.high, (f"ALTER TABLE {look.id.sql()} DETACH PARTITION {p.id.sql()}{word}",), concurrently, rows=p.rows,
         )
-        for p in look.parts if limit and p.low and p.high and p.high <= limit and not p.pending
+        for p in look.parts if p.low and p.high and _over(p, limit) and not p.pending
     ]  # fmt: skip
 
 
-def _releases(look: Look) -> list[Action]:
+def _releases(look: Look, limit: datetime | None) -> list[Action]:
     return [
         Action("release", look.id, p.id, f"it was taken out of {look.id.sql()}, and is to be {fate(look)}",
                f"ACCESS EXCLUSIVE on {p.id.sql()} alone", p.low, p.high, rows=p.rows)
-        for p in look.left if p.low and p.high
+        for p in look.left if p.low and p.high and _over(p, limit)
     ]  # fmt: skip
+
+
+def _over(part: Part, limit: datetime | None) -> bool:
+    return bool(limit and part.high and part.high <= limit)
 
 
 def fate(look: Look) -> str:
@@ -127,14 +131,18 @@ def fate(look: Look) -> str:
     return form.format(to=look.table.to, how=look.table.how)
 
 
-def _notes(look: Look) -> list[str]:
+def _notes(look: Look, limit: datetime | None) -> list[str]:
     parts = sorted((p for p in look.parts if p.low and p.high), key=lambda p: p.low or look.now)
     holes = [(a.high, b.low) for a, b in pairwise(parts) if a.high and b.low and a.high < b.low]
     past = [(low, high) for low, high in holes if high <= look.now]
+    found = [
+        f"{p.id.sql()} was taken out of {look.id.sql()} and is not old any more: attach it again, or drop it"
+        for p in look.left if p.low and p.high and not _over(p, limit)
+    ]  # fmt: skip
     if not past:
-        return []
+        return found
     more = f", and {len(past) - 1} more" if len(past) > 1 else ""
-    return [f"{look.id.sql()} has no partition {_said(*past[-1])}{more}: rows of that time are refused"]
+    return [*found, f"{look.id.sql()} has no partition {_said(*past[-1])}{more}: rows of that time are refused"]
 
 
 def ahead(look: Look) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +16,8 @@ from pgcharter.names import ObjectId, literal, quote
 
 SQL = queries.load("pgcharter.operate", "retention.sql")
 APPLY = "pgcharter policy apply"
+APART = timedelta(days=1)
+"""How far the server's clock may be from ours."""
 
 
 @dataclass(frozen=True)
@@ -62,15 +64,20 @@ def of(holds: Sequence[Hold], *tables: ObjectId) -> tuple[Hold, ...]:
     return tuple(h for h in holds if h.table in tables)
 
 
-def blocking(conn: Connection, holds: Sequence[Hold], parent: ObjectId, part: ObjectId) -> str:
-    """Why a partition must stay whole; empty: nothing in it is held."""
-    for hold in of(holds, parent, part):
-        if not hold.column:
-            return hold.said
-        row = conn.execute(f"SELECT EXISTS (SELECT FROM {part.sql()} t WHERE {hold.sql('t')})".encode()).fetchone()
-        if row and row[0]:
-            return hold.said
-    return ""
+def believed(server: datetime, given: datetime | None) -> datetime:
+    """The moment that decides what is old: the one that was given, else the server's.
+
+    Raises RefusedError when the server's clock and ours are a day apart: by a clock that is wrong everything may look old.
+    """
+    if given is not None:
+        return given
+    here = datetime.now(UTC)
+    if abs(server - here) > APART:
+        raise RefusedError(
+            f"it is {server:%Y-%m-%d %H:%M} by the server's clock and {here:%Y-%m-%d %H:%M} UTC by this machine's: one is wrong",
+            hint="set the clock right that is wrong",
+        )
+    return server.astimezone(UTC)
 
 
 def place(conn: Connection, table: ObjectId, reason: str, column: str = "", value: str | None = None) -> Hold:

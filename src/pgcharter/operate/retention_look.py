@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 import psycopg
 
@@ -36,10 +36,8 @@ def look(
     assert row is not None  # noqa: S101
     if row[0]:
         raise RefusedError("this server is a replica, so nothing can be changed here", hint="name the primary: --on DSN")
-    moment = now or row[1].astimezone(UTC)
-    tables = [_relation(r) for r in conn.execute(SQL["tables"]).fetchall()]
-    keys = conn.execute(SQL["references"]).fetchall()
-    ground = Ground({r.oid: r for r in tables}, tuple(Reference(a, b, how, tuple(own), tuple(to)) for a, b, how, own, to in keys))
+    moment = retention_holds.believed(row[1], now)
+    ground = _ground(conn)
     jobs = [*_rules(section, ground, moment), *_purges(section, deleted, ground, moment)]
     ground = _known(conn, ground, jobs)
     return tuple(_sorted([_counted(conn, _made(job, ground)) for job in jobs], ground)), ground
@@ -53,6 +51,30 @@ def with_holds(job: Job, ground: Ground, holds: tuple[Hold, ...]) -> Job:
     if whole := next((h for h in retention_holds.of(holds, job.table) if not h.column), None):
         raise RefusedError(whole.said)
     return replace(job, blocked=_blocked(job, job.relation, fresh))
+
+
+def _ground(conn: Connection) -> Ground:
+    tables = [_relation(r) for r in conn.execute(SQL["tables"]).fetchall()]
+    keys = conn.execute(SQL["references"]).fetchall()
+    return Ground({r.oid: r for r in tables}, tuple(Reference(a, b, how, tuple(own), tuple(to)) for a, b, how, own, to in keys))
+
+
+def blocking(conn: Connection, holds: Sequence[Hold], parent: ObjectId, part: ObjectId) -> str:
+    """Why a partition must stay whole, because of what is held in it or what belongs to something held; empty: nothing is."""
+    for hold in retention_holds.of(holds, parent, part):
+        if not hold.column or _any(conn, part, hold.sql("t")):
+            return hold.said
+    if not holds:
+        return ""
+    ground = replace(_ground(conn), holds=tuple(holds))
+    whole = ground.named.get(parent) or ground.named.get(part)
+    above = _held_above(whole.oid, "t", ground, frozenset((whole.oid,))) if whole else []
+    return f"rows of {part.sql()} belong to what is held" if above and _any(conn, part, " OR ".join(above)) else ""
+
+
+def _any(conn: Connection, table: ObjectId, condition: str) -> bool:
+    row = conn.execute(f"SELECT EXISTS (SELECT FROM {table.sql()} t WHERE {condition})".encode()).fetchone()
+    return bool(row and row[0])
 
 
 def _relation(r: Sequence[object]) -> Relation:
@@ -158,7 +180,7 @@ def _refused(job: Job, relation: Relation, ground: Ground) -> tuple[str, str]:
 def _kids(job: Job, above: Relation, ground: Ground, path: tuple[int, ...]) -> tuple[Kid, ...]:
     """What ON DELETE CASCADE takes along. Raises RefusedError where it goes in a circle, or rows could not be taken."""
     found = []
-    for reference in ground.children(above.oid):
+    for reference in ground.children.get(above.oid, ()):
         child = ground.relations.get(reference.child)
         if reference.on_delete != "c" or child is None or reference.child == above.oid == path[0]:
             continue
@@ -190,7 +212,7 @@ def _prepare(job: Job, ground: Ground) -> tuple[tuple[str, ...], str]:
     found: dict[str, None] = {}
     for relation, archive in ((job.relation, job.archive), *((k.relation, k.archive) for k in _every(job.kids))):
         assert archive is not None  # noqa: S101
-        there = ground.named(archive)
+        there = ground.named.get(archive)
         if there is None:
             found |= dict.fromkeys(_archive(relation, archive))
             continue
@@ -221,7 +243,7 @@ def _archive(relation: Relation, archive: ObjectId) -> Iterator[str]:
 def _blocked(job: Job, relation: Relation, ground: Ground) -> str:
     """Rows `t` that must stay: held ones, those with rows that refer to them, those that go with held ones."""
     found = [h.sql("t") for h in retention_holds.of(ground.holds, relation.id)]
-    for n, reference in enumerate(ground.children(relation.oid)):
+    for n, reference in enumerate(ground.children.get(relation.oid, ())):
         child = ground.relations.get(reference.child)
         if child is None or reference.on_delete in ("n", "d"):
             continue
@@ -252,7 +274,7 @@ def _held_above(oid: int, below: str, ground: Ground, path: frozenset[int]) -> l
     found: list[str] = []
     if not ground.holds or len(path) > 4:
         return found
-    for n, reference in enumerate(r for r in ground.references if r.child == oid and r.parent not in path):
+    for n, reference in enumerate(r for r in ground.parents.get(oid, ()) if r.parent not in path):
         parent = ground.relations.get(reference.parent)
         if parent is None:
             continue
@@ -268,7 +290,7 @@ def _notes(job: Job, ground: Ground, *, ordered: bool) -> Iterator[str]:
     assert job.relation is not None  # noqa: S101
     for kid in _every(job.kids):
         yield f"rows of {kid.relation.id.sql()} go with them" + (f", to {kid.archive.sql()}" if kid.archive else "")
-    for reference in ground.children(job.relation.oid):
+    for reference in ground.children.get(job.relation.oid, ()):
         child = ground.relations.get(reference.child)
         if child and reference.on_delete in ("n", "d"):
             becomes = "NULL" if reference.on_delete == "n" else "its default"

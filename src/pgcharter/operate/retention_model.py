@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 
 from pgcharter.names import ObjectId, literal, quote
 from pgcharter.operate.retention_holds import Hold
@@ -60,13 +62,27 @@ class Ground:
     """Columns that an index begins with."""
     holds: tuple[Hold, ...] = ()
 
-    def named(self, table: ObjectId) -> Relation | None:
-        """A table by its name."""
-        return next((r for r in self.relations.values() if r.id == table), None)
+    @cached_property
+    def named(self) -> dict[ObjectId, Relation]:
+        """Tables by name."""
+        return {r.id: r for r in self.relations.values()}
 
-    def children(self, table: int) -> Iterator[Reference]:
-        """Foreign keys that lead to a table from others."""
-        return (r for r in self.references if r.parent == table)
+    @cached_property
+    def children(self) -> Mapping[int, Sequence[Reference]]:
+        """Foreign keys that lead to a table, by that."""
+        return _by(self.references, lambda r: r.parent)
+
+    @cached_property
+    def parents(self) -> Mapping[int, Sequence[Reference]]:
+        """Foreign keys that a table has, by that."""
+        return _by(self.references, lambda r: r.child)
+
+
+def _by(references: Sequence[Reference], key: Callable[[Reference], int]) -> Mapping[int, Sequence[Reference]]:
+    found: dict[int, list[Reference]] = defaultdict(list)
+    for reference in references:
+        found[key(reference)].append(reference)
+    return found
 
 
 @dataclass(frozen=True)
