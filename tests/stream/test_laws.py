@@ -11,12 +11,16 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.stream import stores
 from tests.stream.copying import Copies
 from tests.stream.wire import name_of
 
 from pgcharter.stream.channel import Channel
+from pgcharter.stream.checkpoints import Kept
+from pgcharter.stream.lane import Chunk, Lane
 from pgcharter.stream.model import Attribute, Relation, Stamp
 from pgcharter.stream.passed import Passed
+from pgcharter.stream.source import inserts
 from pgcharter.stream.spill import Spill, SpillDamagedError, SpillFullError
 from pgcharter.stream.transactions import Held, Transaction
 
@@ -224,3 +228,23 @@ def test_a_chunk_is_older_than_what_its_snapshot_does_not_see() -> None:
     assert passed.lowest(1000, numbers) < 500
     assert passed.lowest(1000, [11]) < 900
     assert passed.lowest(1000, [12, 99]) == 1000
+
+
+def test_a_lane_never_says_that_its_store_has_more_than_it_was_told(tmp_path: Path) -> None:
+    """A chunk waits for the store to keep a later position; meanwhile changes are written, and then the stream is idle further on."""
+    passed, path = Passed(), tmp_path / "store.db"
+    lane = Lane(stores.target(path, "s.t"), Kept("store"), "", tmp_path / "spill", name_of, [RELATION], passed)
+    lane._open()
+    chunk = Chunk(RELATION, inserts(RELATION, [("1", "a")], Stamp(8, 0)))
+    lane.chunks.put(chunk)
+    lane._seed()
+    assert not chunk.done.is_set()
+    lane.offer(transaction(16, 1))
+    batch = lane._channel.take(0)
+    assert batch is not None
+    lane._writing.write(batch.changes, batch.upto)
+    lane._channel.done(batch.upto)
+    passed.move(64)
+    lane._seed()
+    assert chunk.written
+    assert stores.Store(path).open(()) == lane.durable

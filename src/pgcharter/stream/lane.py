@@ -260,6 +260,8 @@ class Lane:
             chunk.sent = before
         elif upto > before == chunk.sent:
             self._writing.write([], upto)
+        else:
+            upto = before  # what has come meanwhile says enough
         self._channel.done(upto)
         if self._channel.durable > chunk.sent:
             chunk.written, self._chunk = True, None
