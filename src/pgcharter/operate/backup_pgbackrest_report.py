@@ -42,7 +42,7 @@ def info(text: str, repo: int) -> Info:
     """The report of one stanza. Raises PgcharterError when it is none."""
     try:
         stanzas = json.loads(text)
-        data = stanzas[0] if stanzas else {"status": {"code": 1, "message": "missing stanza"}}
+        data = stanzas[0] if stanzas != [] else {"status": {"code": 1, "message": "missing stanza"}}
         return _info(data, repo)
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise PgcharterError(f"pgBackRest's report cannot be read ({type(error).__name__}): {text[:80]!r}") from None
@@ -133,7 +133,7 @@ def verified(text: str) -> Verified:
     for line in text.splitlines():
         if logged := _LOGGED.search(line):
             level, words = logged.groups()
-            if level != "INFO" or _PATH.search(words):
+            if level != "INFO" or (_PATH.search(words) and " command " not in words):
                 lines.append(words)
         elif line.startswith("status: "):
             status = line.removeprefix("status: ").strip()
