@@ -102,16 +102,10 @@ def test_remedies_name_commands_that_exist() -> None:
     for text in texts:
         for words in re.findall(r"pgcharter ([a-z_]+(?: [a-z_]+)?)", text):
             first, _, second = words.partition(" ")
-            if first in LATER:
-                continue
             assert first in COMMANDS, text
             group = pgcharter.get_command(click.Context(pgcharter), first)
             if isinstance(group, click.Group) and second and not group.invoke_without_command:
                 assert group.get_command(click.Context(group), second), text
-
-
-LATER = {"advise", "partitions", "backup"}
-"""Commands of the same heading that are made beside this one."""
 
 
 def test_near_misses_are_told() -> None:
