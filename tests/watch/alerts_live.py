@@ -46,6 +46,7 @@ LEFT_OUT = {
     "connections.used": "our own sessions count too",
     "connections.none_left": "our own sessions count too",
     "connections.idle": "our own sessions count too",
+    "storage.cache": "our own sessions have read that database already",
     "settings.pending": "it names the number of connections of another server",
 }
 
