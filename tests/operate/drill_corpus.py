@@ -369,7 +369,7 @@ def started(copy: Copy) -> str:
     home = who.make_folder(copy.root.with_name("naive"))
     try:
         folder, log = who.make_folder(home / "data"), who.make_folder(home / "log")
-        for path in sorted((copy.root / "backups").glob("*-full/base.tar.zst"))[:1] or [copy.root / "nothing"]:
+        for path in [at / "base.tar.zst" for at in sorted((copy.root / "backups").glob("*-full"))[:1]]:
             with tarfile.open(fileobj=io.BytesIO(unpacked(path))) as tar:
                 tar.extractall(folder, filter="fully_trusted")
             for link in (folder / "pg_tblspc").iterdir():

@@ -93,3 +93,25 @@ def _data(made: Plan, done: Restored | None) -> dict[str, object]:
         "settings": dict(done.prepared.settings) if done else {}, "unpacking_seconds": done.unpacking if done else None,
         "recovering_seconds": done.recovering if done else None, "last": done.last.isoformat() if done and done.last else None,
     }  # fmt: skip
+
+
+EXTRACT = (
+    ("pgcharter backup extract 20261122T031500Z-logical /tmp/dump", "then pg_restore --create --dbname=postgres /tmp/dump/shop.dump"),
+    ("pgcharter backup extract latest /tmp/files", "the tar archives that PostgreSQL sent, with its manifest"),
+)
+
+
+@backup.command("extract", cls=Command, examples=EXTRACT)
+@click.argument("name")
+@click.argument("folder", type=click.Path(path_type=Path))
+@second_option
+def extract(name: str, folder: Path, *, second: bool) -> int:
+    """Write the files of a backup into FOLDER, decrypted and unpacked: dumps for pg_restore, tar archives for whoever restores by hand."""
+    from pgcharter.cli.progress import progress
+    from pgcharter.operate.backup_extract import extract as extracted
+
+    repository = engine(None, None, second=second, server=False).repository()
+    with progress("extracting") as advance:
+        for path in extracted(repository, repository.find(name), folder, advance):
+            click.echo(str(path))
+    return Exit.FINE

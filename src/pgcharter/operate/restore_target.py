@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pgcharter.errors import PgcharterError
+from pgcharter.errors import PgcharterError, RefusedError
 from pgcharter.operate import backup_wal
 from pgcharter.operate.backup_model import Backup, Until
 from pgcharter.operate.backup_repository import Repository
@@ -50,6 +50,11 @@ def choose(repository: Repository, until: Until) -> Backup:
 
 def goal(repository: Repository, until: Until, backup: Backup | None = None) -> Goal:
     """What a restore needs, all of it there; of `backup` when it is given. Raises PgcharterError with what is missing."""
+    if backup and backup.kind == "logical":
+        raise RefusedError(
+            f"backup {backup.id} is a logical one, which knows no log: it is loaded into a server that runs",
+            hint=f"pgcharter backup extract {backup.id} FOLDER, then pg_restore --create --dbname=postgres FOLDER/….dump",
+        )
     with Reader(repository) as reader:
         timeline = _timeline(repository, until, backup)
         branches = backup_wal.way(repository, timeline)
