@@ -88,7 +88,7 @@ STORED: dict[str, Defect] = {
     "backup.info damaged, and its copy": lambda s: [(s.folder.with_name(f"backup.info{e}"), b"x") for e in ("", ".copy")],
     "archive.info gone, and its copy": lambda s: [(repo(s.place) / f"archive/main/archive.info{e}", None) for e in ("", ".copy")],
     "byte flipped in the log of the backup": lambda s: [(s.log(0), flipped(s.log(0)))],
-    "log of the backup cut off": lambda s: [(s.log(0), s.log(0).read_bytes()[:200])],
+    "log of the backup cut off": lambda s: [(s.log(0), s.log(0).read_bytes()[:-20])],
     "log of the backup gone": lambda s: [(s.log(0), None)],
     "log behind the backup gone, newer is there": lambda s: [(s.log(-1), None)],
     "byte flipped in the log behind the backup": lambda s: [(s.log(-1), flipped(s.log(-1)))],

@@ -8,8 +8,8 @@ import pytest
 
 from pgcharter.errors import PgcharterError, RefusedError, UnavailableError
 from pgcharter.operate import backup_pgbackrest_report as report
-from pgcharter.operate.backup_pgbackrest import fulls_with_log
 from pgcharter.operate.backup_pgbackrest_program import Said, failed
+from pgcharter.operate.backup_pgbackrest_prune import fulls_with_log
 
 _DAMAGED = """\
 2026-11-22 08:51:20.660 P00   INFO: verify command begin 2.45: --config=/b/20261122-085110F/x.conf2 --output=text --stanza=main --verbose

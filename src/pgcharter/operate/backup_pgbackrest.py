@@ -7,11 +7,8 @@ with a manifest of each backup for those who only look. It runs as the owner of 
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 
 from pgcharter import faults
@@ -21,6 +18,7 @@ from pgcharter.operate import backup_files as files
 from pgcharter.operate import backup_native, backup_native_restore, backup_server
 from pgcharter.operate import backup_pgbackrest_config as config
 from pgcharter.operate import backup_pgbackrest_program as programs
+from pgcharter.operate import backup_pgbackrest_prune as pruning
 from pgcharter.operate import backup_pgbackrest_report as report
 from pgcharter.operate.backup_cipher import Key
 from pgcharter.operate.backup_model import Advance, Backup, Kind, Prepared, Until
@@ -28,84 +26,16 @@ from pgcharter.operate.backup_native import Native, places
 from pgcharter.operate.backup_pgbackrest_config import Home, Place
 from pgcharter.operate.backup_pgbackrest_log import Archive
 from pgcharter.operate.backup_pgbackrest_program import Program
+from pgcharter.operate.backup_pgbackrest_stanza import DATABASE, SUPERUSER, TAKE, Stanza, stanzas
 from pgcharter.operate.backup_repository import Repository
 from pgcharter.operate.backup_server import Facts
 from pgcharter.servers import account as accounts
 from pgcharter.servers.account import Account
 
-POINTS = ("backup pgbackrest began", "backup pgbackrest copied", "backup pgbackrest expired", "backup pgbackrest pruned")
+POINTS = ("backup pgbackrest began", "backup pgbackrest copied", *pruning.POINTS)
 """Places at which a test kills."""
-TAKE, SUPERUSER, DATABASE = "pgcharter-take", "pgcharter-superuser", "pgcharter-database"
-_ALL = "9999999"
 _LABEL = re.compile(r"new backup label = (\S+)")
 _SHARE = re.compile(r"backup file .*\(\S+, (\d+(?:\.\d+)?)%\)")
-_EXPIRES = re.compile(r"remove expired backup (\S+)")
-
-
-@dataclass(frozen=True)
-class Stanza(Repository):
-    """A repository of ours in which pgBackRest keeps backups and log."""
-
-    program: Program = field(kw_only=True)
-    number: int = 1
-    """Of the repository in pgBackRest's configuration."""
-    beside: Stanza | None = None
-    """That at the second location."""
-
-    @cached_property
-    def info(self) -> report.Info:
-        """What pgBackRest says of it, asked once. Raises PgcharterError."""
-        said = self.program.run("info", "--output=json", f"--repo={self.number}")
-        if said.code:
-            raise programs.failed(said, f"the backups in {self.root} cannot be listed")
-        return report.info(said.out, self.number)
-
-    def fresh(self) -> Stanza:
-        """The same, to be asked anew."""
-        return replace(self, beside=self.beside.fresh() if self.beside else None)
-
-    def backups(self) -> tuple[Backup, ...]:
-        """Those that pgBackRest lists, and logical ones, oldest first."""
-        logical = [b for b in super().backups() if b.kind == "logical"]
-        return tuple(sorted((*map(self._whole, self.info.backups), *logical), key=lambda b: (b.ended, b.id)))
-
-    def _whole(self, backup: Backup) -> Backup:
-        """With what was noted when it was taken; one that somebody took by hand is from the same server."""
-        noted = [b.facts["annotations"] for b in (backup, *reversed(self.info.backups)) if SUPERUSER in b.facts["annotations"]]
-        found = noted[0] if noted else {}
-        more = {"superuser": found.get(SUPERUSER, ""), "database": found.get(DATABASE, ""), "key": self.about.key_id}
-        return replace(backup, facts={**backup.facts, **more})
-
-    def damaged(self) -> tuple[str, ...]:
-        """What pgBackRest says is wrong with the repository, and damaged manifests of logical copies."""
-        said = [f"pgBackRest says of {self.root}: {p}" for p in self.info.problems]
-        return (*said, *(d for d in super().damaged() if "-logical" in d))
-
-    def find(self, name: str) -> Backup:
-        """See `Repository.find`; pgBackRest's own label is understood too."""
-        return next((b for b in self.backups() if b.facts.get("label") == name), None) or super().find(name)
-
-    def seconds(self) -> Stanza | None:
-        """See `Repository.seconds`."""
-        super().seconds()
-        return self.beside
-
-    def copies(self, backup: Backup) -> Backup | None:
-        """What was taken here together with a backup that may be of the other place."""
-        take = backup.facts.get("annotations", {}).get(TAKE)
-        return next((b for b in self.backups() if b.id == backup.id or (take and b.facts.get("annotations", {}).get(TAKE) == take)), None)
-
-    def sync(self) -> None:
-        """Have a manifest of each backup that is listed, and of no other; only under `writing`."""
-        here = self.fresh()
-        there = {b.id: b for b in here.backups() if b.kind != "logical"}
-        for name in self._ids():
-            if name not in there and not name.endswith("-logical"):
-                shutil.rmtree(self.folder(name), ignore_errors=True)
-        for one in there.values():
-            if self._backup(one.id) != one:
-                files.make(self.folder(one.id))
-                self.list(one)
 
 
 @dataclass(frozen=True)
@@ -210,8 +140,8 @@ class PgBackRest(Native):
                 at.clean()
                 refuse_baseless(at, kind)
             backup_native.room(repository, facts.size)
-            made = [_taken(at, kind, facts, advance) for at in _stanzas(repository)]
-            for at in _stanzas(repository):
+            made = [_taken(at, kind, facts, advance) for at in stanzas(repository)]
+            for at in stanzas(repository):
                 at.sync()
         return made[-1]
 
@@ -229,11 +159,11 @@ class PgBackRest(Native):
         """Have pgBackRest remove what retention does not keep, then log, here and at the second location."""
         repository = self.repository()
         going = self._gone(repository, now)
-        for at in _stanzas(repository):
+        for at in stanzas(repository):
             own = self._gone(at, now)
-            refuse_more(at, own)
+            pruning.refuse_more(at, own)
             if not dry_run:
-                _prune(at, own)
+                pruning.prune(at, own)
         return going
 
     def hold(self, backup: Backup, reason: str) -> Backup:
@@ -242,7 +172,7 @@ class PgBackRest(Native):
             return super().hold(backup, reason)
         repository = self.repository()
         with repository.writing(), files.refusing():
-            for at in _stanzas(repository):
+            for at in stanzas(repository):
                 if one := at.copies(backup):
                     label = str(one.facts["label"])
                     said = at.program.run("annotate", f"--repo={at.number}", f"--set={label}", f"--annotation={report.HOLD}={reason}")
@@ -260,12 +190,6 @@ class PgBackRest(Native):
         repository = self.repository()
         with repository.reading():
             return backup_pgbackrest_restore.restore(repository, backup, until, folder, advance)
-
-
-def _stanzas(repository: Stanza) -> tuple[Stanza, ...]:
-    """The second location first."""
-    second = repository.seconds()
-    return (second, repository) if second else (repository,)
 
 
 def owner_of(data: Path, roots: tuple[Path, ...]) -> Account:
@@ -316,61 +240,3 @@ def _taken(at: Stanza, kind: Kind, facts: Facts, advance: Advance | None) -> Bac
     if made is None:
         raise PgcharterError("pgBackRest says that it made a backup, but lists none", place=str(at.root))
     return made
-
-
-# --- prune ---
-
-
-def refuse_more(at: Stanza, going: tuple[Backup, ...]) -> None:
-    """Ask pgBackRest what would go. Raises RefusedError when more than that would."""
-    labels = {str(b.facts["label"]) for b in going if b.kind != "logical"}
-    for label in sorted(labels):
-        said = _expire(at, f"--set={label}", "--dry-run")
-        more = set(_EXPIRES.findall(said.out)) - labels
-        if more:
-            raise RefusedError(f"pgBackRest would remove {', '.join(sorted(more))} with {label}, which is kept; nothing was removed")
-
-
-def _expire(at: Stanza, *more: str, log: str = _ALL) -> programs.Said:
-    word = f"--repo{at.number}-retention"
-    said = at.program.run(
-        "expire", f"--repo={at.number}", f"{word}-full-type=count", f"{word}-full={_ALL}", f"{word}-archive-type=full",
-        f"{word}-archive={log}", "--log-level-console=info", "--log-level-stderr=error", *more,
-    )  # fmt: skip
-    if said.code:
-        raise programs.failed(said, "pgBackRest cannot remove backups")
-    return said
-
-
-def _prune(at: Stanza, going: tuple[Backup, ...]) -> None:
-    with at.writing(), at.removing(), files.refusing():
-        at.clean()
-        for backup in reversed(going):
-            if backup.kind == "logical":
-                at.remove(backup)
-            elif any(b.id == backup.id for b in at.fresh().backups()):
-                _expire(at, f"--set={backup.facts['label']}")
-            faults.point(POINTS[2])
-        count = fulls_with_log(at.fresh().backups())
-        if count:
-            _expire(at, log=str(count))
-        faults.point(POINTS[3])
-        at.sync()
-        backup_native.prune_marks(at.fresh())
-
-
-def fulls_with_log(backups: tuple[Backup, ...]) -> int:
-    """How many full backups, counted from the newest, keep all log behind them: back to the oldest that is kept for its own sake."""
-    physical = [b for b in backups if b.kind != "logical"]
-    free = [b for b in physical if not b.hold] or physical
-    fulls = [b for b in physical if b.kind == "full"]
-    if not free:
-        return 0
-    first = next((f for f in fulls if f.id in (free[0].id, free[0].base)), fulls[0] if fulls else None)
-    return sum(1 for f in fulls if first and f.ended >= first.ended)
-
-
-def chained(repository: Repository, backup: Backup) -> Iterator[str]:
-    """Ids of the backups it is built on that are gone."""
-    there = {b.id for b in repository.backups()}
-    yield from (str(i) for i in (backup.base, *backup.facts.get("needs", ())) if i and i not in there)

@@ -18,7 +18,8 @@ from pgcharter.operate.backup_pgbackrest_config import Home
 
 if TYPE_CHECKING:
     from pgcharter.db import Connection
-    from pgcharter.operate.backup_pgbackrest import PgBackRest, Stanza
+    from pgcharter.operate.backup_pgbackrest import PgBackRest
+    from pgcharter.operate.backup_pgbackrest_stanza import Stanza
 
 
 def check(engine: PgBackRest) -> tuple[Evidence, ...]:

@@ -13,7 +13,7 @@ from pgcharter.operate import backup_native_restore, restore_target
 from pgcharter.operate import backup_pgbackrest_program as programs
 from pgcharter.operate.backup_model import Advance, Backup, Prepared, Until
 from pgcharter.operate.backup_native_restore import Places
-from pgcharter.operate.backup_pgbackrest import Stanza
+from pgcharter.operate.backup_pgbackrest_stanza import Stanza
 from pgcharter.operate.restore_target import Goal
 from pgcharter.servers import datafolder
 from pgcharter.servers.account import Account

@@ -8,7 +8,7 @@ from pgcharter.operate import backup_pgbackrest_program as programs
 from pgcharter.operate import backup_pgbackrest_report as report
 from pgcharter.operate import backup_wal
 from pgcharter.operate.backup_model import Advance, Backup
-from pgcharter.operate.backup_pgbackrest import Stanza, chained
+from pgcharter.operate.backup_pgbackrest_stanza import Stanza, chained
 from pgcharter.operate.backup_wal import Segment, lsn_number, lsn_text
 
 
