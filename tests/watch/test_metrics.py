@@ -120,6 +120,23 @@ def test_sessions_are_rolled_up() -> None:
     assert made["pgcharter_one_left"].labels == ("kind",)
 
 
+def test_statements_are_told_without_their_texts(server: ServerFactory) -> None:
+    one = server(settings={"shared_preload_libraries": "pg_stat_statements"})
+    with psycopg.connect(one.dsn(), autocommit=True) as conn:
+        with exporter(one.dsn()) as made:
+            found = values(metrics_http.text(made))
+            assert not [n for n in found if "statement" in n and "settings" not in n]
+        conn.execute('CREATE SCHEMA "Odd ones"; CREATE EXTENSION pg_stat_statements SCHEMA "Odd ones"')
+        for _ in range(3):
+            conn.execute("SELECT 'secret', count(*) FROM pg_class")
+        with exporter(one.dsn()) as made:
+            text = metrics_http.text(made)
+    assert "secret" not in text
+    found = values(text)
+    assert 3 in [v for n, v in found.items() if n.startswith("pgcharter_statements_calls_total")]
+    assert found["pgcharter_statement_store_forgotten_total"] == 0
+
+
 def test_names_are_those_of_the_registry_and_each_is_told_once() -> None:
     made = [metrics.name(REGISTRY.collectors[m.collector], m.column) for m in REGISTRY.metrics]
     assert made == [f"{metrics.PREFIX}{m.name}" for m in REGISTRY.metrics]

@@ -168,12 +168,13 @@ def _of_looking(runbooks: str) -> Iterator[Alert]:
         notes = {"summary": summary, "why": why, "remedy": remedy_, **url}
         return Alert(name_, OWN, expr, severity, lasting, None, 0.0, labels, notes)
 
+    seen = f"{metrics.PREFIX}collector_up"
     yield made(
         "PgcharterAbsent", f"absent({metrics.PREFIX}up)", "critical", 120, "nobody tells how any server is",
         "Whatever happens now, no rule sees it.", "pgcharter metrics serve, and its target in Prometheus",
     )  # fmt: skip
     yield made(
-        "PgcharterBlind", f"{metrics.PREFIX}collector_up == 0", "warning", 900, "{{ $labels.collector }} cannot be seen",
+        "PgcharterBlind", f"{seen} == 0 and max_over_time({seen}[1d]) == 1", "warning", 900, "{{ $labels.collector }} is seen no more",
         "Rules over what it would tell are silent, whatever is the case.", "pgcharter health says why, under what could not be seen",
     )  # fmt: skip
     yield made(

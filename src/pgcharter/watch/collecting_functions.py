@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from pgcharter.watch import collecting_backups, collecting_host, collecting_pooler, collecting_server, collecting_tls
+from pgcharter.watch import collecting_backups, collecting_host, collecting_pooler, collecting_server, collecting_statements, collecting_tls
 from pgcharter.watch.collecting_asked import Asked, Backups, NothingToAskError, Row, System
 
 __all__ = ["FUNCTIONS", "Asked", "Backups", "NothingToAskError", "System"]
@@ -23,4 +23,6 @@ FUNCTIONS: Mapping[str, Callable[[Asked], Iterable[Row]]] = {
     "proofs": collecting_backups.proofs,
     "pools": collecting_pooler.pools,
     "pooler": collecting_pooler.pooler,
+    "statements": collecting_statements.statements,
+    "statement_store": collecting_statements.statement_store,
 }
