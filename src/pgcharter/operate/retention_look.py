@@ -117,7 +117,8 @@ def _known(conn: Connection, ground: Ground, jobs: Sequence[Job]) -> Ground:
     wanted = {j.relation.oid for j in jobs if j.relation}
     while more := {r.child for r in ground.references if r.parent in wanted and r.on_delete == "c"} - wanted:
         wanted |= more
-    names = {archive_of(ground.relations[oid].id, j.to) for j in jobs if j.how == "archive" for oid in wanted}
+    places = {place for j in jobs if j.how == "archive" for place in (j.to, j.to if "." not in j.to else "")}
+    names = {archive_of(ground.relations[oid].id, place) for place in places for oid in wanted}
     wanted |= {r.oid for r in ground.relations.values() if r.id in names}
     columns: dict[int, dict[str, tuple[str, str, bool, bool]]] = {}
     for oid, name, kind, basic, not_null, default in conn.execute(SQL["columns"], {"tables": list(wanted)}):
