@@ -83,5 +83,7 @@ def _command(engine: PgBackRest, there: str) -> Said:
         words = set()
     home = Home(engine.first).config
     if {"archive-push", f"--config={home}", f"--stanza={engine.section.pgbackrest.stanza}", "%p"} <= words:
-        return "command", True, "archive_command is archive-push with this configuration", {}
+        alone = engine.section.key_env and not engine.section.key_file
+        key = f"; the key must be in the server's environment, as {config.PASS.format(1)}" if alone else ""
+        return "command", True, f"archive_command is archive-push with this configuration{key}", {}
     return "command", False, f"archive_command is not archive-push with {home}: ALTER SYSTEM SET archive_command = {literal(wanted)}", {}

@@ -41,10 +41,11 @@ class Plan:
         """The procedure, a sentence each."""
         goal, names = self.goal, " + ".join(b.id for b in self.chain)
         last = goal.segments[-1].name if goal.segments else "none"
+        manifest = "PostgreSQL's manifest" if goal.backup.engine == "native" else "the checksums of its manifest"
         return (
             "stop the application, so that nothing more is written to the database that is given up",
             f"take backup {names} ({self.size >> 20} MB), of {goal.backup.ended:%Y-%m-%d %H:%M:%S} UTC, position {goal.backup.stop_lsn}",
-            f"unpack it into {self.folder} and hold it against PostgreSQL's manifest",
+            f"unpack it into {self.folder} and hold it against {manifest}",
             f"recover to {restore_target.spoken(goal.until)} with {len(goal.segments)} segments of log ({self.log >> 20} MB, up to {last})",
             "look at the data, then start the server there and let the application in",
         )
