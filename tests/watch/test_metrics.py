@@ -231,6 +231,33 @@ def test_a_server_that_hangs_costs_no_scrape(server: ServerFactory) -> None:
         until(lambda: "pgcharter_up 1.0" in get(f"{url}/metrics")[1])
 
 
+def test_a_target_that_makes_no_sense_is_a_gap() -> None:
+    with exporter("this is no address") as made:
+        found = values(metrics_http.text(made))
+        assert found["pgcharter_up"] == 0
+        assert found['pgcharter_collector_up{collector="connections"}'] == 0
+        assert not made.reached
+        assert made.health().gaps
+
+
+def test_pg_monitor_is_enough(database: str) -> None:
+    """What it is not enough for is told as not seen, and nothing else is missing."""
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute("CREATE ROLE metrics_watcher LOGIN PASSWORD 'x' IN ROLE pg_monitor")
+        conn.execute("GRANT TEMPORARY ON DATABASE " + conn.info.dbname + " TO metrics_watcher")  # type: ignore[arg-type]
+        try:
+            dsn = psycopg.conninfo.make_conninfo(database, user="metrics_watcher", password="x")
+            with exporter(dsn) as made:
+                found = values(metrics_http.text(made))
+            blind = {n.split('"')[1] for n, v in found.items() if n.startswith("pgcharter_collector_up{") and not v}
+            assert all(REGISTRY.collectors[name].rights == "superuser" or REGISTRY.collectors[name].grant for name in blind), blind
+            assert found["pgcharter_up"] == 1
+            assert "pgcharter_connections_used" in found
+        finally:
+            conn.execute("DROP OWNED BY metrics_watcher")
+            conn.execute("DROP ROLE metrics_watcher")
+
+
 def test_the_command_serves_until_it_is_ended(database: str) -> None:
     words = [sys.executable, "-m", "pgcharter", "metrics", "serve", "--port", "0", "--on", database]
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:

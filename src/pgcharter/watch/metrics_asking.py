@@ -10,6 +10,10 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
+import psycopg
+
+from pgcharter.errors import PgcharterError
+from pgcharter.findings import Gap
 from pgcharter.watch import health, metrics
 from pgcharter.watch.collecting import Target, Watcher
 from pgcharter.watch.judging import Past, judge, longest, remembered, sample
@@ -60,6 +64,9 @@ class Lane:
     def _ask(self, done: threading.Event) -> None:
         try:
             self._told(self._watcher.ask(self._collectors))
+        except (PgcharterError, psycopg.Error) as error:
+            why = error.message if isinstance(error, PgcharterError) else f"the server cannot be asked ({type(error).__name__})"
+            self._told({c.name: Facts(c.name, gaps=(Gap(c.name, why),)) for c in self._collectors})
         finally:
             with self._lock:
                 self._busy = False

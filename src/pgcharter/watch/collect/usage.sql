@@ -71,7 +71,7 @@ WITH i AS (
            sum(pg_catalog.pg_stat_get_blocks_hit(x.indexrelid)::float8) AS hit
       FROM pg_catalog.pg_index x WHERE x.indrelid >= 16384 GROUP BY x.indrelid),
 counted AS MATERIALIZED (
-    SELECT c.oid, c.relispartition, pg_catalog.pg_stat_get_live_tuples(c.oid) AS live_rows,
+    SELECT c.oid, c.relname, c.relnamespace, c.relispartition, pg_catalog.pg_stat_get_live_tuples(c.oid) AS live_rows,
            pg_catalog.pg_stat_get_dead_tuples(c.oid) AS dead_rows,
            pg_catalog.pg_stat_get_numscans(c.oid) AS sequential_scans,
            pg_catalog.pg_stat_get_tuples_returned(c.oid) AS sequential_rows,
@@ -90,13 +90,15 @@ counted AS MATERIALIZED (
       FROM pg_catalog.pg_class c LEFT JOIN i ON i.indrelid = c.oid
      WHERE c.relkind IN ('r', 'm') AND c.oid >= 16384 AND c.relpersistence <> 't'),
 made AS (
-    SELECT oid, live_rows, dead_rows, sequential_scans, sequential_rows, index_scans, index_rows, inserted_rows, updated_rows, deleted_rows, hot_updates, vacuums, analyzes, heap_read, heap_hit, index_read, index_hit FROM counted WHERE NOT relispartition
+    SELECT relname, relnamespace, live_rows, dead_rows, sequential_scans, sequential_rows, index_scans, index_rows, inserted_rows, updated_rows, deleted_rows, hot_updates, vacuums, analyzes, heap_read, heap_hit, index_read, index_hit
+      FROM counted WHERE NOT relispartition AND live_rows + sequential_scans + inserted_rows + updated_rows + deleted_rows + vacuums + analyzes + coalesce(index_scans, 0) > 0
     UNION ALL
-    SELECT pg_catalog.pg_partition_root(oid), sum(live_rows)::float8, sum(dead_rows)::float8, sum(sequential_scans)::float8, sum(sequential_rows)::float8, sum(index_scans)::float8, sum(index_rows)::float8, sum(inserted_rows)::float8, sum(updated_rows)::float8, sum(deleted_rows)::float8, sum(hot_updates)::float8, sum(vacuums)::float8, sum(analyzes)::float8, sum(heap_read)::float8, sum(heap_hit)::float8, sum(index_read)::float8, sum(index_hit)::float8
-      FROM counted WHERE relispartition GROUP BY 1)
-SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(r.relname) AS relation, m.*
-  FROM made m JOIN pg_catalog.pg_class r USING (oid) JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace
- WHERE m.live_rows + m.sequential_scans + m.inserted_rows + m.updated_rows + m.deleted_rows + m.vacuums + m.analyzes + coalesce(m.index_scans, 0) > 0
+    SELECT r.relname, r.relnamespace, p.live_rows, p.dead_rows, p.sequential_scans, p.sequential_rows, p.index_scans, p.index_rows, p.inserted_rows, p.updated_rows, p.deleted_rows, p.hot_updates, p.vacuums, p.analyzes, p.heap_read, p.heap_hit, p.index_read, p.index_hit
+      FROM (SELECT pg_catalog.pg_partition_root(oid) AS root, sum(live_rows)::float8 AS live_rows, sum(dead_rows)::float8 AS dead_rows, sum(sequential_scans)::float8 AS sequential_scans, sum(sequential_rows)::float8 AS sequential_rows, sum(index_scans)::float8 AS index_scans, sum(index_rows)::float8 AS index_rows, sum(inserted_rows)::float8 AS inserted_rows, sum(updated_rows)::float8 AS updated_rows, sum(deleted_rows)::float8 AS deleted_rows, sum(hot_updates)::float8 AS hot_updates, sum(vacuums)::float8 AS vacuums, sum(analyzes)::float8 AS analyzes, sum(heap_read)::float8 AS heap_read, sum(heap_hit)::float8 AS heap_hit, sum(index_read)::float8 AS index_read, sum(index_hit)::float8 AS index_hit
+              FROM counted WHERE relispartition AND live_rows + sequential_scans + inserted_rows + updated_rows + deleted_rows + vacuums + analyzes + coalesce(index_scans, 0) > 0 GROUP BY 1) p
+      JOIN pg_catalog.pg_class r ON r.oid = p.root)
+SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(m.relname) AS relation, m.live_rows, m.dead_rows, m.sequential_scans, m.sequential_rows, m.index_scans, m.index_rows, m.inserted_rows, m.updated_rows, m.deleted_rows, m.hot_updates, m.vacuums, m.analyzes, m.heap_read, m.heap_hit, m.index_read, m.index_hit
+  FROM made m JOIN pg_catalog.pg_namespace n ON n.oid = m.relnamespace
 
 -- name: table_sizes
 SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(r.relname) AS relation, sum(pg_catalog.pg_total_relation_size(s.oid))::bigint AS total_bytes
