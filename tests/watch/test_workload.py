@@ -377,6 +377,44 @@ def test_texts() -> None:
     assert clean_text("SET x = 'secret'") == "SET x = '***'"
 
 
+ODD = """
+[environments.dev]
+dsn_env = "DATABASE_URL"
+[workload]
+[business]
+[[business.rule]]
+id = "a"
+title = "Größe €"
+threshold = 2
+sql = "SELECT 1 AS value, odd FROM odd"
+"""
+
+
+def test_databases_of_other_encodings(counting: Server, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoding = "SQL_ASCII" if counting.major < 18 else "LATIN1"
+    with psycopg.connect(counting.dsn(), autocommit=True) as admin:
+        admin.execute("DROP DATABASE IF EXISTS odd")
+        admin.execute(f"CREATE DATABASE odd TEMPLATE template0 ENCODING {encoding} LOCALE_PROVIDER libc LOCALE 'C'".encode())
+    monkeypatch.setenv("DATABASE_URL", counting.dsn("odd"))
+    Path("pgcharter.toml").write_text(ODD if encoding == "SQL_ASCII" else ODD.replace(" €", ""))
+    with psycopg.connect(counting.dsn("odd"), autocommit=True, client_encoding="UTF8") as conn:
+        conn.execute('CREATE EXTENSION pg_stat_statements; CREATE TABLE "Größe" (a int)')
+        conn.execute(r"CREATE TABLE odd AS SELECT E'é\x1b[31m' AS odd")
+        code, _, err = call("policy", "apply", "--yes")
+        assert code == 0, err
+        code, _, err = call("advise", "snapshot")
+        assert code == 0, err
+        conn.execute('SELECT count(*) AS "Ä" FROM "Größe"')
+    assert call("advise", "snapshot")[0] == 0
+    code, data, _ = call("advise", "workload", "--top", "100", "--format", "json")
+    assert code == 0
+    assert [s["calls"] for s in data["statements"] if s["text"] == 'SELECT count(*) AS "Ä" FROM "Größe"'] == [1]
+    code, said, err = call("business", "check")
+    assert (code, err) == (0, ""), said
+    assert "Größe" in call("business", "history", "a")[1]
+    assert call("advise", "indexes")[0] == 0
+
+
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "workload.md"
 
 

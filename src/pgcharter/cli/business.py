@@ -120,7 +120,8 @@ def _recorded(dsn: str, found: list[Result], *, keep: bool) -> list[Result]:
 def _open(dsn: str) -> Connection:
     from pgcharter.db import connect
 
-    return connect(dsn, application_name="pgcharter business", options="-c statement_timeout=10s -c lock_timeout=2s")
+    more = "-c statement_timeout=10s -c lock_timeout=2s"
+    return connect(dsn, application_name="pgcharter business", options=more, client_encoding="UTF8")
 
 
 _MARKS = {"compliant": ("✔ ", "good"), "non_compliant": ("✖ ", "error"), "no_data": ("· ", "dim"), "failed": ("✘ ", "bad")}

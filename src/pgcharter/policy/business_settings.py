@@ -59,6 +59,8 @@ class RuleTable:
             raise ValueError(f"threshold of business rule {self.id} must be a number")
         if not self.title.strip():
             raise ValueError(f"business rule {self.id} has no title")
+        if any("\0" in text for text in (self.title, self.unit, self.window, self.owner)):
+            raise ValueError(f"a text of business rule {self.id} holds a NUL character, which no database can keep")
         if not 1 <= self.timeout <= LONGEST:
             raise ValueError(f"timeout of business rule {self.id} must be between 1 and {LONGEST} seconds, not {self.timeout}")
 

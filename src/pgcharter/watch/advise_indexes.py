@@ -185,18 +185,25 @@ def _bytes(node: Node, index: ObjectId) -> int:
     return node.indexes.get(index, (0, None, 0))[2]
 
 
+def _span(window: timedelta) -> str:
+    return f"{window.total_seconds() / 86400:g} days" if window >= timedelta(days=2) else f"{window.total_seconds():,.0f} s"
+
+
+_NOT_PROVEN = "not proposed: not every node has said so for long enough"
+
+
 def _drop(table: Table, index: Index, size: int, nodes: Sequence[Node], window: timedelta, *, proven: bool) -> Advice:
     since = max(n.since for n in nodes)
     written = sum(n.tables.get(table.id, (0, 0))[1] for n in nodes if not n.standby)
     where = f"on {len(nodes)} nodes" if len(nodes) > 1 else "here"
     says = (
-        f"index {quote(index.name)} of {table.id.sql()} was not read {where} in {window.total_seconds() / 86400:g} days"
+        f"index {quote(index.name)} of {table.id.sql()} was not read {where} in {_span(window)}"
         if proven
         else f"index {quote(index.name)} of {table.id.sql()} was not read {where} since {since:%Y-%m-%d %H:%M} UTC"
     )
     facts = {"table": table.id.sql(), "bytes": size, "writes": written, "since": since.isoformat(), "nodes": [n.called for n in nodes]}
     undo = (index.definition,) if index.definition else ()
-    hint = "PostgreSQL keeps no time of creation: see that it is older than that" if proven else "not proposed: not every node has said so for long enough"
+    hint = "PostgreSQL keeps no time of creation: see that it is older than that" if proven else _NOT_PROVEN
     return Advice(
         "unused",
         index.id,

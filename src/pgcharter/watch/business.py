@@ -102,7 +102,7 @@ def measure(dsn: str, rules: Iterable[RuleTable], now: Callable[[], datetime], t
 
 
 def _open(dsn: str) -> Connection:
-    return connect(dsn, application_name="pgcharter business")
+    return connect(dsn, application_name="pgcharter business", client_encoding="UTF8")
 
 
 def _measured(conn: Connection, rule: RuleTable, now: Callable[[], datetime]) -> Result:

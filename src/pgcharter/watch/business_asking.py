@@ -47,4 +47,4 @@ def _plain(value: Any) -> Any:
     if value is None or isinstance(value, bool | int) or (isinstance(value, float) and value - value == 0):
         return value
     text = redact(str(value)[: 10 * WIDTH])
-    return text if len(text) <= WIDTH else text[: WIDTH - 1] + "…"
+    return text if len(text) <= WIDTH else text[: WIDTH - 3] + "..."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -11,6 +10,7 @@ from typing import Any
 from pgcharter.db import Connection, queries
 from pgcharter.policy.business_settings import RuleTable
 from pgcharter.watch.business import BEFORE, Result
+from pgcharter.watch.workload_text import written
 
 
 def kept(conn: Connection) -> bool:
@@ -29,7 +29,7 @@ def record(conn: Connection, results: Iterable[Result], keep: timedelta) -> bool
         }
         for r in results
     ]  # fmt: skip
-    conn.execute(_sql("record"), {"all": json.dumps(rows).replace("\\u0000", "\\ufffd")})
+    conn.execute(_sql("record"), {"all": written(rows)})
     may = conn.execute(_sql("may_remove")).fetchone()
     if may and may[0]:
         conn.execute(_sql("remove"), {"keep": keep})

@@ -7,7 +7,7 @@ SELECT (SELECT n.nspname::text FROM pg_catalog.pg_extension AS e JOIN pg_catalog
        (SELECT e.extversion FROM pg_catalog.pg_extension AS e WHERE e.extname = 'pg_stat_statements') AS version,
        pg_catalog.current_setting('pg_stat_statements.max', true) IS NOT NULL AS loaded,
        CASE WHEN pg_catalog.pg_has_role('pg_read_all_settings', 'USAGE')
-            THEN pg_catalog.current_setting('shared_preload_libraries') ELSE '…' END AS preloaded,
+            THEN pg_catalog.current_setting('shared_preload_libraries') ELSE '...' END AS preloaded,
        pg_catalog.current_setting('is_superuser') = 'on' OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE') AS sees_all,
        pg_catalog.current_setting('pg_stat_statements.track', true) AS track,
        pg_catalog.current_setting('compute_query_id', true) AS query_id,

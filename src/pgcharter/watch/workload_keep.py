@@ -5,7 +5,6 @@ A snapshot is one transaction: killed, it has not been. Two at a time: the secon
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,6 +14,7 @@ from pgcharter import faults
 from pgcharter.db import Connection
 from pgcharter.watch.workload import Counters, Use, Which, difference, largest
 from pgcharter.watch.workload_read import Look, Source, counted, query, texts
+from pgcharter.watch.workload_text import written
 
 POINTS = ("workload costs", "workload commit")
 """Places where tests kill: what it cost is written; everything is."""
@@ -86,7 +86,7 @@ def _write(
         },
     )  # fmt: skip
     chosen = largest(costs, top)
-    conn.execute(query("costs"), {"taken_at": made.at, "all": json.dumps([{**_key(w), **_counters(costs[w])} for w in chosen])})
+    conn.execute(query("costs"), {"taken_at": made.at, "all": written([{**_key(w), **_counters(costs[w])} for w in chosen])})
     faults.point("workload costs")
     wanted = {w.query for w in chosen if w not in bases or not bases[w].has_text}
     known = texts(conn, source, wanted) if wanted else {}
@@ -95,7 +95,7 @@ def _write(
         for c in look.counted
         if c.which not in bases or bases[c.which].counters != c.counters
     ]
-    conn.execute(query("seen"), {"taken_at": made.at, "all": json.dumps(seen).replace("\\u0000", "\\ufffd")})
+    conn.execute(query("seen"), {"taken_at": made.at, "all": written(seen)})
 
 
 def _key(which: Which) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def open_session(dsn: str) -> Connection:
     """A session of ours, with limits of time. Raises ConnectError."""
     more = "-c statement_timeout=60s -c lock_timeout=2s -c jit=off -c TimeZone=UTC"
     options = f"{conninfo_to_dict(dsn).get('options') or ''} {more}".strip()
-    return connect(make_conninfo(dsn, options=options), application_name="pgcharter advise")
+    return connect(make_conninfo(dsn, options=options), application_name="pgcharter advise", client_encoding="UTF8")
 
 
 def look_for(conn: Connection) -> tuple[Source | None, tuple[Gap, ...], bool]:
