@@ -254,6 +254,16 @@ def test_a_repository_is_of_one_server(repository: Repository, tmp_path: Path) -
         backup_repository.create(tmp_path / "full", About(SYSTEM, SIZE, "gzip"))
 
 
+def test_a_new_key_does_not_make_old_backups_unreadable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BACKUP_KEY", base64.b64encode(b"k" * 32).decode())
+    about = About(SYSTEM, SIZE, "gzip", key_id=KEY.id, key_env="BACKUP_KEY")
+    backup_repository.create(tmp_path / "r", about)
+    for other in (Key(b"o" * 32).id, ""):
+        with pytest.raises(RefusedError, match=f"is encrypted with key {KEY.id}, so its backups could not be read"):
+            backup_repository.create(tmp_path / "r", About(SYSTEM, SIZE, "gzip", key_id=other, key_env="BACKUP_KEY" if other else ""))
+    assert backup_repository.create(tmp_path / "r", About(SYSTEM, SIZE, "gzip", 3, KEY.id, "BACKUP_KEY")).about.level == 3
+
+
 def test_locks(repository: Repository) -> None:
     with repository.writing(), pytest.raises(RefusedError, match="another backup is being taken"), repository.writing():
         pass

@@ -27,6 +27,8 @@ def place() -> Iterator[Ground]:
             "INSERT INTO \"Odd \"\"Name\" VALUES ('ä'), (NULL)",
             "CREATE UNLOGGED TABLE quick (n int)",
             "CREATE MATERIALIZED VIEW summed AS SELECT sum(balance) FROM accounts",
+            "ALTER DATABASE postgres SET session_preload_libraries = 'auto_explain'",
+            "ALTER DATABASE postgres SET default_transaction_read_only = off",
         )  # fmt: skip
         made.engine.take("full")
         backup_mark.take(made.engine)

@@ -93,12 +93,14 @@ def refuse_used(at: Places) -> None:
 
 
 def owner(data: Path) -> Account:
-    """Who shall own it: as root, whoever owns the empty folder that is given, else the account that our servers run as."""
+    """Who shall own it: as root, whoever owns the empty folder that is given or the one it will lie in, else our servers' account."""
     who = accounts.current()
-    if not who.dropped or not data.is_dir():
+    if not who.dropped:
         return who
-    entry = data.stat()
-    return Account(str(entry.st_uid), entry.st_uid, entry.st_gid, dropped=True) if entry.st_uid else who
+    for folder in (data, data.parent):
+        if folder.is_dir() and (entry := folder.stat()).st_uid:
+            return Account(str(entry.st_uid), entry.st_uid, entry.st_gid, dropped=True)
+    return who
 
 
 def _room(repository: Repository, at: Places, whole: Sequence[Backup], goal: Goal) -> None:
@@ -117,6 +119,7 @@ def _unpack(repository: Repository, whole: Sequence[Backup], at: Places, tools: 
         at.data.parent.mkdir(parents=True, exist_ok=True)
         who.make_folder(at.data)
     at.data.chmod(0o700)
+    who.give(at.data)
     datafolder.write_private(at.unfinished, "a restore into the folder of this name is under way, or was interrupted\n", who)
     if len(whole) == 1:
         unpack(repository, whole[0], at.data, at.tablespaces, who, advance)

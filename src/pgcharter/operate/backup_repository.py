@@ -293,6 +293,12 @@ def create(root: Path, about: About) -> Repository:
             )  # fmt: skip
         if there.about == about:
             return open_repository(root)
+        if there.about.key_id and there.about.key_id != about.key_id:
+            raise RefusedError(
+                f"{root} is encrypted with key {there.about.key_id}, so its backups could not be read with "
+                + (f"key {about.key_id}" if about.key_id else "none"),
+                hint="give a new key a repository of its own, and keep the old key for as long as its backups", place=str(root),
+            )  # fmt: skip
     elif root.is_dir() and any(root.iterdir()):
         raise RefusedError(f"{root} is not empty and no repository of backups", hint="name an empty folder", place=str(root))
     with files.refusing():

@@ -60,6 +60,10 @@ def cut_off(major: int) -> Mapping[str, str]:
     return settings
 
 
+_QUIETLY = "-c session_preload_libraries= -c local_preload_libraries= -c statement_timeout=0 -c default_transaction_read_only=off"
+"""Said by the client, for what roles and databases of the original are set to wins over the server's own."""
+
+
 @dataclass
 class Copy:
     """A running copy."""
@@ -70,7 +74,7 @@ class Copy:
 
     def connect(self, database: str) -> Connection:
         """A session as its superuser. Raises ConnectError."""
-        return connect(self.dsn(database), application_name="pgcharter drill")
+        return connect(self.dsn(database), application_name="pgcharter drill", options=_QUIETLY)
 
     def dsn(self, database: str) -> str:
         """Its address: a socket in a private folder, for there is no other."""
