@@ -247,6 +247,9 @@ def faults_env(point: str) -> dict[str, str]:
 def test_settings_that_make_no_sense_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="write sender and to"):
         NotifyTable("x", "email", "X")
+    for odd in ("a@b\nBcc: c@d", "nobody", "a b@c"):
+        with pytest.raises(ValueError, match="no address of a mail"):
+            NotifyTable("x", "email", "X", sender="a@b", to=(odd,))
     with pytest.raises(ValueError, match="only a webhook is signed"):
         NotifyTable("x", "slack", "X", "Y")
     with pytest.raises(ValueError, match="has no zone"):

@@ -142,7 +142,7 @@ def _mail(who: NotifyTable, server: str, notices: Sequence[Notice], now: datetim
         raise UsageError(f"{who.to_env} holds no address of a mail server", hint="smtp://user:password@host:587 or smtps://…")
     try:
         _deliver(address, letter)
-    except (OSError, smtplib.SMTPException) as error:
+    except (OSError, smtplib.SMTPException, ValueError) as error:
         raise PgcharterError(f"{who.name} could not be told: the mail server {address.hostname} refused ({type(error).__name__})") from None
 
 

@@ -60,6 +60,9 @@ class NotifyTable:
         """Raise ValueError for what does not fit together."""
         if self.kind == "email" and not (self.sender and self.to):
             raise ValueError(f"{self.name} is told by mail: write sender and to")
+        for address in (self.sender, *self.to):
+            if self.kind == "email" and not re.fullmatch(r"[!-?A-~]+@[!-?A-~]+", address):
+                raise ValueError(f"{self.name}: {address!r} is no address of a mail")
         if self.secret_env and self.kind != "webhook":
             raise ValueError(f"{self.name}: only a webhook is signed")
 
