@@ -102,7 +102,7 @@ def test_every_kind_is_proposed_and_nothing_that_is_needed(shop: str, major: int
     assert found.small == 1
     [size] = [a for a in found.advice if a.index.name == "Größe"]
     assert size.sql == ('DROP INDEX CONCURRENTLY "Shop"."Größe"',)
-    assert size.undo == ('CREATE INDEX "Größe" ON "Shop".users USING btree (city)',)
+    assert size.undo == ('CREATE INDEX CONCURRENTLY "Größe" ON "Shop".users USING btree (city)',)
     assert size.facts["writes"] == 500
     [parted] = [a for a in found.advice if a.index.name == "logs_word"]
     assert parted.sql == ('DROP INDEX "Shop".logs_word',)
@@ -129,6 +129,15 @@ def test_what_stays_for_another_is_not_called_unused(shop: str) -> None:
     assert "twin_a" not in names
     assert "status" in names
     assert "status_at" not in names
+
+
+def test_a_constraint_that_is_there_twice_comes_back_as_one(shop: str) -> None:
+    with psycopg.connect(shop, autocommit=True) as conn:
+        conn.execute('ALTER TABLE "Shop".users ADD CONSTRAINT "Again" UNIQUE (email)')
+        [twice] = [a for a in looked(shop).advice if a.kind == "duplicate" and "email" in " ".join(a.undo)]
+        for sql in (*twice.sql, *twice.undo):
+            conn.execute(sql.encode())
+        assert conn.execute("SELECT count(*) FROM pg_constraint WHERE conname = %s", [twice.index.name]).fetchall() == [(1,)]
 
 
 def test_small_ones_are_left_alone(shop: str) -> None:

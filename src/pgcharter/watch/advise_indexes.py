@@ -84,12 +84,25 @@ def _from_rule(found: Finding, indexes: Mapping[ObjectId, tuple[Table, Index]], 
     assert found.object is not None  # noqa: S101
     table, index = indexes[found.object]
     facts = {"table": table.id.sql(), "bytes": _bytes(nodes[0], index.id), **found.facts}
-    sql, undo = found.fix, (index.definition,) if index.definition else ()
+    sql, undo = found.fix, _again(table, index)
     if found.code == "IDX04":
         undo = ()
         if _LEFT_OVER.search(index.name):
             sql = (shapes.drop_index(index),)  # what REINDEX CONCURRENTLY left behind; the index itself is beside it
     return Advice(KINDS[found.code], index.id, found.message, sql, undo, found.code, found.hint, facts)
+
+
+def _again(table: Table, index: Index) -> tuple[str, ...]:
+    """What makes it again without stopping writes where PostgreSQL can; that of a constraint with its constraint."""
+    bound = next((c for c in table.constraints if index.constraint and c.name == index.constraint), None)
+    if bound is not None:
+        return (f"ALTER TABLE {table.id.sql()} ADD CONSTRAINT {quote(bound.name)} {bound.definition}",)
+    if not index.definition or index.partitioned:
+        return (index.definition,) if index.definition else ()
+    return (_HEAD.sub(r"\g<0>CONCURRENTLY ", index.definition),)
+
+
+_HEAD = re.compile(r"CREATE (?:UNIQUE )?INDEX ")
 
 
 def _relied_on(found: Sequence[Finding], indexes: Mapping[ObjectId, tuple[Table, Index]]) -> set[ObjectId]:
@@ -133,7 +146,11 @@ def _missing(found: Finding, catalog: Catalog, stats: Stats, nodes: Sequence[Nod
     table, deleted = _key_facts(found, catalog, nodes)
     rows = round(_rows(table, catalog, stats))
     facts = {"table": table.id.sql(), "rows": rows, "deletes": deleted, **found.facts}
-    undo = tuple(f"DROP INDEX {quote(table.schema)}.{m[1]}" for sql in found.fix if (m := _NAME.match(sql)))
+    undo = tuple(
+        f"DROP INDEX {'' if table.kind == 'partitioned table' else 'CONCURRENTLY '}{quote(table.schema)}.{m[1]}"
+        for sql in found.fix
+        if (m := _NAME.match(sql))
+    )
     assert found.object is not None  # noqa: S101
     return Advice(
         "missing", found.object, f"{found.message} ({rows:,} rows, {deleted:,} deletes)", found.fix, undo, found.code, found.hint, facts
@@ -202,7 +219,7 @@ def _drop(table: Table, index: Index, size: int, nodes: Sequence[Node], window: 
         else f"index {quote(index.name)} of {table.id.sql()} was not read {where} since {since:%Y-%m-%d %H:%M} UTC"
     )
     facts = {"table": table.id.sql(), "bytes": size, "writes": written, "since": since.isoformat(), "nodes": [n.called for n in nodes]}
-    undo = (index.definition,) if index.definition else ()
+    undo = _again(table, index)
     hint = "PostgreSQL keeps no time of creation: see that it is older than that" if proven else _NOT_PROVEN
     return Advice(
         "unused",
