@@ -373,3 +373,58 @@ def test_rights(database: str, tmp_path: Path) -> None:
                 retention.plans(conn, wish(logs()), SoftDeleteSection(), NOW)
     finally:
         execute(database, "DROP OWNED BY rt_nobody; DROP ROLE rt_nobody")
+
+
+ODD = """
+CREATE SCHEMA app; CREATE DOMAIN app.dom AS numeric(5,2);
+CREATE TYPE app.comp AS (a int, b text); CREATE TYPE app.mood AS ENUM ('x');
+CREATE TABLE app.logs (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), at timestamp NOT NULL, gone int, d app.dom,
+  c app.comp, m app.mood, arr int[][], r int4range, j jsonb, b bytea, iv interval, n numeric, f float8, inf timestamptz, t time, ip inet, p text,
+  pick text, l text);
+ALTER TABLE app.logs DROP COLUMN gone;
+INSERT INTO app.logs (at, d, c, m, arr, r, j, b, iv, n, f, inf, t, ip, p) 
+  VALUES ('2020-01-01', 1.25, (1,'q"'), 'x',
+  '{{1,2},{3,4}}', '[1,5)', '{"a": [1]}', '\\x00ff', '1 year 2 mons', 12345678901234567890.123, 'NaN', '2020-01-01', '10:00', '::1', E'a\x01\x02\n');
+"""
+
+
+@pytest.mark.parametrize("how", ["archive", "parquet", "jsonl", "csv"])
+def test_odd_columns(database: str, tmp_path: Path, how: str) -> None:
+    """Types of every kind, names that our own statements use, values that Parquet cannot hold."""
+    ready(database, ODD)
+    to = "" if how == "archive" else "files"
+    sql = "INSERT INTO app.logs (at, inf, t) VALUES ('2020-01-02', 'infinity', '24:00')"
+    assert [(o.problem, o.rows) for o in run(database, wish(logs(how=how, to=to)), tmp_path)] == [("", 1)]
+    execute(database, sql)
+    (done,) = run(database, wish(logs(how=how, to=to)), tmp_path)
+    if how == "parquet":
+        assert "holds a value that Parquet's types do not" in done.problem
+        assert execute(database, "SELECT count(*) FROM app.logs") == [(1,)]
+    else:
+        assert (done.problem, done.rows) == ("", 1)
+    if how == "jsonl":
+        rows = [json.loads(f.read_text(encoding="utf-8")) for f in (tmp_path / "files").glob("*.jsonl")]
+        assert {(r["p"], r["inf"], r["b"]) for r in rows} == {
+            ("a\x01\x02\n", "2020-01-01T00:00:00+00:00", "\\x00ff"),
+            (None, "infinity", None),
+        }
+
+
+def test_partitions_and_no_key(database: str, tmp_path: Path) -> None:
+    ready(
+        database,
+        """CREATE SCHEMA app; CREATE TABLE app.par (id int, at date, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
+        CREATE TABLE app.par1 PARTITION OF app.par FOR VALUES FROM ('2020-01-01') TO ('2021-01-01');
+        CREATE TABLE app.par2 PARTITION OF app.par FOR VALUES FROM ('2021-01-01') TO ('2027-01-01');
+        CREATE TABLE app.kid (pid int, pat date, FOREIGN KEY (pid, pat) REFERENCES app.par ON DELETE CASCADE) PARTITION BY HASH (pid);
+        CREATE TABLE app.kid0 PARTITION OF app.kid FOR VALUES WITH (MODULUS 1, REMAINDER 0);
+        INSERT INTO app.par SELECT n, date '2020-06-01' + n FROM generate_series(1, 2000) n; INSERT INTO app.kid SELECT id, at FROM app.par;
+        CREATE TABLE app.logs (at timestamptz, v text); INSERT INTO app.logs SELECT '2026-01-01', 'same' FROM generate_series(1, 10)""",
+    )
+    for how in ("archive", "csv"):
+        (done,) = run(database, wish(logs(how=how, to="files" if how == "csv" else "")), tmp_path)
+        assert (done.problem, done.rows) == ("", 10)
+        execute(database, "INSERT INTO app.logs SELECT '2026-01-01', 'same' FROM generate_series(1, 10)")
+    (done,) = run(database, wish(RuleTable(("app.par",), column="at", keep="2y", batch=500)), tmp_path)
+    assert (done.problem, done.rows, done.with_them) == ("", 1634, 1634)
+    assert execute(database, "SELECT (SELECT count(*) FROM app.kid), (SELECT count(*) FROM app.kid_archive)") == [(366, 1634)]

@@ -10,12 +10,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote as percent
+
+import psycopg
 
 from pgcharter import faults
 from pgcharter.db import Connection
@@ -26,9 +29,12 @@ FORMAT = "pgcharter-archive"
 POINTS = ("retention_files.written", "retention_files.renamed", "retention_files.named")
 _COPY = {
     "csv": "COPY ({query}) TO STDOUT (FORMAT csv, FORCE_QUOTE *, ENCODING 'UTF8')",
-    "jsonl": "COPY (SELECT row_to_json(t) FROM ({query}) t) TO STDOUT (FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02', ENCODING 'UTF8')",
+    "jsonl": "COPY (SELECT row_to_json(pgcharter_row.*) FROM ({query}) pgcharter_row) TO STDOUT"
+    " (FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02', ENCODING 'UTF8')",
 }
 _LONGEST = 180
+_DEAD = 2 * 86400
+"""Seconds after which a file that is not whole is nobody's: longer than a query may take."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,7 @@ def write(
     known, whence = columns(conn, table), origin(conn, table)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        _sweep(folder)
         path = _place(folder, stem or f"{table.schema}.{table.name}", form, whence, batch)
         aside = path.with_name(f".{path.name}.new")
         rows = _parquet(conn, query, aside) if form == "parquet" else _copied(conn, query, form, aside)
@@ -101,6 +108,11 @@ def write(
         )  # fmt: skip
         _named(path, made)
         faults.point(POINTS[2])
+    except psycopg.DataError as error:
+        raise PgcharterError(
+            f"{table.sql()} holds a value that Parquet's types do not ({str(error).partition(chr(10))[0]}); nothing was deleted",
+            hint='how = "jsonl" keeps every value',
+        ) from None
     except OSError as error:
         raise PgcharterError(
             f"{table.sql()} could not be written to {folder}: {error.strerror or error}; nothing was deleted",
@@ -142,6 +154,13 @@ def put_aside(path: Path) -> None:
     known = manifest(path)
     known.rename(known.with_name(f"{known.name}.undone"))
     path.rename(path.with_name(f"{path.name}.undone"))
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what writers that died have left, long enough ago that nobody is at it."""
+    for file in folder.glob(".*.new"):
+        if time.time() - file.stat().st_mtime > _DEAD:
+            file.unlink(missing_ok=True)
 
 
 def _place(folder: Path, stem: str, form: str, whence: str, batch: str) -> Path:
@@ -215,9 +234,14 @@ def _parquet_same(conn: Connection, query: str, path: Path) -> bool:
     there = _pyarrow().ParquetFile(path).iter_batches(batch_size=2000)
     for batch in _batches(conn, query):
         read_back = next(there, None)
-        if read_back is None or not pa.Table.from_batches([batch]).equals(pa.Table.from_batches([read_back])):
+        if read_back is None or not _equal(pa.Table.from_batches([batch]), pa.Table.from_batches([read_back])):
             return False
     return next(there, None) is None
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Whether tables hold the same; Arrow says that NaN is not NaN, so where it finds a difference the values are looked at as text."""
+    return bool(one.equals(other)) or (one.schema.equals(other.schema) and repr(one.to_pylist()) == repr(other.to_pylist()))
 
 
 def _batches(conn: Connection, query: str) -> Iterator[Any]:
