@@ -15,14 +15,17 @@ from pathlib import Path
 
 import pytest
 from psycopg.conninfo import make_conninfo
-from tests.operate.backups import Ground, ground
+from tests.conftest import installation
+from tests.operate.backups import Ground, ground, program
 
 from pgcharter.errors import ConnectError, PgcharterError, RefusedError, UnavailableError
 from pgcharter.operate import backup_native, backup_receive, backup_render, backup_wal, restore
 from pgcharter.operate.backup_extract import extract
 from pgcharter.operate.backup_model import Until
 from pgcharter.operate.backup_native import Native
+from pgcharter.operate.backup_settings import BackupSection
 from pgcharter.operate.backup_wal import Segment, lsn_number
+from pgcharter.servers import account, folders, lifecycle
 
 
 @pytest.fixture(scope="module")
@@ -239,6 +242,7 @@ import sys
 from pgcharter.operate import backup_receive
 from pgcharter.operate.backup_native import Native
 from pgcharter.operate.backup_settings import BackupSection
+from pgcharter.operate.backup_settings import BackupSection
 backup_receive.receive(Native(BackupSection(repository=sys.argv[2], log="receive"), sys.argv[1]))
 """
 
@@ -256,6 +260,30 @@ def test_a_disk_that_is_full_is_a_clear_sentence(place: Ground, tmp_path: Path) 
     assert "the repository of backups could not be written: file too large" in done.stderr
     assert place.engine.backups() == before
     assert not place.engine.repository().leftovers()
+
+
+def test_a_damaged_page_of_the_source_is_not_backed_up() -> None:
+    who = account.current()
+    home = folders.private(who)
+    root = who.make_folder(home / "repository")
+    command = backup_render.archive_command(program(), root)
+    settings = {"archive_mode": "on", "archive_command": command, "autovacuum": False}
+    try:
+        with lifecycle.start(who.make_folder(home / "s"), installation(18), settings=settings, ephemeral=False) as server:  # with checksums
+            place = Ground(server, root, BackupSection(repository=str(root), wait="20s"))
+            place.run("CREATE TABLE t AS SELECT i FROM generate_series(1, 1000) i", "VACUUM t", "CHECKPOINT")
+            path = server.data / str(place.run("SELECT pg_relation_filepath('t')")[0][0])
+            page = bytearray(path.read_bytes())
+            page[5000] ^= 1
+            path.write_bytes(bytes(page))
+            with pytest.raises(
+                PgcharterError, match="pages of the database are damaged: their checksums do not fit, so no backup was kept"
+            ):
+                place.engine.take("full")
+            assert place.engine.backups() == ()
+            assert not place.engine.repository().leftovers()
+    finally:
+        folders.remove(home)
 
 
 def test_a_standby_that_does_not_follow_is_told() -> None:

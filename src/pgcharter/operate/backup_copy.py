@@ -5,7 +5,8 @@ Protocol"; the one stream of archives is that of 15 and newer), which is what pg
 from __future__ import annotations
 
 import select
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -45,16 +46,21 @@ class Copied:
     """Bytes sent."""
 
 
-def open_walsender(dsn: str) -> Connection:
+@contextmanager
+def open_walsender(dsn: str) -> Iterator[Connection]:
     """A physical replication connection. Raises ConnectError with what is missing."""
     try:
-        return connect(dsn, replication="true", application_name="pgcharter backup")
+        conn = connect(dsn, replication="true", application_name="pgcharter backup")
     except ConnectError as error:
         raise ConnectError(
             error.message,
             hint="a backup needs a role with REPLICATION (ALTER ROLE … REPLICATION), a line for database replication in pg_hba.conf, and a"
             " free one of max_wal_senders. " + error.hint,
         ) from None
+    try:
+        yield conn
+    finally:
+        conn.close()  # without the ROLLBACK that psycopg would send: nobody knows how far the protocol is
 
 
 def identify(conn: Connection) -> tuple[str, int]:
