@@ -47,7 +47,7 @@ ALTER TABLE twins ADD CONSTRAINT big CHECK (m > 0) NOT VALID;
 
 
 def seed(dsn: str) -> None:
-    """Each statement in a session of its own, at whose end statistics are told."""
+    """What is wrong on purpose."""
     changed(dsn, SEEDED)
     changed(dsn, 'VACUUM ANALYZE "Größe"."Order"')
     changed(dsn, "VACUUM ANALYZE quiet")
@@ -84,6 +84,7 @@ def asked(dsn: str, sql: str) -> list[Any]:
 def changed(dsn: str, sql: str) -> None:
     with psycopg.connect(dsn, autocommit=True) as conn:
         conn.execute(sql.encode())
+        conn.execute("SELECT pg_stat_force_next_flush()")  # a session that ends tells its statistics a moment later
 
 
 @pytest.mark.parametrize("major", [15, 18])
@@ -146,8 +147,8 @@ def test_without_the_extension_an_estimate_is_acted_on_once(database: str, tmp_p
 
 
 def test_who_may_not_says_so(database: str) -> None:
-    changed(database, "CREATE ROLE up_keeper; CREATE TABLE theirs (n int); INSERT INTO theirs SELECT generate_series(1, 9)")
-    changed(database, "CREATE TABLE own (n int); INSERT INTO own SELECT 1; ALTER TABLE own OWNER TO up_keeper")
+    changed(database, "CREATE ROLE up_keeper; CREATE TABLE theirs (n int); INSERT INTO theirs SELECT generate_series(1, 100)")
+    changed(database, "CREATE TABLE own (n int); INSERT INTO own SELECT generate_series(1, 100); ALTER TABLE own OWNER TO up_keeper")
     try:
         with upkeep_run.session(database) as conn:
             conn.execute("SET ROLE up_keeper")
@@ -162,7 +163,7 @@ def test_who_may_not_says_so(database: str) -> None:
 
 
 def test_the_window(database: str) -> None:
-    changed(database, "CREATE TABLE t (n int); INSERT INTO t SELECT 1")
+    changed(database, "CREATE TABLE t (n int); INSERT INTO t SELECT generate_series(1, 100)")
     later = datetime.now(UTC) + timedelta(hours=3)
     closed = UpkeepSection(window=f"{later:%H:%M}-{later + timedelta(hours=1):%H:%M} UTC")
     with pytest.raises(RefusedError, match="it is not that time"):
@@ -172,7 +173,8 @@ def test_the_window(database: str) -> None:
 
 
 def test_the_window_ends_between_steps(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    changed(database, "CREATE TABLE t (n int); INSERT INTO t SELECT 1; CREATE TABLE u (n int); INSERT INTO u SELECT 1")
+    for name in "tu":
+        changed(database, f"CREATE TABLE {name} (n int); INSERT INTO {name} SELECT generate_series(1, 100)")
     told: list[str] = []
     section = UpkeepSection(window="00:00-23:59 UTC")
     answers = iter([True, True, False])
@@ -184,7 +186,8 @@ def test_the_window_ends_between_steps(database: str, monkeypatch: pytest.Monkey
 
 
 def test_a_lock_is_not_waited_for_long_and_others_go_on(database: str) -> None:
-    changed(database, "CREATE TABLE t (n int); INSERT INTO t SELECT 1; CREATE TABLE u (n int); INSERT INTO u SELECT 1")
+    for name in "tu":
+        changed(database, f"CREATE TABLE {name} (n int); INSERT INTO {name} SELECT generate_series(1, 100)")
     with psycopg.connect(database) as holder:
         holder.execute("LOCK TABLE t IN SHARE MODE")
         done, left = upkeep_run.run(database, UpkeepSection(wait="100ms", pause="0s", retries=2), Memory())
@@ -228,7 +231,7 @@ def test_killed_and_gone_on_with(database: str, tmp_path: Path, fault: str) -> N
 
 
 def test_production_is_asked_for_by_name(database: str, tmp_path: Path) -> None:
-    changed(database, "CREATE TABLE t (n int); INSERT INTO t SELECT 1")
+    changed(database, "CREATE TABLE t (n int); INSERT INTO t SELECT generate_series(1, 100)")
     (tmp_path / "pgcharter.toml").write_text('[environments.live]\ndsn_env = "LIVE"\nproduction = true\n')
     refused = pgcharter(database, tmp_path, "run", "--yes")
     assert refused.returncode == 4

@@ -347,7 +347,11 @@ class Scheduler:
         if state.over:
             self._lost(state)
             state = self.store.states([job.name])[job.name]
-        claim = None if state.owner else self._claim(state, reason, attempt, of, again=state.again_why == "lost")
+        when: dict[str, Any] = {}
+        if state.scheduled_for <= state.now + timedelta(seconds=LATE):  # cron or systemd begins it: that is this time's run
+            following = self.schedules[job.name].after(state.now + timedelta(seconds=LATE))
+            when = {"following": following, "next_run": self._late(job, following)}
+        claim = None if state.owner else self._claim(state, reason, attempt, of, again=state.again_why == "lost", **when)
         if claim is None:
             raise RefusedError(
                 f"job {job.name} is running: {state.owner or 'somebody else'} has it", hint="pgcharter jobs history " + job.name

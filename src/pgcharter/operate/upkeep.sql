@@ -8,7 +8,7 @@ SELECT pg_catalog.current_database(), current_user::text, pg_catalog.pg_is_in_re
        (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_catalog.pg_backend_pid()
            AND backend_xmin IS NOT NULL AND xact_start < pg_catalog.now() - interval '10 minutes')
 
--- Thresholds are autovacuum's, those of the table where it has its own. Only tables with something to do.
+-- Thresholds are autovacuum's, those of the table where it has its own. Only tables with something to do; a handful of rows needs no statistics.
 -- name: tables
 WITH defaults AS MATERIALIZED (
     SELECT pg_catalog.current_setting('autovacuum_vacuum_threshold')::float8 AS vt, pg_catalog.current_setting('autovacuum_vacuum_scale_factor')::float8 AS vs,
@@ -38,11 +38,11 @@ judged AS (
 SELECT pg_catalog.quote_ident(nspname) || '.' || pg_catalog.quote_ident(relname), relkind::text, pages, live, dead, inserted, changed, xids::bigint,
        dead / greatest(CASE WHEN dead_most >= 0 THEN least(dead_from, dead_most) ELSE dead_from END, 1),
        coalesce(inserted / greatest(inserted_from, 1), 0), changed / greatest(changed_from, 1), coalesce(freeze_percent, 0)::float8,
-       reltuples < 0, coalesce(NOT (o ->> 'autovacuum_enabled')::boolean, false),
+       reltuples < 0 AND (relkind = 'p' OR pages > 10 OR live >= changed_from), coalesce(NOT (o ->> 'autovacuum_enabled')::boolean, false),
        pg_catalog.pg_has_role(relowner, 'USAGE') {{since 17: OR pg_catalog.has_table_privilege(oid, 'MAINTAIN') otherwise }}, nspname = 'pg_catalog'
   FROM judged
  WHERE (nspname <> 'pg_catalog' OR freeze_percent >= %(freeze)s OR dead >= %(dead_least)s)
-   AND (freeze_percent >= %(freeze)s OR reltuples < 0 AND (relkind = 'p' OR pages > 0 OR live > 0) OR dead > greatest(dead_from, 1) * least(%(dead)s, 1) OR (dead_most >= 0 AND dead > dead_most)
+   AND (freeze_percent >= %(freeze)s OR reltuples < 0 AND (relkind = 'p' OR pages > 10 OR live >= changed_from) OR dead > greatest(dead_from, 1) * least(%(dead)s, 1) OR (dead_most >= 0 AND dead > dead_most)
         OR inserted > inserted_from OR changed > changed_from)
    AND (relkind <> 'p' OR reltuples < 0)
  ORDER BY freeze_percent DESC, dead DESC, changed DESC LIMIT 500
@@ -71,14 +71,17 @@ WITH large AS MATERIALIZED (
       JOIN pg_catalog.pg_class t ON t.oid = i.indrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
      WHERE a.amname = 'btree' AND c.relkind = 'i' AND i.indisvalid AND c.relpersistence <> 't' AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
        AND c.relpages >= %(pages)s AND t.reltuples >= 0),
+stats AS MATERIALIZED (
+    SELECT schemaname, tablename, attname, avg_width, null_frac FROM pg_catalog.pg_stats
+     WHERE NOT inherited AND (schemaname, tablename) IN (SELECT nspname, relname FROM large UNION SELECT nspname, table_name FROM large)),
 widths AS (
     SELECT l.indexrelid, sum(CASE WHEN a.attlen > 0 THEN a.attlen ELSE s.avg_width END * (1 - coalesce(s.null_frac, 0))) AS width,
            pg_catalog.bool_and(s.avg_width IS NOT NULL OR a.attlen > 0) AS known
       FROM large l CROSS JOIN LATERAL pg_catalog.generate_subscripts(l.indkey, 1) k(n)
       JOIN pg_catalog.pg_attribute a ON a.attrelid = l.indexrelid AND a.attnum = k.n + 1
       LEFT JOIN pg_catalog.pg_attribute b ON b.attrelid = l.indrelid AND b.attnum = l.indkey[k.n] AND l.indkey[k.n] <> 0
-      LEFT JOIN pg_catalog.pg_stats s ON s.schemaname = l.nspname AND s.tablename = CASE WHEN b.attnum IS NULL THEN l.relname ELSE l.table_name END
-                                     AND s.attname = coalesce(b.attname, a.attname) AND NOT s.inherited
+      LEFT JOIN stats s ON s.schemaname = l.nspname AND s.tablename = CASE WHEN b.attnum IS NULL THEN l.relname ELSE l.table_name END
+                                     AND s.attname = coalesce(b.attname, a.attname)
      GROUP BY l.indexrelid)
 SELECT pg_catalog.quote_ident(l.nspname) || '.' || pg_catalog.quote_ident(l.relname), pg_catalog.quote_ident(l.nspname) || '.' || pg_catalog.quote_ident(l.table_name), l.indexrelid::bigint, l.pages, l.fill,
        CASE WHEN w.known THEN greatest(0, 100.0 * (1 - pg_catalog.ceil(l.rows * (12 + pg_catalog.ceil(w.width / 8.0) * 8) / ((%(block)s - 40) * l.fill / 100.0) + 1) / l.pages))::float8 END,
@@ -87,17 +90,22 @@ SELECT pg_catalog.quote_ident(l.nspname) || '.' || pg_catalog.quote_ident(l.reln
 
 -- Pages that rows of this width would take: 28 bytes a row with its pointer, widths rounded up to 8.
 -- name: heaps
-SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname), c.oid::bigint, c.relpages::bigint,
-       coalesce((SELECT option_value::int FROM pg_catalog.pg_options_to_table(c.reloptions) WHERE option_name = 'fillfactor'), 100),
-       CASE WHEN w.known THEN greatest(0, 100.0 * (1 - pg_catalog.ceil(greatest(c.reltuples, 0) * (28 + pg_catalog.ceil(w.width / 8.0) * 8)
-            / ((%(block)s - 24) * coalesce((SELECT option_value::int FROM pg_catalog.pg_options_to_table(c.reloptions) WHERE option_name = 'fillfactor'), 100) / 100.0) + 1) / c.relpages))::float8 END
-  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
- CROSS JOIN LATERAL (
-       SELECT sum(CASE WHEN a.attlen > 0 THEN a.attlen ELSE s.avg_width END * (1 - coalesce(s.null_frac, 0))) AS width, pg_catalog.bool_and(s.avg_width IS NOT NULL OR a.attlen > 0) AS known
-         FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = a.attname AND NOT s.inherited
-        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) w
- WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND c.relpages >= %(pages)s AND c.reltuples >= 0 AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
- ORDER BY c.relpages DESC LIMIT 2000
+WITH large AS MATERIALIZED (
+    SELECT c.oid, n.nspname, c.relname, c.relpages::bigint AS pages, greatest(c.reltuples, 0) AS rows,
+           coalesce((SELECT option_value::int FROM pg_catalog.pg_options_to_table(c.reloptions) WHERE option_name = 'fillfactor'), 100) AS fill
+      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND c.relpages >= %(pages)s AND c.reltuples >= 0 AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')),
+stats AS MATERIALIZED (
+    SELECT schemaname, tablename, attname, avg_width, null_frac FROM pg_catalog.pg_stats
+     WHERE NOT inherited AND (schemaname, tablename) IN (SELECT nspname, relname FROM large)),
+widths AS (
+    SELECT l.oid, sum(CASE WHEN a.attlen > 0 THEN a.attlen ELSE s.avg_width END * (1 - coalesce(s.null_frac, 0))) AS width, pg_catalog.bool_and(s.avg_width IS NOT NULL OR a.attlen > 0) AS known
+      FROM large l JOIN pg_catalog.pg_attribute a ON a.attrelid = l.oid AND a.attnum > 0 AND NOT a.attisdropped
+      LEFT JOIN stats s ON s.schemaname = l.nspname AND s.tablename = l.relname AND s.attname = a.attname
+     GROUP BY l.oid)
+SELECT pg_catalog.quote_ident(nspname) || '.' || pg_catalog.quote_ident(relname), oid::bigint, pages, fill,
+       CASE WHEN known THEN greatest(0, 100.0 * (1 - pg_catalog.ceil(rows * (28 + pg_catalog.ceil(width / 8.0) * 8) / ((%(block)s - 24) * fill / 100.0) + 1) / pages))::float8 END
+  FROM large JOIN widths USING (oid) ORDER BY pages DESC LIMIT 2000
 
 -- name: views
 SELECT c.oid::bigint, pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname), c.relkind::text, c.relispopulated, c.relpages::bigint,

@@ -66,7 +66,7 @@ class JobTable:
     backoff: str = field(default="1min", metadata=_TIME)
     """Time before it is tried again; doubles each time, up to an hour."""
     alarm: bool = True
-    """Whether `pgcharter health` warns when it fails, is lost or does not run."""
+    """Whether `pgcharter health` warns when it fails or is lost; one that does not run is always told."""
 
     def __post_init__(self) -> None:
         """Raise ValueError for what does not go together."""
