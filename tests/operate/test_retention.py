@@ -379,12 +379,12 @@ ODD = """
 CREATE SCHEMA app; CREATE DOMAIN app.dom AS numeric(5,2);
 CREATE TYPE app.comp AS (a int, b text); CREATE TYPE app.mood AS ENUM ('x');
 CREATE TABLE app.logs (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), at timestamp NOT NULL, gone int, d app.dom,
-  c app.comp, m app.mood, arr int[][], r int4range, j jsonb, b bytea, iv interval, n numeric, f float8, inf timestamptz, t time, ip inet, p text,
-  pick text, l text);
+  c app.comp, m app.mood, arr int[][], r int4range, j jsonb, b bytea, iv interval, n numeric, f float8, inf timestamptz,
+  t time, ip inet, p text, pick text, l text);
 ALTER TABLE app.logs DROP COLUMN gone;
-INSERT INTO app.logs (at, d, c, m, arr, r, j, b, iv, n, f, inf, t, ip, p) 
-  VALUES ('2020-01-01', 1.25, (1,'q"'), 'x',
-  '{{1,2},{3,4}}', '[1,5)', '{"a": [1]}', '\\x00ff', '1 year 2 mons', 12345678901234567890.123, 'NaN', '2020-01-01', '10:00', '::1', E'a\x01\x02\n');
+INSERT INTO app.logs (at, d, c, m, arr, r, j, b, iv, n, f, inf, t, ip, p)
+  VALUES ('2020-01-01', 1.25, (1,'q"'), 'x', '{{1,2},{3,4}}', '[1,5)', '{"a": [1]}', '\\x00ff', '1 year 2 mons',
+    12345678901234567890.123, 'NaN', '2020-01-01', '10:00', '::1', E'a\\x01\\x02\\n');
 """
 
 
@@ -428,3 +428,15 @@ def test_partitions_and_no_key(database: str, tmp_path: Path) -> None:
     (done,) = run(database, wish(RuleTable(("app.par",), column="at", keep="2y", batch=500)), tmp_path)
     assert (done.problem, done.rows, done.with_them) == ("", 1634, 1634)
     assert execute(database, "SELECT (SELECT count(*) FROM app.kid), (SELECT count(*) FROM app.kid_archive)") == [(366, 1634)]
+
+
+def test_what_others_refer_to_stays_and_is_told(database: str, tmp_path: Path) -> None:
+    """One order whose item is referred to does not hold up the others, and nobody says that all is well."""
+    ready(database, SHOP + "CREATE TABLE app.claims (item int REFERENCES app.items); INSERT INTO app.claims VALUES (200)")
+    rule = wish(RuleTable(("app.orders",), column="at", keep="90d"))
+    (done,) = run(database, rule, tmp_path)
+    assert (done.problem, done.rows, done.left) == ("", 9, 1)
+    assert not retention.evidence((done,), NOW)[0].holds
+    execute(database, "DELETE FROM app.claims")
+    (done,) = run(database, rule, tmp_path)
+    assert (done.problem, done.rows, done.left) == ("", 1, 0)

@@ -276,7 +276,8 @@ def _tell_done(done: Sequence[Outcome]) -> None:
             mark, Styled(one.job.table.sql(), "strong"), f": {one.rows:,} rows left in {one.batches} batches{rate}{others}", hanging=2
         )
         if one.left:
-            page.flow(f"{one.left:,} are over and still there: somebody was at work on them", indent=4, hanging=2)
+            why = "rows of other tables refer to them, somebody is at work on them, or a trigger keeps them"
+            page.flow(f"{one.left:,} are over and still there: {why}", indent=4, hanging=2)
         if one.problem:
             page.flow(Styled(one.problem, "bad"), indent=4, hanging=2)
     show(page)

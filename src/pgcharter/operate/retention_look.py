@@ -50,7 +50,7 @@ def with_holds(job: Job, ground: Ground, holds: tuple[Hold, ...]) -> Job:
     fresh = replace(ground, holds=holds)
     if whole := next((h for h in retention_holds.of(holds, job.table) if not h.column), None):
         raise RefusedError(whole.said)
-    return replace(job, blocked=_blocked(job, job.relation, fresh))
+    return replace(job, held=_held(job, job.relation, fresh))
 
 
 def _ground(conn: Connection) -> Ground:
@@ -150,7 +150,8 @@ def _made(job: Job, ground: Ground) -> Job:
         prepare=prepare,
         problem=problem,
         condition=condition,
-        blocked=_blocked(job, relation, ground),
+        held=_held(job, relation, ground),
+        referred=_referred(job, relation, ground),
         ordered=ordered,
         notes=notes,
     )
@@ -241,9 +242,16 @@ def _archive(relation: Relation, archive: ObjectId) -> Iterator[str]:
     yield f"COMMENT ON TABLE {archive.sql()} IS {literal(f'Archive of {relation.id.sql()}: rows whose time is over')}"
 
 
-def _blocked(job: Job, relation: Relation, ground: Ground) -> str:
-    """Rows `t` that must stay: held ones, those with rows that refer to them, those that go with held ones."""
+def _held(job: Job, relation: Relation, ground: Ground) -> str:
+    """Rows `t` that must stay because they are held, or go with held ones, or belong to them."""
     found = [h.sql("t") for h in retention_holds.of(ground.holds, relation.id)]
+    found += _held_below(job.kids, "t", ground)
+    return " OR ".join((*found, *_held_above(relation.oid, "t", ground, frozenset((relation.oid,)))))
+
+
+def _referred(job: Job, relation: Relation, ground: Ground) -> str:
+    """Rows `t` that cannot leave as long as rows of other tables refer to them, or to what would go with them."""
+    found = []
     for n, reference in enumerate(ground.children.get(relation.oid, ())):
         child = ground.relations.get(reference.child)
         if child is None or reference.on_delete in ("n", "d"):
@@ -253,9 +261,24 @@ def _blocked(job: Job, relation: Relation, ground: Ground) -> str:
         if reference.on_delete != "c" or job.in_files or mine:
             apart = f" AND {alias}.ctid <> t.ctid" if mine else ""
             found.append(f"EXISTS (SELECT FROM {child.id.sql()} {alias} WHERE {reference.joined(alias, 't')}{apart})")
-    found += _held_below(job.kids, "t", ground)
-    found += _held_above(relation.oid, "t", ground, frozenset((relation.oid,)))
-    return " OR ".join(found)
+    taken = frozenset(k.relation.oid for k in _every(job.kids))
+    return " OR ".join((*found, *_referred_below(job.kids, "t", ground, taken)))
+
+
+def _referred_below(kids: Sequence[Kid], above: str, ground: Ground, taken: frozenset[int]) -> list[str]:
+    found = []
+    for n, kid in enumerate(kids):
+        alias = f"{above}_r{n}"
+        inner = [
+            f"EXISTS (SELECT FROM {ground.relations[r.child].id.sql()} {alias}_x WHERE {r.joined(f'{alias}_x', alias)})"
+            for r in ground.children.get(kid.relation.oid, ())
+            if r.on_delete in ("a", "r") and r.child not in taken and r.child in ground.relations
+        ]
+        inner += _referred_below(kid.kids, alias, ground, taken)
+        if inner:
+            rows = f"SELECT FROM {kid.relation.id.sql()} {alias} WHERE {kid.reference.joined(alias, above)}"
+            found.append(f"EXISTS ({rows} AND ({' OR '.join(inner)}))")
+    return found
 
 
 def _held_below(kids: Sequence[Kid], above: str, ground: Ground) -> list[str]:
@@ -264,9 +287,8 @@ def _held_below(kids: Sequence[Kid], above: str, ground: Ground) -> list[str]:
         alias = f"{above}_{n}"
         held = [h.sql(alias) for h in retention_holds.of(ground.holds, kid.relation.id)] + _held_below(kid.kids, alias, ground)
         if held:
-            found.append(
-                f"EXISTS (SELECT FROM {kid.relation.id.sql()} {alias} WHERE {kid.reference.joined(alias, above)} AND ({' OR '.join(held)}))"
-            )
+            rows = f"SELECT FROM {kid.relation.id.sql()} {alias} WHERE {kid.reference.joined(alias, above)}"
+            found.append(f"EXISTS ({rows} AND ({' OR '.join(held)}))")
     return found
 
 
@@ -306,8 +328,9 @@ def free(job: Job) -> str:
 
 
 def count(conn: Connection, job: Job) -> int:
-    """Rows whose time is over and that may leave, up to `MOST`."""
-    row = conn.execute(f"SELECT count(*) FROM (SELECT FROM {job.table.sql()} t WHERE {free(job)} LIMIT {MOST}) d".encode()).fetchone()
+    """Rows whose time is over and that are not held, up to `MOST`: those that others refer to count too."""
+    where = f"{job.condition} AND ({job.held}) IS NOT TRUE" if job.held else job.condition
+    row = conn.execute(f"SELECT count(*) FROM (SELECT FROM {job.table.sql()} t WHERE {where} LIMIT {MOST}) d".encode()).fetchone()
     return int(row[0]) if row else 0
 
 

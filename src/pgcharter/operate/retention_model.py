@@ -120,12 +120,19 @@ class Job:
     notes: tuple[str, ...] = ()
     condition: str = ""
     """Which rows `t` leave, as SQL."""
-    blocked: str = ""
-    """Which of them must stay nevertheless, because of rows of other tables or holds; asked of `t` again after they are locked."""
+    held: str = ""
+    """Which of them must stay nevertheless, because of holds."""
+    referred: str = ""
+    """Which of them cannot leave, because rows of other tables refer to them."""
     ordered: bool = False
     """Whether an index gives them by age."""
     due: int = 0
     """Rows whose time is over, counted up to a limit."""
+
+    @property
+    def blocked(self) -> str:
+        """Which rows stay for now, as SQL; asked of `t` again after they are locked."""
+        return " OR ".join(filter(None, (self.held, self.referred)))
 
     @property
     def in_files(self) -> bool:
