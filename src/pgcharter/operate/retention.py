@@ -36,6 +36,8 @@ COUNTS = timedelta(days=1)
 """How long evidence counts."""
 Advance = Callable[[str, int, int], None]
 _AGAIN = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+_LATE = 3
+"""Tries of a batch that rows of other tables refer to by now."""
 _PICKED = "pgcharter_picked"
 
 
@@ -145,8 +147,9 @@ class _Works:
             tries += 1
             try:
                 return self._batch(job)
-            except _AGAIN:
-                if tries >= self.section.tries:
+            except (*_AGAIN, psycopg.errors.ForeignKeyViolation) as error:
+                # a row may have come that refers to one that was picked: the next snapshot sees it
+                if tries >= (self.section.tries if isinstance(error, _AGAIN) else _LATE):
                     raise
                 self.sleep(random.uniform(0.5, 1.5) * min(0.1 * 2**tries, 5))  # noqa: S311
 
