@@ -393,3 +393,21 @@ def test_kubernetes() -> None:
     assert documents[0]["spec"]["timeZone"] == "Europe/Berlin"
     container = documents[0]["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
     assert container["command"] == ["pgcharter", "jobs", "run", "--env", 'we"ird', "backup"]
+
+
+def test_what_cron_begins_is_the_run_of_its_time(home: str) -> None:
+    scheduler = made(home, job())
+    scheduler.begin()
+    due(home, "-5 seconds")  # its clock is a little ahead of the server's
+    assert scheduler.one("one") == "succeeded"
+    assert asked(home, "SELECT next_run > now() + interval '1 minute' FROM pgcharter.jobs") == [True]
+
+
+def test_a_lost_connection_does_not_hurt_what_runs(home: str, tmp_path: Path) -> None:
+    charter = '[[jobs.job]]\nname = "one"\nschedule = "yearly"\nprogram = ["sleep", "2"]\n'
+    made(home, job(program=("sleep", "2"))).begin()
+    due(home)
+    with schedulers(home, tmp_path, charter):
+        until(lambda: asked(home, RUNS) == [("running", "schedule")], 30)
+        asked(home, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pgcharter jobs'")
+        until(lambda: asked(home, RUNS) == [("succeeded", "schedule")], 30)
