@@ -233,7 +233,7 @@ def _hold(one: Hold) -> dict[str, Any]:
 
 
 def _tell(called: str, jobs: Sequence[Job]) -> None:
-    from pgcharter.operate.retention_look import MOST
+    from pgcharter.operate.retention_conditions import MOST
     from pgcharter.render.page import Page, Styled
 
     page = Page(screen())

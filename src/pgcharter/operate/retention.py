@@ -25,8 +25,9 @@ from pgcharter.measures import seconds
 from pgcharter.names import ObjectId, quote
 from pgcharter.operate import retention_files, retention_holds
 from pgcharter.operate.partitions_look import SQL as LOCKS
+from pgcharter.operate.retention_conditions import count, free
 from pgcharter.operate.retention_holds import APPLY, SQL
-from pgcharter.operate.retention_look import count, free, look, with_holds
+from pgcharter.operate.retention_look import look, with_holds
 from pgcharter.operate.retention_model import Ground, Job, Kid, Outcome
 from pgcharter.policy.retention_settings import RetentionSection
 from pgcharter.policy.soft_delete_settings import SoftDeleteSection

@@ -12,13 +12,12 @@ from pgcharter.db import Connection
 from pgcharter.errors import RefusedError
 from pgcharter.names import ObjectId, literal, quote
 from pgcharter.operate import retention_holds
+from pgcharter.operate.retention_conditions import count, every, held, held_above, referred
 from pgcharter.operate.retention_holds import SQL, Hold
 from pgcharter.operate.retention_model import IN_FILE, ROWS, Ground, Job, Kid, Reference, Relation, archive_of, before
 from pgcharter.policy.retention_settings import FILES, RetentionSection
 from pgcharter.policy.soft_delete_settings import SoftDeleteSection
 
-MOST = 1_000_000
-"""Rows up to which is counted what is due."""
 _TYPES = ("date", "timestamp", "timestamptz")
 _LARGE = 100_000
 """Rows from which on an index is missed."""
@@ -50,7 +49,7 @@ def with_holds(job: Job, ground: Ground, holds: tuple[Hold, ...]) -> Job:
     fresh = replace(ground, holds=holds)
     if whole := next((h for h in retention_holds.of(holds, job.table) if not h.column), None):
         raise RefusedError(whole.said)
-    return replace(job, held=_held(job, job.relation, fresh))
+    return replace(job, held=held(job, job.relation, fresh))
 
 
 def _ground(conn: Connection) -> Ground:
@@ -68,7 +67,7 @@ def blocking(conn: Connection, holds: Sequence[Hold], parent: ObjectId, part: Ob
         return ""
     ground = replace(_ground(conn), holds=tuple(holds))
     whole = ground.named.get(parent) or ground.named.get(part)
-    above = _held_above(whole.oid, "t", ground, frozenset((whole.oid,))) if whole else []
+    above = held_above(whole.oid, "t", ground, frozenset((whole.oid,))) if whole else []
     return f"rows of {part.sql()} belong to what is held" if above and _any(conn, part, " OR ".join(above)) else ""
 
 
@@ -150,8 +149,8 @@ def _made(job: Job, ground: Ground) -> Job:
         prepare=prepare,
         problem=problem,
         condition=condition,
-        held=_held(job, relation, ground),
-        referred=_referred(job, relation, ground),
+        held=held(job, relation, ground),
+        referred=referred(job, relation, ground),
         ordered=ordered,
         notes=notes,
     )
@@ -201,18 +200,12 @@ def _kids(job: Job, above: Relation, ground: Ground, path: tuple[int, ...]) -> t
     return tuple(found)
 
 
-def _every(kids: Sequence[Kid]) -> Iterator[Kid]:
-    for kid in kids:
-        yield kid
-        yield from _every(kid.kids)
-
-
 def _prepare(job: Job, ground: Ground) -> tuple[tuple[str, ...], str]:
     """Statements that make archive tables what they must be, and why that is impossible."""
     if job.archive is None or job.relation is None:
         return (), ""
     found: dict[str, None] = {}
-    for relation, archive in ((job.relation, job.archive), *((k.relation, k.archive) for k in _every(job.kids))):
+    for relation, archive in ((job.relation, job.archive), *((k.relation, k.archive) for k in every(job.kids))):
         assert archive is not None  # noqa: S101
         there = ground.named.get(archive)
         if there is None:
@@ -242,76 +235,9 @@ def _archive(relation: Relation, archive: ObjectId) -> Iterator[str]:
     yield f"COMMENT ON TABLE {archive.sql()} IS {literal(f'Archive of {relation.id.sql()}: rows whose time is over')}"
 
 
-def _held(job: Job, relation: Relation, ground: Ground) -> str:
-    """Rows `t` that must stay because they are held, or go with held ones, or belong to them."""
-    found = [h.sql("t") for h in retention_holds.of(ground.holds, relation.id)]
-    found += _held_below(job.kids, "t", ground)
-    return " OR ".join((*found, *_held_above(relation.oid, "t", ground, frozenset((relation.oid,)))))
-
-
-def _referred(job: Job, relation: Relation, ground: Ground) -> str:
-    """Rows `t` that cannot leave as long as rows of other tables refer to them, or to what would go with them."""
-    found = []
-    for n, reference in enumerate(ground.children.get(relation.oid, ())):
-        child = ground.relations.get(reference.child)
-        if child is None or reference.on_delete in ("n", "d"):
-            continue
-        alias = f"c{n}"
-        mine = reference.child == relation.oid
-        if reference.on_delete != "c" or job.in_files or mine:
-            apart = f" AND {alias}.ctid <> t.ctid" if mine else ""
-            found.append(f"EXISTS (SELECT FROM {child.id.sql()} {alias} WHERE {reference.joined(alias, 't')}{apart})")
-    taken = frozenset(k.relation.oid for k in _every(job.kids))
-    return " OR ".join((*found, *_referred_below(job.kids, "t", ground, taken)))
-
-
-def _referred_below(kids: Sequence[Kid], above: str, ground: Ground, taken: frozenset[int]) -> list[str]:
-    found = []
-    for n, kid in enumerate(kids):
-        alias = f"{above}_r{n}"
-        inner = [
-            f"EXISTS (SELECT FROM {ground.relations[r.child].id.sql()} {alias}_x WHERE {r.joined(f'{alias}_x', alias)})"
-            for r in ground.children.get(kid.relation.oid, ())
-            if r.on_delete in ("a", "r") and r.child not in taken and r.child in ground.relations
-        ]
-        inner += _referred_below(kid.kids, alias, ground, taken)
-        if inner:
-            rows = f"SELECT FROM {kid.relation.id.sql()} {alias} WHERE {kid.reference.joined(alias, above)}"
-            found.append(f"EXISTS ({rows} AND ({' OR '.join(inner)}))")
-    return found
-
-
-def _held_below(kids: Sequence[Kid], above: str, ground: Ground) -> list[str]:
-    found = []
-    for n, kid in enumerate(kids):
-        alias = f"{above}_{n}"
-        held = [h.sql(alias) for h in retention_holds.of(ground.holds, kid.relation.id)] + _held_below(kid.kids, alias, ground)
-        if held:
-            rows = f"SELECT FROM {kid.relation.id.sql()} {alias} WHERE {kid.reference.joined(alias, above)}"
-            found.append(f"EXISTS ({rows} AND ({' OR '.join(held)}))")
-    return found
-
-
-def _held_above(oid: int, below: str, ground: Ground, path: frozenset[int]) -> list[str]:
-    """Rows that belong to a held one: what belongs to a case stays with it."""
-    found: list[str] = []
-    if not ground.holds or len(path) > 4:
-        return found
-    for n, reference in enumerate(r for r in ground.parents.get(oid, ()) if r.parent not in path):
-        parent = ground.relations.get(reference.parent)
-        if parent is None:
-            continue
-        alias = f"{below}_a{n}"
-        held = [h.sql(alias) for h in retention_holds.of(ground.holds, parent.id)]
-        held += _held_above(parent.oid, alias, ground, path | {parent.oid})
-        if held:
-            found.append(f"EXISTS (SELECT FROM {parent.id.sql()} {alias} WHERE {reference.joined(below, alias)} AND ({' OR '.join(held)}))")
-    return found
-
-
 def _notes(job: Job, ground: Ground, *, ordered: bool) -> Iterator[str]:
     assert job.relation is not None  # noqa: S101
-    for kid in _every(job.kids):
+    for kid in every(job.kids):
         yield f"rows of {kid.relation.id.sql()} go with them" + (f", to {kid.archive.sql()}" if kid.archive else "")
     for reference in ground.children.get(job.relation.oid, ()):
         child = ground.relations.get(reference.child)
@@ -320,18 +246,6 @@ def _notes(job: Job, ground: Ground, *, ordered: bool) -> Iterator[str]:
             yield f"{', '.join(map(quote, reference.columns))} of {child.id.sql()} becomes {becomes}"
     if not ordered and job.relation.rows >= _LARGE:
         yield f"no index begins with {quote(job.column)}, so every batch reads {job.table.sql()}: CREATE INDEX CONCURRENTLY"
-
-
-def free(job: Job) -> str:
-    """The condition that a row `t` leaves."""
-    return f"{job.condition} AND ({job.blocked}) IS NOT TRUE" if job.blocked else job.condition
-
-
-def count(conn: Connection, job: Job) -> int:
-    """Rows whose time is over and that are not held, up to `MOST`: those that others refer to count too."""
-    where = f"{job.condition} AND ({job.held}) IS NOT TRUE" if job.held else job.condition
-    row = conn.execute(f"SELECT count(*) FROM (SELECT FROM {job.table.sql()} t WHERE {where} LIMIT {MOST}) d".encode()).fetchone()
-    return int(row[0]) if row else 0
 
 
 def _counted(conn: Connection, job: Job) -> Job:
