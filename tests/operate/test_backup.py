@@ -19,7 +19,7 @@ from tests.conftest import installation
 from tests.operate.backups import Ground, ground, program
 
 from pgcharter.errors import ConnectError, PgcharterError, RefusedError, UnavailableError
-from pgcharter.operate import backup_native, backup_receive, backup_render, backup_wal, restore
+from pgcharter.operate import backup_receive, backup_render, backup_source, backup_wal, restore
 from pgcharter.operate.backup_extract import extract
 from pgcharter.operate.backup_model import Until
 from pgcharter.operate.backup_native import Native
@@ -294,7 +294,7 @@ def test_a_standby_that_does_not_follow_is_told() -> None:
         ((4000.0, "0/2", "0/1", "streaming", False, 1.0), "it is 4000 s behind"),
         ((4000.0, "0/1", "0/1", "streaming", False, 1.0), ""),  # idle, but whole
     ):
-        assert backup_native.stale(*row, rpo=300) == why  # type: ignore[arg-type]
+        assert backup_source.stale(*row, rpo=300) == why  # type: ignore[arg-type]
 
 
 def test_commands(place: Ground, tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def _clock(facts: Facts) -> Said:
 
 
 def _source(engine: Native, conn: Connection, facts: Facts) -> Said:
-    from pgcharter.operate.backup_native import refuse_stale
+    from pgcharter.operate.backup_source import refuse_stale
 
     if not facts.standby:
         return "source", True, "the server is a primary", {}
@@ -154,7 +154,7 @@ def _manifests(repository: Repository) -> Said:
 
 def _arrives(engine: Native, conn: Connection, facts: Facts, repository: Repository) -> Said:
     """Switch a segment and wait for it: `archive_command = '/bin/true'` says yes too."""
-    from pgcharter.operate.backup_native import await_segments, why_late
+    from pgcharter.operate.backup_arrival import await_segments, why_late
 
     if facts.standby:
         return "archive", False, "the server is a standby, which cannot switch segments: ask its primary", {}

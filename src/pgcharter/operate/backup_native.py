@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import shutil
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from pgcharter import faults
-from pgcharter.errors import ConnectError, PgcharterError, RefusedError, UsageError
+from pgcharter.errors import ConnectError, PgcharterError, UsageError
 from pgcharter.findings import Evidence
 from pgcharter.measures import seconds
 from pgcharter.operate import backup_copy, backup_retention, backup_server, backup_wal
 from pgcharter.operate import backup_files as files
+from pgcharter.operate.backup_arrival import await_segments, why_late
 from pgcharter.operate.backup_cipher import KeyPlace
 from pgcharter.operate.backup_model import Advance, Backup, Kind, Prepared, Until
 from pgcharter.operate.backup_repository import About, Repository, create, open_repository
 from pgcharter.operate.backup_server import Facts
 from pgcharter.operate.backup_settings import BackupSection
+from pgcharter.operate.backup_source import newest_base, refuse_stale
+from pgcharter.operate.backup_source import room as room
 from pgcharter.operate.backup_wal import Segment, lsn_number
 
 POINTS = (
@@ -265,114 +267,11 @@ def _doubled(source: Path, target: Path, sha256: str) -> None:
         )
 
 
-def refuse_stale(conn: Any, facts: Facts, rpo: float) -> None:
-    """Raise RefusedError for a standby that does not follow: a backup of it would be older than anybody thinks."""
-    if not facts.standby:
-        return
-    why = stale(*backup_server.ask(conn, "standby")[0], rpo=rpo)
-    if why:
-        raise RefusedError(
-            f"the server is a standby and {why}, so a backup of it would be older than it looks", hint="take the backup of the primary"
-        )
-
-
-def stale(
-    behind: float | None, received: str | None, replayed: str | None, status: str | None, paused: bool, silent: float | None, *, rpo: float
-) -> str:
-    """Why a standby does not follow its primary; empty: it does. One that is idle has replayed long ago, and lacks nothing."""
-    if paused:
-        return "its replay is paused"
-    if status != "streaming":
-        return "it receives nothing from its primary"
-    if silent is not None and silent > max(rpo, 60):
-        return f"its primary was last heard {silent:.0f} s ago"
-    if received and replayed and received != replayed and (behind or 0) > rpo:
-        return f"it is {behind:.0f} s behind"
-    return ""
-
-
-def newest_base(repository: Repository, facts: Facts) -> Backup:
-    """What an incremental backup is made on. Raises UnavailableError before 17, PgcharterError when there is no backup of this timeline."""
-    from pgcharter.errors import UnavailableError
-
-    if facts.major < 17:
-        raise UnavailableError(
-            f"PostgreSQL {facts.major} cannot make incremental backups", hint="pgcharter backup take full; its log is archived all the time"
-        )
-    if facts.summarize != "on":
-        raise UnavailableError(
-            "summarize_wal is off, so the server does not know what has changed since the last backup",
-            hint="ALTER SYSTEM SET summarize_wal = on; SELECT pg_reload_conf(); then take a full backup",
-        )
-    there = [b for b in repository.backups() if b.kind != "logical" and b.timeline == facts.timeline]
-    if not there:
-        raise PgcharterError(
-            "there is no backup of this timeline that an incremental one could be made on", hint="pgcharter backup take full"
-        )
-    from pgcharter.operate.backup_verify import broken_chain
-
-    base = max(there, key=lambda b: lsn_number(b.stop_lsn))
-    if why := broken_chain(repository, base):
-        raise PgcharterError(f"no incremental backup can be made on {base.id}: {why}", hint="pgcharter backup take full")
-    return base
-
-
 def postgresql_manifest(repository: Repository, backup: Backup) -> bytes:
     """PostgreSQL's own manifest of a backup. Raises PgcharterError when it is damaged."""
     name = next((f["name"] for f in backup.facts["files"] if f["name"].startswith(backup_copy.MANIFEST)), "")
     path = repository.folder(backup.id) / name
     return files.content(path, f"backups/{backup.id}/{backup_copy.MANIFEST}", repository.form)
-
-
-def room(repository: Repository, size: int) -> None:
-    """Raise PgcharterError when a backup would surely not fit: a tenth of the database is taken for what it is at least."""
-    for at in places(repository):
-        free = shutil.disk_usage(at.root).free
-        if free < size // 10:
-            raise PgcharterError(
-                f"{free >> 20} MB are free at {at.root}, too few for a backup of {size >> 20} MB", place=str(at.root),
-                hint="pgcharter backup prune, or make room",
-            )  # fmt: skip
-
-
-def await_segments(
-    repository: Repository, wanted: Sequence[Segment], limit: float, why: Callable[[str], str], advance: Advance, *, pause: float = 0.05
-) -> None:
-    """Return when the log is there. Raises PgcharterError with the reason the server gives when it does not come in time."""
-    deadline = time.monotonic() + limit
-    left = list(wanted)
-    while True:
-        left = [s for s in left if backup_wal.stored(repository, s.name) is None]
-        advance("waiting for the log", len(wanted) - len(left), len(wanted))
-        if not left:
-            return
-        if time.monotonic() > deadline:
-            break
-        time.sleep(pause)
-        pause = min(pause * 1.2, 1.0)
-    more = f" and {len(left) - 1} more" if len(left) > 1 else ""
-    raise PgcharterError(
-        f"segment {left[0].name}{more} of the log did not arrive in the repository within {limit:.0f} s: {why(left[0].name)}",
-        hint="pgcharter backup check says what is wrong with archiving",
-    )
-
-
-def why_late(conn: Any, name: str) -> str:
-    """What the server says of its archiver, when segment `name` has not come."""
-    try:
-        _, last, _, failures, failed, at, _, failing = backup_server.ask(conn, "archiver")[0]
-        mode = backup_server.ask(conn, "facts")[0][9]
-    except Exception as error:  # the sentence is about the log, not about this
-        return f"and the server does not say why ({type(error).__name__})"
-    if mode == "off":
-        return "archive_mode is off"
-    if failing:
-        return f"archive_command fails ({failures} times, last for {failed} at {at:%H:%M:%S}); the server's log says why"
-    if not last:
-        return "nothing was ever archived"
-    if last[:24] < name:
-        return f"the archiver has come as far as {last}: it is slower than the log is written"
-    return f"the server takes {last} for archived: its archive_command says yes without storing anything here"
 
 
 def prune_at(repository: Repository, going: Sequence[Backup]) -> None:
