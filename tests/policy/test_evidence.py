@@ -44,7 +44,7 @@ def test_come_and_gone(database: str, major: int) -> None:
 def test_writers_add_and_readers_read(database: str) -> None:
     with psycopg.connect(database, autocommit=True) as conn:
         assert not evidence.kept(conn)
-        conn.execute("CREATE ROLE ev_writer; CREATE ROLE ev_reader")
+        conn.execute("CREATE ROLE ev_writer; CREATE ROLE ev_reader; CREATE ROLE ev_nobody")
         try:
             applied(database, planned(database, policies.policy(EvidenceSection(writers=("ev_writer",), readers=("ev_reader",)))))
             conn.execute("SET ROLE ev_writer")
@@ -56,13 +56,15 @@ def test_writers_add_and_readers_read(database: str) -> None:
             ):
                 with pytest.raises(psycopg.errors.InsufficientPrivilege):
                     conn.execute(forbidden.encode())
+            conn.execute("SET ROLE ev_nobody")
+            assert not evidence.kept(conn)
             conn.execute("SET ROLE ev_reader")
             assert evidence.kept(conn)
             assert evidence.newest(conn) == (ONE,)
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 evidence.record(conn, [replace(ONE, name="drill.other")])
         finally:
-            conn.execute("RESET ROLE; DROP OWNED BY ev_writer, ev_reader; DROP ROLE ev_writer, ev_reader")
+            conn.execute("RESET ROLE; DROP OWNED BY ev_writer, ev_reader; DROP ROLE ev_writer, ev_reader, ev_nobody")
 
 
 def test_what_is_known_is_not_written_again_within_an_hour(database: str) -> None:

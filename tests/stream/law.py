@@ -195,8 +195,10 @@ class Run:
             if how == "flush":
                 self.harmed = True
                 client.flushall()
-            elif how != "back":
+            elif how == "save":
                 client.save()
+            elif how == "restart":
+                client.shutdown(save=True)  # what came between SAVE and an end of its own would be lost
         if how in ("restart", "back"):
             self.harmed |= how == "back"
             self.at.redis.kill()

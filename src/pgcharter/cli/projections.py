@@ -55,14 +55,14 @@ def _done(app: str | None, dsn: str, work: Callable[[Any, Any], Any]) -> Any:
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # each attempt at a connection is a warning there; the last one is told
     database = messaging.database(dsn)
 
-    async def doing() -> Any:
-        async with database:
-            found = work(messaging, database)
+    async def doing(waits: AsyncDatabase) -> Any:
+        async with waits:
+            found = work(messaging, waits)
             return await found if inspect.isawaitable(found) else found
 
     with for_everybody("pgcharter projections"):
         if isinstance(database, AsyncDatabase):
-            return asyncio.run(doing())
+            return asyncio.run(doing(database))
         with database:
             return work(messaging, database)
 

@@ -27,7 +27,7 @@ class Score:
 
 
 def kept(conn: Connection) -> bool:
-    """Whether evidence is kept here."""
+    """Whether evidence is kept here, for this role to read."""
     row = conn.execute(_sql("there")).fetchone()
     return bool(row and row[0])
 
@@ -56,13 +56,14 @@ def record(conn: Connection, evidence: Iterable[Evidence]) -> int:
         }
         for e in evidence
     ]
-    return conn.execute(_sql("record"), {"all": json.dumps(rows, default=str), "anew": ANEW}).rowcount
+    return conn.execute(_sql("record"), {"all": json.dumps(rows, default=str, ensure_ascii=False), "anew": ANEW}).rowcount
 
 
 def record_score(conn: Connection, card: Scorecard) -> None:
     """Keep a scorecard."""
     clauses = {v.clause.id: v.state for v in card.verdicts}
-    conn.execute(_sql("scored"), {"guide": card.guide.id, **card.totals, "clauses": json.dumps(clauses)})
+    counts = {str(state): number for state, number in card.totals.items()}
+    conn.execute(_sql("scored"), {"guide": card.guide.id, **counts, "clauses": json.dumps(clauses)})
 
 
 def scores(conn: Connection, guide: str, most: int = 30) -> tuple[Score, ...]:

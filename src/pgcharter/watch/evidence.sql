@@ -1,5 +1,7 @@
 -- name: there
-SELECT to_regclass('pgcharter.evidence') IS NOT NULL
+SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                WHERE n.nspname = 'pgcharter' AND c.relname = 'evidence'
+                  AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'))
 
 -- name: newest
 SELECT name, holds, seen, proven_at, counts_until, facts
