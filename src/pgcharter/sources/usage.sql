@@ -35,4 +35,5 @@ select n.nspname
   join pg_catalog.pg_namespace n on n.oid = e.extnamespace
  where e.extname = 'pg_stat_statements'
    and pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')
-   and pg_catalog.current_setting('shared_preload_libraries') ~ 'pg_stat_statements'
+   and case when pg_catalog.pg_has_role('pg_read_all_settings', 'USAGE')  -- who is no member may not even ask
+            then pg_catalog.current_setting('shared_preload_libraries') ~ 'pg_stat_statements' else false end
