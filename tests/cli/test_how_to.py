@@ -184,9 +184,9 @@ SAYS = {
 }
 """What must have been said on each page, in this order."""
 _ELSEWHERE = {
-    "bulk", "caching", "ci", "database", "editor", "events", "idempotency", "locking", "models", "outbox", "pagination", "projections",
-    "reconcile", "replicas", "repository", "sagas", "sinks", "subscriptions", "sync", "testing",
-    "two-phase-commit",
+    "alerts", "backup", "bulk", "business-rules", "caching", "ci", "database", "drill", "editor", "events", "health", "idempotency", "jobs",
+    "locking", "metrics", "models", "outbox", "pagination", "partitions", "projections", "reconcile", "replicas", "repository", "restore",
+    "retention", "sagas", "sinks", "subscriptions", "sync", "testing", "two-phase-commit", "upkeep", "workload",
 }  # fmt: skip
 RUN = [page for page in sorted(PAGES.glob("*.md")) if page.stem not in _ELSEWHERE]
 """All but those that have tests of their own, such as pages of Python, and `editor`, which shows configuration."""

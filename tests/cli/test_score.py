@@ -56,7 +56,7 @@ id = "A4"
 section = "Operation"
 text = "Recovery is rehearsed"
 proof = "drill"
-evidence = ["drill.restore"]
+evidence = ["backup.drill"]
 
 [[clause]]
 id = "A5"
@@ -100,17 +100,17 @@ def test_from_nothing_to_all(program: Program, project: Path, database: str) -> 
     with psycopg.connect(database, autocommit=True) as conn:
         conn.execute("ALTER TABLE orders ADD PRIMARY KEY (id)")
         now = datetime.now(UTC)
-        evidence.record(conn, [Evidence("drill.restore", True, "4 tables equal", now - timedelta(days=2), now + timedelta(days=5))])
+        evidence.record(conn, [Evidence("backup.drill", True, "4 tables equal", now - timedelta(days=2), now + timedelta(days=5))])
     code, found, data = states(program)
     assert (code, found) == (0, {"A1": "holds", "A2": "holds", "A3": "holds", "A4": "holds", "A5": "unproven"})
     assert [b["totals"]["holds"] for b in data["before"]] == [2]
     assert "4 tables equal" in next(c["reason"] for c in data["clauses"] if c["id"] == "A4")
     with psycopg.connect(database, autocommit=True) as conn:
-        evidence.record(conn, [Evidence("drill.restore", False, "2 rows differ", datetime.now(UTC))])
+        evidence.record(conn, [Evidence("backup.drill", False, "2 rows differ", datetime.now(UTC))])
     done = program("score", "--no-look")
     assert done.returncode == 1
     assert "A4 held, is broken" in done.stdout
-    assert "drill.restore: 2 rows differ" in done.stdout
+    assert "backup.drill: 2 rows differ" in done.stdout
 
 
 def test_nothing_is_kept_unasked(program: Program, project: Path, database: str) -> None:
@@ -125,7 +125,7 @@ def test_what_was_proven_ends_on_its_day(program: Program, project: Path, databa
     assert program("policy", "apply", "--yes", cwd=project).returncode == 0
     with psycopg.connect(database, autocommit=True) as conn:
         old = datetime.now(UTC) - timedelta(days=9)
-        evidence.record(conn, [Evidence("drill.restore", True, "4 tables equal", old, old + timedelta(days=7))])
+        evidence.record(conn, [Evidence("backup.drill", True, "4 tables equal", old, old + timedelta(days=7))])
     _, found, data = states(program)
     assert found["A4"] == "unproven"
     assert "which counted until" in next(c["reason"] for c in data["clauses"] if c["id"] == "A4")

@@ -87,7 +87,7 @@ WRONG = [
     (HEAD + CLAUSE + 'proof = "drill"\n', "ours.toml:8", 'clause O1 is proven by a drill but names no "evidence"', ""),
     (HEAD + CLAUSE + 'proof = "drill"\nevidence = ["dril.restore"]\n', "ours.toml:9",
      '"dril.restore" is no evidence, whose name begins with one of '
-     "advise, backup, business, drill, health, jobs, partitions, policy, probe, retention, sync, upkeep and a dot", ""),
+     "advise, backup, business, health, jobs, partitions, policy, probe, purge, retention, sync, upkeep and a dot", ""),
     (HEAD + CLAUSE + 'requirement = "soon"\n', "ours.toml:8",
      '"soon" is no requirement row, which is two letters and a number such as MG3', ""),
     (HEAD + CLAUSE + CLAUSE, "ours.toml:9", "clause id O1 is already used on line 3", ""),

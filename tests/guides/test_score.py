@@ -90,23 +90,23 @@ def test_verdicts(wanted: Clause, outcome: Outcome, extra: dict[str, object], st
     assert (verdict.state, verdict.reason) == (state, reason)
 
 
-DRILL = clause(proof="drill", evidence=("drill.restore",))
+DRILL = clause(proof="drill", evidence=("backup.drill",))
 KEEP = clause(proof="probe", evidence=("retention.*",))
 
 
 @pytest.mark.parametrize(
     ("wanted", "evidence", "state", "reason"),
     [
-        (DRILL, (), "unproven", "no evidence of drill.restore yet: pgcharter backup drill"),
-        (DRILL, (proof("drill.restore"),), "holds", "2026-11-21 seen"),
-        (DRILL, (proof("drill.restored"),), "unproven", "no evidence of drill.restore yet: pgcharter backup drill"),
-        (DRILL, (proof("drill.restore", holds=False, seen="2 rows differ"),), "broken", "drill.restore: 2 rows differ"),
-        (DRILL, (proof("drill.restore"), proof("drill.restore", holds=False, days=2)), "holds", "2026-11-21 seen"),
-        (DRILL, (proof("drill.restore", holds=False), proof("drill.restore", days=2)), "broken", "drill.restore: seen"),
-        (DRILL, (proof("drill.restore", days=9, counts=7),), "unproven",
-         "drill.restore was proven on 2026-11-13, which counted until 2026-11-20: pgcharter backup drill"),
-        (DRILL, (proof("drill.restore", days=6, counts=7),), "holds", "2026-11-16 seen"),
-        (KEEP, (proof("drill.restore"),), "unproven", "no evidence of retention.* yet: pgcharter retention run"),
+        (DRILL, (), "unproven", "no evidence of backup.drill yet: pgcharter backup drill"),
+        (DRILL, (proof("backup.drill"),), "holds", "2026-11-21 seen"),
+        (DRILL, (proof("backup.drilled"),), "unproven", "no evidence of backup.drill yet: pgcharter backup drill"),
+        (DRILL, (proof("backup.drill", holds=False, seen="2 rows differ"),), "broken", "backup.drill: 2 rows differ"),
+        (DRILL, (proof("backup.drill"), proof("backup.drill", holds=False, days=2)), "holds", "2026-11-21 seen"),
+        (DRILL, (proof("backup.drill", holds=False), proof("backup.drill", days=2)), "broken", "backup.drill: seen"),
+        (DRILL, (proof("backup.drill", days=9, counts=7),), "unproven",
+         "backup.drill was proven on 2026-11-13, which counted until 2026-11-20: pgcharter backup drill"),
+        (DRILL, (proof("backup.drill", days=6, counts=7),), "holds", "2026-11-16 seen"),
+        (KEEP, (proof("backup.drill"),), "unproven", "no evidence of retention.* yet: pgcharter retention run"),
         (KEEP, (proof("retention.a"), proof("retention.b", holds=False)), "broken", "retention.b: seen"),
         (KEEP, (proof("retention.a"), proof("retention.b", seen="none left")), "holds", "2026-11-21 seen; 2026-11-21 none left"),
         (clause(rules=("KEY01",), evidence=("health.x",)), (proof("health.x"),), "unproven", "KEY01: not run in this check"),

@@ -23,7 +23,7 @@ from pgcharter.policy.evidence_settings import EvidenceSection
 from pgcharter.watch import evidence
 
 AT = datetime(2026, 11, 22, 8, tzinfo=UTC)
-ONE = Evidence("drill.restore", True, "4 of 4 tables equal", AT, AT + timedelta(days=7), {"tables": 4, "of": "“Größe”"})
+ONE = Evidence("backup.drill", True, "4 of 4 tables equal", AT, AT + timedelta(days=7), {"tables": 4, "of": "“Größe”"})
 
 
 def planned(dsn: str, *chosen: Any) -> Planned:
@@ -62,7 +62,7 @@ def test_writers_add_and_readers_read(database: str) -> None:
             assert evidence.kept(conn)
             assert evidence.newest(conn) == (ONE,)
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
-                evidence.record(conn, [replace(ONE, name="drill.other")])
+                evidence.record(conn, [replace(ONE, name="backup.other")])
         finally:
             conn.execute("RESET ROLE; DROP OWNED BY ev_writer, ev_reader; DROP ROLE ev_writer, ev_reader, ev_nobody")
 
@@ -84,8 +84,8 @@ def test_what_is_known_is_not_written_again_within_an_hour(database: str) -> Non
             0,
         ]
         assert [e.holds for e in evidence.history(conn, ONE.name)] == [False, True, True]
-        assert evidence.newest(conn, ["drill.restore"])[0].at == AT + timedelta(minutes=62)
-        assert evidence.newest(conn, ["drill.other"]) == ()
+        assert evidence.newest(conn, ["backup.drill"])[0].at == AT + timedelta(minutes=62)
+        assert evidence.newest(conn, ["backup.other"]) == ()
 
 
 def test_scorecards_are_kept(database: str) -> None:

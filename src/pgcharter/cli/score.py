@@ -91,14 +91,30 @@ def _looked(environment: str | None, target: str | None, project: Project) -> li
 
 
 def _known(dsn: str, project: Project) -> tuple[tuple[Evidence, ...], tuple[Score, ...]]:
-    """The newest evidence of each name, and the scorecards of the past; none where they are not kept."""
+    """The newest evidence of each name, what the repository of backups keeps too, and the scorecards of the past."""
     from pgcharter.db import connect
     from pgcharter.watch import evidence
 
+    of_backups = _of_backups(project)
     with connect(dsn, application_name="pgcharter score") as conn:
         if not evidence.kept(conn):
-            return (), ()
-        return evidence.newest(conn), evidence.scores(conn, project.guide.id)
+            return of_backups, ()
+        return (*evidence.newest(conn), *of_backups), evidence.scores(conn, project.guide.id)
+
+
+def _of_backups(project: Project) -> tuple[Evidence, ...]:
+    """What drills have proven stands beside the backups, where [backup] is declared."""
+    from pgcharter.cli import backup
+    from pgcharter.errors import PgcharterError
+    from pgcharter.operate.backup_settings import SECTION
+
+    if SECTION.name not in project.charter.sections:
+        return ()
+    try:
+        return backup.engine(None, None, server=False).repository().evidence()
+    except PgcharterError as error:
+        click.echo(f"what drills have proven cannot be read: {error.message}", err=True)
+        return ()
 
 
 def _keep(dsn: str, project: Project, card: Scorecard) -> None:

@@ -9,14 +9,14 @@ from pgcharter.findings import Evidence
 
 YIELDS: Mapping[str, str] = {
     "advise": "pgcharter advise",
-    "backup": "pgcharter backup check",
+    "backup": "pgcharter backup drill",
     "business": "pgcharter business check",
-    "drill": "pgcharter backup drill",
     "health": "pgcharter health",
     "jobs": "pgcharter jobs run",
     "partitions": "pgcharter partitions run",
     "policy": "pgcharter policy verify",
-    "probe": "pgcharter policy probe",
+    "probe": "pgcharter security probe",
+    "purge": "pgcharter retention run",
     "retention": "pgcharter retention run",
     "sync": "pgcharter sync reconcile",
     "upkeep": "pgcharter upkeep run",

@@ -40,7 +40,7 @@ class Clause:
     timeout: int = 10
     """Seconds its own query may take."""
     evidence: tuple[str, ...] = ()
-    """Names of the evidence that must hold beside the rules: `drill.restore`; `retention.*` is everything of a family."""
+    """Names of the evidence that must hold beside the rules: `backup.drill`; `retention.*` is everything of a family."""
     requirement: str = ""
     """Row of the capability that is still to come, `MG3`: until then the clause is unproven, never holding."""
     reason: str = ""

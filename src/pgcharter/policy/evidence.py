@@ -40,7 +40,7 @@ def _evidence() -> Table:
         SCHEMA, EVIDENCE.name,
         columns=columns(
             {
-                "name": ("text", "", "what was proven, as clauses of guides name it: drill.restore"),
+                "name": ("text", "", "what was proven, as clauses of guides name it: backup.drill"),
                 "proven_at": (_NOW, "", "when it was seen"),
                 "holds": ("boolean", "", "whether it is as it should be"),
                 "seen": ("text", "", "what was seen, with figures"),

@@ -93,6 +93,7 @@ def _holds_dead_socket(folder: Path) -> bool:
 
 
 def released(lock: Path) -> bool:
+    """Whether nobody holds a lock file: whoever did has ended, however that was."""
     try:
         descriptor = os.open(lock, os.O_RDWR | os.O_NOFOLLOW)
     except OSError:
