@@ -16,6 +16,10 @@ from typing import Any
 
 import psycopg
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from tests.conftest import installation, lacking
 from tests.runtime import poolers
 from tests.watch.ground import Ground, until, worst
@@ -237,7 +241,7 @@ def small(ground: Ground) -> Iterator[Path]:
         ["mount", "-t", "tmpfs", "-o", "size=4m,nr_inodes=100,mode=777", "tmpfs", folder], check=False, capture_output=True
     )
     if mounted.returncode:
-        lacking("no file system can be mounted here")
+        pytest.skip("no file system can be mounted here: that is root's, and not everywhere")
     try:
         place = account.current().make_folder(folder / "space")
         ground.admin.execute(f"CREATE TABLESPACE small LOCATION '{place}'".encode())
@@ -325,18 +329,18 @@ class _Through:
 
 
 def _certificate(folder: Path, days: int) -> None:
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", str(days), "-subj", "/CN=db", "-keyout", folder / "key.pem",
-         "-out", folder / "cert.pem"], check=True, capture_output=True,
-    )  # fmt: skip
+    key, name, now = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "db")]), datetime.now(UTC)
+    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(days)
+    signed = made.not_valid_before(now).not_valid_after(now + timedelta(days=days)).sign(key, hashes.SHA256())
+    plain = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (folder / "key.pem").write_bytes(key.private_bytes(*plain))
+    (folder / "cert.pem").write_bytes(signed.public_bytes(serialization.Encoding.PEM))
     for name in ("key.pem", "cert.pem"):
         (folder / name).chmod(0o600)
         account.current().give(folder / name)
 
 
 def test_a_certificate_that_ends_and_sessions_in_the_clear_are_told() -> None:
-    if shutil.which("openssl") is None:
-        lacking("no openssl here")
     with lifecycle.start_ephemeral(installation(15), settings=QUIET) as server:
         assert server.process
         lifecycle.end(server.process)
@@ -375,7 +379,7 @@ def _address() -> str:
         try:
             one.connect(("198.51.100.1", 9))
         except OSError:
-            lacking("no network address beside the loopback's")
+            pytest.skip("no network address here beside the loopback's")
         return str(one.getsockname()[0])
 
 
