@@ -116,6 +116,10 @@ class Ground:
                 thread.join(10)
 
 
+PATIENCE = 20.0
+"""Seconds for which a busy machine is waited for: what a session has counted is told some time after it ended."""
+
+
 def until(so: Callable[[], Any], wait: float = 15.0) -> None:
     """Return as soon as it is so."""
     end = time.monotonic() + wait
@@ -162,7 +166,7 @@ def proven(ground: Ground, fault: Fault) -> Reading:
 
 
 def _told(ground: Ground, fault: Fault, check: Check, past: Past, ahead: float) -> Reading:
-    end = time.monotonic() + fault.wait
+    end = time.monotonic() + max(fault.wait, PATIENCE)
     while True:
         found, new = ground.judge([check], past)
         if ahead:
@@ -184,7 +188,7 @@ def _told(ground: Ground, fault: Fault, check: Check, past: Past, ahead: float) 
 
 
 def _gone(ground: Ground, fault: Fault, check: Check, ahead: float) -> None:
-    end = time.monotonic() + max(fault.wait, 1.0)
+    end = time.monotonic() + max(fault.wait, PATIENCE)
     while True:
         found, past = ground.judge([check], Past())
         if check.over:
