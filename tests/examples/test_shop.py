@@ -253,7 +253,7 @@ def test_all_that_its_charter_declares_is_in_place(template_of: Template, major_
     """Migration 013 is what the policies want, on every version, on the day it was written. If not: python tools/shop_policies.py"""
     charter = open_project(examples.folder("shop")).charter
     chosen = tuple(_in(p, datetime(2026, 11, 21, tzinfo=UTC)) for p in registry.chosen(charter))
-    assert {p.name for p in chosen} == {"roles", "tenancy", "audit", "encryption", "idempotency", "messaging", "sync"}
+    assert {p.name for p in chosen} == {"roles", "tenancy", "audit", "encryption", "idempotency", "messaging", "sync", "evidence"}
     built = major_server.dsn(template_of("shop", major_server))  # a copy would not have the privileges of the database itself
     planned = planning.make(Wish("", built, chosen=Chosen(chosen)))
     assert planned.plan.questions == ()

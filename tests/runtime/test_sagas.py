@@ -385,8 +385,8 @@ def test_waiting_ends(db: Database, otherwise: Any, ended: str) -> None:
 
 def test_sleeping_is_on_the_servers_clock(db: Database) -> None:
     saga = simple("o", Sleep("short", 0.3), Sleep("told", lambda data: data["seconds"]))
-    made = begun(db, saga, {"seconds": 0.2})
     began = time.monotonic()
+    made = begun(db, saga, {"seconds": 0.2})
     idle(db, saga)
     assert 0.5 <= time.monotonic() - began < 5
     assert state(db, made).status == "completed"

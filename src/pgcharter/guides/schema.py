@@ -10,7 +10,7 @@ import textwrap
 import types
 import typing
 from collections.abc import Iterable, Mapping
-from datetime import date
+from datetime import date, datetime
 from functools import cache
 from typing import Any, Literal
 
@@ -27,6 +27,7 @@ _PLAIN: dict[type, dict[str, Any]] = {
     int: {"type": "integer"},
     float: {"type": "number"},
     date: {"type": "string", "format": "date"},
+    datetime: {"type": "string", "format": "date-time"},
 }
 
 

@@ -1224,7 +1224,7 @@ ALTER TABLE pgcharter.events ATTACH PARTITION pgcharter.events_unplaced FOR VALU
 -- create table pgcharter.evidence: nobody waits
 CREATE TABLE pgcharter.evidence (name text NOT NULL, proven_at timestamp with time zone NOT NULL, holds boolean NOT NULL, seen text NOT NULL, counts_until timestamp with time zone, facts jsonb DEFAULT '{}'::jsonb NOT NULL, recorded_by text DEFAULT SESSION_USER NOT NULL, created_at timestamp with time zone DEFAULT now() NOT NULL, CONSTRAINT evidence_in_order CHECK ((counts_until > proven_at)), CONSTRAINT evidence_pkey PRIMARY KEY (name, proven_at));
 -- comment on table pgcharter.evidence: nobody waits
-COMMENT ON COLUMN pgcharter.evidence.name IS 'what was proven, as clauses of guides name it: drill.restore';
+COMMENT ON COLUMN pgcharter.evidence.name IS 'what was proven, as clauses of guides name it: backup.drill';
 -- comment on table pgcharter.evidence: nobody waits
 COMMENT ON COLUMN pgcharter.evidence.proven_at IS 'when it was seen';
 -- comment on table pgcharter.evidence: nobody waits
