@@ -124,7 +124,7 @@ def test_planned_done_and_nothing_left(database: str, major: int, tmp_path: Path
 
 @pytest.mark.parametrize("major", [15, 18])
 def test_a_clean_database_needs_nothing(database: str, major: int) -> None:
-    """TRAPS 39: neither out-of-line values nor long keys nor many equal ones are bloat."""
+    """Neither out-of-line values nor long keys nor many equal ones are bloat."""
     with psycopg.connect(database, autocommit=True) as conn:
         conn.execute("CREATE TABLE wide (id int PRIMARY KEY, v text, w text, k numeric, nothing int)")
         conn.execute("ALTER TABLE wide ALTER v SET STORAGE EXTERNAL")

@@ -382,7 +382,7 @@ INSERT INTO app.t VALUES (1, DEFAULT), (2, 'infinity'), (3, NULL), (4, '2026-03-
 
 @pytest.mark.parametrize("major", [15, 16, 17, NEWEST], ids=lambda m: f"pg{m}")
 def test_times_meant_in_utc_are_not_written_anew(major: int, sides: tuple[Conn, Conn]) -> None:
-    """TRAPS 28: without SET LOCAL TimeZone the same statement rewrites the table, and reads the times in the session's zone."""
+    """Without SET LOCAL TimeZone the same statement rewrites the table, and reads the times in the session's zone."""
     one, other = sides
     a, b = wanted(one, MOMENTS), wanted(other, MOMENTS.replace("at timestamp", "at timestamptz").replace("12:00'", "12:00+00'"))
     file = "SELECT pg_catalog.pg_relation_filenode('app.t')"

@@ -6,7 +6,7 @@ _ARCHIVE = f"{_PLACES}.test_archiving_that_fails_is_told"
 _KERNEL = f"{_PLACES}.test_what_the_kernel_says_is_told"
 _DISK = f"{_PLACES}.test_a_disk_that_fills_is_told"
 _POOL = f"{_PLACES}.test_a_pool_that_is_full_is_told"
-_TLS = f"{_PLACES}.test_a_certificate_that_ends_and_sessions_in_the_clear_are_told"
+_CLEAR = f"{_PLACES}.test_what_goes_over_the_network_in_the_clear_is_told"
 _REPOSITORY = f"{_PLACES}.test_what_a_repository_records_is_told"
 
 COVERED: dict[str, str] = {
@@ -25,6 +25,7 @@ COVERED: dict[str, str] = {
     **dict.fromkeys(("host.memory", "host.swap", "host.load", "host.pressure", "host.overcommit"), _KERNEL),
     **dict.fromkeys(("host.disk", "host.disk_forecast", "host.inodes"), _DISK),
     **dict.fromkeys(("pooler.reachable", "pooler.clients", "pooler.waiting", "pooler.fill", "pooler.stopped"), _POOL),
-    **dict.fromkeys(("security.certificate", "security.plain", "security.tls"), _TLS),
+    "security.certificate": f"{_PLACES}.test_a_certificate_that_ends_is_told",
+    **dict.fromkeys(("security.plain", "security.tls"), _CLEAR),
     **dict.fromkeys(("backups.missing", "backups.age", "backups.unfinished", "backups.proof_broken", "backups.proof_expired"), _REPOSITORY),
 }

@@ -251,6 +251,20 @@ def small(ground: Ground) -> Iterator[Path]:
         subprocess.run(["umount", folder], check=True)
 
 
+def test_what_is_used_of_a_disk_is_told(ground: Ground) -> None:
+    """Where no file system can be mounted, too: by other thresholds, and by a file of some size."""
+    assert said(ground, "host.disk", warn=100.5, critical=101.0) is Level.OK
+    assert said(ground, "host.disk", warn=0.0, critical=101.0) is WARNING
+    _, past = ground.look("host.disk_forecast")
+    large = ground.server.data / "large"
+    large.write_bytes(os.urandom(64 << 20))
+    try:
+        os.sync()
+        assert said(ground, "host.disk_forecast", past, 6 * 3600, warn=1e15, critical=0.0) is WARNING
+    finally:
+        large.unlink()
+
+
 def test_a_disk_that_fills_is_told(ground: Ground, small: Path) -> None:
     def level(id_: str, past: Past | None = None, after: float = 0.0) -> Level:
         """Of the small disk: others are as full as they are."""
@@ -340,35 +354,54 @@ def _certificate(folder: Path, days: int) -> None:
         account.current().give(folder / name)
 
 
-def test_a_certificate_that_ends_and_sessions_in_the_clear_are_told() -> None:
+@contextmanager
+def networked(*addresses: str) -> Iterator[tuple[Server, dict[str, Setting]]]:
+    """A server that listens on these addresses and lets in whoever comes, and the settings it was started with."""
     with lifecycle.start_ephemeral(installation(15), settings=QUIET) as server:
         assert server.process
         lifecycle.end(server.process)
-        folder = server.account.make_folder(server.socket_dir / "tls")
-        _certificate(folder, 365)
-        address = _address()
         server.port = lifecycle.free_port()
-        base: dict[str, Setting] = {**lifecycle.EPHEMERAL, **QUIET, "listen_addresses": f"127.0.0.1,{address}"}
+        base: dict[str, Setting] = {**lifecycle.EPHEMERAL, **QUIET, "listen_addresses": ",".join(addresses)}
         with (server.data / "pg_hba.conf").open("a") as file:
             file.write("host all all 0.0.0.0/0 trust\n")
         lifecycle.launch(server, base)
+        yield server, base
+
+
+def _with_tls(server: Server, base: dict[str, Setting]) -> Path:
+    """Have it offer TLS; where its certificate is."""
+    assert server.process
+    lifecycle.end(server.process)
+    folder = server.account.make_folder(server.socket_dir / "tls")
+    _certificate(folder, 365)
+    tls: dict[str, Setting] = {"ssl": True, "ssl_cert_file": str(folder / "cert.pem"), "ssl_key_file": str(folder / "key.pem")}
+    lifecycle.launch(server, {**base, **tls})
+    return folder
+
+
+def test_a_certificate_that_ends_is_told() -> None:
+    with networked("127.0.0.1") as (server, base):
+        folder = _with_tls(server, base)
+        with connected(server) as ground:
+            assert said(ground, "security.certificate") is Level.OK
+            for days, level in ((20, WARNING), (3, CRITICAL)):
+                _certificate(folder, days)
+                ground.reload()
+                until(lambda level=level: said(ground, "security.certificate") is level)
+
+
+def test_what_goes_over_the_network_in_the_clear_is_told() -> None:
+    address = _address()
+    with networked("127.0.0.1", address) as (server, base):
         with connected(server) as ground:
             assert said(ground, "security.tls") is WARNING
             assert said(ground, "security.plain") is Level.OK
             with psycopg.connect(f"host={address} port={server.port} user={server.login.user} dbname=postgres sslmode=disable"):
                 assert said(ground, "security.plain") is WARNING
             until(lambda: said(ground, "security.plain") is Level.OK)
-            assert said(ground, "security.certificate") is Level.OK
-        lifecycle.end(server.process)
-        tls: dict[str, Setting] = {"ssl": True, "ssl_cert_file": str(folder / "cert.pem"), "ssl_key_file": str(folder / "key.pem")}
-        lifecycle.launch(server, {**base, **tls})
+        _with_tls(server, base)
         with connected(server) as ground:
             assert said(ground, "security.tls") is Level.OK
-            assert said(ground, "security.certificate") is Level.OK
-            for days, level in ((20, WARNING), (3, CRITICAL)):
-                _certificate(folder, days)
-                ground.reload()
-                until(lambda level=level: said(ground, "security.certificate") is level)
 
 
 def _address() -> str:

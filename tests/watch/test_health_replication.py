@@ -51,7 +51,7 @@ def test_a_standby_tells_of_itself(primary: Ground, fault: Fault) -> None:
 
 
 def test_an_idle_primary_is_no_lag(primary: Ground) -> None:
-    """TRAPS 47: the last transaction gets older, and nothing is behind."""
+    """The last transaction gets older, and nothing is behind."""
     assert primary.other
     standbys.caught_up(primary.server, primary.other.server)
     for ground, check in ((primary, "replication.lag"), (primary.other, "standby.lag")):

@@ -1,4 +1,4 @@
-"""Invalid indexes: what an interrupted concurrent build leaves behind is dropped concurrently and built again, never kept (TRAPS 26)."""
+"""Invalid indexes: what an interrupted concurrent build leaves behind is dropped concurrently and built again, never kept."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """One runner at a time: an advisory lock on a connection of its own, tried again and again and never waited for inside the server.
 
 A session that waits for an advisory lock holds a snapshot, and CREATE INDEX CONCURRENTLY waits for every old snapshot: two runners would
-wait for each other for ever (TRAPS 27). The session that runs the statements holds a second such lock, the fence: when a runner is killed,
+wait for each other for ever. The session that runs the statements holds a second such lock, the fence: when a runner is killed,
 its statement may live on in the server for a moment, and the next runner waits for its end.
 """
 

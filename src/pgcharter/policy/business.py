@@ -9,8 +9,7 @@ from pgcharter.names import ObjectId
 from pgcharter.policy.business_settings import SECTION, BusinessSection
 from pgcharter.policy.compose import SCHEMA
 from pgcharter.policy.model import Policy, State
-from pgcharter.policy.own import check, columns, index, joined, opened, primary
-from pgcharter.policy.rights import closed
+from pgcharter.policy.own import check, columns, growing, index, primary
 
 RESULTS = ObjectId("table", SCHEMA, "business_results")
 KEY = ("rule", "checked_at")
@@ -25,11 +24,7 @@ def policy(section: BusinessSection) -> Policy:
 
 
 def _apply(state: State, section: BusinessSection) -> State:
-    catalog = state.catalog
-    rights = [(role, "SELECT") for role in (*section.readers, *section.writers)] + [(role, "INSERT") for role in section.writers]
-    acl = closed("table", catalog.database.owner, rights, catalog.major)
-    made = replace(catalog, tables=joined(catalog.tables, replace(_table(), acl=acl)))
-    return replace(state, catalog=opened(made, dict.fromkeys((*section.readers, *section.writers))))
+    return replace(state, catalog=growing(state.catalog, section.readers, section.writers, _table()))
 
 
 def _table() -> Table:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pgcharter.catalog.model import Catalog, Table
+from pgcharter.catalog.model import Table
 from pgcharter.names import ObjectId
 from pgcharter.policy.compose import SCHEMA
 from pgcharter.policy.evidence_settings import SECTION, EvidenceSection
 from pgcharter.policy.model import Policy, State
-from pgcharter.policy.own import check, columns, index, joined, opened, primary
-from pgcharter.policy.rights import closed
+from pgcharter.policy.own import check, columns, growing, index, primary
 
 EVIDENCE = ObjectId("table", SCHEMA, "evidence")
 SCORES = ObjectId("table", SCHEMA, "scores")
@@ -23,15 +22,7 @@ def policy(section: EvidenceSection) -> Policy:
 
 
 def _apply(state: State, section: EvidenceSection) -> State:
-    catalog = state.catalog
-    rights = [(role, "SELECT") for role in (*section.readers, *section.writers)] + [(role, "INSERT") for role in section.writers]
-    acl = closed("table", catalog.database.owner, rights, catalog.major)
-    made = replace(catalog, tables=joined(catalog.tables, replace(_evidence(), acl=acl), replace(_scores(), acl=acl)))
-    return replace(state, catalog=_opened(made, section))
-
-
-def _opened(catalog: Catalog, section: EvidenceSection) -> Catalog:
-    return opened(catalog, dict.fromkeys((*section.readers, *section.writers)))
+    return replace(state, catalog=growing(state.catalog, section.readers, section.writers, _evidence(), _scores()))
 
 
 def _evidence() -> Table:

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from pgcharter.catalog.model import Catalog, Column, Constraint, DataType, Index, IndexKey, Schema
+from pgcharter.catalog.model import Catalog, Column, Constraint, DataType, Index, IndexKey, Schema, Table
 from pgcharter.catalog.model import Policy as RowPolicy
 from pgcharter.names import ObjectId, quote
 from pgcharter.policy.compose import SCHEMA
-from pgcharter.policy.rights import granted
+from pgcharter.policy.rights import closed, granted
 from pgcharter.policy.tenancy_rows import TENANT
 
 T = TypeVar("T")
@@ -66,6 +66,14 @@ def kept_apart(catalog: Catalog, *everybody: str) -> dict[str, Any]:
     own, seeing = f"tenant = {TENANT_NOW}", tuple(sorted({catalog.database.owner, *everybody}))
     policies = (RowPolicy(TENANT, roles=("public",), using=own, check=own), RowPolicy(SEEING, roles=seeing, using="true", check="true"))
     return {"policies": policies, "row_security": True, "force_row_security": True}
+
+
+def growing(catalog: Catalog, readers: Iterable[str], writers: Iterable[str], *tables: Table) -> Catalog:
+    """With tables of ours that some roles read and others add to as well; nobody but the owner changes what is there."""
+    roles = tuple(dict.fromkeys((*readers, *writers)))
+    rights = [(role, "SELECT") for role in roles] + [(role, "INSERT") for role in dict.fromkeys(writers)]
+    acl = closed("table", catalog.database.owner, rights, catalog.major)
+    return opened(replace(catalog, tables=joined(catalog.tables, *(replace(t, acl=acl) for t in tables))), roles)
 
 
 def opened(catalog: Catalog, roles: Iterable[str]) -> Catalog:

@@ -66,19 +66,6 @@ class Session:
         """Major version of the server."""
         return self.version // 10000
 
-    def goes_on(self) -> bool:
-        """Whether it is still there; what is known of it is looked at again, for a standby may be a primary by now."""
-        try:
-            with self.conn.cursor(row_factory=dict_row) as cursor:
-                [said] = cursor.execute(SQL["session"]).fetchall()
-        except psycopg.Error:
-            self.conn.close()
-            return False
-        for name in ("version", "standby", "superuser", "monitor", "tables"):
-            setattr(self, name, said[name])
-        self.extensions = frozenset(said["extensions"])
-        return True
-
     def rows(self, collector: Collector, now: datetime | None) -> list[dict[str, Any]]:
         """Ask one collector. Raises psycopg.Error."""
         self.within(collector.cost)

@@ -139,11 +139,6 @@ class Check:
         return self.id.partition(".")[0]
 
     @property
-    def needs_history(self) -> bool:
-        """Whether one look is not enough."""
-        return bool(self.over)
-
-    @property
     def counters(self) -> tuple[str, ...]:
         """Columns of which growth is measured."""
         return tuple(filter(None, (self.value, self.of))) if self.over else ()

@@ -1,4 +1,4 @@
--- Sequences by what they can still give, and by what fits into the column they fill (TRAPS: least of both).
+-- Sequences by what they can still give, and by what fits into the column they fill: the lesser.
 
 -- name: sequences
 WITH found AS (
